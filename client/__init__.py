@@ -1,0 +1,55 @@
+"""Deepfake detection for images and videos, on a Triton server or in this process.
+
+>>> from client import MediaType, create_detector
+>>> detector = create_detector("localhost:8001")
+>>> detector.detect("clip.mp4", MediaType.VIDEO).result
+"""
+
+from client.detector import DetectionOutput, Detector, ScoredFrame, create_detector
+from client.errors import (
+    ConfigurationError,
+    DeadlineExceededError,
+    DetectionError,
+    InputError,
+    MediaDecodeError,
+    MediaNotFoundError,
+    ModelFaultError,
+    ModelNotServedError,
+    NothingScoredError,
+    OverloadedError,
+    ServerUnavailableError,
+    ServiceError,
+    UnsupportedMediaError,
+)
+from client.media import MediaType
+from client.model_info import ModelInfo, VerdictBands
+from client.scorer import FrameScore
+from client.scores import DetectionResult, MediaScores
+from client.settings import ClientSettings
+
+__all__ = [
+    "ClientSettings",
+    "ConfigurationError",
+    "DeadlineExceededError",
+    "DetectionError",
+    "DetectionOutput",
+    "DetectionResult",
+    "Detector",
+    "FrameScore",
+    "InputError",
+    "MediaDecodeError",
+    "MediaNotFoundError",
+    "MediaScores",
+    "MediaType",
+    "ModelFaultError",
+    "ModelInfo",
+    "ModelNotServedError",
+    "NothingScoredError",
+    "OverloadedError",
+    "ScoredFrame",
+    "ServerUnavailableError",
+    "ServiceError",
+    "UnsupportedMediaError",
+    "VerdictBands",
+    "create_detector",
+]

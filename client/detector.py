@@ -1,0 +1,215 @@
+"""The detector: media in, verdict out, whatever computes the scores."""
+
+import hashlib
+import io
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from client.errors import ConfigurationError, InputError, NothingScoredError
+from client.frames import Frame, identify, open_media, read_frames
+from client.media import MediaFormat, MediaType
+from client.model_info import ModelInfo
+from client.scorer import OK, Deadline, FrameScore, FrameScorer
+from client.scores import DetectionResult, MediaScores, media_scores, verdict
+from client.settings import ClientSettings
+
+
+@dataclass(frozen=True)
+class ScoredFrame:
+    """A frame's place in the media and its score."""
+
+    index: int
+    timestamp_s: float
+    score: FrameScore
+
+
+@dataclass(frozen=True)
+class DetectionOutput:
+    """The result of one detection.
+
+    Attributes:
+        result: real, fake or uncertain, by the model's verdict bands.
+        confidence_score: The fake probability 0-1: the image's, or the mean over a video's scored frames.
+        processing_time_seconds: Wall time of the detection.
+        metadata: JSON-ready details: input_type, frames_analyzed, frame_predictions, faces_detected, the input's
+            SHA-256 and the model's identity.
+        model_version: Name, precision and release of the model.
+        scores: Risk scores, 0-100.
+        frames: Every sampled frame with its score, in order.
+    """
+
+    result: DetectionResult
+    confidence_score: float
+    processing_time_seconds: float
+    metadata: dict[str, Any]
+    model_version: str
+    scores: MediaScores
+    frames: tuple[ScoredFrame, ...] = field(repr=False)
+
+
+class Detector:
+    """Detects deepfakes in images and videos. Thread-safe; a context manager."""
+
+    def __init__(self, scorer: FrameScorer, settings: ClientSettings | None = None) -> None:
+        """Takes over the scorer and closes it in `close`."""
+        self.scorer = scorer
+        self.settings = settings or ClientSettings()
+
+    def detect(
+        self,
+        media: str | Path | bytes | BinaryIO,
+        media_type: MediaType | None = None,
+        *,
+        timeout_s: float | None = None,
+        request_id: str = "",
+    ) -> DetectionOutput:
+        """Scores one image or video.
+
+        Args:
+            media: A path, the encoded file's bytes, or a seekable binary stream.
+            media_type: Checked against the content when given; sniffed otherwise.
+            timeout_s: Deadline of this detection, `ClientSettings.timeout_s` by default.
+            request_id: Sent to Triton for its logs and traces.
+
+        Raises:
+            InputError: The media cannot be read, decoded or scored.
+            ServiceError: The service cannot answer.
+        """
+        if isinstance(media, bytes):
+            return self._detect(io.BytesIO(media), "input", media_type, timeout_s, request_id)
+        if isinstance(media, str | Path):
+            with open_media(Path(media)) as stream:
+                return self._detect(stream, str(media), media_type, timeout_s, request_id)
+        return self._detect(media, getattr(media, "name", "input"), media_type, timeout_s, request_id)
+
+    def info(self, timeout_s: float | None = None) -> ModelInfo:
+        """Identity of the model that answers."""
+        return self.scorer.info(Deadline(timeout_s or self.settings.timeout_s))
+
+    def close(self) -> None:
+        """Frees connections or models."""
+        self.scorer.close()
+
+    def __enter__(self) -> "Detector":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _detect(
+        self, stream: BinaryIO, name: str, media_type: MediaType | None, timeout_s: float | None, request_id: str
+    ) -> DetectionOutput:
+        started = time.monotonic()
+        deadline = Deadline(timeout_s or self.settings.timeout_s)
+        format_ = identify(stream, name)
+        if media_type is not None and format_.media_type is not media_type:
+            raise InputError(f"{name}: said to be a {media_type} but its content is {format_.name}")
+        frames = read_frames(stream, format_, name)
+        scores = self.scorer.score([frame.encoded for frame in frames], deadline, request_id)
+        info = self.scorer.info(deadline)
+        stream.seek(0)
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+        return detection_output(frames, scores, format_, digest, info, name, time.monotonic() - started)
+
+
+def detection_output(
+    frames: Sequence[Frame],
+    scores: Sequence[FrameScore],
+    format_: MediaFormat,
+    sha256: str,
+    info: ModelInfo,
+    name: str,
+    elapsed_s: float,
+) -> DetectionOutput:
+    """Aggregates the frame scores of one media file.
+
+    Raises:
+        NothingScoredError: No frame was scored.
+    """
+    p = [score.fake_probability for score in scores if score.fake_probability is not None]
+    if not p:
+        statuses = [score.status for score in scores]
+        first = statuses[0] if statuses else "NO_FRAMES"
+        raise NothingScoredError(f"{name}: no frame could be scored: {first}. {info.status_meaning(first)}", statuses)
+    fake_probability = sum(p) / len(p)
+    is_image = format_.media_type is MediaType.IMAGE
+    scored = tuple(
+        ScoredFrame(frame.index, frame.timestamp_s, score) for frame, score in zip(frames, scores, strict=True)
+    )
+    metadata = {
+        "input_type": format_.media_type.value,
+        "format": format_.name,
+        "frames_analyzed": len(p),
+        "frames_failed": sum(score.status != OK for score in scores),
+        "frame_predictions": [_frame_prediction(frame) for frame in scored],
+        "faces_detected": sum(score.face_box_px is not None for score in scores),
+        "sha256": sha256,
+        "model": describe_model(info),
+    }
+    return DetectionOutput(
+        result=verdict(fake_probability, info.image_bands if is_image else info.video_bands),
+        confidence_score=fake_probability,
+        processing_time_seconds=elapsed_s,
+        metadata=metadata,
+        model_version=info.version,
+        scores=media_scores(p, format_.media_type),
+        frames=scored,
+    )
+
+
+def describe_model(info: ModelInfo) -> dict[str, Any]:
+    """The model's identity as JSON-ready values, for results and reports."""
+    described = {
+        "name": info.name,
+        "release_id": info.release_id,
+        "export_id": info.export_id,
+        "precision": info.precision,
+        "labels": list(info.labels),
+        "trained": info.trained,
+    }
+    return {**described, "notice": info.notice} if info.notice else described
+
+
+def _frame_prediction(frame: ScoredFrame) -> dict[str, Any]:
+    score = frame.score
+    return {
+        "index": frame.index,
+        "timestamp_s": round(frame.timestamp_s, 6),
+        "status": score.status,
+        "fake_probability": score.fake_probability,
+        "face_box": list(score.face_box_px) if score.face_box_px else None,
+        "face_score": score.face_score,
+    }
+
+
+def create_detector(target: str | Path, settings: ClientSettings | None = None) -> Detector:
+    """Makes a detector for a Triton address, or for a model in this process.
+
+    Args:
+        target: `host:port` of a Triton gRPC endpoint (`grpc://` may stand before it), or a directory: a release made
+            by deepfake-export, or a checkpoint, which is exported first. The in-process forms need the extras
+            `preprocessing` and `cpu` (or `gpu`), a checkpoint also `export`.
+        settings: Client settings; from the environment by default.
+
+    Raises:
+        ConfigurationError: The target is neither.
+    """
+    settings = settings or ClientSettings()
+    text = str(target)
+    if Path(text).is_dir():
+        from client.in_process import InProcessScorer
+
+        return Detector(InProcessScorer.open(Path(text)), settings)
+    address = text.removeprefix("grpc://")
+    host, separator, port = address.rpartition(":")
+    if isinstance(target, Path) or not separator or not host or not port.isdigit() or "/" in address:
+        raise ConfigurationError(f"{text!r} is neither host:port of a Triton server nor an existing directory")
+    from client.triton import TritonScorer
+
+    return Detector(TritonScorer(address, settings), settings)

@@ -1,0 +1,84 @@
+"""Everything the client raises.
+
+DetectionError
+├── InputError                     the input is at fault; sending it again cannot help
+│   ├── MediaNotFoundError         no such file, or not a regular readable one
+│   ├── UnsupportedMediaError      neither an accepted image nor an accepted video
+│   ├── MediaDecodeError           an accepted kind of video, but no frame can be decoded
+│   └── NothingScoredError         no frame could be scored; carries each frame's status
+├── ServiceError                   the service is at fault; `retryable` says whether trying again may help
+│   ├── ServerUnavailableError     unreachable, starting, or a dead model process
+│   ├── OverloadedError            the server shed the request
+│   ├── DeadlineExceededError      no answer in time
+│   ├── ModelNotServedError        the server does not serve this model
+│   └── ModelFaultError            an answer that cannot be right (not finite, wrong shape)
+└── ConfigurationError             a setting or argument makes no sense
+"""
+
+from collections.abc import Sequence
+
+
+class DetectionError(Exception):
+    """Root of the client's exceptions; `str()` says what is wrong and what to do."""
+
+    retryable = False
+
+
+class InputError(DetectionError):
+    """The input is at fault."""
+
+
+class MediaNotFoundError(InputError):
+    """The path names no readable regular file."""
+
+
+class UnsupportedMediaError(InputError):
+    """The content is neither an accepted image nor an accepted video."""
+
+
+class MediaDecodeError(InputError):
+    """The container is known but no frame can be decoded from it."""
+
+
+class NothingScoredError(InputError):
+    """No frame could be scored.
+
+    Attributes:
+        statuses: Status name of each frame, in order.
+    """
+
+    def __init__(self, message: str, statuses: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.statuses = tuple(statuses)
+
+
+class ServiceError(DetectionError):
+    """The service, not the input, is at fault."""
+
+
+class ServerUnavailableError(ServiceError):
+    """The server cannot be reached, is starting, or lost a model process."""
+
+    retryable = True
+
+
+class OverloadedError(ServiceError):
+    """The server shed this request; it was not computed."""
+
+    retryable = True
+
+
+class DeadlineExceededError(ServiceError):
+    """There was no answer before the deadline."""
+
+
+class ModelNotServedError(ServiceError):
+    """The server does not serve the model, or serves one without this project's description."""
+
+
+class ModelFaultError(ServiceError):
+    """The model's answer cannot be right: a non-finite score with STATUS 0, or a missing tensor."""
+
+
+class ConfigurationError(DetectionError):
+    """A setting or an argument makes no sense."""

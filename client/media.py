@@ -1,0 +1,71 @@
+"""What a file is, read from its content and never from its name."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+SNIFF_BYTES = 64
+"""How many leading bytes `sniff` needs."""
+
+
+class MediaType(StrEnum):
+    """The kinds of media."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+
+
+@dataclass(frozen=True)
+class MediaFormat:
+    """A recognised file format.
+
+    Attributes:
+        name: jpeg, png, bmp, webp, mp4, mov, avi, mkv or webm.
+        media_type: Image or video.
+        demuxer: FFmpeg's name of the one demuxer allowed to open a video; "" for images.
+    """
+
+    name: str
+    media_type: MediaType
+    demuxer: str = ""
+
+
+_JPEG = MediaFormat("jpeg", MediaType.IMAGE)
+_PNG = MediaFormat("png", MediaType.IMAGE)
+_BMP = MediaFormat("bmp", MediaType.IMAGE)
+_WEBP = MediaFormat("webp", MediaType.IMAGE)
+_MP4 = MediaFormat("mp4", MediaType.VIDEO, "mov")
+_MOV = MediaFormat("mov", MediaType.VIDEO, "mov")
+_AVI = MediaFormat("avi", MediaType.VIDEO, "avi")
+_MKV = MediaFormat("mkv", MediaType.VIDEO, "matroska")
+_WEBM = MediaFormat("webm", MediaType.VIDEO, "matroska")
+
+_STILL_IMAGE_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis"})
+_QUICKTIME_ATOMS = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
+
+
+def sniff(head: bytes) -> MediaFormat | None:
+    """Recognises an accepted format from the first `SNIFF_BYTES` bytes; None for everything else.
+
+    Playlists, subtitles, SVG and other formats that point elsewhere are never recognised.
+    """
+    if head.startswith(b"\xff\xd8\xff"):
+        return _JPEG
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return _PNG
+    if head.startswith(b"BM") and head[6:10] == b"\0\0\0\0":
+        return _BMP
+    if head.startswith(b"\x1a\x45\xdf\xa3"):
+        return _WEBM if b"webm" in head else _MKV
+    if head.startswith(b"RIFF"):
+        return {b"WEBP": _WEBP, b"AVI ": _AVI}.get(head[8:12])
+    return _sniff_iso_media(head)
+
+
+def _sniff_iso_media(head: bytes) -> MediaFormat | None:
+    atom = head[4:8]
+    if atom == b"ftyp":
+        brand = head[8:12]
+        if brand in _STILL_IMAGE_BRANDS:
+            return None
+        return _MOV if brand == b"qt  " else _MP4
+    return _MOV if atom in _QUICKTIME_ATOMS else None

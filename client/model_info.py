@@ -1,0 +1,96 @@
+"""What a served release says about itself: read from the server, or from an exported directory."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from client.errors import ModelNotServedError
+
+DESCRIPTION_PARAMETER = "deepfake_serving"
+"""Name of the ensemble's config parameter (and of nothing else) that carries the description as JSON."""
+
+
+@dataclass(frozen=True)
+class VerdictBands:
+    """Fake above `fake_above`, real below `real_below`, uncertain between; both are fake probabilities (0-1)."""
+
+    real_below: float
+    fake_above: float
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Identity and decision rules of the model that answers.
+
+    Attributes:
+        name: Hub id or checkpoint name.
+        release_id: Hash that names the immutable release.
+        export_id: The constant baked into the graph; every answer carries it.
+        precision: fp32, bf16, ...
+        labels: In the order of PROBABILITIES.
+        image_size_px: Side of the classifier's input.
+        face_detection: Whether frames are cropped to the largest face.
+        trained: False for seeded weights, whose scores mean nothing.
+        notice: A sentence to show beside every result, or "".
+        image_bands: Verdict bands of single images.
+        video_bands: Verdict bands of videos.
+        statuses: STATUS code -> (name, meaning).
+    """
+
+    name: str
+    release_id: str
+    export_id: int
+    precision: str
+    labels: tuple[str, ...]
+    image_size_px: int
+    face_detection: bool
+    trained: bool
+    notice: str
+    image_bands: VerdictBands
+    video_bands: VerdictBands
+    statuses: dict[int, tuple[str, str]]
+
+    @classmethod
+    def from_json(cls, text: str) -> "ModelInfo":
+        """Reads the description that the export wrote.
+
+        Raises:
+            ModelNotServedError: The text is not such a description.
+        """
+        try:
+            return cls._from_dict(json.loads(text))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelNotServedError(
+                f"the model carries no readable description ({type(error).__name__}: {error}); export it again"
+            ) from error
+
+    @classmethod
+    def _from_dict(cls, values: dict[str, Any]) -> "ModelInfo":
+        bands = values["verdict_bands"]
+        return cls(
+            name=values["model"],
+            release_id=values["release_id"],
+            export_id=int(values["export_id"]),
+            precision=values["precision"],
+            labels=tuple(values["labels"]),
+            image_size_px=int(values["preprocess"]["resize"]["size_px"]),
+            face_detection=bool(values["preprocess"]["face_detection"]),
+            trained=bool(values["trained"]),
+            notice=values["notice"],
+            image_bands=VerdictBands(**bands["image"]),
+            video_bands=VerdictBands(**bands["video"]),
+            statuses={int(code): (row["name"], row["meaning"]) for code, row in values["statuses"].items()},
+        )
+
+    @property
+    def version(self) -> str:
+        """Short identity for results: name, precision and release."""
+        return f"{self.name}@{self.precision}-{self.release_id}"
+
+    def status_name(self, code: int) -> str:
+        """Name of a STATUS code, `STATUS_<n>` for one the server did not describe."""
+        return self.statuses.get(code, (f"STATUS_{code}", ""))[0]
+
+    def status_meaning(self, name: str) -> str:
+        """The sentence that goes with a status name, or ""."""
+        return next((meaning for known, meaning in self.statuses.values() if known == name), "")

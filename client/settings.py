@@ -1,0 +1,18 @@
+"""Settings of the client, read once from arguments and the environment."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ClientSettings(BaseSettings):
+    """How the client talks to Triton. Environment variables have the prefix DEEPFAKE_CLIENT_."""
+
+    model_config = SettingsConfigDict(env_prefix="DEEPFAKE_CLIENT_", frozen=True, extra="forbid")
+
+    model: str = Field(default="deepfake_detector", description="Name of the ensemble.")
+    chunk_frames: int = Field(default=8, ge=1, le=32, description="Most frames in one gRPC request.")
+    chunk_bytes: int = Field(
+        default=32 * 2**20, ge=1, description="Most bytes in one gRPC request, unless a single frame is larger."
+    )
+    attempts: int = Field(default=3, ge=1, le=10, description="Tries of a request after failures that may pass.")
+    timeout_s: float = Field(default=60.0, gt=0, description="Deadline of one detection, in seconds.")

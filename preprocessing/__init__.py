@@ -1,0 +1,29 @@
+"""Bytes to pixels: the one implementation that Triton, training and in-process detection share."""
+
+from preprocessing.crop import Box, Square, crop_square
+from preprocessing.decode import decode_rgb
+from preprocessing.faces import Face, FaceFinder
+from preprocessing.params import PREPROCESSING_VERSION, PreprocessParams, ResizeMode, ResizeSpec
+from preprocessing.prepare import PreparedImage, Preparer
+from preprocessing.resize import resize_to_square
+from preprocessing.status import STATUS_TABLE, ImageRejectedError, Status, StatusEntry
+
+__all__ = [
+    "PREPROCESSING_VERSION",
+    "STATUS_TABLE",
+    "Box",
+    "Face",
+    "FaceFinder",
+    "ImageRejectedError",
+    "PreparedImage",
+    "Preparer",
+    "PreprocessParams",
+    "ResizeMode",
+    "ResizeSpec",
+    "Square",
+    "Status",
+    "StatusEntry",
+    "crop_square",
+    "decode_rgb",
+    "resize_to_square",
+]

@@ -1,0 +1,118 @@
+"""Encoded bytes to RGB pixels: header first, then decode, EXIF orientation, RGB.
+
+The result equals what transformers' image pipelines load (Pillow, `exif_transpose`, `convert("RGB")`), so that the
+service scores the pixels the checkpoint's authors scored. The one exception is 16-bit grey, which Pillow clips and
+which is scaled here.
+"""
+
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from preprocessing.status import ImageRejectedError, Status
+
+ACCEPTED_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+
+# Formats worth naming to a caller; anything else is "not an image".
+_KNOWN_BUT_REFUSED = {
+    b"GIF8": "GIF",
+    b"II*\x00": "TIFF",
+    b"MM\x00*": "TIFF",
+    b"\x00\x00\x01\x00": "ICO",
+    b"8BPS": "PSD",
+    b"\x00\x00\x00\x0cjP  ": "JPEG 2000",
+}
+_HEIF_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis")
+
+
+def decode_rgb(encoded: bytes, *, max_bytes: int, max_pixels: int) -> np.ndarray:
+    """Decodes one image.
+
+    Args:
+        encoded: A JPEG, PNG, BMP or WebP file; of an animation the first frame counts.
+        max_bytes: Limit of `len(encoded)`.
+        max_pixels: Limit of width x height, enforced on the header before any pixel is decoded.
+
+    Returns:
+        (H, W, 3) uint8, RGB, 0-255, C-contiguous, after EXIF orientation.
+
+    Raises:
+        ImageRejectedError: With the status of the first rule that the image breaks.
+    """
+    if not encoded:
+        raise ImageRejectedError(Status.EMPTY)
+    if len(encoded) > max_bytes:
+        raise ImageRejectedError(Status.TOO_MANY_BYTES, f"{len(encoded)} bytes; the limit is {max_bytes}")
+    _check_webp_header(encoded, max_pixels)
+    image = _open_header(encoded)
+    with image:
+        _check_pixels(image.width, image.height, max_pixels)
+        try:
+            return _to_rgb_array(ImageOps.exif_transpose(image))
+        except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, OverflowError) as error:
+            raise ImageRejectedError(Status.DECODE_FAILED, f"{type(error).__name__}: {error}") from error
+
+
+def _open_header(encoded: bytes) -> Image.Image:
+    """Reads the header only; Pillow decodes pixels at the first access."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the pixel limit is ours, below Pillow's warning level or not
+            return Image.open(io.BytesIO(encoded), formats=ACCEPTED_FORMATS)
+    except Image.DecompressionBombError as error:
+        raise ImageRejectedError(Status.TOO_MANY_PIXELS, str(error)) from error
+    except UnidentifiedImageError as error:
+        raise _rejection_of_unidentified(encoded) from error
+    except (OSError, SyntaxError, ValueError, EOFError, OverflowError) as error:
+        raise ImageRejectedError(Status.DECODE_FAILED, f"{type(error).__name__}: {error}") from error
+
+
+def _rejection_of_unidentified(encoded: bytes) -> ImageRejectedError:
+    for magic, name in _KNOWN_BUT_REFUSED.items():
+        if encoded.startswith(magic):
+            return ImageRejectedError(Status.UNSUPPORTED_FORMAT, f"{name} is not accepted")
+    if encoded[4:8] == b"ftyp" and encoded[8:12] in _HEIF_BRANDS:
+        return ImageRejectedError(Status.UNSUPPORTED_FORMAT, "HEIF/AVIF is not accepted")
+    # A file cut inside its header starts like an image but opens as none.
+    if encoded.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")) or _is_webp(encoded):
+        return ImageRejectedError(Status.DECODE_FAILED, "the header is incomplete")
+    return ImageRejectedError(Status.NOT_AN_IMAGE)
+
+
+def _is_webp(encoded: bytes) -> bool:
+    return encoded[:4] == b"RIFF" and encoded[8:12] == b"WEBP"
+
+
+def _check_webp_header(encoded: bytes, max_pixels: int) -> None:
+    """Pillow's WebP plugin allocates whole canvases on open, so its size is read here first (RFC 9649, section 2)."""
+    if not _is_webp(encoded) or len(encoded) < 30:
+        return
+    chunk = encoded[12:16]
+    if chunk == b"VP8X":
+        width = 1 + int.from_bytes(encoded[24:27], "little")
+        height = 1 + int.from_bytes(encoded[27:30], "little")
+    elif chunk == b"VP8L":
+        bits = int.from_bytes(encoded[21:25], "little")
+        width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    elif chunk == b"VP8 ":
+        width = int.from_bytes(encoded[26:28], "little") & 0x3FFF
+        height = int.from_bytes(encoded[28:30], "little") & 0x3FFF
+    else:
+        return
+    _check_pixels(width, height, max_pixels)
+
+
+def _check_pixels(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise ImageRejectedError(
+            Status.TOO_MANY_PIXELS, f"{width} x {height} = {width * height} pixels; the limit is {max_pixels}"
+        )
+
+
+def _to_rgb_array(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I"):
+        grey = (np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
+        return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
+    return np.ascontiguousarray(np.asarray(image.convert("RGB")))

@@ -1,0 +1,84 @@
+"""The parameters of preprocessing: stored with a release, equal wherever its images are prepared."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+PREPROCESSING_VERSION = 1
+"""Raised whenever the pixels, box or score of any accepted image could change; releases record it."""
+
+
+class ResizeMode(StrEnum):
+    """How an image becomes a square of the classifier's size."""
+
+    EXACT = "exact"
+    """Resize both sides to the target size, whatever the aspect ratio (SigLIP, ViT)."""
+
+    SHORTEST_EDGE_CENTER_CROP = "shortest_edge_center_crop"
+    """Resize the shorter side to `edge_px`, then cut the centre square (CLIP, DINOv2)."""
+
+
+@dataclass(frozen=True)
+class ResizeSpec:
+    """The checkpoint's own resize.
+
+    Attributes:
+        size_px: Side of the square given to the classifier.
+        resample: Pillow's filter number (`PIL.Image.Resampling`); 2 is bilinear.
+        mode: See `ResizeMode`.
+        edge_px: Length of the shorter side before the centre crop; equals `size_px` in mode `EXACT`.
+    """
+
+    size_px: int
+    resample: int = 2
+    mode: ResizeMode = ResizeMode.EXACT
+    edge_px: int = 0
+
+    def __post_init__(self) -> None:
+        if self.edge_px == 0:
+            object.__setattr__(self, "edge_px", self.size_px)
+        if self.size_px < 1 or self.edge_px < self.size_px:
+            raise ValueError(f"resize of {self.edge_px} px cannot give a square of {self.size_px} px")
+
+
+@dataclass(frozen=True)
+class PreprocessParams:
+    """Everything that decides which pixels the classifier sees.
+
+    Attributes:
+        resize: The checkpoint's own resize.
+        face_detection: Off: the whole image is always given to the classifier.
+        crop_factor: Side of the crop over the longer side of the face box.
+        min_face_score: Detections below this score (0-1) are no face.
+        max_bytes: Largest encoded image.
+        max_pixels: Largest width x height, read from the header before decoding.
+    """
+
+    resize: ResizeSpec = field(default_factory=lambda: ResizeSpec(224))
+    face_detection: bool = True
+    crop_factor: float = 1.3
+    min_face_score: float = 0.5
+    max_bytes: int = 64 * 2**20
+    max_pixels: int = 50_000_000
+
+    def __post_init__(self) -> None:
+        if not 1.0 <= self.crop_factor <= 10.0:
+            raise ValueError(f"crop_factor {self.crop_factor} is outside 1-10")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The parameters as JSON-ready values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "PreprocessParams":
+        """The inverse of `to_dict`. Raises TypeError or ValueError on unknown or impossible values."""
+        resize = dict(values["resize"])
+        resize["mode"] = ResizeMode(resize["mode"])
+        return cls(**{**values, "resize": ResizeSpec(**resize)})
+
+    @classmethod
+    def load(cls, path: Path) -> "PreprocessParams":
+        """Reads the `preprocess.json` of a release."""
+        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
