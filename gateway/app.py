@@ -1,0 +1,71 @@
+"""The application factory."""
+
+import logging
+from typing import NoReturn
+
+from flask import Response, jsonify
+from flask_openapi3.models.info import Info
+from flask_openapi3.openapi import OpenAPI
+from pydantic import ValidationError
+
+from client import Detector, create_detector
+from gateway.admission import Admission
+from gateway.detect import detect
+from gateway.error_responses import register_error_handlers
+from gateway.errors import MalformedRequestError
+from gateway.health import health, project_version
+from gateway.health_monitor import HealthMonitor, WatchedScorer
+from gateway.inference import inference
+from gateway.media_root import MediaRoot
+from gateway.request_context import Services, install
+from gateway.schemas import ErrorResponse, describe_violations
+from gateway.settings import GatewaySettings
+from gateway.strict_json import use_strict_json
+
+
+def create_app(settings: GatewaySettings | None = None, detector: Detector | None = None) -> OpenAPI:
+    """Makes the WSGI application.
+
+    Args:
+        settings: From the environment by default.
+        detector: What scores; by default a client of the Triton server at `TRITON_URL`, which connects at its first
+            request and so never before the worker process has forked. The application takes it over.
+    """
+    settings = settings or GatewaySettings()
+    app = OpenAPI(
+        "gateway",
+        info=Info(title="Deepfake detection", version=project_version()),
+        doc_ui=False,
+        static_folder=None,
+        validation_error_status=400,
+        validation_error_model=ErrorResponse,
+        validation_error_callback=_refuse,
+        responses=dict.fromkeys((403, 413, 415, 422, 500, 503, 504), ErrorResponse),
+    )
+    use_strict_json(app, indent=settings.development)
+    install(app, _services(settings, detector or create_detector(settings.triton_url)))
+    register_error_handlers(app)
+    for blueprint in (health, inference, detect):
+        app.register_api(blueprint)
+    app.add_url_rule("/openapi.json", view_func=lambda: _document(app), endpoint="openapi")
+    logging.getLogger("gateway").setLevel(logging.DEBUG if settings.development else logging.INFO)
+    return app
+
+
+def _services(settings: GatewaySettings, detector: Detector) -> Services:
+    scorer = WatchedScorer(detector.scorer)
+    return Services(
+        settings=settings,
+        detector=Detector(scorer, detector.settings),
+        media_root=MediaRoot(settings.media_root),
+        monitor=HealthMonitor(scorer, settings.health_fresh_s, settings.canary_timeout_s),
+        admission=Admission(settings.max_in_flight, settings.retry_after_s),
+    )
+
+
+def _document(app: OpenAPI) -> Response:
+    return jsonify(app.api_doc)
+
+
+def _refuse(error: ValidationError) -> NoReturn:
+    raise MalformedRequestError(describe_violations(error))

@@ -1,0 +1,57 @@
+"""POST /detect: the verdict on one uploaded image or video."""
+
+import os
+from typing import BinaryIO, cast
+
+from flask import Response, jsonify, request
+from flask_openapi3.blueprint import APIBlueprint
+
+from client import MediaType
+from client.frames import identify
+from gateway.errors import MalformedRequestError, TooLargeError
+from gateway.limits import guard
+from gateway.request_context import current_request_id, request_deadline, services
+from gateway.schemas import DetectForm, DetectResponse
+
+detect = APIBlueprint("detect", __name__)
+guard(detect, "multipart/form-data", lambda settings: settings.max_body_bytes)
+
+
+@detect.before_request
+def check_form() -> None:
+    """Refuses what the form's schema does not tell apart, before the library parses the form's values."""
+    if request.method != "POST":
+        return
+    # The library reads each value as JSON first, at a cost that its length decides.
+    if len(request.form.get("type", "")) > len("image"):
+        raise MalformedRequestError("type: must be image or video, or be left out.")
+    if "file" not in request.files:
+        raise MalformedRequestError("file: the form has no such file; send the image or video in it.", "NO_FILE")
+
+
+@detect.post("/detect", responses={200: DetectResponse})
+def detect_upload(form: DetectForm) -> Response:
+    """Judge one uploaded image or video."""
+    # The wrapper, not its stream: its name in messages is that of the form's field.
+    upload = cast(BinaryIO, form.file)
+    size = upload.seek(0, os.SEEK_END)
+    if size == 0:
+        raise MalformedRequestError("file: the uploaded file is empty.", "EMPTY_FILE")
+    shared = services()
+    limit = shared.settings.max_frame_bytes
+    if identify(upload, "file").media_type is MediaType.IMAGE and size > limit:
+        raise TooLargeError(f"file: the image holds {size} bytes; at most {limit} are taken.", "IMAGE_TOO_LARGE")
+    output = shared.detector.detect(
+        upload,
+        MediaType(form.type) if form.type else None,
+        timeout_s=request_deadline().remaining_s(),
+        request_id=current_request_id(),
+    )
+    answer = DetectResponse(
+        result=output.result.value,
+        confidence_score=output.confidence_score,
+        processing_time_seconds=output.processing_time_seconds,
+        metadata=output.metadata,
+        model_version=output.model_version,
+    )
+    return jsonify(answer.model_dump())

@@ -1,0 +1,165 @@
+"""Everything the gateway answers that is no success, and the one table from the client's errors to it.
+
+GatewayError
+├── MalformedRequestError      400  the request breaks the schema
+├── OutsideMediaRootError      403  a listed path lies outside the media root
+├── TooLargeError              413  a limit on size or number is exceeded
+├── UnsupportedContentError    415  wrong Content-Type, or media that is not analysed
+├── UnprocessableError         422  well-formed, but nothing in it could be scored
+├── OverloadedRequestError     503  shed; carries Retry-After
+├── ModelUnavailableError      503  Triton or the model cannot answer
+└── DeadlineError              504  no answer in time
+
+Messages never carry addresses, tracebacks or paths that the caller did not send: for a fault of the service the
+message is fixed here and the detail goes to the log.
+"""
+
+from typing import Any, ClassVar
+
+from client import (
+    DeadlineExceededError,
+    DetectionError,
+    InputError,
+    MediaDecodeError,
+    ModelFaultError,
+    ModelNotServedError,
+    NothingScoredError,
+    OverloadedError,
+    ServerUnavailableError,
+    UnsupportedMediaError,
+)
+
+
+class GatewayError(Exception):
+    """Root of the gateway's errors; `str()` is the public message.
+
+    Attributes:
+        status: HTTP status.
+        title: Short title, the `error` key.
+        code: Upper-case code for programs, the `code` key.
+        details: More keys of the JSON body.
+        retry_after_s: Value of the Retry-After header, or None.
+    """
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(
+        self,
+        message: str,
+        code: str = "INTERNAL",
+        *,
+        details: dict[str, Any] | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.details = details or {}
+        self.retry_after_s = retry_after_s
+
+
+class MalformedRequestError(GatewayError):
+    """The request breaks the schema."""
+
+    status = 400
+    title = "Malformed request"
+
+    def __init__(self, message: str, code: str = "MALFORMED_REQUEST") -> None:
+        super().__init__(message, code)
+
+
+class OutsideMediaRootError(GatewayError):
+    """A path lies outside the media root. The answer is the same whether anything exists there or not."""
+
+    status = 403
+    title = "Path not allowed"
+
+    def __init__(self, index: int) -> None:
+        super().__init__(
+            f"extractedFrames[{index}] lies outside the media root; no frame of this request was read. "
+            "List files below the media root only.",
+            "PATH_OUTSIDE_MEDIA_ROOT",
+        )
+
+
+class TooLargeError(GatewayError):
+    """A limit on size or number is exceeded."""
+
+    status = 413
+    title = "Too large"
+
+
+class UnsupportedContentError(GatewayError):
+    """The Content-Type is wrong, or the media is of a kind that is not analysed."""
+
+    status = 415
+    title = "Unsupported media"
+
+
+class UnprocessableError(GatewayError):
+    """The request is well-formed, but nothing in it could be scored."""
+
+    status = 422
+    title = "Nothing could be scored"
+
+
+class OverloadedRequestError(GatewayError):
+    """The request was shed."""
+
+    status = 503
+    title = "Overloaded"
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(
+            f"Too many requests are being worked on. Send it again in {retry_after_s} s.",
+            "OVERLOADED",
+            retry_after_s=retry_after_s,
+        )
+
+
+class ModelUnavailableError(GatewayError):
+    """Triton or the model cannot answer."""
+
+    status = 503
+    title = "Model unavailable"
+
+
+class DeadlineError(GatewayError):
+    """There was no answer in time."""
+
+    status = 504
+    title = "Deadline exceeded"
+
+
+_UNAVAILABLE: dict[type[DetectionError], tuple[str, str]] = {
+    ServerUnavailableError: ("MODEL_UNAVAILABLE", "The inference server does not answer. Try again shortly."),
+    ModelNotServedError: ("MODEL_NOT_SERVED", "The inference server does not serve the model."),
+    ModelFaultError: ("MODEL_FAULT", "The model gave an answer that cannot be right; nothing was scored."),
+}
+
+
+def public_error(error: DetectionError, retry_after_s: int) -> GatewayError:
+    """The one table from the client's errors to the gateway's.
+
+    Args:
+        error: What the client raised.
+        retry_after_s: When to send a shed request again.
+    """
+    match error:
+        case UnsupportedMediaError():
+            return UnsupportedContentError(str(error), "UNSUPPORTED_MEDIA")
+        case NothingScoredError():
+            frames = [{"index": index, "status": status} for index, status in enumerate(error.statuses)]
+            return UnprocessableError(str(error), "NOTHING_SCORED", details={"frames": frames})
+        case MediaDecodeError():
+            return UnprocessableError(str(error), "MEDIA_DECODE_FAILED")
+        case InputError():
+            return MalformedRequestError(str(error))
+        case OverloadedError():
+            return OverloadedRequestError(retry_after_s)
+        case DeadlineExceededError():
+            return DeadlineError("There was no answer before the deadline. Send less, or try again.", "DEADLINE")
+    for kind, (code, message) in _UNAVAILABLE.items():
+        if isinstance(error, kind):
+            return ModelUnavailableError(message, code)
+    return GatewayError("The gateway is set up wrongly; its log says how.", "MISCONFIGURED")

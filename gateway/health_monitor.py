@@ -1,0 +1,140 @@
+"""Whether a real inference can be served now.
+
+Triton's own ready flag stays true with a dead model process, so the only proof is a scored image: one of a caller's,
+not long ago, or else a canary's.
+"""
+
+import io
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+
+from PIL import Image
+
+from client import DetectionError, FrameScore, ModelFaultError, ModelInfo, ModelNotServedError, ServerUnavailableError
+from client.scorer import OK, Deadline, FrameScorer
+
+_LOG = logging.getLogger("gateway")
+_CANARY_SIDE_PX = 64
+
+
+class WatchedScorer:
+    """A scorer that remembers when an image was last scored, and forgets it when the service turns out to be broken.
+
+    Refusals for overload and missed deadlines leave the memory alone: a busy server is not a broken one.
+    """
+
+    def __init__(self, scorer: FrameScorer) -> None:
+        self._scorer = scorer
+        self.scored_at: float | None = None
+        self.known_info: ModelInfo | None = None
+
+    def info(self, deadline: Deadline) -> ModelInfo:
+        """See `FrameScorer.info`."""
+        self.known_info = self._scorer.info(deadline)
+        return self.known_info
+
+    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> list[FrameScore]:
+        """See `FrameScorer.score`."""
+        try:
+            scores = self._scorer.score(images, deadline, request_id)
+        except (ServerUnavailableError, ModelNotServedError, ModelFaultError):
+            self.scored_at = None
+            raise
+        if any(score.status == OK for score in scores):
+            self.scored_at = time.monotonic()
+        return scores
+
+    def close(self) -> None:
+        """See `FrameScorer.close`."""
+        self._scorer.close()
+
+
+@dataclass(frozen=True)
+class Health:
+    """The answer of a check.
+
+    Attributes:
+        healthy: Whether an inference can be served.
+        info: The model's identity as last read, None if it never was.
+        reason: The error of a failed canary, None if there is none.
+    """
+
+    healthy: bool
+    info: ModelInfo | None
+    reason: DetectionError | None = None
+
+
+class HealthMonitor:
+    """Answers health checks; those that come at once share one canary. Thread-safe."""
+
+    def __init__(self, scorer: WatchedScorer, fresh_s: float, canary_timeout_s: float) -> None:
+        self._scorer = scorer
+        self._fresh_s = fresh_s
+        self._canary_timeout_s = canary_timeout_s
+        self._lock = threading.Lock()
+        self._running: Future[Health] | None = None
+
+    def check(self) -> Health:
+        """Healthy after a recent success, else as the canary says. Takes little longer than the canary's limit."""
+        own: Future[Health] | None = None
+        with self._lock:
+            fresh = self._is_fresh()
+            if not fresh and self._running is None:
+                own = self._running = Future()
+            running = self._running
+        if fresh:
+            return Health(True, self._current_info())
+        if own is not None:
+            try:
+                own.set_result(self._run_canary())
+            finally:
+                with self._lock:
+                    self._running = None
+            return own.result()
+        try:
+            return running.result(timeout=self._canary_timeout_s) if running else self._unhealthy()
+        except FutureTimeoutError:
+            return self._unhealthy()
+
+    def _is_fresh(self) -> bool:
+        scored_at = self._scorer.scored_at
+        return scored_at is not None and time.monotonic() - scored_at < self._fresh_s
+
+    def _current_info(self) -> ModelInfo | None:
+        try:
+            return self._scorer.info(Deadline(self._canary_timeout_s))
+        except DetectionError:
+            return self._scorer.known_info
+
+    def _unhealthy(self, reason: DetectionError | None = None) -> Health:
+        return Health(False, self._scorer.known_info, reason)
+
+    def _run_canary(self) -> Health:
+        deadline = Deadline(self._canary_timeout_s)
+        try:
+            info = self._scorer.info(deadline)
+            (score,) = self._scorer.score([_canary_image()], deadline, "health-canary")
+        except DetectionError as error:
+            _LOG.warning("canary failed: %s: %s", type(error).__name__, error)
+            return self._unhealthy(error)
+        except Exception:
+            # An answer so odd that the client has no error for it is no proof of health either.
+            _LOG.exception("canary failed")
+            return self._unhealthy()
+        if score.status != OK:
+            _LOG.warning("canary was not scored: %s", score.status)
+        return Health(score.status == OK, info)
+
+
+def _canary_image() -> bytes:
+    """Random pixels: new every time, so that no response cache can answer."""
+    pixels = os.urandom(_CANARY_SIDE_PX * _CANARY_SIDE_PX * 3)
+    buffer = io.BytesIO()
+    Image.frombytes("RGB", (_CANARY_SIDE_PX, _CANARY_SIDE_PX), pixels).save(buffer, format="PNG")
+    return buffer.getvalue()

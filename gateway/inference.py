@@ -1,0 +1,90 @@
+"""POST /api/v1/inference: scores of extracted frames that lie below the media root."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Response, jsonify
+from flask_openapi3.blueprint import APIBlueprint
+
+from client import FrameScore, MediaType
+from client.scorer import OK
+from client.scores import media_scores
+from gateway.errors import UnprocessableError, UnsupportedContentError
+from gateway.frame_reading import ListedFrame, read_listed_frames
+from gateway.limits import guard
+from gateway.request_context import current_request_id, elapsed_ms, request_deadline, services
+from gateway.schemas import DetailedInferenceResponse, FrameResult, InferenceRequest, InferenceResponse, MediaKind
+
+inference = APIBlueprint("inference", __name__)
+guard(inference, "application/json", lambda settings: settings.max_json_bytes)
+
+
+@inference.post("/api/v1/inference", responses={200: InferenceResponse})
+def infer(body: InferenceRequest) -> Response:
+    """Score an image, or a video from its extracted frames."""
+    if body.media_type is MediaKind.AUDIO:
+        raise UnsupportedContentError(
+            "The model analyses images. Send mediaType VIDEO or IMAGE with extractedFrames.", "UNSUPPORTED_MEDIA"
+        )
+    if not body.extracted_frames:
+        raise UnprocessableError("extractedFrames lists no path; there is nothing to score.", "NO_FRAMES")
+    is_video = body.media_type is MediaKind.VIDEO
+    shared = services()
+    frames = read_listed_frames(body.extracted_frames, is_video, shared.media_root, shared.settings, request_deadline())
+    scores = _score(frames)
+    p = [score.fake_probability for score in scores if score.fake_probability is not None]
+    if not p:
+        raise UnprocessableError(
+            "None of the frames could be scored; `frames` says why.",
+            "NOTHING_SCORED",
+            details={"frames": _failures(frames, scores)},
+        )
+    answer = InferenceResponse(
+        **media_scores(p, MediaType.VIDEO if is_video else MediaType.IMAGE).rounded(),
+        model_version=body.model_version,
+        inference_time=elapsed_ms(),
+    )
+    if body.include:
+        answer = DetailedInferenceResponse(
+            **answer.model_dump(),
+            frames=[_frame_result(frame, score) for frame, score in zip(frames, scores, strict=True)],
+            frames_scored=len(p),
+            frames_failed=len(frames) - len(p),
+            faces_detected=sum(score.face_box_px is not None for score in scores),
+        )
+    return jsonify(answer.model_dump())
+
+
+def _score(frames: Sequence[ListedFrame]) -> list[FrameScore]:
+    """One score per frame; those that could not be read keep their own status."""
+    readable = [frame.encoded for frame in frames if frame.encoded is not None]
+    scored = iter(
+        services().detector.scorer.score(readable, request_deadline(), current_request_id()) if readable else []
+    )
+    return [FrameScore(status=frame.status) if frame.encoded is None else next(scored) for frame in frames]
+
+
+def _frame_result(frame: ListedFrame, score: FrameScore) -> FrameResult:
+    return FrameResult(
+        index=frame.index,
+        path=frame.path,
+        status=score.status,
+        fake_probability=score.fake_probability,
+        face_box=score.face_box_px,
+        face_score=score.face_score,
+    )
+
+
+def _failures(frames: Sequence[ListedFrame], scores: Sequence[FrameScore]) -> list[dict[str, Any]]:
+    judged = any(frame.encoded is not None for frame in frames)
+    info = services().detector.scorer.info(request_deadline()) if judged else None
+    return [
+        {
+            "index": frame.index,
+            "path": frame.path,
+            "status": score.status,
+            "message": frame.message or (info.status_meaning(score.status) if info else ""),
+        }
+        for frame, score in zip(frames, scores, strict=True)
+        if score.status != OK
+    ]

@@ -1,0 +1,74 @@
+"""What a request handler can reach: the application's services, and this request's id, start and deadline."""
+
+import re
+import time
+import uuid
+from dataclasses import dataclass
+
+from flask import Flask, Response, current_app, g, request
+
+from client import Detector
+from client.scorer import Deadline
+from gateway.admission import Admission
+from gateway.health_monitor import HealthMonitor
+from gateway.media_root import MediaRoot
+from gateway.settings import GatewaySettings
+
+REQUEST_ID_HEADER = "X-Request-ID"
+_ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_EXTENSION = "deepfake_gateway"
+
+
+@dataclass(frozen=True)
+class Services:
+    """The objects that all requests of one worker process share; each is thread-safe."""
+
+    settings: GatewaySettings
+    detector: Detector
+    media_root: MediaRoot
+    monitor: HealthMonitor
+    admission: Admission
+
+
+def install(app: Flask, shared: Services) -> None:
+    """Gives each request of the application an id, a start and a deadline, and echoes the id."""
+    app.extensions[_EXTENSION] = shared
+    app.before_request(_begin)
+    app.after_request(_echo_request_id)
+
+
+def services() -> Services:
+    """The services of the application that handles the current request."""
+    shared: Services = current_app.extensions[_EXTENSION]
+    return shared
+
+
+def current_request_id() -> str:
+    """The caller's X-Request-ID if it is a sane one, else an id made for this request."""
+    if "request_id" not in g:
+        sent = request.headers.get(REQUEST_ID_HEADER, "")
+        g.request_id = sent if _ACCEPTED_ID.fullmatch(sent) else uuid.uuid4().hex
+    request_id: str = g.request_id
+    return request_id
+
+
+def request_deadline() -> Deadline:
+    """The deadline of the current request; its clock started when the request's headers had arrived."""
+    deadline: Deadline = g.deadline
+    return deadline
+
+
+def elapsed_ms() -> int:
+    """Wall time since the request began, in milliseconds."""
+    started_at: float = g.started_at
+    return round((time.monotonic() - started_at) * 1000)
+
+
+def _begin() -> None:
+    g.started_at = time.monotonic()
+    g.deadline = Deadline(services().settings.request_deadline_s)
+
+
+def _echo_request_id(response: Response) -> Response:
+    response.headers[REQUEST_ID_HEADER] = current_request_id()
+    return response

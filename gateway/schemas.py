@@ -1,0 +1,157 @@
+"""Requests and responses of the HTTP contract."""
+
+import os
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from flask_openapi3.models.file import FileStorage
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+
+class MediaKind(StrEnum):
+    """The `mediaType` of a request."""
+
+    VIDEO = "VIDEO"
+    IMAGE = "IMAGE"
+    AUDIO = "AUDIO"
+
+
+def _path_text(path: str) -> str:
+    if "\0" in path:
+        raise ValueError("a path cannot hold a NUL character")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ValueError("a path must be valid Unicode text") from None
+    return path
+
+
+def _listed(value: Any) -> Any:
+    """One path may stand for a list of one; null and an empty text stand for an empty list."""
+    if value is None or value == "":
+        return []
+    return [value] if isinstance(value, str) else value
+
+
+def _or_default(default: str) -> BeforeValidator:
+    return BeforeValidator(lambda value: default if value is None else value)
+
+
+PathText = Annotated[str, AfterValidator(_path_text)]
+
+
+class InferenceRequest(BaseModel):
+    """Body of POST /api/v1/inference. Unknown keys are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    hash: str | None = Field(default=None, description="The caller's name for the media; not used.")
+    media_type: MediaKind = Field(alias="mediaType", description="AUDIO is refused with 415.")
+    metadata: dict[str, Any] | None = Field(default=None, description="The caller's own; not used.")
+    extracted_frames: Annotated[
+        list[PathText], BeforeValidator(_listed, json_schema_input_type=list[str] | str | None)
+    ] = Field(
+        default=[],
+        alias="extractedFrames",
+        description="Paths of encoded frames, relative to the media root or absolute below it.",
+    )
+    extracted_audio: PathText | None = Field(default=None, alias="extractedAudio", description="Not analysed.")
+    model_version: Annotated[str, _or_default("v2"), Field(max_length=128)] = Field(
+        default="v2", alias="modelVersion", description="Echoed in the response."
+    )
+    include: list[Literal["frames"]] | None = Field(
+        default=None, description='["frames"] adds the score of each sampled frame to the response.'
+    )
+
+
+class InferenceResponse(BaseModel):
+    """Scores of one image or video, 0-100."""
+
+    video_score: float
+    peak_risk: float
+    mean_risk: float
+    audio_score: float
+    gan_fingerprint: float
+    temporal_consistency: float
+    risk_score: float
+    confidence: float
+    model_version: str
+    inference_time: int = Field(description="Milliseconds.")
+
+
+class FrameResult(BaseModel):
+    """A sampled frame. `message` says what is wrong with one that was not scored."""
+
+    index: int = Field(description="Position in the request's extractedFrames.")
+    path: str
+    status: str = Field(description="OK, or why the frame was not scored.")
+    fake_probability: float | None = Field(description="0-1, not rounded; null unless scored.")
+    face_box: tuple[float, float, float, float] | None = Field(description="x0, y0, x1, y1 in pixels.")
+    face_score: float
+
+
+class DetailedInferenceResponse(InferenceResponse):
+    """The response to a request with `"include": ["frames"]`."""
+
+    frames: list[FrameResult]
+    frames_scored: int
+    frames_failed: int
+    faces_detected: int
+
+
+class DetectForm(BaseModel):
+    """Form of POST /detect."""
+
+    file: FileStorage = Field(description="An image (JPEG, PNG, BMP, WebP) or a video (MP4, AVI, MOV, MKV, WebM).")
+    type: Literal["image", "video"] | None = Field(default=None, description="Sniffed from the content if not given.")
+
+
+class DetectResponse(BaseModel):
+    """The verdict on one uploaded file."""
+
+    result: Literal["real", "fake", "uncertain"]
+    confidence_score: float = Field(description="The fake probability, 0-1.")
+    processing_time_seconds: float
+    metadata: dict[str, Any]
+    model_version: str
+
+
+class HealthResponse(BaseModel):
+    """Whether an inference can be served now. The model's identity follows when it is known."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    status: Literal["healthy", "unhealthy"]
+    service: str
+    version: str
+    model: str
+    model_status: Literal["loaded", "not_loaded"]
+    timestamp: str = Field(description="ISO 8601, UTC.")
+
+
+class IdentifiedHealthResponse(HealthResponse):
+    """Health with the identity of the model that answers."""
+
+    release_id: str
+    precision: str
+    trained: bool
+    notice: str = Field(description="To be shown beside every result, or empty.")
+
+
+class ErrorResponse(BaseModel):
+    """Every error. A 422 also lists `frames` with the reason of each."""
+
+    error: str
+    message: str
+    code: str
+    request_id: str
+
+
+def describe_violations(error: ValidationError) -> str:
+    """The first few violations in one line, each with its field and without the offending value."""
+    violations = []
+    for violation in error.errors(include_url=False, include_context=False, include_input=False)[:5]:
+        field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in violation["loc"]).lstrip(".")
+        violations.append(f"{field}: {violation['msg']}" if field else violation["msg"])
+    more = error.error_count() - len(violations)
+    return "; ".join(violations) + (f"; and {more} more" if more > 0 else "") + "."

@@ -1,0 +1,50 @@
+"""JSON in and out by the standard: no NaN, no Infinity, no text that ends the process by its nesting."""
+
+from typing import Any
+
+from flask import Flask, Request
+from flask.json.provider import DefaultJSONProvider
+from pydantic_core import from_json
+
+from gateway.errors import MalformedRequestError
+
+
+class StrictJSONProvider(DefaultJSONProvider):
+    """Writes keys in the order given, and fails rather than write a number that JSON does not know."""
+
+    sort_keys = False
+    ensure_ascii = False
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        """Serialises to JSON text.
+
+        Raises:
+            ValueError: There is a NaN or an infinity in it.
+        """
+        return super().dumps(obj, **{**kwargs, "allow_nan": False})
+
+
+class StrictRequest(Request):
+    """Reads JSON bodies with pydantic's parser, which bounds the nesting, and names what is wrong with them."""
+
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:  # noqa: ARG002
+        """The body, which must be a JSON object. The arguments are there for callers inside libraries.
+
+        Raises:
+            MalformedRequestError: It is not.
+        """
+        try:
+            body = from_json(self.get_data(), allow_inf_nan=False)
+        except ValueError as error:
+            raise MalformedRequestError(f"The body is no valid JSON: {error}.", "INVALID_JSON") from None
+        if not isinstance(body, dict):
+            raise MalformedRequestError("The body must be a JSON object.", "INVALID_JSON")
+        return body
+
+
+def use_strict_json(app: Flask, *, indent: bool) -> None:
+    """Makes an application read and write strict JSON."""
+    provider = StrictJSONProvider(app)
+    provider.compact = not indent
+    app.json = provider
+    app.request_class = StrictRequest
