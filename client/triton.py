@@ -29,6 +29,18 @@ from client.settings import ClientSettings
 
 _OUTPUTS = ("FAKE_PROBABILITY", "PROBABILITIES", "FACE_BOX", "FACE_SCORE", "EXPORT_ID", "STATUS")
 
+# Given channel arguments replace tritonclient's own, which lift the limits of message size.
+_CHANNEL_ARGS = (
+    ("grpc.max_send_message_length", 2**31 - 1),
+    ("grpc.max_receive_message_length", 2**31 - 1),
+    # A restarted server is found again within a second, not after gRPC's default back-off of up to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # Notices a server that vanished without closing its connections.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+)
+
 
 class TritonScorer:
     """Scores frames on a Triton server. Thread-safe.
@@ -63,6 +75,18 @@ class TritonScorer:
         except InferenceServerException:
             return False
 
+    def completed_requests(self, timeout_s: float) -> int:
+        """How many requests the ensemble has answered successfully since the server started.
+
+        Raises:
+            ServiceError: The server does not say.
+        """
+        try:
+            statistics = self._connection().get_inference_statistics(self._settings.model, client_timeout=timeout_s)
+        except InferenceServerException as error:
+            raise _service_error(error, self._url) from error
+        return sum(int(model.inference_stats.success.count) for model in statistics.model_stats)
+
     def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> list[FrameScore]:
         """Scores encoded images on the server. See `FrameScorer.score`.
 
@@ -82,7 +106,7 @@ class TritonScorer:
     def _connection(self) -> "triton.InferenceServerClient":
         with self._lock:
             if self._client is None:
-                self._client = triton.InferenceServerClient(self._url)
+                self._client = triton.InferenceServerClient(self._url, channel_args=list(_CHANNEL_ARGS))
             return self._client
 
     def _with_retries(self, call: Any, deadline: Deadline) -> Any:

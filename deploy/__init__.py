@@ -1,0 +1,1 @@
+"""Deployment: the one-command local service, container files and cluster manifests."""

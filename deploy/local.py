@@ -1,0 +1,88 @@
+"""`make serve`, `deepfake-serve`: the whole service on this machine with one command."""
+
+import shlex
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from pydantic import ValidationError
+from pydantic_settings import CliApp
+
+from assets import SAMPLE_PHOTOS, AssetError, fetch_assets
+from deploy.errors import DeployError
+from deploy.model import ensure_release
+from deploy.preflight import check_machine
+from deploy.settings import LocalSettings
+from deploy.shared_memory import region_prefix
+from deploy.supervisor import Supervisor
+from export.errors import ExportError
+
+
+def main() -> None:
+    """Console script. Exit codes: 0 stopped on request, 1 could not start, 2 usage."""
+    try:
+        settings = CliApp.run(LocalSettings)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors())
+        print(f"deepfake-serve: {problems}", file=sys.stderr)
+        sys.exit(2)
+    try:
+        serve(settings)
+    except (DeployError, ExportError, AssetError) as error:
+        sys.exit(f"deepfake-serve: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def serve(settings: LocalSettings) -> None:
+    """Runs the service until Ctrl-C or SIGTERM.
+
+    Raises:
+        DeployError: This machine cannot run it, or a process did not start.
+        ExportError: The model cannot be had or served.
+        AssetError: A file of the catalogue cannot be fetched.
+    """
+    started = time.monotonic()
+    check_machine(settings)
+    release = ensure_release(settings, say)
+    sample = fetch_assets(SAMPLE_PHOTOS, settings.cache_dir)["astronaut.png"]
+    run_dir = settings.cache_dir / "run"
+    logs = run_dir / f"logs-{settings.port}"
+    with region_prefix(run_dir) as prefix:
+        supervisor = Supervisor(settings, release.repository, prefix, say, logs)
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            supervisor.request_stop()
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, stop)
+        try:
+            say(f"starting Triton and the gateway; logs in {logs}")
+            supervisor.start()
+            if not supervisor.stopping:
+                _print_addresses(settings, sample, time.monotonic() - started)
+            supervisor.run()
+        finally:
+            say("stopping")
+            supervisor.stop()
+    say("stopped")
+
+
+def _print_addresses(settings: LocalSettings, sample: Path, elapsed_s: float) -> None:
+    say(f"ready after {elapsed_s:.1f} s: a real inference went through the gateway")
+    print(f"  HTTP gateway   {settings.gateway_url}        (/api/v1/inference, /detect, /health)")
+    print(f"  Triton         {settings.triton_grpc_url} gRPC, {settings.reachable_host}:{settings.triton_http_port} HTTP")
+    print(f"  media root     {settings.media_root.resolve()}")
+    print("try it:")
+    print(f"  curl -s -F file=@{shlex.quote(str(sample))} {settings.gateway_url}/detect", flush=True)
+
+
+def say(line: str) -> None:
+    """Shows one line of progress."""
+    print(f"[deepfake-serve] {line}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

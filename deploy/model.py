@@ -1,0 +1,57 @@
+"""Which release is served: found, or exported from the checkpoint that the settings or the hub give."""
+
+from collections.abc import Callable
+
+from deploy.embedded import ensure_embedded_checkpoint
+from deploy.settings import LocalSettings
+from export.cli import DEFAULT_CHECKPOINT, step_reporter
+from export.errors import HubUnreachableError
+from export.hub import LocatedCheckpoint, locate_checkpoint
+from export.release import Release, promote, verify_files
+from export.run import ExportSettings, existing_release, export_checkpoint
+
+
+def ensure_release(settings: LocalSettings, say: Callable[[str], None]) -> Release:
+    """The release for these settings, verified and made current.
+
+    Args:
+        settings: The deployment's settings.
+        say: Shows one line to the user.
+
+    Raises:
+        ExportError: The checkpoint cannot be had or served, or fails the parity gate.
+        AssetError: The face models cannot be fetched.
+    """
+    located = _locate(settings, say)
+    export_settings = ExportSettings(
+        releases_dir=settings.releases_dir,
+        precision=settings.precision,
+        instances=settings.instances,
+        face_detection=settings.face_detection,
+    )
+    release = existing_release(located, export_settings)
+    if release is None:
+        say(f"exporting {located.name} ({settings.precision}); this happens once per model")
+        with step_reporter() as report:
+            release = export_checkpoint(located, export_settings, report)
+    verify_files(release)
+    promote(release)
+    say(f"model {release.manifest['description']['model']}, release {release.release_id}")
+    return release
+
+
+def _locate(settings: LocalSettings, say: Callable[[str], None]) -> LocatedCheckpoint:
+    """The chosen checkpoint. Only the unchosen default falls back: whoever names a model gets that one or an error."""
+    if settings.checkpoint is not None:
+        return locate_checkpoint(settings.checkpoint)
+    try:
+        return locate_checkpoint(DEFAULT_CHECKPOINT)
+    except HubUnreachableError as error:
+        if not settings.embedded_fallback:
+            raise
+        say("=" * 98)
+        say(f"WARNING: {error}")
+        say("WARNING: serving the embedded UNTRAINED checkpoint instead: its scores mean nothing.")
+        say("WARNING: set CHECKPOINT to a model directory, or start again with access to the hub.")
+        say("=" * 98)
+        return locate_checkpoint(str(ensure_embedded_checkpoint(settings.cache_dir / "checkpoints")))

@@ -1,0 +1,84 @@
+"""One supervised child process: started in its own session, logged to a file, ended for certain."""
+
+import ctypes
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG = 1
+
+
+class Child:
+    """A running child process. It is told to end when this process dies, however it dies."""
+
+    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path) -> None:
+        """Starts the process.
+
+        Args:
+            name: For messages.
+            command: Program and arguments.
+            env: Its whole environment.
+            log: File that gets its output, appended.
+        """
+        self.name = name
+        self.log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        parent = os.getpid()
+
+        def end_with_parent() -> None:
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # the parent died before the line above
+                os._exit(1)
+
+        with log.open("ab") as output:
+            # Its own session: Ctrl-C in a terminal reaches the supervisor alone, which then ends its children in order.
+            self._process = subprocess.Popen(
+                command, env=dict(env), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                start_new_session=True, preexec_fn=end_with_parent,
+            )  # fmt: skip
+        self.pid = self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    def end(self, grace_s: float) -> None:
+        """Asks it to end, waits up to `grace_s`, then kills its whole process group."""
+        if self.exit_code is None and grace_s > 0:
+            self._process.terminate()
+            try:
+                self._process.wait(grace_s)
+            except subprocess.TimeoutExpired:
+                pass
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._process.wait()
+
+    def log_tail(self, lines: int = 15) -> str:
+        """The last lines of its log."""
+        try:
+            text = self.log.read_text("utf-8", errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.splitlines()[-lines:])
+
+
+def children_of(pid: int) -> dict[int, str]:
+    """Process ids and states (R, S, Z, ...) of a process's direct children."""
+    states = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text("utf-8").rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            states[int(entry.name)] = fields[0]
+    return states

@@ -1,0 +1,64 @@
+"""Settings of the one-command deployment: command line over environment over defaults, read once."""
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from assets import default_cache_dir
+
+
+class LocalSettings(BaseSettings):
+    """Serves deepfake detection on this machine: exports the model if needed, starts Triton and the HTTP gateway.
+
+    Every option is an environment variable of the same name in capitals. Ctrl-C or SIGTERM stops everything.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", cli_prog_name="deepfake-serve", cli_kebab_case=True, populate_by_name=True,
+        cli_implicit_flags=True, env_ignore_empty=True, cli_hide_none_type=True,
+    )  # fmt: skip
+
+    host: str = Field(default="127.0.0.1", description="Address the gateway and Triton listen on.")
+    port: int = Field(default=5000, ge=1, le=65535, description="Port of the HTTP gateway.")
+    triton_http_port: int = Field(default=8000, ge=1, le=65535, description="Triton's HTTP port.")
+    triton_grpc_port: int = Field(default=8001, ge=1, le=65535, description="Triton's gRPC port.")
+    triton_metrics_port: int = Field(default=8002, ge=1, le=65535, description="Triton's metrics port.")
+    media_root: Path = Field(
+        default=Path("media"), description="Folder below which extractedFrames are read; made if it is the default."
+    )
+    checkpoint: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("checkpoint", "CHECKPOINT", "model_path", "MODEL_PATH"),
+        description="Hub id or directory of the model. Unset: the default model, or the embedded one where the hub "
+        "cannot be reached. MODEL_PATH is accepted too.",
+    )
+    precision: str = Field(default="fp32", pattern="^(fp32)$", description="Numeric format of the classifier.")
+    face_detection: bool = Field(default=True, description="Crop each frame to its largest face.")
+    instances: int = Field(default=0, ge=0, description="Instances of each model; 0: one per usable core.")
+    releases_dir: Path = Field(default=Path("releases"), description="Where exported releases are kept.")
+    cache_dir: Path = Field(
+        default_factory=default_cache_dir,
+        validation_alias=AliasChoices("cache_dir", "DEEPFAKE_CACHE_DIR"),
+        description="Face models, the embedded checkpoint, logs and run state.",
+    )
+    embedded_fallback: bool = Field(
+        default=True, description="Serve the embedded checkpoint where the default model's hub cannot be reached."
+    )
+    canary_interval_s: float = Field(default=5.0, gt=0, description="Pause between canary inferences.")
+    start_timeout_s: float = Field(default=180.0, gt=0, description="How long Triton and the gateway may take to start.")
+
+    @property
+    def triton_grpc_url(self) -> str:
+        """host:port of Triton's gRPC endpoint, as clients on this machine reach it."""
+        return f"{self.reachable_host}:{self.triton_grpc_port}"
+
+    @property
+    def gateway_url(self) -> str:
+        """Base URL of the gateway, as clients on this machine reach it."""
+        return f"http://{self.reachable_host}:{self.port}"
+
+    @property
+    def reachable_host(self) -> str:
+        """The address to connect to: loopback where the service listens on every address."""
+        return "127.0.0.1" if self.host in ("0.0.0.0", "") else self.host

@@ -1,0 +1,64 @@
+"""The Python backend's shared memory regions: named after this deployment, and removed when it has ended.
+
+A Triton that is killed leaves its regions in /dev/shm. Each deployment gives them a prefix of its own, written down
+before the first one is made, so that it (or the next start, if it is killed itself) removes its own and no other.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SHM = Path("/dev/shm")
+
+
+def remove_regions(prefix: str) -> list[str]:
+    """Removes the regions of one deployment, whose Triton has ended; returns their names."""
+    removed = []
+    for region in SHM.iterdir():
+        if prefix and region.name.startswith(prefix):
+            region.unlink(missing_ok=True)
+            removed.append(region.name)
+    return removed
+
+
+@contextmanager
+def region_prefix(run_dir: Path) -> Iterator[str]:
+    """A prefix for this deployment's regions; they are gone when the context ends.
+
+    Args:
+        run_dir: Where the prefixes of running deployments are written down.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    _remove_regions_of_the_dead(run_dir)
+    prefix = f"deepfake_{os.getpid()}_{secrets.token_hex(6)}_"
+    record = run_dir / f"{prefix}.json"
+    record.write_text(json.dumps({"pid": os.getpid(), "started": start_time(os.getpid()), "prefix": prefix}), "utf-8")
+    try:
+        yield prefix
+    finally:
+        remove_regions(prefix)
+        record.unlink(missing_ok=True)
+
+
+def _remove_regions_of_the_dead(run_dir: Path) -> None:
+    for record in run_dir.glob("deepfake_*.json"):
+        try:
+            owner = json.loads(record.read_text("utf-8"))
+            prefix, alive = str(owner["prefix"]), start_time(int(owner["pid"])) == owner["started"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if not alive and prefix.startswith("deepfake_"):
+            remove_regions(prefix)
+            record.unlink(missing_ok=True)
+
+
+def start_time(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot: tells it from a later one with the same id. None: no process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8")
+    except OSError:
+        return None
+    return int(stat.rpartition(")")[2].split()[19])

@@ -1,0 +1,106 @@
+"""The tritonserver binary of the nvidia-pytriton wheel: where it lies, and the command that serves a repository."""
+
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.errors import PreflightError
+from deploy.preflight import find_shared_libpython
+from deploy.settings import LocalSettings
+
+# The stub is the process in which a Python-backend model runs.
+_BACKEND_FILES = ("libtriton_python.so", "triton_python_backend_utils.py")
+_STUB = "triton_python_backend_stub"
+_EXIT_TIMEOUT_S = 5
+
+
+@dataclass(frozen=True)
+class TritonWheel:
+    """The wheel's files.
+
+    Attributes:
+        server: The `tritonserver` folder of the package.
+        libraries: Folder of the shared libraries bundled with the wheel.
+    """
+
+    server: Path
+    libraries: Path
+
+    @property
+    def binary(self) -> Path:
+        """The tritonserver program."""
+        return self.server / "bin" / "tritonserver"
+
+
+def find_wheel() -> TritonWheel:
+    """Locates the installed wheel without importing it.
+
+    Raises:
+        PreflightError: It is not installed, or lacks the stub of this Python.
+    """
+    spec = importlib.util.find_spec("pytriton")
+    if spec is None or not spec.submodule_search_locations:
+        raise PreflightError("nvidia-pytriton is not installed: run `make install`")
+    package = Path(next(iter(spec.submodule_search_locations)))
+    wheel = TritonWheel(package / "tritonserver", package.parent / "nvidia_pytriton.libs")
+    if not wheel.binary.is_file() or not _stub(wheel).is_file():
+        raise PreflightError(f"nvidia-pytriton has no server for Python {_python()}: reinstall it with 3.11 or 3.12")
+    return wheel
+
+
+def _python() -> str:
+    return f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def _stub(wheel: TritonWheel) -> Path:
+    return wheel.server / "python_backend_stubs" / _python() / _STUB
+
+
+def make_backend_directory(wheel: TritonWheel, folder: Path) -> Path:
+    """Links the Python backend and the stub of this Python into the layout that tritonserver expects."""
+    python = folder / "python"
+    python.mkdir(parents=True, exist_ok=True)
+    for source in [wheel.server / "backends" / "python" / name for name in _BACKEND_FILES] + [_stub(wheel)]:
+        link = python / source.name
+        temporary = python / f".{source.name}-{os.getpid()}"
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(source)
+        temporary.replace(link)
+    return folder
+
+
+def server_environment(wheel: TritonWheel) -> dict[str, str]:
+    """The environment in which the server and its stubs find this virtual environment and their libraries.
+
+    PYTHON* and LD_* of the caller would change which modules and libraries the stubs load, so they are dropped.
+    """
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "LD_"))}
+    env["PATH"] = f"{Path(sys.executable).parent}:{env.get('PATH', '/usr/bin:/bin')}"
+    env["LD_LIBRARY_PATH"] = f"{wheel.libraries}:{find_shared_libpython()}"
+    # One thread per model instance: libraries that make a pool per process would oversubscribe the cores.
+    env["OMP_NUM_THREADS"] = "1"
+    env["PYTHONUNBUFFERED"] = "1"
+    return env
+
+
+def server_command(
+    wheel: TritonWheel, backends: Path, repository: Path, settings: LocalSettings, shm_prefix: str
+) -> list[str]:
+    """The command line of a server that serves one repository and takes no administrative requests."""
+    return [
+        str(wheel.binary),
+        f"--model-repository={repository}",
+        f"--backend-directory={backends}",
+        f"--cache-directory={wheel.server / 'caches'}",
+        f"--backend-config=python,shm-region-prefix-name={shm_prefix}",
+        "--model-control-mode=none",
+        "--disable-auto-complete-config",
+        f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
+        "--log-format=ISO8601",
+        *(f"--{service}-address={settings.host}" for service in ("http", "grpc", "metrics")),
+        f"--http-port={settings.triton_http_port}",
+        f"--grpc-port={settings.triton_grpc_port}",
+        f"--metrics-port={settings.triton_metrics_port}",
+    ]

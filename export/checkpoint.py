@@ -1,0 +1,177 @@
+"""Loads an image classifier and its image processor, and refuses what cannot be served."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from export.errors import CheckpointError
+from export.hub import LocatedCheckpoint
+from export.labels import fake_label_indices, ordered_labels
+from preprocessing import ResizeMode, ResizeSpec
+
+SIDECAR = "deepfake.json"
+"""Optional file of a checkpoint: name, trained, notice, crop_factor, verdict_bands. Training writes it."""
+
+DEFAULT_BANDS = {
+    "image": {"real_below": 0.3, "fake_above": 0.7},
+    "video": {"real_below": 0.4, "fake_above": 0.6},
+}
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What the image processor does to pixel values: (value x scale - mean_c) / std_c, per channel, RGB."""
+
+    scale: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint.
+
+    Attributes:
+        located: Where it came from.
+        name: What results call it.
+        sha256: Over its configuration and weights.
+        model: The PyTorch model, fp32, in evaluation mode.
+        processor: transformers' image processor (the Pillow one).
+        labels: By class index.
+        fake_indices: Classes whose probabilities add up to the fake probability.
+        resize: The processor's resize.
+        normalisation: The processor's normalisation.
+        crop_factor: Side of the face crop over the longer side of the face box.
+        trained: False for seeded weights.
+        notice: A sentence to show beside every result, or "".
+        verdict_bands: Bands for images and for videos.
+    """
+
+    located: LocatedCheckpoint
+    name: str
+    sha256: str
+    model: Any
+    processor: Any
+    labels: list[str]
+    fake_indices: list[int]
+    resize: ResizeSpec
+    normalisation: Normalisation
+    crop_factor: float = 1.3
+    trained: bool = True
+    notice: str = ""
+    verdict_bands: dict[str, dict[str, float]] = field(default_factory=lambda: DEFAULT_BANDS)
+
+
+def checkpoint_digest(path: Path) -> str:
+    """SHA-256 over the names and contents of the files that decide what a checkpoint computes."""
+    digest = hashlib.sha256()
+    files = sorted(f for f in path.iterdir() if f.suffix in (".json", ".safetensors", ".bin") and f.is_file())
+    for file in files:
+        with file.open("rb") as stream:
+            digest.update(f"{file.name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def load_checkpoint(located: LocatedCheckpoint, fake_labels: Sequence[str] = ()) -> Checkpoint:
+    """Loads model and processor with transformers.
+
+    Raises:
+        CheckpointError: Not an image classifier with a fixed-size RGB input, or damaged.
+        LabelError: The labels do not say which class is fake.
+    """
+    import torch
+    from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
+
+    try:
+        config = AutoConfig.from_pretrained(located.path, local_files_only=True)
+        _refuse_unsuitable(config, located)
+        processor = AutoImageProcessor.from_pretrained(located.path, local_files_only=True, use_fast=False)
+        model = AutoModelForImageClassification.from_pretrained(
+            located.path, local_files_only=True, dtype=torch.float32
+        ).eval()
+    except CheckpointError:
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise CheckpointError(f"{located.path} cannot be loaded as an image classifier: {reason}") from error
+    labels = ordered_labels(config.id2label)
+    resize, normalisation = read_processor(processor, located.name)
+    expected = getattr(getattr(config, "vision_config", config), "image_size", resize.size_px)
+    if expected not in (resize.size_px, [resize.size_px] * 2, (resize.size_px,) * 2):
+        raise CheckpointError(
+            f"{located.name}: the image processor makes {resize.size_px} px squares, the model takes {expected}"
+        )
+    return Checkpoint(
+        located=located,
+        sha256=checkpoint_digest(located.path),
+        model=model,
+        processor=processor,
+        labels=labels,
+        fake_indices=fake_label_indices(labels, fake_labels),
+        resize=resize,
+        normalisation=normalisation,
+        **{"name": located.name, **_read_sidecar(located.path)},
+    )
+
+
+def _refuse_unsuitable(config: Any, located: LocatedCheckpoint) -> None:
+    architecture = (getattr(config, "architectures", None) or [""])[0]
+    if not architecture.endswith("ForImageClassification"):
+        raise CheckpointError(
+            f"{located.name} is a {architecture or config.model_type}, not a ...ForImageClassification model"
+        )
+    if config.model_type == "siglip2":
+        raise CheckpointError(
+            f"{located.name} is a SigLIP2 NaFlex model: its number of patches varies with the image, and only "
+            "fixed-size checkpoints can be served"
+        )
+    channels = getattr(getattr(config, "vision_config", config), "num_channels", 3)
+    if channels != 3:
+        raise CheckpointError(f"{located.name} takes {channels} channels; only RGB can be served")
+
+
+def read_processor(processor: Any, name: str) -> tuple[ResizeSpec, Normalisation]:
+    """Reads an image processor's settings.
+
+    Raises:
+        CheckpointError: It does something that cannot be reproduced: no resize, a variable or oblong size, padding.
+    """
+    if not getattr(processor, "do_resize", False):
+        raise CheckpointError(f"{name}: its image processor does not resize, so its input has no fixed size")
+    if getattr(processor, "do_pad", False) or getattr(processor, "crop_pct", None) is not None:
+        raise CheckpointError(f"{name}: its image processor pads or crops by a percentage, which is not supported")
+    size, resample = dict(processor.size), int(processor.resample)
+    if "height" in size and size["height"] == size.get("width") and not getattr(processor, "do_center_crop", False):
+        resize = ResizeSpec(size["height"], resample)
+    elif "shortest_edge" in size and getattr(processor, "do_center_crop", False):
+        crop = dict(processor.crop_size)
+        if crop.get("height") != crop.get("width"):
+            raise CheckpointError(f"{name}: its image processor crops to {crop}, not to a square")
+        resize = ResizeSpec(crop["height"], resample, ResizeMode.SHORTEST_EDGE_CENTER_CROP, size["shortest_edge"])
+    else:
+        raise CheckpointError(f"{name}: its image processor resizes to {size}, which is no fixed square")
+    scale = float(processor.rescale_factor) if processor.do_rescale else 1.0
+    mean, std = (processor.image_mean, processor.image_std) if processor.do_normalize else ([0.0] * 3, [1.0] * 3)
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise CheckpointError(f"{name}: its image processor's mean {mean} and std {std} are not three channels")
+    return resize, Normalisation(scale, (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
+
+
+def _read_sidecar(path: Path) -> dict[str, Any]:
+    sidecar = path / SIDECAR
+    if not sidecar.is_file():
+        return {}
+    known = {"name", "trained", "notice", "crop_factor", "verdict_bands"}
+    try:
+        values = json.loads(sidecar.read_text(encoding="utf-8"))
+        if unknown := set(values) - known:
+            raise ValueError(f"unknown keys {sorted(unknown)}")
+        for bands in values.get("verdict_bands", DEFAULT_BANDS).values():
+            if not 0 <= bands["real_below"] <= bands["fake_above"] <= 1:
+                raise ValueError(f"impossible verdict bands {bands}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{sidecar}: {error}") from error
+    return dict(values)

@@ -1,0 +1,144 @@
+"""`deepfake-export` and `python -m export`: a checkpoint becomes a served release."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from assets import AssetError
+from export.errors import ExportError
+from export.hub import locate_checkpoint
+from export.release import Release, promote, verify_files
+from export.run import ExportSettings, Step, existing_release, export_checkpoint
+from export.run import Progress as ReportStep
+
+DEFAULT_CHECKPOINT = "prithivMLmods/Deepfake-Detect-Siglip2"
+
+app = typer.Typer(add_completion=False, no_args_is_help=False, pretty_exceptions_enable=False)
+
+
+class Precision(StrEnum):
+    """Numeric formats that can be exported."""
+
+    FP32 = "fp32"
+
+
+class Backend(StrEnum):
+    """Who runs the classifier in Triton."""
+
+    PYTHON = "python"
+    ONNXRUNTIME = "onnxruntime"
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[
+        str, typer.Option(envvar="CHECKPOINT", help="Hub id, or a directory that transformers loads.")
+    ] = DEFAULT_CHECKPOINT,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the hub repository.")] = None,
+    releases_dir: Annotated[
+        Path, typer.Option(envvar="RELEASES_DIR", help="Where releases are kept; `current` points to the served one.")
+    ] = Path("releases"),
+    precision: Annotated[Precision, typer.Option(envvar="PRECISION", help="Numeric format.")] = Precision.FP32,
+    backend: Annotated[
+        Backend, typer.Option(help="python: onnxruntime behind the Python backend; onnxruntime: NVIDIA's image.")
+    ] = Backend.PYTHON,
+    gpu: Annotated[bool, typer.Option("--gpu", help="Run the onnxruntime backend on a GPU.")] = False,
+    instances: Annotated[
+        int, typer.Option(envvar="INSTANCES", min=0, help="Instances of each model; 0: one per usable core.")
+    ] = 0,
+    face_detection: Annotated[
+        bool, typer.Option(envvar="FACE_DETECTION", help="Crop each frame to its largest face.")
+    ] = True,
+    fake_label: Annotated[
+        list[str] | None, typer.Option(help="Name of a fake class, if the labels do not say (repeatable).")
+    ] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(min=0.0, help="Limit of max |dp| from PyTorch; the precision's own by default.")
+    ] = None,
+    parity_images: Annotated[int, typer.Option(min=8, help="Images in the parity gate.")] = 32,
+    promote_release: Annotated[
+        bool, typer.Option("--promote/--no-promote", help="Make the release the current one.")
+    ] = True,
+    force: Annotated[bool, typer.Option("--force", help="Export even if the same release exists.")] = False,
+) -> None:
+    """Turns an image classifier into a release: a Triton model repository that passed the parity gate.
+
+    Exit codes: 0 released, 1 refused or failed (what is served has not changed), 2 usage.
+    """
+    if gpu and backend is not Backend.ONNXRUNTIME:
+        raise typer.BadParameter("--gpu needs --backend onnxruntime")
+    settings = ExportSettings(
+        releases_dir=releases_dir,
+        precision=precision.value,
+        backend=backend.value,
+        gpu=gpu,
+        instances=instances,
+        face_detection=face_detection,
+        fake_labels=tuple(fake_label or ()),
+        tolerance=tolerance,
+        parity_images=parity_images,
+    )
+    try:
+        located = locate_checkpoint(checkpoint, revision)
+        release = None if force else existing_release(located, settings)
+        if release is not None:
+            verify_files(release)
+            typer.echo(f"release {release.release_id} of {located.name} is up to date", err=True)
+        else:
+            with step_reporter() as report:
+                release = export_checkpoint(located, settings, report)
+        if promote_release:
+            promote(release)
+    except (ExportError, AssetError) as error:
+        typer.echo(f"deepfake-export: {error}", err=True)
+        raise typer.Exit(1) from error
+    _print_release(release)
+
+
+def _print_release(release: Release) -> None:
+    description = release.manifest["description"]
+    typer.echo(f"model        {description['model']}  ({description['architecture']}, {description['precision']})")
+    typer.echo(f"labels       {', '.join(description['labels'])}; fake = P({' or '.join(description['fake_labels'])})")
+    typer.echo(f"release      {release.path}")
+    typer.echo(f"export id    {description['export_id']}")
+    if description["notice"]:
+        typer.echo(f"notice       {description['notice']}")
+
+
+@contextmanager
+def step_reporter() -> Iterator[ReportStep]:
+    """Shows steps as a live display on a terminal and as one line each elsewhere, on standard error."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _plain_steps()
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as display:
+        task = display.add_task("", total=None)
+        yield lambda step: display.update(
+            task, description=step.name, completed=step.done, total=step.total if step.total else None
+        )
+
+
+def _plain_steps() -> ReportStep:
+    last = ""
+
+    def report(step: Step) -> None:
+        nonlocal last
+        if step.name != last:
+            last = step.name
+            print(f"export: {step.name} ...", file=sys.stderr, flush=True)
+
+    return report
+
+
+def main() -> None:
+    """Console script."""
+    app()

@@ -1,0 +1,118 @@
+"""From a hub id or a directory to a local checkpoint directory, within a bounded time."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from export.errors import CheckpointError, HubUnreachableError
+
+HUB_TIMEOUT_S = 8.0
+"""How long the hub may take to answer its first request."""
+
+_FILES = ["*.json", "*.safetensors"]
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class LocatedCheckpoint:
+    """A checkpoint on this machine.
+
+    Attributes:
+        path: Directory with config.json, the weights and the image processor's settings.
+        name: Hub id, or the directory's name.
+        revision: Commit of the hub repository, "" for a directory.
+    """
+
+    path: Path
+    name: str
+    revision: str = ""
+
+
+def locate_checkpoint(checkpoint: str, revision: str | None = None, timeout_s: float = HUB_TIMEOUT_S) -> LocatedCheckpoint:
+    """Finds a checkpoint: an existing directory as it is, else a hub id from the hub's local cache or the hub.
+
+    Args:
+        checkpoint: Directory, or hub id such as prithivMLmods/Deepfake-Detect-Siglip2.
+        revision: Branch, tag or commit of the hub repository.
+        timeout_s: How long to wait for the hub's first answer.
+
+    Raises:
+        HubUnreachableError: The hub does not answer and the checkpoint is not cached.
+        CheckpointError: There is no such directory or repository.
+    """
+    directory = Path(checkpoint)
+    if directory.is_dir():
+        return LocatedCheckpoint(directory.resolve(), directory.resolve().name)
+    if checkpoint.startswith((".", "/", "~")) or checkpoint.count("/") != 1:
+        raise CheckpointError(f"{checkpoint}: no such directory, and not a hub id of the form owner/name")
+    cached = _cached_snapshot(checkpoint, revision)
+    return _located(cached, checkpoint) if cached else _located(_download(checkpoint, revision, timeout_s), checkpoint)
+
+
+def _located(snapshot: Path, checkpoint: str) -> LocatedCheckpoint:
+    return LocatedCheckpoint(snapshot, checkpoint, revision=snapshot.name)
+
+
+def _cached_snapshot(checkpoint: str, revision: str | None) -> Path | None:
+    """The snapshot in the hub's cache, if it is complete enough to load."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        path = Path(snapshot_download(checkpoint, revision=revision, allow_patterns=_FILES, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+    complete = (path / "config.json").is_file() and any(path.glob("*.safetensors"))
+    return path if complete else None
+
+
+def _download(checkpoint: str, revision: str | None, timeout_s: float) -> Path:
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    try:
+        # One small request first: the download itself would retry for minutes where the hub is out of reach.
+        within(lambda: HfApi().model_info(checkpoint, revision=revision, timeout=timeout_s), timeout_s)
+        return Path(snapshot_download(checkpoint, revision=revision, allow_patterns=_FILES))
+    except HfHubHTTPError as error:
+        status = getattr(error.response, "status_code", None)
+        if status in (401, 403, 404):
+            raise CheckpointError(f"the hub has no model {checkpoint} that you may read (HTTP {status})") from error
+        raise HubUnreachableError(f"the hub refused {checkpoint}: {_first_line(error)}") from error
+    except (OSError, TimeoutError, OfflineModeIsEnabled) as error:
+        raise HubUnreachableError(
+            f"{checkpoint} is neither a directory nor in the hub's local cache, and the hub cannot be reached "
+            f"({type(error).__name__})"
+        ) from error
+
+
+def within(call: Callable[[], _T], timeout_s: float) -> _T:
+    """Runs a call in a thread and gives up waiting after `timeout_s`: name resolution has no time-out of its own.
+
+    Raises:
+        TimeoutError: The call has not returned in time (it is left behind in a daemon thread).
+    """
+    outcome: list[_T] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(call())
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    if failure:
+        raise failure[0]
+    if not outcome:
+        raise TimeoutError(f"no answer within {timeout_s:g} s")
+    return outcome[0]
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -1,0 +1,74 @@
+"""Which classes are fake: read from the checkpoint's id2label, never assumed from an order.
+
+Sibling models use two classes in either order, or three; `fake` is 1 - P(real) wherever a class is called real.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from export.errors import LabelError
+
+_REAL_WORDS = frozenset({"real", "realism", "authentic", "genuine", "original", "pristine", "bonafide", "live", "human"})
+_FAKE_WORDS = frozenset(
+    {
+        "fake", "fakes", "deepfake", "deepfakes", "ai", "artificial", "synthetic", "generated", "manipulated", "forged",
+        "forgery", "spoof", "spoofed", "altered", "edited", "tampered", "swapped",
+    }
+)  # fmt: skip
+_NEGATIONS = frozenset({"not", "non", "no", "un"})
+
+
+def ordered_labels(id2label: Mapping[int | str, str]) -> list[str]:
+    """The labels by class index.
+
+    Raises:
+        LabelError: The indices are not 0..n-1, or there are fewer than two classes.
+    """
+    by_index = {int(index): label for index, label in id2label.items()}
+    if sorted(by_index) != list(range(len(by_index))) or len(by_index) < 2:
+        raise LabelError(f"id2label must name the classes 0..n-1, at least two; it is {dict(id2label)}")
+    return [by_index[index] for index in range(len(by_index))]
+
+
+def fake_label_indices(labels: Sequence[str], fake_labels: Sequence[str] = ()) -> list[int]:
+    """Indices of the classes whose probabilities add up to the fake probability.
+
+    Args:
+        labels: By class index.
+        fake_labels: The names of the fake classes, when the caller knows better than the words.
+
+    Returns:
+        Every class but the real ones if any is called real, else the classes called fake; never all, never none.
+
+    Raises:
+        LabelError: No label says fake or real, one says both, or `fake_labels` names no class.
+    """
+    if fake_labels:
+        unknown = [name for name in fake_labels if name not in labels]
+        chosen = [index for index, label in enumerate(labels) if label in fake_labels]
+        if unknown or len(chosen) == len(labels):
+            raise LabelError(f"--fake-label {', '.join(unknown or fake_labels)}: choose some, not all, of {list(labels)}")
+        return chosen
+    kinds = [_kind(label) for label in labels]
+    real = [index for index, kind in enumerate(kinds) if kind == "real"]
+    fake = [index for index, kind in enumerate(kinds) if kind == "fake"]
+    chosen = [index for index in range(len(labels)) if index not in real] if real else fake
+    if not chosen or len(chosen) == len(labels):
+        raise LabelError(
+            f"none of the labels {list(labels)} says which class is fake or real: name the fake ones with --fake-label"
+        )
+    return chosen
+
+
+def _kind(label: str) -> str:
+    """`real`, `fake` or `other`.
+
+    Raises:
+        LabelError: The label says both, or negates a word.
+    """
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", label)
+    words = set(re.findall(r"[a-z]+", spaced.lower()))
+    says_real, says_fake = bool(words & _REAL_WORDS), bool(words & _FAKE_WORDS)
+    if (says_real and says_fake) or ((says_real or says_fake) and words & _NEGATIONS):
+        raise LabelError(f"the label {label!r} is ambiguous: name the fake classes with --fake-label")
+    return "real" if says_real else "fake" if says_fake else "other"

@@ -1,0 +1,79 @@
+"""The config.pbtxt of each model of a release: the repository's own files with this checkpoint's figures filled in."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+
+DESCRIPTION_PARAMETER = "deepfake_serving"
+"""The ensemble parameter that carries the release's description as JSON; the client reads it."""
+
+
+@dataclass(frozen=True)
+class ServingPlan:
+    """How a release is to be served.
+
+    Attributes:
+        size_px: Side of the classifier's input.
+        labels: Labels by class index.
+        instances: Model instances of preprocess and classifier each.
+        threads: Threads of each classifier instance.
+        backend: `python` (onnxruntime behind the Python backend) or `onnxruntime` (NVIDIA's image).
+        gpu: Whether the onnxruntime backend runs on a GPU.
+    """
+
+    size_px: int
+    labels: tuple[str, ...]
+    instances: int
+    threads: int = 1
+    backend: str = "python"
+    gpu: bool = False
+
+
+def render_config(template: Path, plan: ServingPlan, description: str = "") -> str:
+    """The text of a release's config.pbtxt.
+
+    Args:
+        template: The model's config.pbtxt in model_repository/.
+        plan: Figures to fill in.
+        description: For the ensemble: the release's description as JSON.
+    """
+    from tritonclient.grpc import model_config_pb2
+
+    config = text_format.Parse(template.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
+    for tensor in (*config.input, *config.output):
+        if tensor.name == "PIXELS":
+            tensor.dims[:] = [plan.size_px, plan.size_px, 3]
+        elif tensor.name == "PROBABILITIES":
+            tensor.dims[:] = [len(plan.labels)]
+    if config.name == "preprocess":
+        config.instance_group[0].count = plan.instances
+    elif config.name == "classifier":
+        _plan_classifier(config, plan, model_config_pb2)
+    else:
+        config.parameters[DESCRIPTION_PARAMETER].string_value = description
+    return str(text_format.MessageToString(config))
+
+
+def _plan_classifier(config: Any, plan: ServingPlan, schema: Any) -> None:
+    group = config.instance_group[0]
+    group.count = plan.instances
+    threads = str(plan.threads)
+    if plan.backend == "python":
+        config.parameters["intra_op_threads"].string_value = threads
+    else:
+        config.backend = "onnxruntime"
+        config.default_model_filename = "model.onnx"
+        config.parameters["intra_op_thread_count"].string_value = threads
+        if plan.gpu:
+            group.kind = schema.ModelInstanceGroup.KIND_GPU
+            group.count = 1
+    for batch in (1,) if plan.backend == "python" else (1, 8):  # a CPU session only needs its first run
+        warmup = config.model_warmup.add(name=f"batch_{batch}", batch_size=batch)
+        warmup.inputs["PIXELS"].data_type = schema.TYPE_UINT8
+        warmup.inputs["PIXELS"].dims[:] = [plan.size_px, plan.size_px, 3]
+        warmup.inputs["PIXELS"].random_data = True
+        warmup.inputs["STATUS"].data_type = schema.TYPE_INT32
+        warmup.inputs["STATUS"].dims[:] = [1]
+        warmup.inputs["STATUS"].zero_data = True

@@ -1,0 +1,246 @@
+"""One export: checkpoint -> optimum's graph -> serving graph -> parity gate -> release."""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from assets import FACE_MODELS, fetch_assets
+from export.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint
+from export.errors import ExportError
+from export.hub import LocatedCheckpoint
+from export.model_config import ServingPlan, render_config
+from export.onnx_export import OPSET, export_logits_graph
+from export.parity import TOLERANCES, check_parity
+from export.release import REPOSITORY, Release, find_release, hashed_files, make_partial, publish, release_id_of
+from export.serving_graph import ServingHead, build_serving_graph
+from preprocessing import PREPROCESSING_VERSION, STATUS_TABLE, PreprocessParams
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "model_repository"
+"""The repository's hand-written part, copied into every release."""
+
+_EXTERNAL_DATA_BYTES = 1_500_000_000  # protobuf files end at 2 GB; larger weights lie beside the graph
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What to export.
+
+    Attributes:
+        releases_dir: Where releases are kept.
+        precision: `fp32`.
+        backend: `python` or `onnxruntime`, see `ServingPlan`.
+        gpu: Whether the onnxruntime backend runs on a GPU.
+        instances: Instances of each model; one per usable core by default.
+        face_detection: Off: the classifier always sees the whole image.
+        fake_labels: Names of the fake classes, if the labels do not say.
+        tolerance: Limit of max |dp|; the precision's declared one by default.
+        parity_images: Number of images in the gate.
+    """
+
+    releases_dir: Path
+    precision: str = "fp32"
+    backend: str = "python"
+    gpu: bool = False
+    instances: int = 0
+    face_detection: bool = True
+    fake_labels: tuple[str, ...] = ()
+    tolerance: float | None = None
+    parity_images: int = 32
+
+
+@dataclass(frozen=True)
+class Step:
+    """Progress of an export: what is being done, and how much of it."""
+
+    name: str
+    done: int = 0
+    total: int = 0
+
+
+Progress = Callable[[Step], None]
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0))
+
+
+def existing_release(located: LocatedCheckpoint, settings: ExportSettings) -> Release | None:
+    """The release that `export_checkpoint` would make again, if it is already there."""
+    return find_release(settings.releases_dir, _source_key(checkpoint_digest(located.path), located.name, settings))
+
+
+def export_checkpoint(
+    located: LocatedCheckpoint, settings: ExportSettings, progress: Progress = lambda step: None
+) -> Release:
+    """Exports a checkpoint into a new release, without making it current.
+
+    Raises:
+        ExportError: One of its subclasses; nothing is left behind and nothing that is served has changed.
+    """
+    started = time.monotonic()
+    progress(Step("load checkpoint"))
+    checkpoint = load_checkpoint(located, settings.fake_labels)
+    partial = make_partial(settings.releases_dir)
+    try:
+        export_id = _export_id(checkpoint, settings)
+        plan = ServingPlan(
+            size_px=checkpoint.resize.size_px,
+            labels=tuple(checkpoint.labels),
+            instances=settings.instances or usable_cores(),
+            backend=settings.backend,
+            gpu=settings.gpu,
+        )
+        params = PreprocessParams(
+            resize=checkpoint.resize, face_detection=settings.face_detection, crop_factor=checkpoint.crop_factor
+        )
+        repository = partial / REPOSITORY
+        onnx_path = _write_classifier(repository / "classifier", checkpoint, plan, export_id, progress)
+        tolerance = TOLERANCES[settings.precision] if settings.tolerance is None else settings.tolerance
+        parity = check_parity(
+            checkpoint,
+            onnx_path,
+            tolerance,
+            settings.parity_images,
+            lambda done, total: progress(Step("parity with PyTorch", done, total)),
+        )
+        progress(Step("write release"))
+        _write_preprocess(repository / "preprocess", params, plan)
+        _write_ensemble(repository / "deepfake_detector", plan)
+        description = _description(checkpoint, settings, params, export_id)
+        files = hashed_files(partial)
+        release_id = release_id_of(description, files)
+        served = json.dumps({**description, "release_id": release_id}, sort_keys=True)
+        config = render_config(TEMPLATES / "deepfake_detector" / "config.pbtxt", plan, served)
+        (repository / "deepfake_detector" / "config.pbtxt").write_text(config, encoding="utf-8")
+        report = {
+            "release_id": release_id,
+            "parity": parity.to_dict(),
+            "duration_s": round(time.monotonic() - started, 2),
+            "opset": OPSET,
+            "onnx_bytes": sum(f.stat().st_size for f in onnx_path.parent.glob("model.onnx*")),
+            "versions": _library_versions(),
+        }
+        (partial / "export_report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        manifest = {
+            "release_id": release_id,
+            "source_key": _source_key(checkpoint.sha256, located.name, settings),
+            "description": description,
+            "files": files,
+        }
+        return publish(partial, settings.releases_dir, manifest)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_classifier(
+    folder: Path, checkpoint: Checkpoint, plan: ServingPlan, export_id: int, progress: Progress
+) -> Path:
+    version = folder / "1"
+    version.mkdir(parents=True)
+    progress(Step("export with optimum"))
+    logits_graph = export_logits_graph(checkpoint.located.path)
+    progress(Step("fold preprocessing into the graph"))
+    head = ServingHead(len(checkpoint.labels), checkpoint.fake_indices, export_id)
+    graph = build_serving_graph(logits_graph, plan.size_px, checkpoint.normalisation, head)
+    path = version / "model.onnx"
+    large = graph.ByteSize() > _EXTERNAL_DATA_BYTES
+    onnx.save_model(graph, str(path), save_as_external_data=large, location="model.onnx.data")
+    if plan.backend == "python":
+        shutil.copyfile(TEMPLATES / "classifier" / "1" / "model.py", version / "model.py")
+    (folder / "config.pbtxt").write_text(render_config(TEMPLATES / "classifier" / "config.pbtxt", plan), "utf-8")
+    (folder / "labels.txt").write_text("".join(f"{label}\n" for label in plan.labels), encoding="utf-8")
+    return path
+
+
+def _write_preprocess(folder: Path, params: PreprocessParams, plan: ServingPlan) -> None:
+    version = folder / "1"
+    version.mkdir(parents=True)
+    shutil.copyfile(TEMPLATES / "preprocess" / "1" / "model.py", version / "model.py")
+    (folder / "config.pbtxt").write_text(render_config(TEMPLATES / "preprocess" / "config.pbtxt", plan), "utf-8")
+    (version / "preprocess.json").write_text(json.dumps(params.to_dict(), indent=1) + "\n", encoding="utf-8")
+    (version / "preprocessing_version").write_text(f"{PREPROCESSING_VERSION}\n", encoding="utf-8")
+    if params.face_detection:
+        for name, path in fetch_assets(FACE_MODELS).items():
+            shutil.copyfile(path, version / name)
+
+
+def _write_ensemble(folder: Path, plan: ServingPlan) -> None:
+    (folder / "1").mkdir(parents=True)
+    # Version folders of an ensemble are empty, and empty folders get lost in archives and object stores.
+    (folder / "1" / ".keep").write_text("", encoding="utf-8")
+    (folder / "labels.txt").write_text("".join(f"{label}\n" for label in plan.labels), encoding="utf-8")
+
+
+def _description(
+    checkpoint: Checkpoint, settings: ExportSettings, params: PreprocessParams, export_id: int
+) -> dict[str, Any]:
+    """What the release says about itself to clients, through the ensemble's config."""
+    return {
+        "model": checkpoint.name,
+        "revision": checkpoint.located.revision,
+        "checkpoint_sha256": checkpoint.sha256,
+        "architecture": type(checkpoint.model).__name__,
+        "trained": checkpoint.trained,
+        "notice": checkpoint.notice,
+        "precision": settings.precision,
+        "backend": settings.backend,
+        "export_id": export_id,
+        "labels": checkpoint.labels,
+        "fake_labels": [checkpoint.labels[i] for i in checkpoint.fake_indices],
+        "verdict_bands": checkpoint.verdict_bands,
+        "preprocess": params.to_dict(),
+        "preprocessing_version": PREPROCESSING_VERSION,
+        "statuses": {str(code): {"name": row.name, "meaning": row.meaning} for code, row in STATUS_TABLE.items()},
+    }
+
+
+def _export_id(checkpoint: Checkpoint, settings: ExportSettings) -> int:
+    """A positive INT32 that names the classifier's graph: checkpoint, precision, fake classes and exporter."""
+    parts = [checkpoint.sha256, settings.precision, str(checkpoint.fake_indices), _code_digest("export")]
+    return int(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8], 16) % (2**31 - 1) + 1
+
+
+def _source_key(checkpoint_sha256: str, name: str, settings: ExportSettings) -> str:
+    """Equal for exports that would give the same release: same checkpoint, settings, serving plan and code."""
+    chosen = {
+        "checkpoint": checkpoint_sha256,
+        "name": name,
+        "precision": settings.precision,
+        "backend": settings.backend,
+        "gpu": settings.gpu,
+        "instances": settings.instances or usable_cores(),
+        "face_detection": settings.face_detection,
+        "fake_labels": list(settings.fake_labels),
+        "tolerance": settings.tolerance,
+        "code": _code_digest("export", "preprocessing", "model_repository"),
+    }
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+
+
+def _code_digest(*folders: str) -> str:
+    """SHA-256 over the source files that decide what a release holds."""
+    digest = hashlib.sha256()
+    root = TEMPLATES.parent
+    for folder in folders:
+        for path in sorted(p for p in (root / folder).rglob("*") if p.suffix in (".py", ".pbtxt")):
+            digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _library_versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    names = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime", "numpy")
+    try:
+        return {name: version(name) for name in names}
+    except ImportError as error:
+        raise ExportError(f"a library of the export is missing: {error}") from error

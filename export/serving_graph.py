@@ -1,0 +1,168 @@
+"""Turns the logits graph into the served one: uint8 pixels and a status in, probabilities and an id out.
+
+    PIXELS uint8 (N, S, S, 3) -> float, centred by -128 -> patch embedding with the normalisation folded in -> ...
+    ... -> logits -> softmax -> PROBABILITIES, FAKE_PROBABILITY, NaN where STATUS is not 0; EXPORT_ID constant
+
+Folding: the processor computes (s x - m_c) / d_c per channel. With x = c + 128, a convolution W, b without padding gives
+    W' = W s / d_c                      b' = b + sum(W (128 s - m_c) / d_c)
+over its kernel and channels, computed in float64. Centring keeps low precisions accurate at no cost. Where the first
+operator is no such convolution, the same affine map stays as two operators of its own.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from export.checkpoint import Normalisation
+from export.errors import ExportError
+
+_CENTRE = 128.0
+
+
+@dataclass(frozen=True)
+class ServingHead:
+    """What is baked into the end of the graph.
+
+    Attributes:
+        label_count: Number of classes.
+        fake_indices: Classes whose probabilities add up to the fake probability.
+        export_id: The constant of the EXPORT_ID output.
+    """
+
+    label_count: int
+    fake_indices: list[int]
+    export_id: int
+
+
+def build_serving_graph(
+    logits_model: onnx.ModelProto, size_px: int, normalisation: Normalisation, head: ServingHead
+) -> onnx.ModelProto:
+    """Builds the served graph; the given model is consumed.
+
+    Raises:
+        ExportError: The graph has other inputs or outputs than pixel_values and logits.
+    """
+    model, graph = logits_model, logits_model.graph
+    if [i.name for i in graph.input] != ["pixel_values"] or "logits" not in [o.name for o in graph.output]:
+        raise ExportError("the exported graph is not of the form pixel_values -> logits")
+    _inline_identities(graph)
+    del graph.input[:]
+    del graph.output[:]
+    graph.input.append(helper.make_tensor_value_info("PIXELS", TensorProto.UINT8, ["N", size_px, size_px, 3]))
+    graph.input.append(helper.make_tensor_value_info("STATUS", TensorProto.INT32, ["N", 1]))
+    graph.output.append(helper.make_tensor_value_info("FAKE_PROBABILITY", TensorProto.FLOAT, ["N", 1]))
+    graph.output.append(helper.make_tensor_value_info("PROBABILITIES", TensorProto.FLOAT, ["N", head.label_count]))
+    graph.output.append(helper.make_tensor_value_info("EXPORT_ID", TensorProto.INT32, ["N", 1]))
+    entry = _pixel_nodes(graph, normalisation)
+    body = list(graph.node)
+    del graph.node[:]
+    graph.node.extend(entry + body + _head_nodes(graph, head))
+    graph.name = "deepfake_classifier"
+    model.producer_name = "deepfake-export"
+    del graph.value_info[:]
+    try:
+        onnx.checker.check_model(model, full_check=False)
+    except onnx.checker.ValidationError as error:
+        raise ExportError(f"the serving graph is invalid: {error}") from error
+    return model
+
+
+def _inline_identities(graph: onnx.GraphProto) -> None:
+    """Removes the Identity nodes by which optimum shares equal weights, so that consumers name the constants."""
+    constants = {tensor.name for tensor in graph.initializer}
+    source: dict[str, str] = {}
+    kept = []
+    for node in graph.node:
+        if node.op_type == "Identity" and source.get(node.input[0], node.input[0]) in constants:
+            source[node.output[0]] = source.get(node.input[0], node.input[0])
+        else:
+            kept.append(node)
+    for node in kept:
+        for position, name in enumerate(node.input):
+            node.input[position] = source.get(name, name)
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _constant(graph: onnx.GraphProto, name: str, values: np.ndarray) -> str:
+    graph.initializer.append(numpy_helper.from_array(values, name))
+    return name
+
+
+def _pixel_nodes(graph: onnx.GraphProto, normalisation: Normalisation) -> list[onnx.NodeProto]:
+    """Nodes from PIXELS to `pixel_values`; folds the normalisation where that is exact."""
+    centre = _constant(graph, "pixel_centre", np.array(_CENTRE, np.float32))
+    nodes = [
+        helper.make_node("Cast", ["PIXELS"], ["pixels_float"], to=TensorProto.FLOAT),
+        helper.make_node("Sub", ["pixels_float", centre], ["pixels_centred"]),
+    ]
+    scale = normalisation.scale / np.array(normalisation.std, np.float64)
+    offset = (_CENTRE * normalisation.scale - np.array(normalisation.mean, np.float64)) / np.array(normalisation.std)
+    convolution = _foldable_convolution(graph)
+    if convolution is not None:
+        _fold(graph, convolution, scale, offset)
+        return [*nodes, helper.make_node("Transpose", ["pixels_centred"], ["pixel_values"], perm=[0, 3, 1, 2])]
+    gain = _constant(graph, "pixel_gain", scale.astype(np.float32))
+    shift = _constant(graph, "pixel_shift", offset.astype(np.float32))
+    return [
+        *nodes,
+        helper.make_node("Mul", ["pixels_centred", gain], ["pixels_scaled"]),
+        helper.make_node("Add", ["pixels_scaled", shift], ["pixels_normalised"]),
+        helper.make_node("Transpose", ["pixels_normalised"], ["pixel_values"], perm=[0, 3, 1, 2]),
+    ]
+
+
+def _foldable_convolution(graph: onnx.GraphProto) -> onnx.NodeProto | None:
+    """The one consumer of pixel_values, if it is an unpadded convolution over three channels with constant weights."""
+    consumers = [node for node in graph.node if "pixel_values" in node.input]
+    if len(consumers) != 1 or consumers[0].op_type != "Conv":
+        return None
+    node = consumers[0]
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    padded = any(attributes.get("pads", [])) or attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID")
+    if padded or attributes.get("group", 1) != 1 or node.input[1] not in constants:
+        return None
+    if len(node.input) > 2 and node.input[2] not in constants:
+        return None
+    return node if constants[node.input[1]].dims[1] == 3 else None
+
+
+def _fold(graph: onnx.GraphProto, node: onnx.NodeProto, scale: np.ndarray, offset: np.ndarray) -> None:
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    weights = numpy_helper.to_array(constants[node.input[1]]).astype(np.float64)
+    bias = numpy_helper.to_array(constants[node.input[2]]).astype(np.float64) if len(node.input) > 2 else 0.0
+    folded_bias = bias + (weights * offset[None, :, None, None]).sum(axis=(1, 2, 3))
+    folded_weights = weights * scale[None, :, None, None]
+    for name in node.input[1:]:
+        if not any(name in other.input for other in graph.node if other is not node):
+            graph.initializer.remove(constants[name])
+    names = [
+        _constant(graph, "patch_weights_folded", folded_weights.astype(np.float32)),
+        _constant(graph, "patch_bias_folded", folded_bias.astype(np.float32)),
+    ]
+    del node.input[1:]
+    node.input.extend(names)
+
+
+def _head_nodes(graph: onnx.GraphProto, head: ServingHead) -> list[onnx.NodeProto]:
+    fake = _constant(graph, "fake_indices", np.array(head.fake_indices, np.int64))
+    zero_status = _constant(graph, "status_ok", np.array(0, np.int32))
+    nan = _constant(graph, "not_scored", np.array(np.nan, np.float32))
+    one = _constant(graph, "probability_max", np.array(1.0, np.float32))
+    zero = _constant(graph, "probability_min", np.array(0.0, np.float32))
+    class_axis = _constant(graph, "class_axis", np.array([1], np.int64))
+    export_id = _constant(graph, "export_id", np.array([[head.export_id]], np.int32))
+    return [
+        helper.make_node("Softmax", ["logits"], ["softmax"], axis=1),
+        helper.make_node("Gather", ["softmax", fake], ["softmax_fake"], axis=1),
+        helper.make_node("ReduceSum", ["softmax_fake", class_axis], ["fake_sum"], keepdims=1),
+        helper.make_node("Clip", ["fake_sum", zero, one], ["fake_clipped"]),
+        helper.make_node("Equal", ["STATUS", zero_status], ["is_ok"]),
+        helper.make_node("Where", ["is_ok", "fake_clipped", nan], ["FAKE_PROBABILITY"]),
+        helper.make_node("Where", ["is_ok", "softmax", nan], ["PROBABILITIES"]),
+        helper.make_node("Shape", ["STATUS"], ["status_shape"]),
+        helper.make_node("Expand", [export_id, "status_shape"], ["EXPORT_ID"]),
+    ]

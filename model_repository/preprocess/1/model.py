@@ -1,0 +1,69 @@
+"""Triton's glue around the `preprocessing` package: one status per image, and never an exception for a bad one."""
+
+import sys
+import traceback
+from pathlib import Path
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from preprocessing import PREPROCESSING_VERSION, ImageRejectedError, Preparer, PreprocessParams, Status
+
+
+class TritonPythonModel:
+    """Serves IMAGE -> PIXELS, STATUS, FACE_BOX, FACE_SCORE."""
+
+    def initialize(self, args):
+        """Loads the release's parameters and face models, which lie beside this file."""
+        folder = Path(__file__).parent
+        version = int((folder / "preprocessing_version").read_text())
+        if version != PREPROCESSING_VERSION:
+            raise RuntimeError(
+                f"this release was exported with preprocessing version {version}, and version {PREPROCESSING_VERSION} "
+                "is installed: export it again, or install the matching deepfake-serving"
+            )
+        params = PreprocessParams.load(folder / "preprocess.json")
+        self._side = params.resize.size_px
+        self._preparer = Preparer(params, folder)
+
+    def execute(self, requests):
+        """Answers each request on its own; a bad image marks its own row only."""
+        responses = []
+        for request in requests:
+            try:
+                responses.append(pb_utils.InferenceResponse(self._prepare_all(request)))
+            except Exception as error:
+                # An uncaught exception would fail every request of the dynamic batch and send the traceback out.
+                print(traceback.format_exc(), file=sys.stderr, flush=True)
+                failure = pb_utils.TritonError(f"preprocessing failed: {type(error).__name__}", pb_utils.TritonError.INTERNAL)
+                responses.append(pb_utils.InferenceResponse(output_tensors=[], error=failure))
+        return responses
+
+    def _prepare_all(self, request):
+        images = pb_utils.get_input_tensor_by_name(request, "IMAGE").as_numpy().reshape(-1)
+        count = len(images)
+        pixels = np.zeros((count, self._side, self._side, 3), np.uint8)
+        status = np.zeros((count, 1), np.int32)
+        face_box = np.full((count, 4), np.nan, np.float32)
+        face_score = np.zeros((count, 1), np.float32)
+        for i, image in enumerate(images):
+            try:
+                prepared = self._preparer.prepare(image)
+            except ImageRejectedError as error:
+                status[i] = error.status
+                continue
+            except Exception:
+                print(traceback.format_exc(), file=sys.stderr, flush=True)
+                status[i] = Status.INTERNAL
+                continue
+            pixels[i] = prepared.pixels
+            if prepared.face is not None:
+                box = prepared.face.box
+                face_box[i] = (box.x0, box.y0, box.x1, box.y1)
+                face_score[i] = prepared.face.score
+        named = {"PIXELS": pixels, "STATUS": status, "FACE_BOX": face_box, "FACE_SCORE": face_score}
+        return [pb_utils.Tensor(name, values) for name, values in named.items()]
+
+    def finalize(self):
+        """Frees the face detectors."""
+        self._preparer.close()
