@@ -110,7 +110,7 @@ class Detector:
         format_ = identify(stream, name)
         if media_type is not None and format_.media_type is not media_type:
             raise InputError(f"{name}: said to be a {media_type} but its content is {format_.name}")
-        frames = read_frames(stream, format_, name)
+        frames = read_frames(stream, format_, name, deadline=deadline)
         scores = self.scorer.score([frame.encoded for frame in frames], deadline, request_id)
         info = self.scorer.info(deadline)
         stream.seek(0)

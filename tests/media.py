@@ -1,0 +1,131 @@
+"""Makes real media for tests: photographs that move, each frame carrying its own number as black and white blocks.
+
+The number survives lossy coding, so a test can prove which frame was decoded and not merely that one was.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+from assets import SAMPLE_PHOTOS, fetch_assets
+
+NUMBER_BITS = 16
+BLOCK_PX = 16
+"""Sixteen blocks of 16 px: the number takes 256 x 16 px at the top left, so frames are at least 256 px wide."""
+
+MICROSECONDS = Fraction(1, 1_000_000)
+
+
+@cache
+def photo(name: str) -> Path:
+    """A sample photo by file name, fetched once and cached."""
+    return fetch_assets([asset for asset in SAMPLE_PHOTOS if asset.name == name])[name]
+
+
+@cache
+def photo_pixels(name: str) -> np.ndarray:
+    """A sample photo as (H, W, 3) uint8 RGB; do not write to it."""
+    with Image.open(photo(name)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@dataclass(frozen=True)
+class VideoSpec:
+    """A video to make.
+
+    Attributes:
+        frames: How many.
+        codec: FFmpeg encoder.
+        size: Width and height as displayed, before the file's own rotation is undone.
+        rate: Frames per second; also the spacing unless `times_s` is given.
+        options: Encoder options.
+        pix_fmt: Encoder pixel format.
+        rotation: Counterclockwise degrees that a player must turn the stored frames by; a multiple of 90.
+        times_s: Presentation time of each frame, for a variable frame rate.
+        container_options: Muxer options.
+    """
+
+    frames: int
+    codec: str = "libx264"
+    size: tuple[int, int] = (320, 240)
+    rate: int = 25
+    options: dict[str, str] = field(default_factory=dict)
+    pix_fmt: str = "yuv420p"
+    rotation: int = 0
+    times_s: Sequence[float] | None = None
+    container_options: dict[str, str] = field(default_factory=dict)
+
+
+H264_LONG_GOP = {"preset": "veryfast", "g": "250", "keyint_min": "250", "sc_threshold": "0", "bf": "3"}
+H264_SHORT_GOP = {"preset": "veryfast", "g": "12", "sc_threshold": "0", "bf": "2"}
+
+
+def write_video(path: Path, spec: VideoSpec) -> Path:
+    """Encodes the numbered frames; the container follows the file's suffix."""
+    width, height = spec.size
+    with av.open(str(path), "w", options=spec.container_options) as container:
+        stream = container.add_stream(spec.codec, rate=spec.rate, options=spec.options)
+        turned = spec.rotation % 180 != 0
+        stream.width, stream.height = (height, width) if turned else (width, height)
+        stream.pix_fmt = spec.pix_fmt
+        time_base = Fraction(1, spec.rate) if spec.times_s is None else Fraction(1, 1000)
+        stream.codec_context.time_base = time_base
+        if spec.rotation:
+            stream.set_display_rotation(spec.rotation)
+        for number, pixels in enumerate(numbered_frames(spec.frames, width, height)):
+            stored = np.ascontiguousarray(np.rot90(pixels, -spec.rotation // 90))
+            frame = av.VideoFrame.from_ndarray(stored, format="rgb24")
+            frame.time_base = time_base
+            frame.pts = number if spec.times_s is None else round(spec.times_s[number] * 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def numbered_frames(count: int, width: int, height: int) -> Iterator[np.ndarray]:
+    """A slow pan over the astronaut, each frame (height, width, 3) uint8 RGB with its number burned in."""
+    with Image.open(photo("astronaut.png")) as image:
+        wide = np.asarray(image.convert("RGB").resize((width + 64, height + 64)))
+    for number in range(count):
+        left, top = (abs(number * step % 128 - 64) for step in (1, 2))
+        yield burn_number(wide[top : top + height, left : left + width].copy(), number)
+
+
+def burn_number(pixels: np.ndarray, number: int) -> np.ndarray:
+    """Writes the number into the top left corner, most significant bit first."""
+    for bit in range(NUMBER_BITS):
+        white = number >> (NUMBER_BITS - 1 - bit) & 1
+        pixels[:BLOCK_PX, bit * BLOCK_PX : (bit + 1) * BLOCK_PX] = 255 * white
+    return pixels
+
+
+def read_number(pixels: np.ndarray) -> int:
+    """The burned number of an upright frame; raises ValueError where a block is neither black nor white."""
+    number = 0
+    for bit in range(NUMBER_BITS):
+        centre = pixels[4 : BLOCK_PX - 4, bit * BLOCK_PX + 4 : (bit + 1) * BLOCK_PX - 4]
+        level = float(centre.mean())
+        if 80 < level < 176:
+            raise ValueError(f"bit {bit} is grey: {level:.0f}")
+        number = number << 1 | (level > 128)
+    return number
+
+
+def pixels_of(encoded: bytes) -> np.ndarray:
+    """An encoded image as (H, W, 3) uint8 RGB."""
+    with Image.open(io.BytesIO(encoded)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def encode_image(pixels: np.ndarray, format_: str, **options: object) -> bytes:
+    """Pixels as the bytes of an image file of Pillow's format name."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format=format_, **options)
+    return buffer.getvalue()
