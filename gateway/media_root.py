@@ -43,10 +43,13 @@ class MediaRoot:
         Opens nothing. A path to nothing resolves as well as one to a file.
 
         Raises:
-            OutsideRootError: The path leads outside the root.
+            OutsideRootError: The path leads outside the root, or nobody can tell where.
         """
-        # Not Path.resolve(), which raises on a loop of symlinks.
-        real = Path(os.path.realpath(self._root / path))
+        try:
+            # Not Path.resolve(), which raises on a loop of symlinks.
+            real = Path(os.path.realpath(self._root / path))
+        except OSError as error:  # a symlink that may not be read, or that vanished meanwhile
+            raise OutsideRootError from error
         if not real.is_relative_to(self._root):
             raise OutsideRootError
         return real.relative_to(self._root).parts

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from flask_openapi3.models.file import FileStorage
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 
 class MediaKind(StrEnum):
@@ -18,11 +19,11 @@ class MediaKind(StrEnum):
 
 def _path_text(path: str) -> str:
     if "\0" in path:
-        raise ValueError("a path cannot hold a NUL character")
+        raise PydanticCustomError("path_nul", "A path cannot hold a NUL character")
     try:
         os.fsencode(path)
     except UnicodeEncodeError:
-        raise ValueError("a path must be valid Unicode text") from None
+        raise PydanticCustomError("path_unicode", "A path must be valid Unicode text") from None
     return path
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from flask import Flask, Request
 from flask.json.provider import DefaultJSONProvider
 from pydantic_core import from_json
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from gateway.errors import MalformedRequestError
 
@@ -32,9 +33,15 @@ class StrictRequest(Request):
 
         Raises:
             MalformedRequestError: It is not.
+            RequestEntityTooLarge: It is over the limit of this request.
         """
+        data = self.get_data()
+        # Werkzeug cuts a body of unknown length off at the limit where it should refuse it.
+        limit = self.max_content_length
+        if self.content_length is None and limit is not None and len(data) >= limit:
+            raise RequestEntityTooLarge
         try:
-            body = from_json(self.get_data(), allow_inf_nan=False)
+            body = from_json(data, allow_inf_nan=False)
         except ValueError as error:
             raise MalformedRequestError(f"The body is no valid JSON: {error}.", "INVALID_JSON") from None
         if not isinstance(body, dict):

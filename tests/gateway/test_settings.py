@@ -1,0 +1,97 @@
+"""Settings: defaults people expect, environment names without a prefix, values that make no sense."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+import gateway as gateway_package
+from gateway import GatewaySettings
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in GatewaySettings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def test_defaults() -> None:
+    settings = GatewaySettings()
+    assert (settings.host, settings.port, settings.triton_url) == ("127.0.0.1", 5000, "127.0.0.1:8001")
+    assert settings.request_deadline_s == 25
+    assert not settings.development
+
+
+def test_environment_names_have_no_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        "HOST": "0.0.0.0",
+        "PORT": "8080",
+        "MEDIA_ROOT": "/srv/media",
+        "FLASK_ENV": "development",
+        "TRITON_URL": "",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    settings = GatewaySettings()
+    assert (settings.host, settings.port, settings.media_root) == ("0.0.0.0", 8080, Path("/srv/media"))
+    assert settings.development
+    assert settings.triton_url == "127.0.0.1:8001"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"port": 0},
+        {"triton_url": "http://triton:8001"},
+        {"triton_url": "triton"},
+        {"max_in_flight": 8, "gateway_threads": 8},
+        {"canary_timeout_s": 5},
+        {"no_such_setting": 1},
+    ],
+)
+def test_senseless_values_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        GatewaySettings(**options)  # type: ignore[arg-type]
+
+
+def test_every_setting_is_described() -> None:
+    assert [name for name, field in GatewaySettings.model_fields.items() if not field.description] == []
+
+
+def test_frozen() -> None:
+    with pytest.raises(ValidationError):
+        GatewaySettings().port = 1  # type: ignore[misc]
+
+
+def test_gunicorn_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"HOST": "::1", "PORT": "8080", "GATEWAY_WORKERS": "3", "GATEWAY_THREADS": "9"}.items():
+        monkeypatch.setenv(name, value)
+    conf = importlib.reload(importlib.import_module("gateway.gunicorn_conf"))
+    assert (conf.bind, conf.workers, conf.threads) == ("[::1]:8080", 3, 9)
+    assert conf.graceful_timeout > GatewaySettings().request_deadline_s
+    assert conf.preload_app is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [(["--help"], 0, "--media-root"), (["--port", "x"], 1, "port"), (["--nonsense"], 2, "nonsense")],
+)
+def test_command_line(arguments: list[str], code: int, text: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "gateway", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert text in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_gateway_imports_no_model_runtime_and_nothing_above_it() -> None:
+    allowed = {"client", "gateway", "flask", "flask_openapi3", "werkzeug", "pydantic", "pydantic_core"}
+    allowed |= {"pydantic_settings", "PIL"} | set(sys.stdlib_module_names)
+    for path in Path(gateway_package.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert {name.split(".")[0] for name in names} <= allowed, path

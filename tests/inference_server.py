@@ -1,0 +1,208 @@
+"""An in-process gRPC server that speaks the ensemble's contract and does what a test tells it.
+
+Images are scored by what their bytes say: `p=0.25` is a fake probability (`p=nan` one that no sane model gives),
+`status=6` a STATUS code, `face` a face. Bytes that say nothing get a probability made from their hash.
+"""
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import numpy as np
+from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
+
+from client.model_info import DESCRIPTION_PARAMETER
+
+MODEL = "deepfake_detector"
+EXPORT_ID = 20_251
+FACE_BOX_PX = (10.0, 20.0, 110.0, 140.0)
+
+_STATUS_NAMES = (
+    "OK",
+    "EMPTY",
+    "NOT_AN_IMAGE",
+    "UNSUPPORTED_FORMAT",
+    "TOO_MANY_BYTES",
+    "TOO_MANY_PIXELS",
+    "DECODE_FAILED",
+    "INTERNAL",
+)
+
+DESCRIPTION: dict[str, Any] = {
+    "model": "example/detector",
+    "release_id": "0123456789ab",
+    "export_id": EXPORT_ID,
+    "precision": "fp32",
+    "labels": ["Fake", "Real"],
+    "preprocess": {"resize": {"size_px": 224}, "face_detection": True},
+    "trained": True,
+    "notice": "",
+    "verdict_bands": {
+        "image": {"real_below": 0.3, "fake_above": 0.7},
+        "video": {"real_below": 0.4, "fake_above": 0.6},
+    },
+    "statuses": {
+        str(code): {"name": name, "meaning": f"Meaning of {name}."} for code, name in enumerate(_STATUS_NAMES)
+    },
+}
+
+
+def jpeg(says: str) -> bytes:
+    """Bytes that are sniffed as a JPEG file and say something to the server."""
+    return b"\xff\xd8\xff\xe0" + says.encode()
+
+
+@dataclass
+class Behaviour:
+    """What the server does; a test changes it while the server runs.
+
+    Attributes:
+        delay_s: How long each inference takes.
+        error: gRPC status and message that each inference fails with.
+        gate: Holds every inference until it is set.
+        served: Whether the model exists.
+        description: The ensemble's description, None for a foreign model.
+        drop_output: Name of an output tensor that is left out.
+    """
+
+    delay_s: float = 0.0
+    error: tuple[grpc.StatusCode, str] | None = None
+    gate: threading.Event | None = None
+    served: bool = True
+    description: dict[str, Any] | None = field(default_factory=lambda: dict(DESCRIPTION))
+    drop_output: str | None = None
+
+
+@dataclass(frozen=True)
+class Received:
+    """An inference request that arrived."""
+
+    request_id: str
+    images: tuple[bytes, ...]
+
+
+class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
+    """Starts on a free port of the loopback address. `stop` is abrupt; `start` after it takes the same port again."""
+
+    def __init__(self) -> None:
+        self.behaviour = Behaviour()
+        self.received: list[Received] = []
+        self.port = 0
+        self._server: Any = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        """host:port of the server."""
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Begins to serve."""
+        self._pool = ThreadPoolExecutor(max_workers=16)
+        self._server = grpc.server(self._pool, options=[("grpc.max_receive_message_length", -1)])
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
+        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        self._server.start()
+
+    def stop(self) -> None:
+        """Drops all calls and closes the port."""
+        if self.behaviour.gate is not None:
+            self.behaviour.gate.set()
+        if self._server is not None:
+            self._server.stop(grace=None).wait()
+            self._server = None
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def ModelReady(self, _request: Any, _context: Any) -> Any:  # noqa: N802
+        return service_pb2.ModelReadyResponse(ready=self.behaviour.served)
+
+    def ModelConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._require_model(request.name, context)
+        config = model_config_pb2.ModelConfig(name=MODEL, max_batch_size=32)
+        if self.behaviour.description is not None:
+            config.parameters[DESCRIPTION_PARAMETER].string_value = json.dumps(self.behaviour.description)
+        return service_pb2.ModelConfigResponse(config=config)
+
+    def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._require_model(request.model_name, context)
+        images = tuple(_decode_bytes_tensor(request.raw_input_contents[0]))
+        with self._lock:
+            self.received.append(Received(request.id, images))
+        behaviour = self.behaviour
+        if behaviour.gate is not None:
+            behaviour.gate.wait()
+        if behaviour.delay_s:
+            threading.Event().wait(behaviour.delay_s)
+        if behaviour.error is not None:
+            context.abort(*behaviour.error)
+        tensors = _answer(images)
+        if behaviour.drop_output is not None:
+            del tensors[behaviour.drop_output]
+        return _encode(request, tensors)
+
+    def _require_model(self, name: str, context: Any) -> None:
+        if name != MODEL or not self.behaviour.served:
+            context.abort(grpc.StatusCode.UNAVAILABLE, f"Request for unknown model: '{name}' is not found")
+
+
+@contextmanager
+def inference_server() -> Iterator[InferenceServer]:
+    """A running server."""
+    server = InferenceServer()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _answer(images: Sequence[bytes]) -> dict[str, np.ndarray]:
+    status = np.array([_said(image, rb"status=(\d+)", int, 0 if image else 1) for image in images], np.int32)
+    fake = np.array([_said(image, rb"p=(nan|[0-9.]+)", float, _hashed(image)) for image in images], np.float32)
+    faces = np.array([b"face" in image for image in images])
+    fake[status != 0] = np.nan
+    return {
+        "FAKE_PROBABILITY": fake.reshape(-1, 1),
+        "PROBABILITIES": np.stack([fake, 1 - fake], axis=1),
+        "FACE_BOX": np.where(faces[:, None], np.array(FACE_BOX_PX), np.nan).astype(np.float32),
+        "FACE_SCORE": np.where(faces, 0.9, 0.0).astype(np.float32).reshape(-1, 1),
+        "EXPORT_ID": np.full((len(images), 1), EXPORT_ID, np.int32),
+        "STATUS": status.reshape(-1, 1),
+    }
+
+
+def _said(image: bytes, pattern: bytes, convert: Callable[[bytes], Any], otherwise: Any) -> Any:
+    match = re.search(pattern, image)
+    return convert(match.group(1)) if match else otherwise
+
+
+def _hashed(image: bytes) -> float:
+    return int.from_bytes(hashlib.sha256(image).digest()[:4], "big") / 2**32
+
+
+def _decode_bytes_tensor(raw: bytes) -> Iterator[bytes]:
+    position = 0
+    while position < len(raw):
+        length = int.from_bytes(raw[position : position + 4], "little")
+        yield raw[position + 4 : position + 4 + length]
+        position += 4 + length
+
+
+def _encode(request: Any, tensors: dict[str, np.ndarray]) -> Any:
+    response = service_pb2.ModelInferResponse(model_name=MODEL, model_version="1", id=request.id)
+    for name, values in tensors.items():
+        output = response.outputs.add()
+        output.name = name
+        output.datatype = "INT32" if values.dtype == np.int32 else "FP32"
+        output.shape.extend(values.shape)
+        response.raw_output_contents.append(values.tobytes())
+    return response
