@@ -39,7 +39,9 @@ def _skimage(name: str, sha256: str, licence: str) -> Asset:
 
 # mediapipe 1.x ships no model; these two files of an older release work as they are, metadata included.
 FACE_MODELS = (
-    _mediapipe("face_detection_full_range_sparse.tflite", "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1"),
+    _mediapipe(
+        "face_detection_full_range_sparse.tflite", "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1"
+    ),
     _mediapipe("face_detection_short_range.tflite", "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8"),
 )
 

@@ -55,7 +55,15 @@ def _is_cached(path: Path, sha256: str) -> bool:
 
 def _download_wheel(requirement: str, python_tag: str, scratch: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    command += ["--python-version", python_tag, "--platform", "manylinux_2_28_x86_64", "--dest", str(scratch), requirement]
+    command += [
+        "--python-version",
+        python_tag,
+        "--platform",
+        "manylinux_2_28_x86_64",
+        "--dest",
+        str(scratch),
+        requirement,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     wheels = list(scratch.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:

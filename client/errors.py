@@ -16,28 +16,43 @@ DetectionError
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 
 class DetectionError(Exception):
-    """Root of the client's exceptions; `str()` says what is wrong and what to do."""
+    """Root of the client's exceptions; `str()` says what is wrong and what to do.
 
-    retryable = False
+    Attributes:
+        code: Upper-case code for programs; never changed once published.
+        retryable: Whether trying again may help.
+    """
+
+    code: ClassVar[str] = "DETECTION_FAILED"
+    retryable: ClassVar[bool] = False
 
 
 class InputError(DetectionError):
     """The input is at fault."""
 
+    code = "INVALID_INPUT"
+
 
 class MediaNotFoundError(InputError):
     """The path names no readable regular file."""
+
+    code = "MEDIA_NOT_FOUND"
 
 
 class UnsupportedMediaError(InputError):
     """The content is neither an accepted image nor an accepted video."""
 
+    code = "UNSUPPORTED_MEDIA"
+
 
 class MediaDecodeError(InputError):
     """The container is known but no frame can be decoded from it."""
+
+    code = "MEDIA_DECODE_FAILED"
 
 
 class NothingScoredError(InputError):
@@ -47,6 +62,8 @@ class NothingScoredError(InputError):
         statuses: Status name of each frame, in order.
     """
 
+    code = "NOTHING_SCORED"
+
     def __init__(self, message: str, statuses: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.statuses = tuple(statuses)
@@ -55,30 +72,42 @@ class NothingScoredError(InputError):
 class ServiceError(DetectionError):
     """The service, not the input, is at fault."""
 
+    code = "SERVICE_FAILED"
+
 
 class ServerUnavailableError(ServiceError):
     """The server cannot be reached, is starting, or lost a model process."""
 
+    code = "MODEL_UNAVAILABLE"
     retryable = True
 
 
 class OverloadedError(ServiceError):
     """The server shed this request; it was not computed."""
 
+    code = "OVERLOADED"
     retryable = True
 
 
 class DeadlineExceededError(ServiceError):
     """There was no answer before the deadline."""
 
+    code = "DEADLINE"
+
 
 class ModelNotServedError(ServiceError):
     """The server does not serve the model, or serves one without this project's description."""
+
+    code = "MODEL_NOT_SERVED"
 
 
 class ModelFaultError(ServiceError):
     """The model's answer cannot be right: a non-finite score with STATUS 0, or a missing tensor."""
 
+    code = "MODEL_FAULT"
+
 
 class ConfigurationError(DetectionError):
     """A setting or an argument makes no sense."""
+
+    code = "CONFIGURATION"

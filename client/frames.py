@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from client.errors import MediaDecodeError, MediaNotFoundError, UnsupportedMediaError
@@ -349,7 +350,7 @@ def _encode(frame: "av.VideoFrame") -> bytes:
     return buffer.getvalue()
 
 
-def _upright(pixels: np.ndarray, frame: "av.VideoFrame") -> np.ndarray:
+def _upright(pixels: NDArray[np.uint8], frame: "av.VideoFrame") -> NDArray[np.uint8]:
     """Applies the display matrix: x' = a x + c y and y' = b x + d y, stored as a, b, u, c, d, v, ... (ISO 14496-12)."""
     matrix = next((bytes(data) for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
     if matrix is None:

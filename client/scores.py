@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from client.media import MediaType
 from client.model_info import VerdictBands
@@ -38,7 +40,7 @@ class MediaScores:
         return {name: round(value, digits) for name, value in asdict(self).items()}
 
 
-def media_scores(fake_probabilities: Sequence[float] | np.ndarray, media_type: MediaType) -> MediaScores:
+def media_scores(fake_probabilities: Sequence[float] | NDArray[np.floating[Any]], media_type: MediaType) -> MediaScores:
     """Aggregates the fake probabilities of the scored frames.
 
     Args:

@@ -5,13 +5,13 @@ because the Python backend's shared memory grows with the largest request and ne
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tritonclient.grpc as triton
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import Retrying, retry_if_exception, wait_random_exponential
 from tritonclient.utils import InferenceServerException
 
 from client.errors import (
@@ -27,7 +27,10 @@ from client.model_info import DESCRIPTION_PARAMETER, ModelInfo
 from client.scorer import Deadline, FrameScore, frame_scores
 from client.settings import ClientSettings
 
+T = TypeVar("T")
+
 _OUTPUTS = ("FAKE_PROBABILITY", "PROBABILITIES", "FACE_BOX", "FACE_SCORE", "EXPORT_ID", "STATUS")
+_WIDTHS = {"FAKE_PROBABILITY": 1, "FACE_BOX": 4, "FACE_SCORE": 1, "EXPORT_ID": 1, "STATUS": 1}
 
 # Given channel arguments replace tritonclient's own, which lift the limits of message size.
 _CHANNEL_ARGS = (
@@ -64,9 +67,10 @@ class TritonScorer:
 
     def info(self, deadline: Deadline) -> ModelInfo:
         """The served model's description, asked for once and again when another export answers."""
-        if self._info is None:
-            self._info = self._with_retries(lambda: self._read_info(deadline), deadline)
-        return self._info
+        info = self._info
+        if info is None:
+            info = self._info = self._with_retries(lambda: self._read_info(deadline), deadline)
+        return info
 
     def ready(self, timeout_s: float) -> bool:
         """Whether the server says that the ensemble is ready. True can be a lie: only a scored frame is proof."""
@@ -90,11 +94,17 @@ class TritonScorer:
     def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> list[FrameScore]:
         """Scores encoded images on the server. See `FrameScorer.score`.
 
-        Scoring changes nothing on the server, so transient failures are tried again within the deadline.
+        Scoring changes nothing on the server, so the requests that failed for a reason that may pass are sent again
+        within the deadline.
         """
         info = self.info(deadline)
         chunks = list(_chunks(images, self._settings.chunk_frames, self._settings.chunk_bytes))
-        return self._with_retries(lambda: self._score_chunks(chunks, deadline, request_id, info), deadline)
+        scored: dict[int, list[FrameScore]] = {}
+        self._with_retries(lambda: self._score_missing(chunks, scored, deadline, request_id, info), deadline)
+        scores = [score for number in range(len(chunks)) for score in scored[number]]
+        if any(score.export_id not in (0, info.export_id) for score in scores):
+            self._info = None  # another release answers now; the next call reads its description
+        return scores
 
     def close(self) -> None:
         """Closes the channel."""
@@ -109,10 +119,10 @@ class TritonScorer:
                 self._client = triton.InferenceServerClient(self._url, channel_args=list(_CHANNEL_ARGS))
             return self._client
 
-    def _with_retries(self, call: Any, deadline: Deadline) -> Any:
+    def _with_retries(self, call: Callable[[], T], deadline: Deadline) -> T:
         """Calls again, with back-off, after failures that may pass; the deadline bounds the whole."""
         retrying = Retrying(
-            stop=stop_after_attempt(self._settings.attempts) | (lambda state: _out_of_time(deadline, state)),
+            stop=lambda state: state.attempt_number >= self._settings.attempts or _out_of_time(deadline, state),
             wait=wait_random_exponential(multiplier=0.1, max=2.0),
             retry=retry_if_exception(lambda error: isinstance(error, DetectionError) and error.retryable),
             reraise=True,
@@ -121,9 +131,7 @@ class TritonScorer:
 
     def _read_info(self, deadline: Deadline) -> ModelInfo:
         try:
-            response = self._connection().get_model_config(
-                self._settings.model, client_timeout=deadline.remaining_s()
-            )
+            response = self._connection().get_model_config(self._settings.model, client_timeout=deadline.remaining_s())
         except InferenceServerException as error:
             raise _service_error(error, self._url) from error
         parameters = response.config.parameters
@@ -133,26 +141,35 @@ class TritonScorer:
             )
         return ModelInfo.from_json(parameters[DESCRIPTION_PARAMETER].string_value)
 
-    def _score_chunks(
-        self, chunks: list[list[bytes]], deadline: Deadline, request_id: str, info: ModelInfo
-    ) -> list[FrameScore]:
-        answers: list[Future[Any]] = []
+    def _score_missing(
+        self,
+        chunks: list[list[bytes]],
+        scored: dict[int, list[FrameScore]],
+        deadline: Deadline,
+        request_id: str,
+        info: ModelInfo,
+    ) -> None:
+        """Sends all chunks that have no scores yet at once and adds their scores; raises the first failure."""
+        answers: dict[int, Future[Any]] = {}
         calls = []
         try:
-            for chunk in chunks:
-                answer: Future[Any] = Future()
-                answers.append(answer)
-                calls.append(self._send(chunk, deadline, request_id, answer))
-            wait(answers, timeout=deadline.remaining_s())
-            results = [_result(answer, deadline, self._url) for answer in answers]
+            for number, chunk in enumerate(chunks):
+                if number not in scored:
+                    answers[number] = Future()
+                    calls.append(self._send(chunk, deadline, request_id, answers[number]))
+            wait(answers.values(), timeout=deadline.remaining_s())
         finally:
-            for call, answer in zip(calls, answers, strict=False):
+            for call, answer in zip(calls, answers.values(), strict=False):
                 if not answer.done():
                     call.cancel()
-        scores = [score for result in results for score in _parse(result, info)]
-        if any(score.export_id not in (0, info.export_id) for score in scores):
-            self._info = None  # another release answers now; the next call reads its description
-        return scores
+        failures: list[ServiceError] = []
+        for number, answer in answers.items():
+            try:
+                scored[number] = _parse(_result(answer, deadline, self._url), info, len(chunks[number]))
+            except ServiceError as error:
+                failures.append(error)
+        if failures:
+            raise min(failures, key=lambda error: error.retryable)  # what cannot pass settles it
 
     def _send(self, chunk: list[bytes], deadline: Deadline, request_id: str, answer: "Future[Any]") -> Any:
         tensor = triton.InferInput("IMAGE", [len(chunk), 1], "BYTES")
@@ -198,11 +215,14 @@ def _result(answer: "Future[Any]", deadline: Deadline, url: str) -> Any:
     raise ServerUnavailableError(f"{url}: {error}") from error
 
 
-def _parse(result: Any, info: ModelInfo) -> list[FrameScore]:
+def _parse(result: Any, info: ModelInfo, frames: int) -> list[FrameScore]:
     tensors = {name: result.as_numpy(name) for name in _OUTPUTS}
-    missing = [name for name, values in tensors.items() if values is None]
-    if missing:
-        raise ModelFaultError(f"the answer lacks {', '.join(missing)}: another ensemble is served under this name")
+    for name, values in tensors.items():
+        if values is None or values.ndim != 2 or values.shape != (frames, _WIDTHS.get(name, values.shape[1])):
+            got = "nothing" if values is None else f"shape {values.shape}"
+            raise ModelFaultError(
+                f"the answer to {frames} frames holds {got} as {name}: not the ensemble of this client"
+            )
     return frame_scores(
         info,
         tensors["STATUS"][:, 0],

@@ -9,6 +9,7 @@ import io
 import warnings
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from preprocessing.status import ImageRejectedError, Status
@@ -27,7 +28,7 @@ _KNOWN_BUT_REFUSED = {
 _HEIF_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis")
 
 
-def decode_rgb(encoded: bytes, *, max_bytes: int, max_pixels: int) -> np.ndarray:
+def decode_rgb(encoded: bytes, *, max_bytes: int, max_pixels: int) -> NDArray[np.uint8]:
     """Decodes one image.
 
     Args:
@@ -111,7 +112,7 @@ def _check_pixels(width: int, height: int, max_pixels: int) -> None:
         )
 
 
-def _to_rgb_array(image: Image.Image) -> np.ndarray:
+def _to_rgb_array(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode.startswith("I"):
         grey = (np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
         return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from preprocessing.crop import Box
@@ -41,9 +42,11 @@ class FaceFinder:
         Raises:
             FileNotFoundError: A model file is missing.
         """
-        self._detectors = [_create_detector(models_dir / name, min_score) for name in (FULL_RANGE_MODEL, SHORT_RANGE_MODEL)]
+        self._detectors = [
+            _create_detector(models_dir / name, min_score) for name in (FULL_RANGE_MODEL, SHORT_RANGE_MODEL)
+        ]
 
-    def largest_face(self, pixels: np.ndarray) -> Face | None:
+    def largest_face(self, pixels: NDArray[np.uint8]) -> Face | None:
         """The face with the largest box, or None.
 
         Args:
@@ -84,7 +87,7 @@ def _create_detector(model: Path, min_score: float) -> Any:
     return mp.tasks.vision.FaceDetector.create_from_options(options)
 
 
-def _mp_image(pixels: np.ndarray) -> Any:
+def _mp_image(pixels: NDArray[np.uint8]) -> Any:
     import mediapipe as mp
 
     return mp.Image(image_format=mp.ImageFormat.SRGB, data=pixels)

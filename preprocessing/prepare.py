@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from preprocessing.crop import crop_square
 from preprocessing.decode import decode_rgb
@@ -21,7 +22,7 @@ class PreparedImage:
         face: The largest face of the whole image, or None.
     """
 
-    pixels: np.ndarray
+    pixels: NDArray[np.uint8]
     face: Face | None
 
 

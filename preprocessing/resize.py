@@ -1,12 +1,13 @@
 """RGB pixels to the classifier's square, equal to the checkpoint's own image processor to the grey level."""
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from preprocessing.params import ResizeMode, ResizeSpec
 
 
-def resize_to_square(pixels: np.ndarray, spec: ResizeSpec) -> np.ndarray:
+def resize_to_square(pixels: NDArray[np.uint8], spec: ResizeSpec) -> NDArray[np.uint8]:
     """Resizes with Pillow's antialiasing filters, as transformers' image processors do.
 
     Args:

@@ -38,7 +38,7 @@ STATUS_TABLE: dict[int, StatusEntry] = {
         Status.UNSUPPORTED_FORMAT: "An image, but of a format that is not accepted. Send JPEG, PNG, BMP or WebP.",
         Status.TOO_MANY_BYTES: "The encoded image is over the limit of bytes. Send a smaller file.",
         Status.TOO_MANY_PIXELS: "The header announces more pixels than the limit. Send a smaller image.",
-        Status.DECODE_FAILED: "The header is fine but the pixels cannot be decoded: truncated or corrupt. Send it again.",
+        Status.DECODE_FAILED: "The header is fine but the pixels cannot be decoded: truncated or corrupt.",
         Status.INTERNAL: "Preprocessing failed for a reason that is not the image's fault. See the server's log.",
     }.items()
 }

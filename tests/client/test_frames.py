@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -313,16 +314,29 @@ def with_external_data_reference(clip_path: Path, target: Path, secret: Path) ->
     return target
 
 
-def test_a_mov_that_refers_to_another_file_does_not_get_it(clip: Clip, tmp_path: Path) -> None:
+@pytest.mark.parametrize("layer", ["drefs off", "protocols off", "no opener"])
+def test_a_mov_that_refers_to_another_file_does_not_get_it(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layer: str
+) -> None:
+    """Each of three layers holds alone: FFmpeg's default, the protocol list and the opener that refuses."""
     secret = tmp_path / "secret.mov"
     shutil.copy(clip("h264.mov"), secret)
-    os.utime(secret, (1, 1))
     path = with_external_data_reference(clip("h264.mov"), tmp_path / "refers.mov", secret)
-    try:
+    careless = {"enable_drefs": "1", "use_absolute_path": "1"}
+    with path.open("rb") as stream, av.open(stream, format="mov", options=careless) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 150, "the file must be a working attack"
+
+    def open_with_one_layer(*args: Any, options: dict[str, str], io_open: Any, **rest: Any) -> Any:
+        if layer == "protocols off":
+            return real_open(*args, options={**options, **careless}, **rest)
+        if layer == "no opener":
+            return real_open(*args, options=careless, io_open=io_open, **rest)
+        return real_open(*args, **rest)
+
+    real_open = av.open
+    monkeypatch.setattr(av, "open", open_with_one_layer)
+    with pytest.raises(MediaDecodeError):
         frames_of(path)
-    except MediaDecodeError:
-        pass
-    assert secret.stat().st_atime == 1
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
@@ -383,7 +397,7 @@ def test_large_frames_are_lossless_too_and_fit_the_servers_limit(tmp_path: Path)
     assert pixels_of(frame.encoded).shape == (4320, 7680, 3)
 
 
-def test_a_video_over_the_pixel_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Clip) -> None:
+def test_a_video_over_the_pixel_limit_is_refused(monkeypatch: pytest.MonkeyPatch, clip: Clip) -> None:
     monkeypatch.setattr("client.frames.MAX_FRAME_PIXELS", 320 * 240 - 1)
     with pytest.raises(MediaDecodeError, match="320 x 240, over 76799 pixels"):
         frames_of(clip("h264.mkv"))
@@ -420,6 +434,8 @@ def test_a_seek_that_lands_late_falls_back_to_decoding_in_order(clip: Clip, monk
     assert numbers_of(frames_of(clip("h264_gop12.mp4"))) == sample_indices(600)
 
 
-def test_ffmpeg_prints_nothing_about_damaged_files(clip: Clip, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_ffmpeg_prints_nothing_about_damaged_files(
+    clip: Clip, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     frames_of(damage(clip("h264_gop12.mp4"), tmp_path / "damaged.mp4", 0.4, 0.6))
     assert capfd.readouterr() == ("", "")

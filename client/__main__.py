@@ -1,0 +1,5 @@
+"""`python -m client` is `deepfake-detect`."""
+
+from client.cli import main
+
+main()
