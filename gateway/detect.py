@@ -14,7 +14,7 @@ from gateway.request_context import current_request_id, request_deadline, servic
 from gateway.schemas import DetectForm, DetectResponse
 
 detect = APIBlueprint("detect", __name__)
-guard(detect, "multipart/form-data", lambda settings: settings.max_body_bytes)
+guard(detect, "multipart/form-data", lambda settings: settings.max_body_bytes, lambda: request.files)
 
 
 @detect.before_request

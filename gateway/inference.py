@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from flask import Response, jsonify
+from flask import Response, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 
 from client import FrameScore, MediaType
@@ -16,7 +16,7 @@ from gateway.request_context import current_request_id, elapsed_ms, request_dead
 from gateway.schemas import DetailedInferenceResponse, FrameResult, InferenceRequest, InferenceResponse, MediaKind
 
 inference = APIBlueprint("inference", __name__)
-guard(inference, "application/json", lambda settings: settings.max_json_bytes)
+guard(inference, "application/json", lambda settings: settings.max_json_bytes, lambda: request.get_data())
 
 
 @inference.post("/api/v1/inference", responses={200: InferenceResponse})

@@ -1,5 +1,6 @@
 """Faults of the service: overload, deadline, a dead or faulty model; request ids; JSON without NaN."""
 
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -95,6 +96,28 @@ def test_deadline_is_504(gateway: Gateway, image: dict[str, Any]) -> None:
     started = time.monotonic()
     error_of(gateway.infer(image), 504, "DEADLINE")
     assert time.monotonic() - started < 1.0
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=x"])
+def test_a_body_that_trickles_in_is_cut_off_at_the_deadline(gateway: Gateway, content_type: str) -> None:
+    gateway.configure(request_deadline_s=0.3, max_in_flight=1)
+    client_side, server_side = socket.socketpair()
+    with client_side, server_side, server_side.makefile("rb") as body:
+        client_side.sendall(b"  ")
+        started = time.monotonic()
+        response = gateway.http.post(
+            "/detect" if "multipart" in content_type else "/api/v1/inference",
+            content_type=content_type,
+            environ_overrides={
+                "CONTENT_LENGTH": "100",
+                "gunicorn.socket": server_side,
+                "wsgi.input": body,
+                "wsgi.input_terminated": True,
+            },
+        )
+        error_of(response, 504, "DEADLINE")
+        assert 0.25 < time.monotonic() - started < 1
+    assert gateway.infer({}).status_code == 400  # the slot is free again
 
 
 def test_nan_with_status_0_is_a_model_fault(gateway: Gateway) -> None:
