@@ -202,7 +202,7 @@ def create_detector(target: str | Path, settings: ClientSettings | None = None) 
     """
     settings = settings or ClientSettings()
     text = str(target)
-    if Path(text).is_dir():
+    if text and Path(text).is_dir():
         from client.in_process import InProcessScorer
 
         return Detector(InProcessScorer.open(Path(text)), settings)

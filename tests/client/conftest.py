@@ -1,9 +1,10 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.client.clips import CLIPS
+from tests.inference_server import InferenceServer, inference_server
 from tests.media import write_video
 
 
@@ -17,3 +18,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return path if path.exists() else write_video(path, CLIPS[name])
 
     return make
+
+
+@pytest.fixture
+def server() -> Iterator[InferenceServer]:
+    with inference_server() as running:
+        yield running

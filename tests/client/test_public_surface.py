@@ -1,0 +1,64 @@
+import inspect
+
+import client
+from client.errors import DetectionError
+
+PUBLIC = {
+    "ClientSettings",
+    "ConfigurationError",
+    "DeadlineExceededError",
+    "DetectionError",
+    "DetectionOutput",
+    "DetectionResult",
+    "Detector",
+    "FrameScore",
+    "InputError",
+    "MediaDecodeError",
+    "MediaNotFoundError",
+    "MediaScores",
+    "MediaType",
+    "ModelFaultError",
+    "ModelInfo",
+    "ModelNotServedError",
+    "NothingScoredError",
+    "OverloadedError",
+    "ScoredFrame",
+    "ServerUnavailableError",
+    "ServiceError",
+    "UnsupportedMediaError",
+    "VerdictBands",
+    "create_detector",
+}
+
+# Codes that scripts read from the command line's output: adding one is fine, changing one is not.
+CODES = {
+    "ConfigurationError": ("CONFIGURATION", False),
+    "DeadlineExceededError": ("DEADLINE", False),
+    "DetectionError": ("DETECTION_FAILED", False),
+    "InputError": ("INVALID_INPUT", False),
+    "MediaDecodeError": ("MEDIA_DECODE_FAILED", False),
+    "MediaNotFoundError": ("MEDIA_NOT_FOUND", False),
+    "ModelFaultError": ("MODEL_FAULT", False),
+    "ModelNotServedError": ("MODEL_NOT_SERVED", False),
+    "NothingScoredError": ("NOTHING_SCORED", False),
+    "OverloadedError": ("OVERLOADED", True),
+    "ServerUnavailableError": ("MODEL_UNAVAILABLE", True),
+    "ServiceError": ("SERVICE_FAILED", False),
+    "UnsupportedMediaError": ("UNSUPPORTED_MEDIA", False),
+}
+
+
+def test_all_is_exactly_the_public_surface() -> None:
+    assert set(client.__all__) == PUBLIC
+    assert client.__all__ == sorted(client.__all__)
+    assert all(hasattr(client, name) for name in PUBLIC)
+
+
+def test_everything_public_has_a_docstring() -> None:
+    assert [name for name in PUBLIC if not inspect.getdoc(getattr(client, name))] == []
+
+
+def test_error_codes_are_pinned_and_every_error_is_exported() -> None:
+    errors = {name: value for name, value in vars(client).items() if inspect.isclass(value)}
+    errors = {name: value for name, value in errors.items() if issubclass(value, DetectionError)}
+    assert {name: (error.code, error.retryable) for name, error in errors.items()} == CODES

@@ -1,0 +1,78 @@
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OURS = {"assets", "client", "deploy", "export", "gateway", "model_repository", "preprocessing", "training", "benchmark"}
+
+# What each package may import of ours.
+ALLOWED: dict[str, set[str]] = {
+    "assets": {"assets"},
+    "preprocessing": {"preprocessing"},
+    "client": {"client"},
+    "gateway": {"gateway", "client"},
+    "export": {"export", "preprocessing", "assets"},
+}
+EXCEPTIONS = {"client/in_process.py": {"preprocessing", "assets", "export"}}
+
+
+def imported_packages(path: Path) -> set[str]:
+    """Top-level packages that a file imports anywhere, also inside functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+def files_of(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_packages_import_only_what_stands_below_them(package: str) -> None:
+    for path in files_of(package):
+        name = path.relative_to(ROOT).as_posix()
+        allowed = ALLOWED[package] | EXCEPTIONS.get(name, set())
+        assert imported_packages(path) & OURS <= allowed, name
+
+
+@pytest.mark.parametrize("package", ["gateway", "deploy"])
+def test_nothing_imports_the_gateway_or_the_deployment_but_themselves(package: str) -> None:
+    importers = {
+        path.relative_to(ROOT).parts[0]
+        for other in sorted(OURS)
+        for path in files_of(other)
+        if package in imported_packages(path)
+    }
+    assert importers <= {package}
+
+
+def test_vendor_types_stay_behind_one_module() -> None:
+    def users(package: str) -> set[str]:
+        return {path.name for path in files_of("client") if package in imported_packages(path)}
+
+    assert users("tritonclient") == {"triton.py"}
+    assert users("av") == {"frames.py"}
+    assert users("typer") == {"cli.py"}
+
+
+def test_importing_the_client_loads_no_heavy_package() -> None:
+    """The base install holds neither these nor the packages that need them."""
+    import subprocess
+    import sys
+
+    code = "import client, client.cli, sys; print(*{m.split('.')[0] for m in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    heavy = {"torch", "transformers", "mediapipe", "cv2", "onnx", "onnxruntime", "flask", "gateway", "preprocessing"}
+    assert set(loaded.split()) & heavy == set()
+
+
+def test_no_module_is_named_utils_or_helpers() -> None:
+    names = [path.stem for package in OURS for path in files_of(package)]
+    assert [name for name in names if re.fullmatch(r"utils?|helpers?|common|misc", name)] == []
