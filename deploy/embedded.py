@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 NAME = "embedded-untrained"
 NOTICE = "Untrained weights: these scores mean nothing. The hub could not be reached; set CHECKPOINT to a real model."
@@ -75,7 +76,7 @@ def make_untrained_checkpoint(target: Path, hidden_size: int = 768, layers: int 
     (target / "deepfake.json").write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
 
 
-def _smooth_noise(rng: np.random.Generator, count: int) -> np.ndarray:
+def _smooth_noise(rng: np.random.Generator, count: int) -> NDArray[np.float32]:
     """(count, 3, 224, 224) float32 within -1..1: blocks of colour of several sizes."""
     images = []
     for i in range(count):

@@ -53,7 +53,7 @@ def serve(settings: LocalSettings) -> None:
     with region_prefix(run_dir) as prefix:
         supervisor = Supervisor(settings, release.repository, prefix, say, logs)
 
-        def stop(number: int, frame: FrameType | None) -> None:
+        def stop(_number: int, _frame: FrameType | None) -> None:
             supervisor.request_stop()
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -73,7 +73,9 @@ def serve(settings: LocalSettings) -> None:
 def _print_addresses(settings: LocalSettings, sample: Path, elapsed_s: float) -> None:
     say(f"ready after {elapsed_s:.1f} s: a real inference went through the gateway")
     print(f"  HTTP gateway   {settings.gateway_url}        (/api/v1/inference, /detect, /health)")
-    print(f"  Triton         {settings.triton_grpc_url} gRPC, {settings.reachable_host}:{settings.triton_http_port} HTTP")
+    print(
+        f"  Triton         {settings.triton_grpc_url} gRPC, {settings.reachable_host}:{settings.triton_http_port} HTTP"
+    )
     print(f"  media root     {settings.media_root.resolve()}")
     print("try it:")
     print(f"  curl -s -F file=@{shlex.quote(str(sample))} {settings.gateway_url}/detect", flush=True)
@@ -81,7 +83,7 @@ def _print_addresses(settings: LocalSettings, sample: Path, elapsed_s: float) ->
 
 def say(line: str) -> None:
     """Shows one line of progress."""
-    print(f"[deepfake-serve] {line}", flush=True)
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """One supervised child process: started in its own session, logged to a file, ended for certain."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -50,14 +51,10 @@ class Child:
         """Asks it to end, waits up to `grace_s`, then kills its whole process group."""
         if self.exit_code is None and grace_s > 0:
             self._process.terminate()
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace_s)
-            except subprocess.TimeoutExpired:
-                pass
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait()
 
     def log_tail(self, lines: int = 15) -> str:

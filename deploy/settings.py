@@ -46,7 +46,9 @@ class LocalSettings(BaseSettings):
         default=True, description="Serve the embedded checkpoint where the default model's hub cannot be reached."
     )
     canary_interval_s: float = Field(default=5.0, gt=0, description="Pause between canary inferences.")
-    start_timeout_s: float = Field(default=180.0, gt=0, description="How long Triton and the gateway may take to start.")
+    start_timeout_s: float = Field(
+        default=180.0, gt=0, description="How long Triton and the gateway may take to start."
+    )
 
     @property
     def triton_grpc_url(self) -> str:

@@ -56,7 +56,7 @@ def _remove_regions_of_the_dead(run_dir: Path) -> None:
 
 
 def start_time(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot: tells it from a later one with the same id. None: no process."""
+    """When a process started, in clock ticks since boot, or None without one: tells it from a later one of its id."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text("utf-8")
     except OSError:

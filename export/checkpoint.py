@@ -83,27 +83,24 @@ def load_checkpoint(located: LocatedCheckpoint, fake_labels: Sequence[str] = ())
         LabelError: The labels do not say which class is fake.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
     try:
         config = AutoConfig.from_pretrained(located.path, local_files_only=True)
         _refuse_unsuitable(config, located)
         processor = AutoImageProcessor.from_pretrained(located.path, local_files_only=True, use_fast=False)
+        resize, normalisation = read_processor(processor, located.name)
+        _refuse_other_size(config, resize, located)
         model = AutoModelForImageClassification.from_pretrained(
             located.path, local_files_only=True, dtype=torch.float32
         ).eval()
     except CheckpointError:
         raise
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CheckpointError(f"{located.path} cannot be loaded as an image classifier: {reason}") from error
     labels = ordered_labels(config.id2label)
-    resize, normalisation = read_processor(processor, located.name)
-    expected = getattr(getattr(config, "vision_config", config), "image_size", resize.size_px)
-    if expected not in (resize.size_px, [resize.size_px] * 2, (resize.size_px,) * 2):
-        raise CheckpointError(
-            f"{located.name}: the image processor makes {resize.size_px} px squares, the model takes {expected}"
-        )
     return Checkpoint(
         located=located,
         sha256=checkpoint_digest(located.path),
@@ -131,6 +128,14 @@ def _refuse_unsuitable(config: Any, located: LocatedCheckpoint) -> None:
     channels = getattr(getattr(config, "vision_config", config), "num_channels", 3)
     if channels != 3:
         raise CheckpointError(f"{located.name} takes {channels} channels; only RGB can be served")
+
+
+def _refuse_other_size(config: Any, resize: ResizeSpec, located: LocatedCheckpoint) -> None:
+    expected = getattr(getattr(config, "vision_config", config), "image_size", resize.size_px)
+    if expected not in (resize.size_px, [resize.size_px] * 2, (resize.size_px,) * 2):
+        raise CheckpointError(
+            f"{located.name}: the image processor makes {resize.size_px} px squares, the model takes {expected}"
+        )
 
 
 def read_processor(processor: Any, name: str) -> tuple[ResizeSpec, Normalisation]:

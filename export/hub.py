@@ -31,7 +31,9 @@ class LocatedCheckpoint:
     revision: str = ""
 
 
-def locate_checkpoint(checkpoint: str, revision: str | None = None, timeout_s: float = HUB_TIMEOUT_S) -> LocatedCheckpoint:
+def locate_checkpoint(
+    checkpoint: str, revision: str | None = None, timeout_s: float = HUB_TIMEOUT_S
+) -> LocatedCheckpoint:
     """Finds a checkpoint: an existing directory as it is, else a hub id from the hub's local cache or the hub.
 
     Args:

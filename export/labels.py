@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from export.errors import LabelError
 
-_REAL_WORDS = frozenset({"real", "realism", "authentic", "genuine", "original", "pristine", "bonafide", "live", "human"})
+_REAL_WORDS = frozenset(
+    {"real", "realism", "authentic", "genuine", "original", "pristine", "bonafide", "live", "human"}
+)
 _FAKE_WORDS = frozenset(
     {
         "fake", "fakes", "deepfake", "deepfakes", "ai", "artificial", "synthetic", "generated", "manipulated", "forged",
@@ -47,7 +49,9 @@ def fake_label_indices(labels: Sequence[str], fake_labels: Sequence[str] = ()) -
         unknown = [name for name in fake_labels if name not in labels]
         chosen = [index for index, label in enumerate(labels) if label in fake_labels]
         if unknown or len(chosen) == len(labels):
-            raise LabelError(f"--fake-label {', '.join(unknown or fake_labels)}: choose some, not all, of {list(labels)}")
+            raise LabelError(
+                f"--fake-label {', '.join(unknown or fake_labels)}: choose some, not all, of {list(labels)}"
+            )
         return chosen
     kinds = [_kind(label) for label in labels]
     real = [index for index, kind in enumerate(kinds) if kind == "real"]

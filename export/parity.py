@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from export.checkpoint import Checkpoint
@@ -18,6 +19,8 @@ TOLERANCES = {"fp32": 1e-5}
 
 BATCH_TOLERANCE = 1e-6
 """Largest allowed difference of one image's probability between batches, in fp32."""
+
+Floats = NDArray[np.floating[Any]]
 
 _FLIP_MARGIN = 0.02  # decisions this close to 0.5 may fall either way
 
@@ -58,7 +61,7 @@ def check_parity(
     onnx_path: Path,
     tolerance: float,
     image_count: int = 32,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> ParityResult:
     """Compares the graph file with the PyTorch model over generated images.
 
@@ -75,7 +78,7 @@ def check_parity(
         ParityError: A figure is out of bounds; the message names it.
     """
     session = _session(onnx_path)
-    squares: list[np.ndarray] = []
+    squares: list[NDArray[np.uint8]] = []
     reference: list[float] = []
     alone: list[float] = []
     pixel_difference = 0
@@ -93,7 +96,7 @@ def check_parity(
 
 
 def _measure(
-    reference: np.ndarray, alone: np.ndarray, batched: np.ndarray, pixel_difference: int, tolerance: float
+    reference: Floats, alone: Floats, batched: Floats, pixel_difference: int, tolerance: float
 ) -> ParityResult:
     dp = np.maximum(np.abs(alone - reference), np.abs(batched - reference))
     decided = np.abs(reference - 0.5) > _FLIP_MARGIN
@@ -126,7 +129,7 @@ def _judge(result: ParityResult) -> None:
         raise ParityError(f"an image's probability differs by {result.max_batch_dp:.3g} between batches")
 
 
-def _log_odds(p: np.ndarray) -> np.ndarray:
+def _log_odds(p: Floats) -> Floats:
     clipped = np.clip(p.astype(np.float64), 1e-7, 1 - 1e-7)
     return np.asarray(np.log(clipped / (1 - clipped)))
 
@@ -137,7 +140,7 @@ def _session(onnx_path: Path) -> Any:
     return onnxruntime.InferenceSession(str(onnx_path), options, providers=["CPUExecutionProvider"])
 
 
-def _run(session: Any, squares: np.ndarray) -> np.ndarray:
+def _run(session: Any, squares: NDArray[np.uint8]) -> Floats:
     status = np.zeros((len(squares), 1), np.int32)
     return np.asarray(session.run(["FAKE_PROBABILITY"], {"PIXELS": squares, "STATUS": status})[0][:, 0])
 
@@ -150,7 +153,7 @@ def _torch_fake_probability(checkpoint: Checkpoint, image: Image.Image) -> float
         return float(logits.softmax(-1)[0, checkpoint.fake_indices].sum())
 
 
-def _pixel_difference(checkpoint: Checkpoint, image: Image.Image, square: np.ndarray) -> int:
+def _pixel_difference(checkpoint: Checkpoint, image: Image.Image, square: NDArray[np.uint8]) -> int:
     theirs = checkpoint.processor(image, do_rescale=False, do_normalize=False, return_tensors="np").pixel_values[0]
     theirs = np.asarray(theirs).transpose(1, 2, 0)
     if theirs.shape != square.shape:

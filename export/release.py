@@ -1,11 +1,11 @@
 """Releases: immutable folders named by the hash of what they hold, and the link that says which one is served.
 
-    releases/
-      5f0c.../                          one release
-        release.json                    identity, description, SHA-256 of every file
-        export_report.json              the gate's figures and timings
-        model_repository/               what Triton serves: preprocess, classifier, deepfake_detector
-      current -> 5f0c...                switched by renaming a new link over it
+releases/
+  5f0c.../                          one release
+    release.json                    identity, description, SHA-256 of every file
+    export_report.json              the gate's figures and timings
+    model_repository/               what Triton serves: preprocess, classifier, deepfake_detector
+  current -> 5f0c...                switched by renaming a new link over it
 """
 
 import hashlib

@@ -79,7 +79,7 @@ def existing_release(located: LocatedCheckpoint, settings: ExportSettings) -> Re
 
 
 def export_checkpoint(
-    located: LocatedCheckpoint, settings: ExportSettings, progress: Progress = lambda step: None
+    located: LocatedCheckpoint, settings: ExportSettings, progress: Progress = lambda _step: None
 ) -> Release:
     """Exports a checkpoint into a new release, without making it current.
 

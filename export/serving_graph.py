@@ -3,16 +3,18 @@
     PIXELS uint8 (N, S, S, 3) -> float, centred by -128 -> patch embedding with the normalisation folded in -> ...
     ... -> logits -> softmax -> PROBABILITIES, FAKE_PROBABILITY, NaN where STATUS is not 0; EXPORT_ID constant
 
-Folding: the processor computes (s x - m_c) / d_c per channel. With x = c + 128, a convolution W, b without padding gives
+Folding: the processor computes (s x - m_c) / d_c per channel. With x = c + 128, an unpadded convolution W, b gives
     W' = W s / d_c                      b' = b + sum(W (128 s - m_c) / d_c)
 over its kernel and channels, computed in float64. Centring keeps low precisions accurate at no cost. Where the first
 operator is no such convolution, the same affine map stays as two operators of its own.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from export.checkpoint import Normalisation
@@ -48,6 +50,7 @@ def build_serving_graph(
     if [i.name for i in graph.input] != ["pixel_values"] or "logits" not in [o.name for o in graph.output]:
         raise ExportError("the exported graph is not of the form pixel_values -> logits")
     _inline_identities(graph)
+    _drop_input_casts(graph)
     del graph.input[:]
     del graph.output[:]
     graph.input.append(helper.make_tensor_value_info("PIXELS", TensorProto.UINT8, ["N", size_px, size_px, 3]))
@@ -86,7 +89,18 @@ def _inline_identities(graph: onnx.GraphProto) -> None:
     graph.node.extend(kept)
 
 
-def _constant(graph: onnx.GraphProto, name: str, values: np.ndarray) -> str:
+def _drop_input_casts(graph: onnx.GraphProto) -> None:
+    """Removes casts of pixel_values to the type it has: the model's `.to(dtype)`."""
+    for node in [n for n in graph.node if n.op_type == "Cast" and n.input[0] == "pixel_values"]:
+        if helper.get_attribute_value(node.attribute[0]) == TensorProto.FLOAT:
+            for other in graph.node:
+                for position, name in enumerate(other.input):
+                    if name == node.output[0]:
+                        other.input[position] = "pixel_values"
+            graph.node.remove(node)
+
+
+def _constant(graph: onnx.GraphProto, name: str, values: NDArray[Any]) -> str:
     graph.initializer.append(numpy_helper.from_array(values, name))
     return name
 
@@ -130,7 +144,9 @@ def _foldable_convolution(graph: onnx.GraphProto) -> onnx.NodeProto | None:
     return node if constants[node.input[1]].dims[1] == 3 else None
 
 
-def _fold(graph: onnx.GraphProto, node: onnx.NodeProto, scale: np.ndarray, offset: np.ndarray) -> None:
+def _fold(
+    graph: onnx.GraphProto, node: onnx.NodeProto, scale: NDArray[np.float64], offset: NDArray[np.float64]
+) -> None:
     constants = {tensor.name: tensor for tensor in graph.initializer}
     weights = numpy_helper.to_array(constants[node.input[1]]).astype(np.float64)
     bias = numpy_helper.to_array(constants[node.input[2]]).astype(np.float64) if len(node.input) > 2 else 0.0

@@ -13,7 +13,7 @@ from preprocessing import PREPROCESSING_VERSION, ImageRejectedError, Preparer, P
 class TritonPythonModel:
     """Serves IMAGE -> PIXELS, STATUS, FACE_BOX, FACE_SCORE."""
 
-    def initialize(self, args):
+    def initialize(self, _args):
         """Loads the release's parameters and face models, which lie beside this file."""
         folder = Path(__file__).parent
         version = int((folder / "preprocessing_version").read_text())
@@ -35,7 +35,9 @@ class TritonPythonModel:
             except Exception as error:
                 # An uncaught exception would fail every request of the dynamic batch and send the traceback out.
                 print(traceback.format_exc(), file=sys.stderr, flush=True)
-                failure = pb_utils.TritonError(f"preprocessing failed: {type(error).__name__}", pb_utils.TritonError.INTERNAL)
+                failure = pb_utils.TritonError(
+                    f"preprocessing failed: {type(error).__name__}", pb_utils.TritonError.INTERNAL
+                )
                 responses.append(pb_utils.InferenceResponse(output_tensors=[], error=failure))
         return responses
 

@@ -1,0 +1,28 @@
+# Two commands: `make serve` and `make test`. Both install what they need into .venv.
+.DEFAULT_GOAL := help
+.PHONY: help install serve test lint lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install:  ## install the service into .venv
+	@deploy/install.sh local
+
+serve: install  ## export the model if needed, then run Triton and the gateway (settings: README.md)
+	@exec .venv/bin/python -m deploy.local
+
+test: lint  ## lint, types and all tests
+	.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+lint:  ## style and types only
+	@deploy/install.sh dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+lock:  ## resolve the dependencies again into requirements/*.lock
+	@deploy/install.sh dev
+	requirements/lock.sh
+
+clean:  ## remove .venv, releases and caches of this checkout
+	rm -rf .venv releases .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -1,0 +1,143 @@
+"""Detection without a server: the same preprocessing and the same exported graph, in this process.
+
+Only this module of the client imports the preprocessing package and onnxruntime, and it is imported only when asked
+for (extras `preprocessing` and `cpu`; `export` too for a raw checkpoint).
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client.errors import ConfigurationError
+from client.model_info import ModelInfo
+from client.scorer import Deadline, FrameScore, frame_scores
+
+_MANIFEST = "release.json"
+_BATCH = 8
+_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+
+
+class InProcessScorer:
+    """Scores frames with a release's own graph and parameters. Thread-safe."""
+
+    def __init__(self, release: Path) -> None:
+        """Loads a release.
+
+        Args:
+            release: Folder made by deepfake-export.
+
+        Raises:
+            ConfigurationError: The folder is no complete release, or an extra is not installed.
+        """
+        try:
+            import onnxruntime
+
+            from preprocessing import PREPROCESSING_VERSION, Preparer, PreprocessParams
+        except ImportError as error:
+            raise ConfigurationError(
+                f"in-process detection needs the extras preprocessing and cpu (or gpu): {error}"
+            ) from error
+        try:
+            manifest = json.loads((release / _MANIFEST).read_text(encoding="utf-8"))
+            description = {**manifest["description"], "release_id": manifest["release_id"]}
+            self._info = ModelInfo.from_json(json.dumps(description))
+            version = int(description["preprocessing_version"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigurationError(f"{release} is no release of deepfake-export: {error}") from error
+        if version != PREPROCESSING_VERSION:
+            raise ConfigurationError(f"{release} was made with preprocessing version {version}: export it again")
+        entry = release / "model_repository" / "preprocess" / "1"
+        params = PreprocessParams.load(entry / "preprocess.json")
+        cores = len(os.sched_getaffinity(0))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = cores
+        self._session: Any = onnxruntime.InferenceSession(
+            str(release / "model_repository" / "classifier" / "1" / "model.onnx"),
+            options,
+            providers=[p for p in _PROVIDERS if p in onnxruntime.get_available_providers()],
+        )
+        # A preparer belongs to one thread, so each thread of the pool makes its own.
+        self._local = threading.local()
+        self._make_preparer: Callable[[], Any] = lambda: Preparer(params, entry)
+        self._pool = ThreadPoolExecutor(cores, thread_name_prefix="deepfake-prepare")
+        self._size_px = params.resize.size_px
+
+    @classmethod
+    def open(cls, directory: Path) -> "InProcessScorer":
+        """Opens a release, the current release of a folder of releases, or a checkpoint, which is exported first.
+
+        Raises:
+            ConfigurationError: The directory is none of these, or the export refused it.
+        """
+        if (directory / _MANIFEST).is_file():
+            return cls(directory.resolve())
+        if (directory / "current" / _MANIFEST).is_file():
+            return cls((directory / "current").resolve())
+        if (directory / "config.json").is_file():
+            return cls(_export(directory))
+        raise ConfigurationError(f"{directory} holds neither a release (release.json) nor a checkpoint (config.json)")
+
+    def info(self, deadline: Deadline) -> ModelInfo:
+        """The release's description."""
+        return self._info
+
+    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> list[FrameScore]:
+        """Scores encoded images. See `FrameScorer.score`."""
+        prepared = list(self._pool.map(self._prepare, images))
+        scores: list[FrameScore] = []
+        for start in range(0, len(prepared), _BATCH):
+            deadline.remaining_s()
+            scores += self._classify(prepared[start : start + _BATCH])
+        return scores
+
+    def close(self) -> None:
+        """Ends the threads and frees the model."""
+        self._pool.shutdown()
+        self._session = None
+
+    def _prepare(self, encoded: bytes) -> tuple[NDArray[np.uint8], int, tuple[float, ...], float]:
+        """Pixels, status, face box and face score of one image, as the preprocess model answers them."""
+        from preprocessing import ImageRejectedError
+
+        if not hasattr(self._local, "preparer"):
+            self._local.preparer = self._make_preparer()
+        no_face = (float("nan"),) * 4
+        try:
+            prepared = self._local.preparer.prepare(encoded)
+        except ImageRejectedError as error:
+            return np.zeros((self._size_px, self._size_px, 3), np.uint8), int(error.status), no_face, 0.0
+        if prepared.face is None:
+            return prepared.pixels, 0, no_face, 0.0
+        box = prepared.face.box
+        return prepared.pixels, 0, (box.x0, box.y0, box.x1, box.y1), prepared.face.score
+
+    def _classify(
+        self, prepared: Sequence[tuple[NDArray[np.uint8], int, tuple[float, ...], float]]
+    ) -> list[FrameScore]:
+        pixels, statuses, boxes, face_scores = zip(*prepared, strict=True)
+        feed = {"PIXELS": np.stack(pixels), "STATUS": np.array(statuses, np.int32)[:, None]}
+        fake, softmax, export_id = self._session.run(["FAKE_PROBABILITY", "PROBABILITIES", "EXPORT_ID"], feed)
+        return frame_scores(self._info, statuses, fake[:, 0], softmax, boxes, face_scores, export_id[:, 0])
+
+
+def _export(checkpoint: Path) -> Path:
+    """Exports a checkpoint with the export's own command, into the user's cache; quick when it is already there."""
+    cache = Path(os.environ.get("DEEPFAKE_CACHE_DIR") or Path.home() / ".cache" / "deepfake-serving")
+    path = str(checkpoint.resolve())
+    releases = cache / "in-process" / hashlib.sha256(path.encode()).hexdigest()[:16]
+    command = [sys.executable, "-m", "export", "--checkpoint", str(checkpoint), "--releases-dir", str(releases)]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        reason = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "")
+        raise ConfigurationError(f"{checkpoint} cannot be exported: {reason}")
+    return (releases / "current").resolve()

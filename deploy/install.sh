@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Installs one lock (local or dev) and this project into .venv; does nothing when that is already done.
+# Uses $PYTHON, or the first of python3.11, python3.12, python3 that fits.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+component=${1:?usage: deploy/install.sh local|dev}
+lock=requirements/$component.lock
+stamp=.venv/.installed-$component
+venv_python=.venv/bin/python
+
+fail() {
+  echo "install: $*" >&2
+  exit 1
+}
+
+fits() { # Python 3.11 or 3.12 with a shared libpython, which Triton's Python backend loads
+  "$1" - <<'PY' >/dev/null 2>&1
+import pathlib, sys, sysconfig
+name = "libpython%d.%d.so.1.0" % sys.version_info[:2]
+folders = [sysconfig.get_config_var("LIBDIR") or "", sys.base_prefix + "/lib", "/usr/lib/x86_64-linux-gnu"]
+sys.exit(not (sys.version_info[:2] in ((3, 11), (3, 12)) and any((pathlib.Path(f) / name).exists() for f in folders)))
+PY
+}
+
+find_python() {
+  if [[ -n ${PYTHON:-} ]]; then
+    fits "$PYTHON" || fail "PYTHON=$PYTHON is not a Python 3.11 or 3.12 with a shared libpython"
+    echo "$PYTHON"
+    return
+  fi
+  local candidate
+  for candidate in python3.11 python3.12 python3; do
+    if fits "$candidate"; then
+      echo "$candidate"
+      return
+    fi
+  done
+  fail "no Python 3.11 or 3.12 with a shared libpython (Debian, Ubuntu: apt install python3.11-venv libpython3.11); set PYTHON=/path/to/python"
+}
+
+install_libraries() { # what mediapipe and cv2 load
+  local missing=() entry
+  for entry in libEGL.so.1:libegl1 libGLESv2.so.2:libgles2 libGL.so.1:libgl1 libglib-2.0.so.0:libglib2.0-0; do
+    /sbin/ldconfig -p | grep -q "${entry%%:*}" || missing+=("${entry##*:}")
+  done
+  ((${#missing[@]})) || return 0
+  if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+    echo "install: apt-get install ${missing[*]}"
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+      fail "apt-get could not install ${missing[*]}"
+  else
+    fail "these system libraries are missing: ${missing[*]}. Run: sudo apt-get install ${missing[*]}"
+  fi
+}
+
+[[ $(uname -s)-$(uname -m) == Linux-x86_64 ]] || fail "Linux on x86-64 is needed, this is $(uname -s) $(uname -m): use Docker there"
+install_libraries
+wanted=$(cat "$lock" pyproject.toml | sha256sum)
+if [[ -x $venv_python && -f $stamp && $(cat "$stamp") == "$wanted" ]] && fits $venv_python; then
+  exit 0
+fi
+if [[ ! -x $venv_python ]] || ! fits $venv_python; then
+  python=$(find_python)
+  echo "install: making .venv with $("$python" --version)"
+  "$python" -m venv --clear .venv || fail "$python cannot make a virtual environment (Debian, Ubuntu: apt install python3-venv)"
+fi
+echo "install: $lock into .venv (some minutes the first time)"
+$venv_python -m pip install --quiet --disable-pip-version-check -r "$lock" ||
+  fail "pip could not install $lock: is the package index reachable?"
+$venv_python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+echo "$wanted" >"$stamp"

@@ -1,0 +1,35 @@
+"""Fixtures every test may use: small real checkpoints and the releases exported from them, made once per run."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.embedded import make_untrained_checkpoint
+from export.hub import locate_checkpoint
+from export.release import Release, promote
+from export.run import ExportSettings, export_checkpoint
+from tests.service import Service, run_service
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SigLIP classifier with two narrow layers and seeded weights: real architecture, real files, fast."""
+    path = tmp_path_factory.mktemp("checkpoints") / "tiny-siglip"
+    make_untrained_checkpoint(path, hidden_size=64, layers=2)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_release(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """The tiny checkpoint, exported and current in its folder of releases."""
+    releases = tmp_path_factory.mktemp("releases")
+    release = export_checkpoint(locate_checkpoint(str(tiny_checkpoint)), ExportSettings(releases, parity_images=8))
+    promote(release)
+    return release
+
+
+@pytest.fixture(scope="session")
+def service(tiny_checkpoint: Path, tiny_release: Release, tmp_path_factory: pytest.TempPathFactory) -> Service:
+    """The whole service over the tiny checkpoint: supervisor, real Triton, real gunicorn, on free ports."""
+    with run_service(tiny_checkpoint, tiny_release.path.parent, tmp_path_factory.mktemp("service")) as running:
+        yield running

@@ -1,0 +1,111 @@
+"""The command as users run it: exit codes, messages, and what is served staying untouched."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from export.errors import CheckpointError, HubUnreachableError
+from export.hub import locate_checkpoint, within
+from tests.export import checkpoints
+from tests.service import ROOT
+
+
+def deepfake_export(*arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "export", *arguments],
+        cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_export_promotes_and_a_refused_one_leaves_the_served_release_alone(tmp_path: Path) -> None:
+    checkpoint = checkpoints.siglip(tmp_path / "checkpoint", {0: "Fake", 1: "Real"})
+    releases = tmp_path / "releases"
+    arguments = ["--checkpoint", str(checkpoint), "--releases-dir", str(releases), "--parity-images", "8"]
+    done = deepfake_export(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "fake = P(Fake)" in done.stdout
+    assert "parity with PyTorch" in done.stderr  # progress
+    served = (releases / "current").readlink()
+    before = sorted(p.name for p in releases.iterdir())
+
+    refused = deepfake_export(*arguments, "--tolerance", "1e-12")
+    assert refused.returncode == 1
+    assert re.search(r"max \|dp\| = \S+ over 8 images exceeds the tolerance 1e-12", refused.stderr)
+    assert "Traceback" not in refused.stderr
+    assert (releases / "current").readlink() == served
+    assert sorted(p.name for p in releases.iterdir()) == before
+
+
+def test_usage_errors_exit_2(tmp_path: Path) -> None:
+    assert deepfake_export("--precision", "fp7").returncode == 2
+    assert deepfake_export("--gpu", "--checkpoint", str(tmp_path)).returncode == 2
+
+
+def test_a_missing_directory_is_named() -> None:
+    with pytest.raises(CheckpointError, match="no such directory"):
+        locate_checkpoint("./no/such/folder")
+
+
+def test_an_unreachable_hub_is_noticed_within_ten_seconds(tmp_path: Path) -> None:
+    """A hub that accepts connections and never answers is the slowest way of being unreachable."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        started = time.monotonic()
+        done = deepfake_export(
+            "--checkpoint", "someone/some-model", "--releases-dir", str(tmp_path),
+            HF_ENDPOINT=address, HF_HOME=str(tmp_path / "hub"),
+        )  # fmt: skip
+        elapsed_s = time.monotonic() - started
+    assert done.returncode == 1
+    assert "the hub cannot be reached" in done.stderr
+    assert elapsed_s < 20  # 8 s for the hub, the rest for imports on a busy machine
+
+
+def test_hub_errors_are_told_apart_from_silence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import huggingface_hub
+    import requests
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    def missing(*args: object, **kwargs: object) -> None:
+        response = requests.Response()
+        response.status_code = 404
+        raise RepositoryNotFoundError("no such repository", response=response)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", _nothing_cached)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", missing)
+    with pytest.raises(CheckpointError, match="HTTP 404") as caught:
+        locate_checkpoint("someone/some-model")
+    assert not isinstance(caught.value, HubUnreachableError)
+
+
+def _nothing_cached(*args: object, **kwargs: object) -> str:
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    raise LocalEntryNotFoundError("nothing cached")
+
+
+def test_a_call_that_never_returns_is_given_up() -> None:
+    with pytest.raises(TimeoutError):
+        within(lambda: time.sleep(5), 0.05)
+
+
+def test_a_cached_hub_snapshot_needs_no_network(tmp_path: Path) -> None:
+    """The layout of the hub's own cache: an export from it works while the hub is out of reach."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "hub" / "models--someone--some-model"
+    checkpoints.siglip(repository / "snapshots" / commit, {0: "Fake", 1: "Real"})
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    done = deepfake_export(
+        "--checkpoint", "someone/some-model", "--releases-dir", str(tmp_path / "releases"), "--parity-images", "8",
+        HF_HUB_CACHE=str(tmp_path / "hub"), HF_ENDPOINT="http://127.0.0.1:9",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "model        someone/some-model" in done.stdout

@@ -1,0 +1,107 @@
+"""Releases: named by their content, switched atomically, damage noticed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from export.errors import ReleaseError
+from export.release import Release, find_release, make_partial, promote, publish, read_release, verify_files
+
+
+@pytest.fixture
+def copy(tiny_release: Release, tmp_path: Path) -> Release:
+    shutil.copytree(tiny_release.path, tmp_path / tiny_release.path.name)
+    return read_release(tmp_path / tiny_release.path.name)
+
+
+def test_a_release_is_complete_and_named_by_its_hash(tiny_release: Release) -> None:
+    assert tiny_release.path.name == tiny_release.release_id
+    names = {p.relative_to(tiny_release.repository).as_posix() for p in tiny_release.repository.rglob("*")}
+    assert {
+        "classifier/config.pbtxt",
+        "classifier/labels.txt",
+        "classifier/1/model.onnx",
+        "classifier/1/model.py",
+        "preprocess/config.pbtxt",
+        "preprocess/1/preprocess.json",
+        "preprocess/1/face_detection_short_range.tflite",
+        "preprocess/1/face_detection_full_range_sparse.tflite",
+        "deepfake_detector/config.pbtxt",
+        "deepfake_detector/1",
+    } <= names
+    assert "model_warmup" in (tiny_release.repository / "classifier" / "config.pbtxt").read_text()
+    report = json.loads((tiny_release.path / "export_report.json").read_text())
+    assert report["release_id"] == tiny_release.release_id
+    assert report["parity"]["max_dp"] <= report["parity"]["tolerance"] == 1e-5
+    verify_files(tiny_release)
+
+
+def test_current_is_switched_in_one_step(tiny_release: Release, tmp_path: Path) -> None:
+    """A reader that looks again and again never finds the link missing."""
+    releases = [Release(tmp_path / name, tiny_release.manifest) for name in ("one", "two")]
+    for release in releases:
+        release.path.mkdir()
+    promote(releases[0])
+    for turn in range(200):
+        promote(releases[turn % 2])
+        assert (tmp_path / "current").readlink() == Path(releases[turn % 2].path.name)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["current", "one", "two"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["classifier/1/model.onnx", "preprocess/1/preprocess.json", "preprocess/1/face_detection_short_range.tflite"],
+)
+def test_a_changed_file_is_noticed(name: str, copy: Release) -> None:
+    path = copy.repository / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ReleaseError, match=name):
+        verify_files(copy)
+
+
+def test_a_missing_and_an_added_file_are_noticed(copy: Release) -> None:
+    (copy.repository / "classifier" / "1" / "model.py").unlink()
+    (copy.repository / "classifier" / "1" / "sneaked_in.py").write_text("")
+    with pytest.raises(ReleaseError, match=r"classifier/1/model.py, classifier/1/sneaked_in.py"):
+        verify_files(copy)
+
+
+def test_a_manifest_that_was_edited_is_noticed(copy: Release) -> None:
+    manifest = json.loads((copy.path / "release.json").read_text())
+    manifest["description"]["verdict_bands"]["image"]["fake_above"] = 0.99
+    (copy.path / "release.json").write_text(json.dumps(manifest))
+    with pytest.raises(ReleaseError, match="does not match its own hash"):
+        read_release(copy.path)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"release_id": 1}'])
+def test_a_damaged_manifest_is_no_release(content: str, copy: Release) -> None:
+    (copy.path / "release.json").write_text(content)
+    with pytest.raises(ReleaseError, match="damaged"):
+        read_release(copy.path)
+    assert find_release(copy.path.parent, str(copy.manifest["source_key"])) is None
+
+
+def test_what_a_killed_export_left_behind_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".partial-999999999" / "half").mkdir(parents=True)
+    partial = make_partial(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [partial.name]
+
+
+def test_publishing_the_same_release_twice_keeps_the_first(tmp_path: Path) -> None:
+    manifest = {"release_id": "abc", "files": {}, "description": {}}
+    first = publish(make_partial(tmp_path), tmp_path, manifest)
+    inode = first.path.stat().st_ino
+    again = publish(make_partial(tmp_path), tmp_path, manifest)
+    assert again.path.stat().st_ino == inode
+    assert [p.name for p in tmp_path.iterdir()] == ["abc"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ReleaseError, match="file"):
+        make_partial(tmp_path / "file")
