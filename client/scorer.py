@@ -92,13 +92,14 @@ def frame_scores(
         if ok and not (0.0 <= fake <= 1.0):
             raise ModelFaultError(f"the model answered {fake} for a frame with STATUS 0; it is faulty, export it again")
         x0, y0, x1, y1 = (float(v) for v in box)
+        has_face = all(map(math.isfinite, (x0, y0, x1, y1, face_score)))
         scores.append(
             FrameScore(
                 status=OK if ok else info.status_name(int(status)),
                 fake_probability=float(fake) if ok else None,
                 probabilities=tuple(float(v) for v in softmax) if ok else None,
-                face_box_px=None if math.isnan(x0) else (x0, y0, x1, y1),
-                face_score=float(face_score),
+                face_box_px=(x0, y0, x1, y1) if has_face else None,
+                face_score=float(face_score) if has_face else 0.0,
                 export_id=int(export_id),
             )
         )
