@@ -19,7 +19,11 @@ class Admission:
             OverloadedRequestError: All are taken.
         """
         if not self._slots.acquire(blocking=False):
-            raise OverloadedRequestError(self._retry_after_s)
+            raise OverloadedRequestError(
+                f"Too many requests are being worked on. Send it again in {self._retry_after_s} s.",
+                "OVERLOADED",
+                retry_after_s=self._retry_after_s,
+            )
 
     def leave(self) -> None:
         """Gives the slot back."""

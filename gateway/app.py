@@ -68,4 +68,4 @@ def _document(app: OpenAPI) -> Response:
 
 
 def _refuse(error: ValidationError) -> NoReturn:
-    raise MalformedRequestError(describe_violations(error))
+    raise MalformedRequestError(describe_violations(error), "MALFORMED_REQUEST")

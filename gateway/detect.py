@@ -24,7 +24,7 @@ def check_form() -> None:
         return
     # The library reads each value as JSON first, at a cost that its length decides.
     if len(request.form.get("type", "")) > len("image"):
-        raise MalformedRequestError("type: must be image or video, or be left out.")
+        raise MalformedRequestError("type: must be image or video, or be left out.", "MALFORMED_REQUEST")
     if "file" not in request.files:
         raise MalformedRequestError("file: the form has no such file; send the image or video in it.", "NO_FILE")
 

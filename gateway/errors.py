@@ -47,7 +47,7 @@ class GatewayError(Exception):
     def __init__(
         self,
         message: str,
-        code: str = "INTERNAL",
+        code: str,
         *,
         details: dict[str, Any] | None = None,
         retry_after_s: int | None = None,
@@ -63,9 +63,6 @@ class MalformedRequestError(GatewayError):
 
     status = 400
     title = "Malformed request"
-
-    def __init__(self, message: str, code: str = "MALFORMED_REQUEST") -> None:
-        super().__init__(message, code)
 
 
 class OutsideMediaRootError(GatewayError):
@@ -109,13 +106,6 @@ class OverloadedRequestError(GatewayError):
     status = 503
     title = "Overloaded"
 
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__(
-            f"Too many requests are being worked on. Send it again in {retry_after_s} s.",
-            "OVERLOADED",
-            retry_after_s=retry_after_s,
-        )
-
 
 class ModelUnavailableError(GatewayError):
     """Triton or the model cannot answer."""
@@ -131,35 +121,33 @@ class DeadlineError(GatewayError):
     title = "Deadline exceeded"
 
 
-_UNAVAILABLE: dict[type[DetectionError], tuple[str, str]] = {
-    ServerUnavailableError: ("MODEL_UNAVAILABLE", "The inference server does not answer. Try again shortly."),
-    ModelNotServedError: ("MODEL_NOT_SERVED", "The inference server does not serve the model."),
-    ModelFaultError: ("MODEL_FAULT", "The model gave an answer that cannot be right; nothing was scored."),
-}
+_TABLE: tuple[tuple[type[DetectionError], type[GatewayError], str | None], ...] = (
+    # The message of an input error is about what the caller sent and can be passed on; the more special come first.
+    (UnsupportedMediaError, UnsupportedContentError, None),
+    (NothingScoredError, UnprocessableError, None),
+    (MediaDecodeError, UnprocessableError, None),
+    (InputError, MalformedRequestError, None),
+    (OverloadedError, OverloadedRequestError, "The inference server is overloaded. Send the request again shortly."),
+    (DeadlineExceededError, DeadlineError, "There was no answer before the deadline. Send less, or try again."),
+    (ServerUnavailableError, ModelUnavailableError, "The inference server does not answer. Try again shortly."),
+    (ModelNotServedError, ModelUnavailableError, "The inference server does not serve the model."),
+    (ModelFaultError, ModelUnavailableError, "The model gave an answer that cannot be right; nothing was scored."),
+    (DetectionError, GatewayError, "The gateway is set up wrongly; its log says how."),
+)
 
 
 def public_error(error: DetectionError, retry_after_s: int) -> GatewayError:
-    """The one table from the client's errors to the gateway's.
+    """The one way from the client's errors to the gateway's; the code stays the client's.
 
     Args:
         error: What the client raised.
         retry_after_s: When to send a shed request again.
     """
-    match error:
-        case UnsupportedMediaError():
-            return UnsupportedContentError(str(error), "UNSUPPORTED_MEDIA")
-        case NothingScoredError():
-            frames = [{"index": index, "status": status} for index, status in enumerate(error.statuses)]
-            return UnprocessableError(str(error), "NOTHING_SCORED", details={"frames": frames})
-        case MediaDecodeError():
-            return UnprocessableError(str(error), "MEDIA_DECODE_FAILED")
-        case InputError():
-            return MalformedRequestError(str(error))
-        case OverloadedError():
-            return OverloadedRequestError(retry_after_s)
-        case DeadlineExceededError():
-            return DeadlineError("There was no answer before the deadline. Send less, or try again.", "DEADLINE")
-    for kind, (code, message) in _UNAVAILABLE.items():
-        if isinstance(error, kind):
-            return ModelUnavailableError(message, code)
-    return GatewayError("The gateway is set up wrongly; its log says how.", "MISCONFIGURED")
+    public, message = next((public, message) for kind, public, message in _TABLE if isinstance(error, kind))
+    statuses = error.statuses if isinstance(error, NothingScoredError) else ()
+    return public(
+        message or str(error),
+        error.code,
+        details={"frames": [{"index": i, "status": s} for i, s in enumerate(statuses)]} if statuses else None,
+        retry_after_s=retry_after_s if public is OverloadedRequestError else None,
+    )

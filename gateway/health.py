@@ -7,7 +7,7 @@ from flask import Response, jsonify
 from flask_openapi3.blueprint import APIBlueprint
 
 from gateway.request_context import services
-from gateway.schemas import HealthResponse, IdentifiedHealthResponse
+from gateway.schemas import HealthResponse
 
 SERVICE = "deepfake-detection-ml-service"
 DISTRIBUTION = "deepfake-serving"
@@ -15,27 +15,25 @@ DISTRIBUTION = "deepfake-serving"
 health = APIBlueprint("health", __name__)
 
 
-@health.get("/health", responses={200: IdentifiedHealthResponse, 503: HealthResponse})
+@health.get("/health", responses={200: HealthResponse, 503: HealthResponse})
 def check_health() -> tuple[Response, int]:
     """Tell whether an inference can be served now."""
     checked = services().monitor.check()
+    info = checked.info
     answer = HealthResponse(
         status="healthy" if checked.healthy else "unhealthy",
         service=SERVICE,
         version=project_version(),
-        model=checked.info.name if checked.info else "unknown",
+        model=info.name if info else "unknown",
         model_status="loaded" if checked.healthy else "not_loaded",
         timestamp=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        release_id=info.release_id if info else None,
+        precision=info.precision if info else None,
+        trained=info.trained if info else None,
+        notice=info.notice if info else None,
+        reason=checked.reason,
     )
-    if checked.info is not None:
-        answer = IdentifiedHealthResponse(
-            **answer.model_dump(),
-            release_id=checked.info.release_id,
-            precision=checked.info.precision,
-            trained=checked.info.trained,
-            notice=checked.info.notice,
-        )
-    return jsonify(answer.model_dump()), 200 if checked.healthy else 503
+    return jsonify(answer.model_dump(exclude_none=True)), 200 if checked.healthy else 503
 
 
 def project_version() -> str:

@@ -16,11 +16,20 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from client import DetectionError, FrameScore, ModelFaultError, ModelInfo, ModelNotServedError, ServerUnavailableError
+from client import (
+    DeadlineExceededError,
+    DetectionError,
+    FrameScore,
+    ModelFaultError,
+    ModelInfo,
+    ModelNotServedError,
+    ServerUnavailableError,
+)
 from client.scorer import OK, Deadline, FrameScorer
 
 _LOG = logging.getLogger("gateway")
 _CANARY_SIDE_PX = 64
+_NO_ANSWER = DeadlineExceededError.code
 
 
 class WatchedScorer:
@@ -62,12 +71,12 @@ class Health:
     Attributes:
         healthy: Whether an inference can be served.
         info: The model's identity as last read, None if it never was.
-        reason: The error of a failed canary, None if there is none.
+        reason: Upper-case code of what is wrong, None when healthy.
     """
 
     healthy: bool
     info: ModelInfo | None
-    reason: DetectionError | None = None
+    reason: str | None = None
 
 
 class HealthMonitor:
@@ -98,9 +107,9 @@ class HealthMonitor:
                     self._running = None
             return own.result()
         try:
-            return running.result(timeout=self._canary_timeout_s) if running else self._unhealthy()
+            return running.result(timeout=self._canary_timeout_s) if running else self._unhealthy(_NO_ANSWER)
         except FutureTimeoutError:
-            return self._unhealthy()
+            return self._unhealthy(_NO_ANSWER)
 
     def _is_fresh(self) -> bool:
         scored_at = self._scorer.scored_at
@@ -112,7 +121,7 @@ class HealthMonitor:
         except DetectionError:
             return self._scorer.known_info
 
-    def _unhealthy(self, reason: DetectionError | None = None) -> Health:
+    def _unhealthy(self, reason: str) -> Health:
         return Health(False, self._scorer.known_info, reason)
 
     def _run_canary(self) -> Health:
@@ -122,14 +131,15 @@ class HealthMonitor:
             (score,) = self._scorer.score([_canary_image()], deadline, "health-canary")
         except DetectionError as error:
             _LOG.warning("canary failed: %s: %s", type(error).__name__, error)
-            return self._unhealthy(error)
+            return self._unhealthy(error.code)
         except Exception:
             # An answer so odd that the client has no error for it is no proof of health either.
             _LOG.exception("canary failed")
-            return self._unhealthy()
+            return self._unhealthy("CANARY_FAILED")
         if score.status != OK:
             _LOG.warning("canary was not scored: %s", score.status)
-        return Health(score.status == OK, info)
+            return self._unhealthy("CANARY_NOT_SCORED")
+        return Health(True, info)
 
 
 def _canary_image() -> bytes:

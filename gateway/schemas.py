@@ -118,7 +118,7 @@ class DetectResponse(BaseModel):
 
 
 class HealthResponse(BaseModel):
-    """Whether an inference can be served now. The model's identity follows when it is known."""
+    """Whether an inference can be served now. The keys after `timestamp` are there when they are known."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -128,15 +128,11 @@ class HealthResponse(BaseModel):
     model: str
     model_status: Literal["loaded", "not_loaded"]
     timestamp: str = Field(description="ISO 8601, UTC.")
-
-
-class IdentifiedHealthResponse(HealthResponse):
-    """Health with the identity of the model that answers."""
-
-    release_id: str
-    precision: str
-    trained: bool
-    notice: str = Field(description="To be shown beside every result, or empty.")
+    release_id: str | None = None
+    precision: str | None = None
+    trained: bool | None = None
+    notice: str | None = Field(default=None, description="To be shown beside every result, or empty.")
+    reason: str | None = Field(default=None, description="Code of what keeps inferences from being served.")
 
 
 class ErrorResponse(BaseModel):

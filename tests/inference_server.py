@@ -1,7 +1,8 @@
 """An in-process gRPC server that speaks the ensemble's contract and does what a test tells it.
 
 Images are scored by what their bytes say: `p=0.25` is a fake probability (`p=nan` one that no sane model gives),
-`status=6` a STATUS code, `face` a face. Bytes that say nothing get a probability made from their hash.
+`status=6` a STATUS code, `face` a face, `face-nan` a face whose box is partly NaN and whose score is infinite. Bytes
+that say nothing get a probability made from their hash.
 """
 
 import hashlib
@@ -170,11 +171,16 @@ def _answer(images: Sequence[bytes]) -> dict[str, np.ndarray]:
     fake = np.array([_said(image, rb"p=(nan|[0-9.]+)", float, _hashed(image)) for image in images], np.float32)
     faces = np.array([b"face" in image for image in images])
     fake[status != 0] = np.nan
+    boxes = np.where(faces[:, None], np.array(FACE_BOX_PX), np.nan).astype(np.float32)
+    face_scores = np.where(faces, 0.9, 0.0).astype(np.float32).reshape(-1, 1)
+    broken = np.array([b"face-nan" in image for image in images])
+    boxes[broken, 2] = np.nan
+    face_scores[broken] = np.inf
     return {
         "FAKE_PROBABILITY": fake.reshape(-1, 1),
         "PROBABILITIES": np.stack([fake, 1 - fake], axis=1),
-        "FACE_BOX": np.where(faces[:, None], np.array(FACE_BOX_PX), np.nan).astype(np.float32),
-        "FACE_SCORE": np.where(faces, 0.9, 0.0).astype(np.float32).reshape(-1, 1),
+        "FACE_BOX": boxes,
+        "FACE_SCORE": face_scores,
         "EXPORT_ID": np.full((len(images), 1), EXPORT_ID, np.int32),
         "STATUS": status.reshape(-1, 1),
     }

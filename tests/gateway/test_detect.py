@@ -97,8 +97,8 @@ def test_the_name_decides_nothing(gateway: Gateway) -> None:
 
 
 def test_type_that_contradicts_the_content_is_400(gateway: Gateway) -> None:
-    error_of(upload(gateway, jpeg("p=0.25"), type="video"), 400, "MALFORMED_REQUEST")
-    error_of(upload(gateway, video(2), type="image"), 400, "MALFORMED_REQUEST")
+    error_of(upload(gateway, jpeg("p=0.25"), type="video"), 400, "INVALID_INPUT")
+    error_of(upload(gateway, video(2), type="image"), 400, "INVALID_INPUT")
     assert upload(gateway, jpeg("p=0.25"), type="image").status_code == 200
 
 

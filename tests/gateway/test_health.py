@@ -51,7 +51,9 @@ def test_without_a_server_it_is_unhealthy_within_5_s(gateway: Gateway) -> None:
     response = gateway.http.get("/health")
     assert time.monotonic() - started < 5
     assert response.status_code == 503
-    assert list(response.json) == KEYS
+    assert list(response.json) == [*KEYS, "reason"]
+    assert response.json["reason"] == "MODEL_UNAVAILABLE"
+    assert response.json["model"] == "unknown"
     assert (response.json["status"], response.json["model_status"]) == ("unhealthy", "not_loaded")
 
 
@@ -72,7 +74,8 @@ def test_a_hanging_server_is_unhealthy_within_the_limit(gateway: Gateway) -> Non
     gateway.configure(canary_timeout_s=0.4)
     gateway.server.behaviour.gate = threading.Event()
     started = time.monotonic()
-    assert gateway.http.get("/health").status_code == 503
+    response = gateway.http.get("/health")
+    assert (response.status_code, response.json["reason"]) == (503, "DEADLINE")
     assert time.monotonic() - started < 1
 
 

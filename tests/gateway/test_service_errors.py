@@ -129,6 +129,14 @@ def test_probability_over_one_is_a_model_fault(gateway: Gateway) -> None:
     error_of(gateway.infer(mediaType="IMAGE", extractedFrames=gateway.write("a.jpg", "p=1.5")), 503, "MODEL_FAULT")
 
 
+def test_a_face_that_is_not_finite_is_no_face(gateway: Gateway) -> None:
+    response = gateway.infer(
+        mediaType="IMAGE", extractedFrames=gateway.write("a.jpg", "p=0.5 face-nan"), include=["frames"]
+    )
+    assert response.status_code == 200
+    assert (response.json["frames"][0]["face_box"], response.json["frames"][0]["face_score"]) == (None, 0.0)
+
+
 def test_missing_tensor_is_a_model_fault(gateway: Gateway, image: dict[str, Any]) -> None:
     gateway.server.behaviour.drop_output = "FACE_BOX"
     error_of(gateway.infer(image), 503, "MODEL_FAULT")
