@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,6 +158,33 @@ def test_a_component_swapped_for_a_symlink_after_the_check_is_not_followed(tmp_p
     (root / "sub").unlink()
     (root / "sub").mkdir()
     (root / "sub" / "a.jpg").symlink_to(outside / "a.jpg")
+    with pytest.raises(UnreadableFileError):
+        media.read(components, 100)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ["symlink", "fifo"])
+def test_a_file_swapped_between_its_check_and_its_opening_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "secret").write_bytes(b"secret")
+    (root / "a.jpg").write_bytes(b"public")
+    real_stat = os.stat
+
+    def stat_then_swap(name: str, **keys: Any) -> os.stat_result:
+        result = real_stat(name, **keys)
+        (root / "a.jpg").unlink()
+        if kind == "fifo":
+            os.mkfifo(root / "a.jpg")
+        else:
+            (root / "a.jpg").symlink_to(tmp_path / "secret")
+        return result
+
+    media = MediaRoot(root)
+    components = media.resolve("a.jpg")
+    monkeypatch.setattr("gateway.media_root.os.stat", stat_then_swap)
     with pytest.raises(UnreadableFileError):
         media.read(components, 100)
 
