@@ -73,8 +73,11 @@ def _download_wheel(requirement: str, python_tag: str, scratch: Path) -> Path:
 
 
 def _extract(wheel: Path, asset: Asset, folder: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        content = archive.read(asset.member)
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            content = archive.read(asset.member)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise AssetError(f"{asset.requirement} does not hold {asset.member}") from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != asset.sha256:
         raise AssetError(f"{asset.name} of {asset.requirement} has SHA-256 {digest}, expected {asset.sha256}")

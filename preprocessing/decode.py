@@ -6,11 +6,11 @@ which is scaled here.
 """
 
 import io
-import warnings
+import struct
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from preprocessing.status import ImageRejectedError, Status
 
@@ -24,6 +24,16 @@ _KNOWN_BUT_REFUSED = {
     b"\x00\x00\x01\x00": "ICO",
     b"8BPS": "PSD",
     b"\x00\x00\x00\x0cjP  ": "JPEG 2000",
+}
+# How a picture stored with an EXIF orientation becomes upright (EXIF 2.32, tag 0x0112).
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
 }
 _HEIF_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis")
 
@@ -51,7 +61,8 @@ def decode_rgb(encoded: bytes, *, max_bytes: int, max_pixels: int) -> NDArray[np
     with image:
         _check_pixels(image.width, image.height, max_pixels)
         try:
-            return _to_rgb_array(ImageOps.exif_transpose(image))
+            image.load()
+            return _to_rgb_array(_upright(image))
         except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, OverflowError) as error:
             raise ImageRejectedError(Status.DECODE_FAILED, f"{type(error).__name__}: {error}") from error
 
@@ -59,10 +70,8 @@ def decode_rgb(encoded: bytes, *, max_bytes: int, max_pixels: int) -> NDArray[np
 def _open_header(encoded: bytes) -> Image.Image:
     """Reads the header only; Pillow decodes pixels at the first access."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the pixel limit is ours, below Pillow's warning level or not
-            return Image.open(io.BytesIO(encoded), formats=ACCEPTED_FORMATS)
-    except Image.DecompressionBombError as error:
+        return Image.open(io.BytesIO(encoded), formats=ACCEPTED_FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageRejectedError(Status.TOO_MANY_PIXELS, str(error)) from error
     except UnidentifiedImageError as error:
         raise _rejection_of_unidentified(encoded) from error
@@ -112,8 +121,19 @@ def _check_pixels(width: int, height: int, max_pixels: int) -> None:
         )
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """Equal to Pillow's `exif_transpose`, which also writes the other tags anew and fails where one is malformed."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):
+        return image  # an EXIF block that cannot be read says nothing
+    method = _TRANSPOSE.get(orientation) if isinstance(orientation, int) else None
+    return image if method is None else image.transpose(method)
+
+
 def _to_rgb_array(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode.startswith("I"):
         grey = (np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
         return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
+    image.info.pop("transparency", None)  # changes no colour, but Pillow warns about some palettes that have it
     return np.ascontiguousarray(np.asarray(image.convert("RGB")))

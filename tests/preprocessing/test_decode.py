@@ -1,0 +1,288 @@
+import io
+import struct
+import time
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from preprocessing import ImageRejectedError, Status, decode_rgb
+from tests.media import encode_image, photo, photo_pixels
+
+LIMITS = {"max_bytes": 64 * 2**20, "max_pixels": 50_000_000}
+
+
+def decode(encoded: bytes) -> np.ndarray:
+    return decode_rgb(encoded, **LIMITS)
+
+
+def status_of(encoded: bytes, **limits: int) -> Status:
+    with pytest.raises(ImageRejectedError) as caught:
+        decode_rgb(encoded, **{**LIMITS, **limits})
+    return caught.value.status
+
+
+def as_pillow_loads(encoded: bytes) -> np.ndarray:
+    """What transformers' pipelines load."""
+    with Image.open(io.BytesIO(encoded)) as image:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def saved(image: Image.Image, format_: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format=format_, **options)
+    return buffer.getvalue()
+
+
+def assert_same_pixels(encoded: bytes) -> np.ndarray:
+    pixels = decode(encoded)
+    assert (pixels.dtype, pixels.ndim, pixels.shape[2]) == (np.uint8, 3, 3)
+    assert pixels.flags.c_contiguous
+    np.testing.assert_array_equal(pixels, as_pillow_loads(encoded))
+    return pixels
+
+
+@pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "camera.png"])
+def test_photos(name: str) -> None:
+    assert_same_pixels(photo(name).read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("format_", "options", "lossless"),
+    [
+        ("PNG", {}, True),
+        ("BMP", {}, True),
+        ("WEBP", {"lossless": True}, True),
+        ("WEBP", {"quality": 90}, False),
+        ("JPEG", {"quality": 95}, False),
+        ("JPEG", {"quality": 90, "progressive": True, "subsampling": 0}, False),
+    ],
+)
+def test_accepted_formats(format_: str, options: dict, lossless: bool) -> None:
+    pixels = assert_same_pixels(encode_image(photo_pixels("coffee.png"), format_, **options))
+    difference = np.abs(pixels.astype(int) - photo_pixels("coffee.png"))
+    assert difference.mean() < (1e-9 if lossless else 4)
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(orientation: int, format_: str) -> None:
+    """The stored picture is what a camera in that orientation writes; upright, its red corner is top left."""
+    upright = np.zeros((48, 64, 3), np.uint8)
+    upright[:16, :16, 0] = 255
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}, "PNG": {}}[format_]
+    encoded = encode_image(np.ascontiguousarray(stored), format_, exif=exif, **options)
+    pixels = assert_same_pixels(encoded)
+    assert pixels.shape == (48, 64, 3)
+    assert np.abs(pixels.astype(int) - upright).mean() < 2
+
+
+def test_an_orientation_that_does_not_exist_is_ignored() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 99
+    assert assert_same_pixels(encode_image(photo_pixels("coffee.png"), "JPEG", exif=exif)).shape == (400, 600, 3)
+
+
+def test_colour_modes() -> None:
+    rgb = Image.fromarray(photo_pixels("coffee.png"))
+    alpha = rgb.convert("RGBA")
+    alpha.putalpha(Image.linear_gradient("L").resize(rgb.size))
+    palette = rgb.quantize(64)
+    for image, format_, options in [
+        (rgb.convert("CMYK"), "JPEG", {}),
+        (rgb.convert("L"), "JPEG", {}),
+        (rgb.convert("L"), "PNG", {}),
+        (rgb.convert("LA"), "PNG", {}),
+        (rgb.convert("1"), "PNG", {}),
+        (rgb.convert("1"), "BMP", {}),
+        (palette, "PNG", {}),
+        (palette, "PNG", {"transparency": 3}),
+        (palette, "PNG", {"transparency": bytes(range(64))}),
+        (palette, "BMP", {}),
+        (alpha, "PNG", {}),
+        (alpha, "WEBP", {}),
+    ]:
+        encoded = saved(image, format_, **options)
+        pixels = decode(encoded)
+        with Image.open(io.BytesIO(encoded)) as reference:
+            reference.load()
+            reference.info.pop("transparency", None)  # Pillow warns about it and ignores it
+            np.testing.assert_array_equal(pixels, np.asarray(reference.convert("RGB")))
+
+
+def test_16_bit_grey_is_scaled_not_clipped() -> None:
+    ramp = np.linspace(0, 65535, 256 * 16).astype(np.uint16).reshape(16, 256)
+    pixels = decode(saved(Image.fromarray(ramp), "PNG"))
+    np.testing.assert_array_equal(pixels, np.repeat((ramp >> 8).astype(np.uint8)[:, :, None], 3, axis=2))
+    assert (pixels.min(), pixels.max()) == (0, 255)
+
+
+def test_16_bit_grey_with_an_orientation() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    grey = np.zeros((20, 30), np.uint16)
+    grey[:, 0] = 65535
+    pixels = decode(saved(Image.fromarray(grey), "PNG", exif=exif))
+    assert pixels.shape == (30, 20, 3)
+    assert pixels[0].min() == 255
+    assert pixels[1:].max() == 0
+
+
+def test_of_an_animation_the_first_frame_counts() -> None:
+    first, second = (Image.new("RGB", (40, 30), colour) for colour in ("red", "blue"))
+    for format_, options in (("PNG", {}), ("WEBP", {"lossless": True}), ("MPO", {"quality": 95})):
+        pixels = decode(saved(first, format_, save_all=True, append_images=[second], **options))
+        assert pixels.shape == (30, 40, 3)
+        assert pixels[..., 0].min() > 250
+        assert pixels[..., 2].max() < 5
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40_000), (40_000, 1), (3, 2)])
+@pytest.mark.parametrize("format_", ["PNG", "BMP", "JPEG"])
+def test_extreme_sizes(size: tuple[int, int], format_: str) -> None:
+    assert assert_same_pixels(saved(Image.new("RGB", size, "teal"), format_)).shape == (size[1], size[0], 3)
+
+
+def png_header(width: int, height: int, with_pixels: bool = False) -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    data = chunk(b"IDAT", zlib.compress(b"\0" * 10_000_000)) if with_pixels else b""
+    return b"\x89PNG\r\n\x1a\n" + header + data + chunk(b"IEND", b"")
+
+
+def webp_vp8x(width: int, height: int) -> bytes:
+    canvas = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    body = b"WEBPVP8X" + (10).to_bytes(4, "little") + b"\x02\0\0\0" + canvas
+    body += b"ANIM" + (6).to_bytes(4, "little") + b"\0" * 6
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
+def webp_vp8l(width: int, height: int) -> bytes:
+    bits = (width - 1) | (height - 1) << 14
+    body = b"WEBPVP8L" + (20).to_bytes(4, "little") + b"\x2f" + bits.to_bytes(4, "little") + b"\0" * 15
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
+def webp_vp8(width: int, height: int) -> bytes:
+    frame = b"\x10\x02\x00\x9d\x01\x2a" + width.to_bytes(2, "little") + height.to_bytes(2, "little") + b"\0" * 20
+    body = b"WEBPVP8 " + len(frame).to_bytes(4, "little") + frame
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
+def bmp_header(width: int, height: int) -> bytes:
+    information = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + information
+
+
+def jpeg_header(width: int, height: int) -> bytes:
+    small = bytearray(saved(Image.new("RGB", (16, 16)), "JPEG"))
+    at = small.index(b"\xff\xc0") + 5
+    small[at : at + 4] = struct.pack(">HH", height, width)
+    return bytes(small)
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        png_header(50_000, 50_000),
+        png_header(50_000, 50_000, with_pixels=True),
+        png_header(10_000, 9_500),  # between Pillow's own warning and error
+        webp_vp8x(16_000_000, 16_000),
+        webp_vp8x(16_383, 16_383),
+        webp_vp8l(16_384, 16_384),
+        webp_vp8(16_383, 16_383),
+        bmp_header(50_000, 50_000),
+        bmp_header(50_000, -50_000),
+        jpeg_header(65_000, 65_000),
+    ],
+)
+def test_bombs_are_refused_by_their_header(bomb: bytes) -> None:
+    started = time.perf_counter()
+    assert status_of(bomb) is Status.TOO_MANY_PIXELS
+    assert time.perf_counter() - started < 0.1
+
+
+def test_the_pixel_limit_is_inclusive() -> None:
+    encoded = encode_image(photo_pixels("coffee.png"), "PNG")
+    assert decode_rgb(encoded, max_bytes=10**9, max_pixels=600 * 400).shape == (400, 600, 3)
+    assert status_of(encoded, max_pixels=600 * 400 - 1) is Status.TOO_MANY_PIXELS
+
+
+def test_the_byte_limit_is_inclusive() -> None:
+    encoded = encode_image(photo_pixels("coffee.png"), "JPEG")
+    assert decode_rgb(encoded, max_bytes=len(encoded), max_pixels=10**9).shape == (400, 600, 3)
+    assert status_of(encoded, max_bytes=len(encoded) - 1) is Status.TOO_MANY_BYTES
+
+
+@pytest.mark.parametrize("format_", ["GIF", "TIFF", "ICO", "JPEG2000", "AVIF"])
+def test_other_image_formats_are_named(format_: str) -> None:
+    encoded = encode_image(np.ascontiguousarray(photo_pixels("coffee.png")[:64, :64]), format_)
+    assert status_of(encoded) is Status.UNSUPPORTED_FORMAT
+
+
+@pytest.mark.parametrize("content", [b"text", b"\0" * 1000, b"<svg></svg>", b"%PDF-1.4", b"BM", b"RIFF\0\0\0\0WAVE"])
+def test_what_is_no_image(content: bytes) -> None:
+    assert status_of(content) is Status.NOT_AN_IMAGE
+
+
+def test_nothing() -> None:
+    assert status_of(b"") is Status.EMPTY
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "BMP", "WEBP"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
+def test_truncated_images_are_never_half_decoded(format_: str, share: float) -> None:
+    encoded = encode_image(photo_pixels("coffee.png"), format_)
+    assert status_of(encoded[: int(len(encoded) * share)]) is Status.DECODE_FAILED
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    format_=st.sampled_from(["JPEG", "PNG", "BMP", "WEBP"]),
+    changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8),
+    front=st.booleans(),
+)
+@pytest.mark.filterwarnings("ignore")
+def test_damage_is_a_status_or_an_image_never_another_error(
+    format_: str, changes: list[tuple[float, int]], front: bool
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options = {} if format_ == "BMP" else {"exif": exif}
+    content = bytearray(encode_image(np.ascontiguousarray(photo_pixels("coffee.png")[:48, :48]), format_, **options))
+    for place, value in changes:
+        content[int(place * ((100 if front else len(content)) - 1))] = value
+    try:
+        outcome = decode_rgb(bytes(content), max_bytes=10**6, max_pixels=10**6).shape[2]
+    except ImageRejectedError as error:
+        outcome = error.status
+    assert outcome in (3, Status.NOT_AN_IMAGE, Status.UNSUPPORTED_FORMAT, Status.TOO_MANY_PIXELS, Status.DECODE_FAILED)
+
+
+def test_a_malformed_exif_tag_costs_neither_the_image_nor_its_orientation() -> None:
+    """Found by fuzzing: Pillow's own exif_transpose raises struct.error here."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010F] = "maker"
+    content = bytearray(encode_image(np.ascontiguousarray(photo_pixels("coffee.png")[:32, :48]), "JPEG", exif=exif))
+    content[content.index(b"\x01\x0f\x00\x02") + 1] = 0  # the text now stands under a tag of numbers
+    with Image.open(io.BytesIO(content)) as image, pytest.raises(struct.error):
+        ImageOps.exif_transpose(image)
+    assert decode(bytes(content)).shape == (48, 32, 3)
