@@ -68,6 +68,7 @@ class InProcessScorer:
         )
         # A preparer belongs to one thread, so each thread of the pool makes its own.
         self._local = threading.local()
+        self._preparers: list[Any] = []
         self._make_preparer: Callable[[], Any] = lambda: Preparer(params, entry)
         self._pool = ThreadPoolExecutor(cores, thread_name_prefix="deepfake-prepare")
         self._size_px = params.resize.size_px
@@ -103,6 +104,9 @@ class InProcessScorer:
     def close(self) -> None:
         """Ends the threads and frees the model."""
         self._pool.shutdown()
+        for preparer in self._preparers:
+            preparer.close()
+        self._preparers.clear()
         self._session = None
 
     def _prepare(self, encoded: bytes) -> tuple[NDArray[np.uint8], int, tuple[float, ...], float]:
@@ -111,6 +115,7 @@ class InProcessScorer:
 
         if not hasattr(self._local, "preparer"):
             self._local.preparer = self._make_preparer()
+            self._preparers.append(self._local.preparer)
         no_face = (float("nan"),) * 4
         try:
             prepared = self._local.preparer.prepare(encoded)

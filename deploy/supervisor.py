@@ -205,6 +205,8 @@ class Supervisor:
     def _restart_gateway(self, reason: str) -> None:
         pause_s = self._restarts["gateway"].pause_s()
         self._say(f"the gateway {reason}: restarting it" + (f" in {pause_s:g} s" if pause_s else ""))
+        if self._gateway is not None:
+            self._gateway.end(0)  # workers that outlive their master hold its port for seconds
         if not self._stopping.wait(pause_s):
             self._start_gateway()
 

@@ -82,6 +82,7 @@ def server_environment(wheel: TritonWheel) -> dict[str, str]:
     # One thread per model instance: libraries that make a pool per process would oversubscribe the cores.
     env["OMP_NUM_THREADS"] = "1"
     env["PYTHONUNBUFFERED"] = "1"
+    env["PYTHONDONTWRITEBYTECODE"] = "1"  # a release is immutable: no __pycache__ beside its model.py
     return env
 
 

@@ -50,9 +50,9 @@ class Release:
 
 
 def file_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder, by its relative path."""
+    """SHA-256 of every file below a folder, by its relative path; other servers' bytecode caches do not count."""
     digests = {}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.parent.name != "__pycache__"):
         with path.open("rb") as stream:
             digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(stream, "sha256").hexdigest()
     return digests

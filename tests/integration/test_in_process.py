@@ -1,0 +1,50 @@
+"""The library's two forms, a server and this process, are the same model."""
+
+from pathlib import Path
+
+import numpy as np
+
+from client import DetectionOutput, create_detector
+from client.in_process import InProcessScorer
+from client.scorer import Deadline
+from client.triton import TritonScorer
+from export.release import Release
+from tests.media import VideoSpec, photo, write_video
+from tests.service import Service
+
+
+def test_scores_equal_those_of_the_server(service: Service, tiny_release: Release, images: dict[str, bytes]) -> None:
+    batch = [*images.values(), b"junk", b""] * 3
+    local, remote = InProcessScorer.open(tiny_release.path), TritonScorer(service.grpc)
+    try:
+        here, there = local.score(batch, Deadline(60)), remote.score(batch, Deadline(60))
+    finally:
+        local.close()
+        remote.close()
+    assert [s.status for s in here] == [s.status for s in there]
+    assert [s.face_box_px for s in here] == [s.face_box_px for s in there]
+    assert [s.export_id for s in here] == [s.export_id for s in there]
+    p = np.array([[s.fake_probability or -1 for s in scores] for scores in (here, there)])
+    assert np.abs(p[0] - p[1]).max() <= 1e-5
+
+
+def test_a_detection_is_the_same_in_both_forms(service: Service, tiny_release: Release, tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", VideoSpec(frames=40))
+
+    def detect(target: str | Path) -> DetectionOutput:
+        with create_detector(target) as detector:
+            return detector.detect(clip)
+
+    here, there = detect(tiny_release.path.parent), detect(service.grpc)
+    assert here.result == there.result
+    assert abs(here.confidence_score - there.confidence_score) <= 1e-5
+    assert here.model_version == there.model_version
+    assert here.metadata["sha256"] == there.metadata["sha256"]
+    assert here.metadata["frames_analyzed"] == there.metadata["frames_analyzed"] == 30
+
+
+def test_a_raw_checkpoint_is_exported_first(tiny_checkpoint: Path, tmp_path: Path, monkeypatch: object) -> None:
+    with create_detector(tiny_checkpoint) as detector:
+        result = detector.detect(photo("coffee.png"))
+    assert 0 <= result.confidence_score <= 1
+    assert result.metadata["model"]["trained"] is False

@@ -1,0 +1,99 @@
+"""Kill -9 of each process under load: the service comes back by itself, and every answer is right or an error."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from export.release import Release
+from tests.media import photo
+from tests.service import Service, run_service
+
+RECOVERY_BOUND_S = 60.0  # generous: some seconds are expected, docs/verified.md has the measured ones
+
+
+@pytest.fixture(scope="module")
+def victim(tiny_checkpoint: Path, tiny_release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service of its own, so that no other test meets a killed process."""
+    with run_service(tiny_checkpoint, tiny_release.path.parent, tmp_path_factory.mktemp("victim")) as running:
+        yield running
+
+
+class Load:
+    """Requests in a loop from several threads; every answer is kept."""
+
+    def __init__(self, service: Service, threads: int = 3) -> None:
+        self.answers: list[tuple[float, int, float | None]] = []
+        self._service = service
+        self._image = photo("coffee.png").read_bytes()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                answer = requests.post(f"{self._service.url}/detect", files={"file": self._image}, timeout=40)
+                score = answer.json()["confidence_score"] if answer.status_code == 200 else None
+                self.answers.append((time.monotonic(), answer.status_code, score))
+            except requests.RequestException:
+                self.answers.append((time.monotonic(), 0, None))  # the worker that held this connection was killed
+                time.sleep(0.05)
+
+    def await_success(self, count: int, after: float) -> float:
+        """Waits for `count` successes in a row; returns when the first of them came, in seconds after `after`."""
+        deadline = time.monotonic() + RECOVERY_BOUND_S
+        while time.monotonic() < deadline:
+            last = [a for a in list(self.answers) if a[0] > after][-count:]
+            if len(last) == count and all(status == 200 for _, status, _ in last):
+                return last[0][0] - after
+            time.sleep(0.05)
+        raise AssertionError(f"not back after {RECOVERY_BOUND_S} s: {self.answers[-10:]}\n{self._service.printed()}")
+
+
+@pytest.mark.parametrize(
+    ("name", "pick"),
+    [
+        ("stub", lambda service: service.stub_pids()[-1]),
+        ("tritonserver", lambda service: service.triton_pid()),
+        ("gateway worker", lambda service: service.worker_pids()[0]),
+        ("gunicorn master", lambda service: service.gunicorn_pid()),
+    ],
+)
+def test_it_comes_back_after_kill_9(
+    name: str, pick: Callable[[Service], int], victim: Service, record_property: Callable[[str, object], None]
+) -> None:
+    with Load(victim) as load:
+        load.await_success(6, after=time.monotonic())
+        killed_pid, killed = pick(victim), time.monotonic()
+        os.kill(killed_pid, signal.SIGKILL)
+        time.sleep(1.5)  # long enough for the loss to show: an answer in flight may still succeed
+        recovered_s = load.await_success(12, after=killed + 1.5) + 1.5
+    first_failure = next((at for at, status, _ in load.answers if at > killed and status != 200), None)
+    record_property("recovery_s", round(recovered_s, 2))
+    print(f"{name}: back {recovered_s:.1f} s after kill -9; a request failed: {first_failure is not None}")
+    scores = {round(score, 6) for _, status, score in load.answers if status == 200 and score is not None}
+    assert len(scores) == 1  # one image, one score, before and after
+    assert {status for _, status, _ in load.answers} <= {200, 503, 504, 0}
+    assert killed_pid not in (victim.stub_pids() + victim.worker_pids())
+
+
+def test_no_region_is_left_by_the_killed_servers(victim: Service) -> None:
+    """Four regions of the running server at most; those of the killed ones are gone."""
+    prefix = next(victim.run_dir.glob("deepfake_*.json")).stem
+    regions = [region for region in Path("/dev/shm").iterdir() if region.name.startswith(prefix)]
+    assert len(regions) == len(victim.stub_pids())
