@@ -3,7 +3,7 @@ import itertools
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from client import frames as frames_module
 from client.errors import DeadlineExceededError, MediaDecodeError, MediaNotFoundError, UnsupportedMediaError
 from client.frames import Frame, identify, open_media, read_frames
 from client.media import MediaType
@@ -421,17 +422,24 @@ def test_short_groups_of_pictures_are_not_decoded_in_full(clip: Clip, monkeypatc
 
 
 def test_a_seek_that_lands_late_falls_back_to_decoding_in_order(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container whose key frame flags lie: every packet claims to be one, so that seeks land inside groups."""
-    from client import frames as module
+    original = frames_module._decode_group
 
-    original = module._read_timeline
+    def late(decoded: Iterator[Any], wanted: list[int], found: dict[int, bytes]) -> None:
+        original(itertools.islice(decoded, 8, None), wanted, found)
 
-    def lying(source: "module._Source") -> "module._Timeline":
-        timeline = original(source)
-        return module._Timeline(timeline.pts, [p + 1 for p in timeline.pts[:-1]], timeline.tick_s, True)
-
-    monkeypatch.setattr(module, "_read_timeline", lying)
+    monkeypatch.setattr(frames_module, "_decode_group", late)
     assert numbers_of(frames_of(clip("h264_gop12.mp4"))) == sample_indices(600)
+
+
+@pytest.mark.parametrize("name", ["mjpeg.avi", "mpeg4.avi", "h264.mkv"])
+@pytest.mark.parametrize("share", [0.6, 0.61, 0.62, 0.63])
+def test_a_packet_that_is_cut_is_not_shown(clip: Clip, tmp_path: Path, name: str, share: float) -> None:
+    """A cut JPEG, for one, decodes to a picture whose lower part is grey."""
+    with open_media(clip(name)) as stream:
+        whole = read_frames(stream, identify(stream, name), name, count=1000)
+    frames = frames_of(cut(clip(name), tmp_path / name, share))
+    for frame in frames[-3:]:
+        assert frame.encoded == whole[read_number(pixels_of(frame.encoded))].encoded
 
 
 def test_ffmpeg_prints_nothing_about_damaged_files(

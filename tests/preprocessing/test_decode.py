@@ -219,6 +219,13 @@ def test_bombs_are_refused_by_their_header(bomb: bytes) -> None:
     assert time.perf_counter() - started < 0.1
 
 
+@pytest.mark.parametrize("bomb", [webp_vp8x(60_000, 60_000), webp_vp8l(16_384, 16_384), webp_vp8(16_383, 16_383)])
+def test_a_webp_bomb_never_reaches_pillow(bomb: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow allocates the whole canvas twice when it opens a WebP file, before it compares the size with a limit."""
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("opened"))
+    assert status_of(bomb) is Status.TOO_MANY_PIXELS
+
+
 def test_the_pixel_limit_is_inclusive() -> None:
     encoded = encode_image(photo_pixels("coffee.png"), "PNG")
     assert decode_rgb(encoded, max_bytes=10**9, max_pixels=600 * 400).shape == (400, 600, 3)
