@@ -1,0 +1,139 @@
+"""Start errors and ends of the real command: exit codes, one clear line, nothing left behind."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deploy.process import Child, children_of
+from deploy.shared_memory import SHM, start_time
+from export.release import Release
+from tests.service import ROOT, Service, free_ports, run_service, service_environment, stop
+
+
+def serve(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
+    port, http, grpc, metrics = (str(port) for port in free_ports(4))
+    settings = {
+        "PORT": port, "TRITON_HTTP_PORT": http, "TRITON_GRPC_PORT": grpc, "TRITON_METRICS_PORT": metrics,
+        "MEDIA_ROOT": str(folder), "RELEASES_DIR": str(folder / "releases"),
+        "DEEPFAKE_CACHE_DIR": str(folder / "cache"), "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(folder / "hub"),
+    }  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.local"],
+        cwd=ROOT, env=service_environment(**{**settings, **env}), capture_output=True, text=True, check=False,
+        timeout=120,
+    )  # fmt: skip
+
+
+def last_line(done: "subprocess.CompletedProcess[str]") -> str:
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = serve(tmp_path, PORT=str(taken.getsockname()[1]))
+    assert done.returncode == 1
+    assert "stop what uses it or set PORT" in last_line(done)
+
+
+def test_a_wrong_setting(tmp_path: Path) -> None:
+    done = serve(tmp_path, PORT="http")
+    assert done.returncode == 2
+    assert "port" in last_line(done).lower()
+
+
+def test_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:
+    done = serve(tmp_path, CHECKPOINT=str(tmp_path / "nowhere"))
+    assert done.returncode == 1
+    assert "no such directory" in last_line(done)
+
+
+def test_a_chosen_hub_model_never_falls_back(tmp_path: Path) -> None:
+    done = serve(tmp_path, CHECKPOINT="someone/some-model")
+    assert done.returncode == 1
+    assert "the hub cannot be reached" in last_line(done)
+
+
+def test_the_fallback_can_be_forbidden(tmp_path: Path) -> None:
+    done = serve(tmp_path, EMBEDDED_FALLBACK="false")
+    assert done.returncode == 1
+    assert "the hub cannot be reached" in last_line(done)
+
+
+def test_a_damaged_release_is_not_served(tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path) -> None:
+    releases = tmp_path / "releases"
+    shutil.copytree(tiny_release.path.parent, releases, symlinks=True)
+    model = releases / tiny_release.release_id / "model_repository" / "classifier" / "1" / "model.onnx"
+    model.write_bytes(model.read_bytes()[:-100])
+    done = serve(tmp_path, CHECKPOINT=str(tiny_checkpoint))
+    assert done.returncode == 1
+    assert "is damaged (classifier/1/model.onnx)" in last_line(done)
+
+
+def all_pids(service: Service) -> list[int]:
+    pids = [service.process.pid, service.triton_pid(), *service.stub_pids()]
+    return [*pids, service.gunicorn_pid(), *service.worker_pids()]
+
+
+def regions_of(service: Service) -> list[str]:
+    prefixes = [record.stem for record in service.run_dir.glob("deepfake_*.json")]
+    return [r.name for r in SHM.iterdir() if any(r.name.startswith(prefix) for prefix in prefixes)]
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_cleanly(
+    signal_number: signal.Signals, tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path
+) -> None:
+    with run_service(tiny_checkpoint, tiny_release.path.parent, tmp_path) as service:
+        pids, regions = all_pids(service), regions_of(service)
+        assert len(regions) == len(service.stub_pids()) > 0
+        service.process.send_signal(signal_number)
+        assert service.process.wait(40) == 0
+    assert [pid for pid in pids if start_time(pid) is not None] == []
+    assert [region for region in regions if (SHM / region).exists()] == []
+
+
+def test_a_killed_supervisor_takes_its_processes_along(
+    tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path
+) -> None:
+    releases = tiny_release.path.parent
+    with run_service(tiny_checkpoint, releases, tmp_path) as service:
+        pids, regions = all_pids(service), regions_of(service)
+        service.process.kill()
+        deadline = time.monotonic() + 30
+        while alive := [pid for pid in pids[1:] if _runs(pid)]:
+            assert time.monotonic() < deadline, f"still running: {alive}"
+            time.sleep(0.1)
+        stop(service)
+    # It could not clean up itself; the next start does.
+    shutil.rmtree(tmp_path / "media")
+    (tmp_path / "cache" / "assets").unlink()
+    saved = tmp_path / "cache-of-killed"
+    (tmp_path / "cache").rename(saved)
+    with run_service(tiny_checkpoint, releases, tmp_path, {"DEEPFAKE_CACHE_DIR": str(saved)}):
+        assert [region for region in regions if (SHM / region).exists()] == []
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    child = Child("stubborn", [sys.executable, "-c", code], os.environ, tmp_path / "log")
+    while "up" not in child.log_tail():
+        time.sleep(0.02)
+    assert child.pid in children_of(os.getpid())
+    child.end(grace_s=0.2)
+    assert child.exit_code == -signal.SIGKILL
+    assert child.pid not in children_of(os.getpid())

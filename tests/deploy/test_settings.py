@@ -1,0 +1,58 @@
+"""Command line over environment over defaults."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from pydantic_settings import CliApp
+
+from deploy.settings import LocalSettings
+
+
+def read(*arguments: str) -> LocalSettings:
+    return CliApp.run(LocalSettings, cli_args=list(arguments))
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PORT", "HOST", "CHECKPOINT", "MODEL_PATH", "MEDIA_ROOT", "FACE_DETECTION"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_defaults_are_those_people_expect() -> None:
+    settings = read()
+    assert (settings.host, settings.port) == ("127.0.0.1", 5000)
+    assert (settings.triton_http_port, settings.triton_grpc_port, settings.triton_metrics_port) == (8000, 8001, 8002)
+    assert settings.checkpoint is None
+    assert settings.precision == "fp32"
+
+
+def test_environment_then_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "6001")
+    monkeypatch.setenv("MEDIA_ROOT", "/srv/media")
+    assert read().port == 6001
+    assert read("--port", "6002").port == 6002
+    assert read().media_root == Path("/srv/media")
+
+
+@pytest.mark.parametrize("name", ["CHECKPOINT", "MODEL_PATH"])
+def test_both_names_of_the_model_are_accepted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "/models/mine")
+    assert read().checkpoint == "/models/mine"
+    assert read("--checkpoint", "other/model").checkpoint == "other/model"
+
+
+def test_face_detection_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACE_DETECTION", "off")
+    assert read().face_detection is False
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("PORT", "70000"), ("PRECISION", "fp7")])
+def test_impossible_values_are_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError):
+        read()
+
+
+def test_a_wildcard_address_is_reached_by_loopback() -> None:
+    assert read("--host", "0.0.0.0").gateway_url == "http://127.0.0.1:5000"
