@@ -15,9 +15,6 @@ CLIPS = {
     "h264.mov": VideoSpec(150, options=H264_SHORT_GOP),
     "h264.mkv": VideoSpec(300, options=H264_SHORT_GOP),
     "h264_b_frames.avi": VideoSpec(150, options=H264_SHORT_GOP),
-    "h264_open_gop_b_frames.avi": VideoSpec(
-        600, size=(256, 64), options={**H264_SHORT_GOP, "x264-params": "open-gop=1"}
-    ),
     "mpeg4.avi": VideoSpec(150, codec="mpeg4", options={"b": "2000000"}),
     "mpeg4_b_frames.avi": VideoSpec(150, codec="mpeg4", options={"b": "2000000", "bf": "2"}),
     "mjpeg.avi": VideoSpec(150, codec="mjpeg", pix_fmt="yuvj420p"),

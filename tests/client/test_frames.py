@@ -431,6 +431,16 @@ def test_a_seek_that_lands_late_falls_back_to_decoding_in_order(clip: Clip, monk
     assert numbers_of(frames_of(clip("h264_gop12.mp4"))) == sample_indices(600)
 
 
+@pytest.mark.parametrize(
+    ("name", "reliable"), [("h264.mov", True), ("h264.mkv", True), ("mjpeg.avi", True), ("h264_b_frames.avi", False)]
+)
+def test_packet_times_of_an_avi_with_b_frames_are_not_trusted(clip: Clip, name: str, reliable: bool) -> None:
+    """AVI knows the decoding order only: a seek by its times would find a neighbour of the wanted frame."""
+    with open_media(clip(name)) as stream:
+        source = frames_module._Source(stream, identify(stream, name), None)
+        assert frames_module._read_timeline(source).reliable is reliable
+
+
 @pytest.mark.parametrize("name", ["mjpeg.avi", "mpeg4.avi", "h264.mkv"])
 @pytest.mark.parametrize("share", [0.6, 0.61, 0.62, 0.63])
 def test_a_packet_that_is_cut_is_not_shown(clip: Clip, tmp_path: Path, name: str, share: float) -> None:
