@@ -22,7 +22,8 @@ def serve(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
     settings = {
         "PORT": port, "TRITON_HTTP_PORT": http, "TRITON_GRPC_PORT": grpc, "TRITON_METRICS_PORT": metrics,
         "MEDIA_ROOT": str(folder), "RELEASES_DIR": str(folder / "releases"),
-        "DEEPFAKE_CACHE_DIR": str(folder / "cache"), "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(folder / "hub"),
+        "DEEPFAKE_CACHE_DIR": str(folder / "cache"), "HF_HOME": str(folder / "hub"),
+        "HF_ENDPOINT": "http://127.0.0.1:9",
     }  # fmt: skip
     return subprocess.run(
         [sys.executable, "-m", "deploy.local"],

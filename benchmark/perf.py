@@ -1,0 +1,59 @@
+"""Drives the ensemble with NVIDIA's perf_analyzer over real images: `python -m benchmark.perf IMAGE...`."""
+
+import base64
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from client.settings import ClientSettings
+
+
+def input_data(images: Sequence[bytes], batch: int) -> str:
+    """perf_analyzer's --input-data: a BYTES element is its length (4 bytes, little-endian), then the image."""
+    encoded = [base64.b64encode(len(image).to_bytes(4, "little") + image).decode() for image in images]
+    steps = [
+        {"IMAGE": {"b64": encoded[i % len(encoded)], "shape": [1]}} for i in range(-(-len(encoded) // batch) * batch)
+    ]
+    return json.dumps({"data": steps})
+
+
+def perf(
+    images: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Image files to send in turn.")],
+    url: Annotated[str, typer.Option(help="host:port of Triton's gRPC endpoint.")] = "localhost:8001",
+    concurrency: Annotated[str, typer.Option(help="start:end:step of concurrent requests.")] = "1:4:1",
+    batch: Annotated[int, typer.Option(min=1, max=32, help="Frames in one request.")] = 1,
+    interval_ms: Annotated[int, typer.Option(min=500, help="Length of one measurement window.")] = 5000,
+    perf_analyzer: Annotated[
+        str, typer.Option(envvar="PERF_ANALYZER", help="The program: from NVIDIA's SDK image, or pip on glibc >= 2.38.")
+    ] = "perf_analyzer",
+) -> None:
+    """Measures throughput and latency of the ensemble. perf_analyzer's own report is printed as it is.
+
+    Exit codes: perf_analyzer's own; 2 if it is not there.
+    """
+    program = shutil.which(perf_analyzer)
+    if program is None:
+        typer.echo(
+            f"{perf_analyzer} is not on PATH: name it with --perf-analyzer (NVIDIA's Triton SDK image carries it; "
+            "`pip install perf-analyzer` works where glibc is 2.38 or newer)",
+            err=True,
+        )
+        raise typer.Exit(2)
+    with tempfile.TemporaryDirectory(prefix="deepfake-perf-") as scratch:
+        data = Path(scratch) / "images.json"
+        data.write_text(input_data([image.read_bytes() for image in images], batch), encoding="utf-8")
+        command = [
+            program, "-m", ClientSettings().model, "-u", url, "-i", "grpc", "-b", str(batch), "--input-data", str(data),
+            "--concurrency-range", concurrency, "--measurement-interval", str(interval_ms), "--percentile", "95",
+        ]  # fmt: skip
+        raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+if __name__ == "__main__":
+    typer.run(perf)

@@ -1,0 +1,49 @@
+"""The table of all settings, made from the code: `python -m deploy.settings_docs > docs/settings.md`."""
+
+from pydantic import AliasChoices
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from client.settings import ClientSettings
+from deploy.settings import LocalSettings
+from gateway.settings import GatewaySettings
+
+_SECTIONS: tuple[tuple[str, str, type[BaseSettings]], ...] = (
+    ("make serve", "`deepfake-serve`; options of the same name with dashes win over the environment.", LocalSettings),
+    (
+        "Gateway",
+        "`python -m gateway`; `make serve` sets HOST, PORT, MEDIA_ROOT and TRITON_URL for it.",
+        GatewaySettings,
+    ),
+    ("Client", "The library, the command line and the gateway's connection to Triton.", ClientSettings),
+)
+
+
+def settings_page() -> str:
+    """docs/settings.md, whole."""
+    parts = [
+        "# Settings\n\nEvery setting is an environment variable, read once at start.\n"
+        "Made by `python -m deploy.settings_docs`.\n"
+    ]
+    for title, introduction, model in _SECTIONS:
+        parts.append(f"\n## {title}\n\n{introduction}\n\n| variable | default | meaning |\n|---|---|---|\n")
+        prefix = str(model.model_config.get("env_prefix", ""))
+        for name, field in model.model_fields.items():
+            parts.append(f"| {_variable(prefix, name, field)} | {_default(field)} | {field.description} |\n")
+    return "".join(parts)
+
+
+def _variable(prefix: str, name: str, field: FieldInfo) -> str:
+    alias = field.validation_alias
+    names = [c for c in alias.choices if isinstance(c, str) and c.isupper()] if isinstance(alias, AliasChoices) else []
+    return ", ".join(f"`{n}`" for n in names or [(prefix + name).upper()])
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default_factory is not None:
+        return "`~/.cache/deepfake-serving`"
+    return "unset" if field.default is None else f"`{field.default}`"
+
+
+if __name__ == "__main__":
+    print(settings_page(), end="")
