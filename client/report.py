@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from client.batch import FileReport
 from client.scores import DetectionResult
@@ -90,7 +90,7 @@ def _write_csv(reports: Iterable[FileReport], stream: TextIO) -> None:
 
 
 def _write_table(reports: Iterable[FileReport], stream: TextIO) -> None:
-    table = Table("file", "result", "fake probability", "frames", "faces", "risk", "reason")
+    table = Table(Column("file", overflow="fold"), "result", "fake probability", "frames", "faces", "risk", "reason")
     for report in reports:
         output = report.output
         if output is None:
