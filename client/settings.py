@@ -15,4 +15,7 @@ class ClientSettings(BaseSettings):
         default=32 * 2**20, ge=1, description="Most bytes in one gRPC request, unless a single frame is larger."
     )
     attempts: int = Field(default=3, ge=1, le=10, description="Tries of a request after failures that may pass.")
+    outage_wait_s: float = Field(
+        default=0.0, ge=0, description="How long tries go on, whatever their number, while the server is unavailable."
+    )
     timeout_s: float = Field(default=60.0, gt=0, description="Deadline of one detection, in seconds.")

@@ -122,12 +122,18 @@ class TritonScorer:
     def _with_retries(self, call: Callable[[], T], deadline: Deadline) -> T:
         """Calls again, with back-off, after failures that may pass; the deadline bounds the whole."""
         retrying = Retrying(
-            stop=lambda state: state.attempt_number >= self._settings.attempts or _out_of_time(deadline, state),
+            stop=lambda state: self._gives_up(state) or _out_of_time(deadline, state),
             wait=wait_random_exponential(multiplier=0.1, max=2.0),
             retry=retry_if_exception(lambda error: isinstance(error, DetectionError) and error.retryable),
             reraise=True,
         )
         return retrying(call)
+
+    def _gives_up(self, state: Any) -> bool:
+        """Whether a call has been tried often enough; a server that is away is waited for."""
+        away = isinstance(state.outcome.exception(), ServerUnavailableError)
+        waited = not away or state.seconds_since_start >= self._settings.outage_wait_s
+        return bool(state.attempt_number >= self._settings.attempts and waited)
 
     def _read_info(self, deadline: Deadline) -> ModelInfo:
         try:

@@ -8,7 +8,7 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
 
-from client import Detector, create_detector
+from client import ClientSettings, Detector, create_detector
 from gateway.admission import Admission
 from gateway.detect import detect
 from gateway.error_responses import register_error_handlers
@@ -43,13 +43,17 @@ def create_app(settings: GatewaySettings | None = None, detector: Detector | Non
         responses=dict.fromkeys((403, 413, 415, 422, 500, 503, 504), ErrorResponse),
     )
     use_strict_json(app, indent=settings.development)
-    install(app, _services(settings, detector or create_detector(settings.triton_url)))
+    install(app, _services(settings, detector or _triton_detector(settings)))
     register_error_handlers(app)
     for blueprint in (health, inference, detect):
         app.register_api(blueprint)
     app.add_url_rule("/openapi.json", view_func=lambda: _document(app), endpoint="openapi")
     logging.getLogger("gateway").setLevel(logging.DEBUG if settings.development else logging.INFO)
     return app
+
+
+def _triton_detector(settings: GatewaySettings) -> Detector:
+    return create_detector(settings.triton_url, ClientSettings(outage_wait_s=settings.triton_outage_wait_s))
 
 
 def _services(settings: GatewaySettings, detector: Detector) -> Services:

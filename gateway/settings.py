@@ -29,6 +29,9 @@ class GatewaySettings(BaseSettings):
     triton_url: str = Field(
         default="127.0.0.1:8001", pattern=r"^[^/\s]+:\d+$", description="host:port of Triton's gRPC endpoint."
     )
+    triton_outage_wait_s: float = Field(
+        default=8.0, ge=0, description="How long a request waits for a Triton that is away, before its 503."
+    )
     flask_env: str = Field(
         default="production",
         description="`development` logs at debug level and indents JSON; any other value is production. "

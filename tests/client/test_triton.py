@@ -173,6 +173,24 @@ def test_attempts_are_limited(server: InferenceServer, scorer: TritonScorer) -> 
     assert len(server.received) == 3
 
 
+def test_a_server_that_comes_back_is_waited_for(server: InferenceServer) -> None:
+    patient = TritonScorer(server.url, ClientSettings(attempts=2, outage_wait_s=20))
+    server.stop()
+    threading.Timer(1.5, server.start).start()
+    assert [score.status for score in patient.score(images(2), Deadline(30))] == ["OK", "OK"]
+    patient.close()
+
+
+def test_a_server_that_stays_away_is_given_up_in_time(server: InferenceServer) -> None:
+    patient = TritonScorer(server.url, ClientSettings(attempts=2, outage_wait_s=1))
+    server.stop()
+    started = time.monotonic()
+    with pytest.raises(ServerUnavailableError):
+        patient.score(images(1), Deadline(30))
+    patient.close()
+    assert 1 <= time.monotonic() - started < 8
+
+
 @pytest.mark.parametrize(
     ("lasting", "expected"),
     [

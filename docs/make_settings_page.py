@@ -1,4 +1,4 @@
-"""The table of all settings, made from the code: `python -m deploy.settings_docs > docs/settings.md`."""
+"""The table of all settings, made from the code: `python docs/make_settings_page.py > docs/settings.md`."""
 
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
@@ -23,7 +23,7 @@ def settings_page() -> str:
     """docs/settings.md, whole."""
     parts = [
         "# Settings\n\nEvery setting is an environment variable, read once at start.\n"
-        "Made by `python -m deploy.settings_docs`.\n"
+        "Made by `python docs/make_settings_page.py`.\n"
     ]
     for title, introduction, model in _SECTIONS:
         parts.append(f"\n## {title}\n\n{introduction}\n\n| variable | default | meaning |\n|---|---|---|\n")
