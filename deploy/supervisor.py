@@ -18,7 +18,13 @@ from deploy.errors import StartError
 from deploy.process import Child, children_of
 from deploy.settings import LocalSettings
 from deploy.shared_memory import remove_regions
-from deploy.triton_wheel import find_wheel, make_backend_directory, server_command, server_environment
+from deploy.triton_wheel import (
+    ServerAddresses,
+    find_wheel,
+    make_backend_directory,
+    server_command,
+    server_environment,
+)
 
 _POLL_S = 0.2
 _CANARY_TIMEOUT_S = 15.0
@@ -112,7 +118,11 @@ class Supervisor:
         self._canary.close()
 
     def _start_triton(self) -> None:
-        command = server_command(self._wheel, self._backends, self._repository, self._settings, self._shm_prefix)
+        settings = self._settings
+        addresses = ServerAddresses(
+            settings.host, settings.triton_http_port, settings.triton_grpc_port, settings.triton_metrics_port
+        )
+        command = server_command(self._wheel, self._backends, self._repository, addresses, self._shm_prefix)
         self._stubs = set()
         self._canary_failures = 0
         self._restarts["triton"].last_start = time.monotonic()

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from deploy.errors import PreflightError
 from deploy.preflight import find_shared_libpython
-from deploy.settings import LocalSettings
 
 # The stub is the process in which a Python-backend model runs.
 _BACKEND_FILES = ("libtriton_python.so", "triton_python_backend_utils.py")
@@ -32,6 +31,23 @@ class TritonWheel:
     def binary(self) -> Path:
         """The tritonserver program."""
         return self.server / "bin" / "tritonserver"
+
+
+@dataclass(frozen=True)
+class ServerAddresses:
+    """Where a server listens.
+
+    Attributes:
+        host: Address of all three services.
+        http_port: Of the inference protocol over HTTP.
+        grpc_port: Of the inference protocol over gRPC.
+        metrics_port: Of the Prometheus metrics.
+    """
+
+    host: str
+    http_port: int
+    grpc_port: int
+    metrics_port: int
 
 
 def find_wheel() -> TritonWheel:
@@ -87,7 +103,7 @@ def server_environment(wheel: TritonWheel) -> dict[str, str]:
 
 
 def server_command(
-    wheel: TritonWheel, backends: Path, repository: Path, settings: LocalSettings, shm_prefix: str
+    wheel: TritonWheel, backends: Path, repository: Path, addresses: ServerAddresses, shm_prefix: str
 ) -> list[str]:
     """The command line of a server that serves one repository and takes no administrative requests."""
     return [
@@ -100,8 +116,8 @@ def server_command(
         "--disable-auto-complete-config",
         f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
         "--log-format=ISO8601",
-        *(f"--{service}-address={settings.host}" for service in ("http", "grpc", "metrics")),
-        f"--http-port={settings.triton_http_port}",
-        f"--grpc-port={settings.triton_grpc_port}",
-        f"--metrics-port={settings.triton_metrics_port}",
+        *(f"--{service}-address={addresses.host}" for service in ("http", "grpc", "metrics")),
+        f"--http-port={addresses.http_port}",
+        f"--grpc-port={addresses.grpc_port}",
+        f"--metrics-port={addresses.metrics_port}",
     ]
