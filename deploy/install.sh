@@ -65,7 +65,9 @@ if [[ ! -x $venv_python ]] || ! fits $venv_python; then
   "$python" -m venv --clear .venv || fail "$python cannot make a virtual environment (Debian, Ubuntu: apt install python3-venv)"
 fi
 echo "install: $lock into .venv (some minutes the first time)"
-$venv_python -m pip install --quiet --disable-pip-version-check -r "$lock" ||
+quiet=--quiet
+[[ -t 1 ]] && quiet= # on a terminal pip shows its progress
+$venv_python -m pip install $quiet --disable-pip-version-check -r "$lock" ||
   fail "pip could not install $lock: is the package index reachable?"
 $venv_python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 echo "$wanted" >"$stamp"
