@@ -8,7 +8,9 @@ from client import DetectionOutput, create_detector
 from client.in_process import InProcessScorer
 from client.scorer import Deadline
 from client.triton import TritonScorer
+from export.hub import locate_checkpoint
 from export.release import Release
+from export.run import ExportSettings, export_checkpoint
 from tests.media import VideoSpec, photo, write_video
 from tests.service import Service
 
@@ -48,3 +50,19 @@ def test_a_raw_checkpoint_is_exported_first(tiny_checkpoint: Path, tmp_path: Pat
         result = detector.detect(photo("coffee.png"))
     assert 0 <= result.confidence_score <= 1
     assert result.metadata["model"]["trained"] is False
+
+
+def test_without_face_detection_the_whole_image_is_scored(
+    tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path, images: dict[str, bytes]
+) -> None:
+    settings = ExportSettings(tmp_path, face_detection=False, parity_images=8)
+    release = export_checkpoint(locate_checkpoint(str(tiny_checkpoint)), settings)
+    scores = {}
+    for name, path in (("on", tiny_release.path), ("off", release.path)):
+        scorer = InProcessScorer.open(path)
+        scores[name] = scorer.score([images["astronaut.png"], images["coffee.png"]], Deadline(60))
+        scorer.close()
+    assert scores["on"][0].face_box_px is not None
+    assert scores["off"][0].face_box_px is None
+    assert scores["on"][0].fake_probability != scores["off"][0].fake_probability
+    assert scores["on"][1].fake_probability == scores["off"][1].fake_probability  # no face: whole image either way
