@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from client.errors import ConfigurationError, InputError, NothingScoredError
-from client.frames import Frame, identify, open_media, read_frames
-from client.media import MediaFormat, MediaType
+from client.frames import identify, open_media, read_frames
+from client.media import Frame, MediaFormat, MediaType
 from client.model_info import ModelInfo
 from client.scorer import OK, Deadline, FrameScore, FrameScorer
 from client.scores import DetectionResult, MediaScores, media_scores, verdict

@@ -29,6 +29,21 @@ class MediaFormat:
     demuxer: str = ""
 
 
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a media file.
+
+    Attributes:
+        index: Position among the extracted frames, from 0.
+        timestamp_s: Presentation time in seconds from the first frame; 0.0 for an image.
+        encoded: The frame as an encoded image file.
+    """
+
+    index: int
+    timestamp_s: float
+    encoded: bytes
+
+
 _JPEG = MediaFormat("jpeg", MediaType.IMAGE)
 _PNG = MediaFormat("png", MediaType.IMAGE)
 _BMP = MediaFormat("bmp", MediaType.IMAGE)

@@ -12,21 +12,16 @@ from typing import Any
 
 import onnx
 
-from assets import FACE_MODELS, fetch_assets
 from export.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint
-from export.errors import ExportError
+from export.errors import ExportError, ReleaseError
 from export.hub import LocatedCheckpoint
-from export.model_config import ServingPlan, render_config
+from export.model_config import ServingPlan
 from export.onnx_export import OPSET, export_logits_graph
-from export.parity import TOLERANCES, check_parity
+from export.parity import TOLERANCES, ParityResult, check_parity
 from export.release import REPOSITORY, Release, find_release, hashed_files, make_partial, publish, release_id_of
+from export.repository import TEMPLATES, describe_ensemble, write_classifier, write_ensemble, write_preprocess
 from export.serving_graph import ServingHead, build_serving_graph
 from preprocessing import PREPROCESSING_VERSION, STATUS_TABLE, PreprocessParams
-
-TEMPLATES = Path(__file__).resolve().parent.parent / "model_repository"
-"""The repository's hand-written part, copied into every release."""
-
-_EXTERNAL_DATA_BYTES = 1_500_000_000  # protobuf files end at 2 GB; larger weights lie beside the graph
 
 
 @dataclass(frozen=True)
@@ -89,47 +84,32 @@ def export_checkpoint(
     started = time.monotonic()
     progress(Step("load checkpoint"))
     checkpoint = load_checkpoint(located, settings.fake_labels)
+    plan = ServingPlan(
+        size_px=checkpoint.resize.size_px,
+        labels=tuple(checkpoint.labels),
+        instances=settings.instances or usable_cores(),
+        backend=settings.backend,
+        gpu=settings.gpu,
+    )
+    params = PreprocessParams(
+        resize=checkpoint.resize, face_detection=settings.face_detection, crop_factor=checkpoint.crop_factor
+    )
     partial = make_partial(settings.releases_dir)
     try:
         export_id = _export_id(checkpoint, settings)
-        plan = ServingPlan(
-            size_px=checkpoint.resize.size_px,
-            labels=tuple(checkpoint.labels),
-            instances=settings.instances or usable_cores(),
-            backend=settings.backend,
-            gpu=settings.gpu,
-        )
-        params = PreprocessParams(
-            resize=checkpoint.resize, face_detection=settings.face_detection, crop_factor=checkpoint.crop_factor
-        )
         repository = partial / REPOSITORY
-        onnx_path = _write_classifier(repository / "classifier", checkpoint, plan, export_id, progress)
-        tolerance = TOLERANCES[settings.precision] if settings.tolerance is None else settings.tolerance
-        parity = check_parity(
-            checkpoint,
-            onnx_path,
-            tolerance,
-            settings.parity_images,
-            lambda done, total: progress(Step("parity with PyTorch", done, total)),
-        )
+        graph = _build_graph(checkpoint, plan, export_id, progress)
+        onnx_path = write_classifier(repository / "classifier", graph, plan)
+        parity = _check_parity(checkpoint, onnx_path, settings, progress)
         progress(Step("write release"))
-        _write_preprocess(repository / "preprocess", params, plan)
-        _write_ensemble(repository / "deepfake_detector", plan)
+        write_preprocess(repository / "preprocess", params, plan)
+        write_ensemble(repository / "deepfake_detector", plan)
         description = _description(checkpoint, settings, params, export_id)
         files = hashed_files(partial)
         release_id = release_id_of(description, files)
         served = json.dumps({**description, "release_id": release_id}, sort_keys=True)
-        config = render_config(TEMPLATES / "deepfake_detector" / "config.pbtxt", plan, served)
-        (repository / "deepfake_detector" / "config.pbtxt").write_text(config, encoding="utf-8")
-        report = {
-            "release_id": release_id,
-            "parity": parity.to_dict(),
-            "duration_s": round(time.monotonic() - started, 2),
-            "opset": OPSET,
-            "onnx_bytes": sum(f.stat().st_size for f in onnx_path.parent.glob("model.onnx*")),
-            "versions": _library_versions(),
-        }
-        (partial / "export_report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        describe_ensemble(repository / "deepfake_detector", plan, served)
+        _write_report(partial, release_id, parity, onnx_path, time.monotonic() - started)
         manifest = {
             "release_id": release_id,
             "source_key": _source_key(checkpoint.sha256, located.name, settings),
@@ -137,47 +117,43 @@ def export_checkpoint(
             "files": files,
         }
         return publish(partial, settings.releases_dir, manifest)
+    except OSError as error:
+        raise ReleaseError(f"cannot write the release below {settings.releases_dir}: {error.strerror}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _write_classifier(
-    folder: Path, checkpoint: Checkpoint, plan: ServingPlan, export_id: int, progress: Progress
-) -> Path:
-    version = folder / "1"
-    version.mkdir(parents=True)
+def _build_graph(checkpoint: Checkpoint, plan: ServingPlan, export_id: int, progress: Progress) -> onnx.ModelProto:
     progress(Step("export with optimum"))
     logits_graph = export_logits_graph(checkpoint.located.path)
     progress(Step("fold preprocessing into the graph"))
     head = ServingHead(len(checkpoint.labels), checkpoint.fake_indices, export_id)
-    graph = build_serving_graph(logits_graph, plan.size_px, checkpoint.normalisation, head)
-    path = version / "model.onnx"
-    large = graph.ByteSize() > _EXTERNAL_DATA_BYTES
-    onnx.save_model(graph, str(path), save_as_external_data=large, location="model.onnx.data")
-    if plan.backend == "python":
-        shutil.copyfile(TEMPLATES / "classifier" / "1" / "model.py", version / "model.py")
-    (folder / "config.pbtxt").write_text(render_config(TEMPLATES / "classifier" / "config.pbtxt", plan), "utf-8")
-    (folder / "labels.txt").write_text("".join(f"{label}\n" for label in plan.labels), encoding="utf-8")
-    return path
+    return build_serving_graph(logits_graph, plan.size_px, checkpoint.normalisation, head)
 
 
-def _write_preprocess(folder: Path, params: PreprocessParams, plan: ServingPlan) -> None:
-    version = folder / "1"
-    version.mkdir(parents=True)
-    shutil.copyfile(TEMPLATES / "preprocess" / "1" / "model.py", version / "model.py")
-    (folder / "config.pbtxt").write_text(render_config(TEMPLATES / "preprocess" / "config.pbtxt", plan), "utf-8")
-    (version / "preprocess.json").write_text(json.dumps(params.to_dict(), indent=1) + "\n", encoding="utf-8")
-    (version / "preprocessing_version").write_text(f"{PREPROCESSING_VERSION}\n", encoding="utf-8")
-    if params.face_detection:
-        for name, path in fetch_assets(FACE_MODELS).items():
-            shutil.copyfile(path, version / name)
+def _check_parity(
+    checkpoint: Checkpoint, onnx_path: Path, settings: ExportSettings, progress: Progress
+) -> ParityResult:
+    tolerance = TOLERANCES[settings.precision] if settings.tolerance is None else settings.tolerance
+    return check_parity(
+        checkpoint,
+        onnx_path,
+        tolerance,
+        settings.parity_images,
+        lambda done, total: progress(Step("parity with PyTorch", done, total)),
+    )
 
 
-def _write_ensemble(folder: Path, plan: ServingPlan) -> None:
-    (folder / "1").mkdir(parents=True)
-    # Version folders of an ensemble are empty, and empty folders get lost in archives and object stores.
-    (folder / "1" / ".keep").write_text("", encoding="utf-8")
-    (folder / "labels.txt").write_text("".join(f"{label}\n" for label in plan.labels), encoding="utf-8")
+def _write_report(partial: Path, release_id: str, parity: ParityResult, onnx_path: Path, duration_s: float) -> None:
+    report = {
+        "release_id": release_id,
+        "parity": parity.to_dict(),
+        "duration_s": round(duration_s, 2),
+        "opset": OPSET,
+        "onnx_bytes": sum(f.stat().st_size for f in onnx_path.parent.glob("model.onnx*")),
+        "versions": _library_versions(),
+    }
+    (partial / "export_report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 def _description(

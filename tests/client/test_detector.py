@@ -19,8 +19,7 @@ from client import (
     UnsupportedMediaError,
     create_detector,
 )
-from client.frames import Frame
-from client.media import sniff
+from client.media import Frame, sniff
 from client.triton import TritonScorer
 from tests.inference_server import DESCRIPTION, EXPORT_ID, InferenceServer, jpeg
 

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
-from client import frames as frames_module
+from client import video as video_module
 from client.errors import DeadlineExceededError, MediaDecodeError, MediaNotFoundError, UnsupportedMediaError
-from client.frames import Frame, identify, open_media, read_frames
-from client.media import MediaType
+from client.frames import identify, open_media, read_frames
+from client.media import Frame, MediaType
 from client.scorer import Deadline
 from client.scores import sample_indices
 from tests.client.clips import CLIPS
@@ -399,7 +399,7 @@ def test_large_frames_are_lossless_too_and_fit_the_servers_limit(tmp_path: Path)
 
 
 def test_a_video_over_the_pixel_limit_is_refused(monkeypatch: pytest.MonkeyPatch, clip: Clip) -> None:
-    monkeypatch.setattr("client.frames.MAX_FRAME_PIXELS", 320 * 240 - 1)
+    monkeypatch.setattr("client.video_source.MAX_FRAME_PIXELS", 320 * 240 - 1)
     with pytest.raises(MediaDecodeError, match="320 x 240, over 76799 pixels"):
         frames_of(clip("h264.mkv"))
 
@@ -413,7 +413,7 @@ def test_decoding_stops_at_the_deadline(clip: Clip) -> None:
 
 def test_short_groups_of_pictures_are_not_decoded_in_full(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []
-    monkeypatch.setattr("client.frames._decode_in_order", lambda *_: decoded.append(1) or [])
+    monkeypatch.setattr("client.video._decode_in_order", lambda *_: decoded.append(1) or [])
     assert len(frames_of(clip("h264_1000_frames.mp4"))) == 30
     assert not decoded
     with pytest.raises(MediaDecodeError):
@@ -422,12 +422,12 @@ def test_short_groups_of_pictures_are_not_decoded_in_full(clip: Clip, monkeypatc
 
 
 def test_a_seek_that_lands_late_falls_back_to_decoding_in_order(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = frames_module._decode_group
+    original = video_module._decode_group
 
     def late(decoded: Iterator[Any], wanted: list[int], found: dict[int, bytes]) -> None:
         original(itertools.islice(decoded, 8, None), wanted, found)
 
-    monkeypatch.setattr(frames_module, "_decode_group", late)
+    monkeypatch.setattr(video_module, "_decode_group", late)
     assert numbers_of(frames_of(clip("h264_gop12.mp4"))) == sample_indices(600)
 
 
@@ -437,8 +437,8 @@ def test_a_seek_that_lands_late_falls_back_to_decoding_in_order(clip: Clip, monk
 def test_packet_times_of_an_avi_with_b_frames_are_not_trusted(clip: Clip, name: str, reliable: bool) -> None:
     """AVI knows the decoding order only: a seek by its times would find a neighbour of the wanted frame."""
     with open_media(clip(name)) as stream:
-        source = frames_module._Source(stream, identify(stream, name), None)
-        assert frames_module._read_timeline(source).reliable is reliable
+        source = video_module.VideoSource(stream, identify(stream, name), None)
+        assert video_module._read_timeline(source).reliable is reliable
 
 
 @pytest.mark.parametrize("name", ["mjpeg.avi", "mpeg4.avi", "h264.mkv"])

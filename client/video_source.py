@@ -1,0 +1,133 @@
+"""Opening and decoding one video so that nothing in it can reach another file, and damage gives no made-up frame."""
+
+import contextlib
+import io
+import itertools
+import struct
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from client.media import MediaFormat
+from client.scorer import Deadline
+
+MAX_FRAME_PIXELS = 50_000_000
+"""Largest width x height of a video, as for images: checked on the header, and by the decoder on every frame."""
+
+_MAX_BMP_BYTES = 32 * 2**20
+_READ_BYTES = 2**18
+
+
+class VideoSource:
+    """Opens one media file, as often as needed, so that nothing in it can reach another file or address."""
+
+    def __init__(self, stream: BinaryIO, format_: MediaFormat, deadline: Deadline | None) -> None:
+        """Opens nothing yet.
+
+        Args:
+            stream: Seekable, opened in binary mode.
+            format_: The sniffed format, whose one demuxer is allowed.
+            deadline: Bounds demuxing and decoding; None for no bound.
+        """
+        self._stream = stream
+        self._format = format_
+        self._deadline = deadline
+        self.keep_damaged = False
+
+    @contextlib.contextmanager
+    def open_video(self) -> "Iterator[tuple[av.container.InputContainer, av.VideoStream]]":
+        """The container, opened with the one demuxer of the sniffed format and no protocol, and its video stream."""
+        self._stream.seek(0)
+        with av.open(
+            self._stream,
+            mode="r",
+            format=self._format.demuxer,
+            options={"protocol_whitelist": "none"},
+            metadata_errors="replace",
+            buffer_size=_READ_BYTES,
+            io_open=_refuse_to_open,
+        ) as container:
+            streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+            if not streams:
+                raise ValueError("it has no video stream")
+            video = streams[0]
+            if video.codec_context is None:
+                raise ValueError("its video codec is not known")
+            if video.width * video.height > MAX_FRAME_PIXELS:
+                raise ValueError(f"its frames are {video.width} x {video.height}, over {MAX_FRAME_PIXELS} pixels")
+            video.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
+            video.thread_type = "AUTO"
+            yield container, video
+
+    def packets(self, container: "av.container.InputContainer", video: "av.VideoStream") -> "Iterator[av.Packet]":
+        """Whole packets from the current position; a file that is cut ends after its last whole one."""
+        demuxed = container.demux(video)
+        while True:
+            self.check_deadline()
+            try:
+                packet = next(demuxed, None)
+            except av.error.FFmpegError:
+                return
+            if packet is None:
+                return
+            if packet.size and not packet.is_corrupt:
+                yield packet
+
+    def decoded(self, container: "av.container.InputContainer", video: "av.VideoStream") -> "Iterator[av.VideoFrame]":
+        """Frames in display order from the current position; what cannot be decoded is left out.
+
+        After damage a decoder goes on from pictures that it made up, so what follows is left out too, up to the next
+        key frame.
+        """
+        damaged = False
+        for packet in itertools.chain(self.packets(container, video), [None]):
+            try:
+                frames = video.codec_context.decode(packet)
+            except av.error.FFmpegError:
+                damaged = True
+                continue
+            for frame in frames:
+                damaged = frame.is_corrupt or (damaged and not frame.key_frame)
+                if not damaged or self.keep_damaged:
+                    yield frame
+
+    def check_deadline(self) -> None:
+        """Raises DeadlineExceededError when there is no time left."""
+        if self._deadline is not None:
+            self._deadline.remaining_s()
+
+    @property
+    def orders_by_decoding(self) -> bool:
+        """Whether the container stores no presentation times."""
+        return self._format.demuxer == "avi"
+
+
+def _refuse_to_open(url: str, *_: Any) -> Any:
+    raise PermissionError(f"the file refers to another one ({url[:80]!r}), which is not opened")
+
+
+def encode_frame(frame: "av.VideoFrame") -> bytes:
+    """A decoded frame as a lossless image file, turned as the video asks: BMP, which is far cheaper than PNG."""
+    pixels = _upright(frame.to_ndarray(format="rgb24"), frame)
+    # A release takes images up to some 64 MiB: beyond 4K the slower PNG keeps a frame below that, lossless too.
+    lossless = {"format": "BMP"} if pixels.nbytes <= _MAX_BMP_BYTES else {"format": "PNG", "compress_level": 1}
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, **lossless)
+    return buffer.getvalue()
+
+
+def _upright(pixels: NDArray[np.uint8], frame: "av.VideoFrame") -> NDArray[np.uint8]:
+    """Applies the display matrix: x' = a x + c y and y' = b x + d y, stored as a, b, u, c, d, v, ... (ISO 14496-12)."""
+    matrix = next((bytes(data) for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
+    if matrix is None:
+        return pixels
+    a, b, _, c, d = struct.unpack("=5i", matrix[:20])
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        pixels, right_to_left, bottom_up = pixels.transpose(1, 0, 2), c < 0, b < 0
+    else:
+        right_to_left, bottom_up = a < 0, d < 0
+    return pixels[:: -1 if bottom_up else 1, :: -1 if right_to_left else 1]

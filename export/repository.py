@@ -1,0 +1,69 @@
+"""Writes the three entries of a release's model repository from the hand-written ones in model_repository/."""
+
+import json
+import shutil
+from pathlib import Path
+
+import onnx
+
+from assets import FACE_MODELS, fetch_assets
+from export.model_config import ServingPlan, render_config
+from preprocessing import PREPROCESSING_VERSION, PreprocessParams
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "model_repository"
+"""The repository's hand-written part, copied into every release."""
+
+_EXTERNAL_DATA_BYTES = 1_500_000_000  # protobuf files end at 2 GB; larger weights lie beside the graph
+
+
+def write_classifier(folder: Path, graph: onnx.ModelProto, plan: ServingPlan) -> Path:
+    """Writes the classifier's entry; returns the path of its graph."""
+    version = _start_entry(folder, plan)
+    path = version / "model.onnx"
+    large = graph.ByteSize() > _EXTERNAL_DATA_BYTES
+    onnx.save_model(graph, str(path), save_as_external_data=large, location="model.onnx.data")
+    if plan.backend == "python":
+        shutil.copyfile(TEMPLATES / folder.name / "1" / "model.py", version / "model.py")
+    _write_labels(folder, plan)
+    return path
+
+
+def write_preprocess(folder: Path, params: PreprocessParams, plan: ServingPlan) -> None:
+    """Writes the entry of the preprocessing model: its glue, parameters and face models.
+
+    Raises:
+        AssetError: The face models cannot be fetched.
+    """
+    version = _start_entry(folder, plan)
+    shutil.copyfile(TEMPLATES / folder.name / "1" / "model.py", version / "model.py")
+    (version / "preprocess.json").write_text(json.dumps(params.to_dict(), indent=1) + "\n", encoding="utf-8")
+    (version / "preprocessing_version").write_text(f"{PREPROCESSING_VERSION}\n", encoding="utf-8")
+    if params.face_detection:
+        for name, path in fetch_assets(FACE_MODELS).items():
+            shutil.copyfile(path, version / name)
+
+
+def write_ensemble(folder: Path, plan: ServingPlan) -> None:
+    """Writes the ensemble's entry, still without the release's description."""
+    version = _start_entry(folder, plan)
+    # Version folders of an ensemble are empty, and empty folders get lost in archives and object stores.
+    (version / ".keep").write_text("", encoding="utf-8")
+    _write_labels(folder, plan)
+
+
+def describe_ensemble(folder: Path, plan: ServingPlan, description: str) -> None:
+    """Puts the release's description (JSON) into the ensemble's config, where clients read it."""
+    config = render_config(TEMPLATES / folder.name / "config.pbtxt", plan, description)
+    (folder / "config.pbtxt").write_text(config, encoding="utf-8")
+
+
+def _start_entry(folder: Path, plan: ServingPlan) -> Path:
+    version = folder / "1"
+    version.mkdir(parents=True)
+    config = render_config(TEMPLATES / folder.name / "config.pbtxt", plan)
+    (folder / "config.pbtxt").write_text(config, encoding="utf-8")
+    return version
+
+
+def _write_labels(folder: Path, plan: ServingPlan) -> None:
+    (folder / "labels.txt").write_text("".join(f"{label}\n" for label in plan.labels), encoding="utf-8")
