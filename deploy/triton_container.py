@@ -1,4 +1,4 @@
-"""`python -m deploy.triton_container`: process 1 of the Triton container; with `check`, its health check.
+"""`python -m deploy.triton_container`: what the Triton container runs; with `check`, its health check.
 
 Triton never restarts a dead Python-backend process and goes on calling itself ready. So this process verifies the
 release, runs Triton, watches its model processes, proves the rest by canary inferences, and ends with an error when the
@@ -116,7 +116,7 @@ def serve(settings: TritonContainerSettings) -> None:
     def stop(_number: int, _frame: FrameType | None) -> None:
         stopping.set()
 
-    # Before anything else: process 1 of a container ignores every signal that it has no handler for.
+    # Before anything else: as process 1 of a container, without an init, it ignores signals that have no handler.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     check_container()
@@ -266,7 +266,7 @@ class Prober(threading.Thread):
 
 
 def reap_orphans(server_pid: int) -> None:
-    """Reaps dead processes that process 1 inherited, but not the server, whose exit code is still to be read."""
+    """Reaps dead processes inherited as process 1, but not the server, whose exit code is still to be read."""
     for pid, state in children_of(os.getpid()).items():
         if state == "Z" and pid != server_pid:
             with contextlib.suppress(ChildProcessError):

@@ -46,6 +46,11 @@ def test_no_service_is_root_or_can_become_it(name: str) -> None:
 
 
 @every_service
+def test_an_init_takes_signals_from_the_first_moment(name: str) -> None:
+    assert SERVICES[name]["init"] is True
+
+
+@every_service
 def test_the_root_file_system_is_read_only(name: str) -> None:
     assert SERVICES[name]["read_only"] is True
     assert all("size=" in mount for mount in SERVICES[name]["tmpfs"])
