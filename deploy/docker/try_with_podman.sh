@@ -18,7 +18,7 @@
 # so `up` orders the services itself.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-base_image=docker.io/library/python:3.11-slim-bookworm
+base_image=localhost/python:3.11-slim-bookworm # podman prefers it to a registry
 start_timeout_s=180
 
 make_base() {
@@ -29,7 +29,7 @@ make_base() {
   debootstrap --variant=minbase \
     --include=ca-certificates,netbase,tzdata,libbz2-1.0,libffi8,liblzma5,libncursesw6,libreadline8,libsqlite3-0,libssl3,zlib1g \
     bookworm "$root" "$DEBIAN_MIRROR"
-  tar -C "$PYTHON_PREFIX" --exclude=site-packages --exclude=test --exclude=__pycache__ -c bin/python3.11 lib/libpython3* lib/python3.11 |
+  (cd "$PYTHON_PREFIX" && tar --exclude=site-packages --exclude=test --exclude=__pycache__ -c bin/python3.11 lib/libpython3* lib/python3.11) |
     tar -C "$root/usr/local" -x --no-same-owner
   # The Python must name /usr/local as its home, as that of the real image does.
   sed -i "s#$(realpath "$PYTHON_PREFIX")#/usr/local#g" "$root"/usr/local/lib/python3.11/_sysconfigdata*.py
@@ -38,6 +38,7 @@ make_base() {
   chroot "$root" /sbin/ldconfig
   chroot "$root" /usr/local/bin/python -m ensurepip
   ln -s pip3 "$root/usr/local/bin/pip"
+  rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
   tar -C "$root" -c . | podman import --change 'ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' - $base_image
 }
 
