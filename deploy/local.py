@@ -19,6 +19,8 @@ from deploy.shared_memory import region_prefix
 from deploy.supervisor import Supervisor
 from export.errors import ExportError
 
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def main() -> None:
     """Console script. Exit codes: 0 stopped on request, 1 could not start, 2 usage."""
@@ -32,8 +34,8 @@ def main() -> None:
         serve(settings)
     except (DeployError, ExportError, AssetError) as error:
         sys.exit(f"deepfake-serve: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except OSError as error:
+        sys.exit(f"deepfake-serve: {error.filename or 'file system'}: {error.strerror}")
 
 
 def serve(settings: LocalSettings) -> None:
@@ -45,6 +47,9 @@ def serve(settings: LocalSettings) -> None:
         AssetError: A file of the catalogue cannot be fetched.
     """
     started = time.monotonic()
+    # During an export a signal unwinds the stack, so that nothing half-written is left behind.
+    for number in _STOP_SIGNALS:
+        signal.signal(number, _exit)
     check_machine(settings)
     release = ensure_release(settings, say)
     sample = fetch_assets(SAMPLE_PHOTOS, settings.cache_dir)["astronaut.png"]
@@ -56,7 +61,7 @@ def serve(settings: LocalSettings) -> None:
         def stop(_number: int, _frame: FrameType | None) -> None:
             supervisor.request_stop()
 
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in _STOP_SIGNALS:
             signal.signal(number, stop)
         try:
             say(f"starting Triton and the gateway; logs in {logs}")
@@ -70,12 +75,15 @@ def serve(settings: LocalSettings) -> None:
     say("stopped")
 
 
+def _exit(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
 def _print_addresses(settings: LocalSettings, sample: Path, elapsed_s: float) -> None:
     say(f"ready after {elapsed_s:.1f} s: a real inference went through the gateway")
     print(f"  HTTP gateway   {settings.gateway_url}        (/api/v1/inference, /detect, /health)")
-    print(
-        f"  Triton         {settings.triton_grpc_url} gRPC, {settings.reachable_host}:{settings.triton_http_port} HTTP"
-    )
+    triton = settings.triton_addresses
+    print(f"  Triton         {triton.grpc_url} gRPC, port {triton.http_port} HTTP, port {triton.metrics_port} metrics")
     print(f"  media root     {settings.media_root.resolve()}")
     print("try it:")
     print(f"  curl -s -F file=@{shlex.quote(str(sample))} {settings.gateway_url}/detect", flush=True)

@@ -1,5 +1,6 @@
 """What must hold before anything is started: one clear line for each thing that does not."""
 
+import contextlib
 import importlib.util
 import os
 import platform
@@ -57,8 +58,9 @@ def find_shared_libpython() -> Path:
     folders = [sysconfig.get_config_var("LIBDIR"), Path(sys.base_prefix) / "lib", "/usr/lib/x86_64-linux-gnu"]
     for folder in folders:
         for name in names:
-            if folder and name and str(name).endswith((".so", ".so.1.0")) and (Path(folder) / name).exists():
-                return Path(folder)
+            with contextlib.suppress(PermissionError):
+                if folder and name and str(name).endswith((".so", ".so.1.0")) and (Path(folder) / name).exists():
+                    return Path(folder)
     raise PreflightError(
         f"this Python has no shared {names[1]}, which Triton needs: install libpython3.{sys.version_info[1]} "
         "(apt) or use a Python built with --enable-shared"
@@ -82,27 +84,28 @@ def check_shared_memory(shm: Path) -> None:
 def check_ports(settings: LocalSettings) -> None:
     """Refuses ports in use: Triton itself would notice only after loading its models."""
     ports = {
-        "PORT": settings.port,
-        "TRITON_HTTP_PORT": settings.triton_http_port,
-        "TRITON_GRPC_PORT": settings.triton_grpc_port,
-        "TRITON_METRICS_PORT": settings.triton_metrics_port,
+        "PORT": (settings.host, settings.port),
+        "TRITON_HTTP_PORT": (settings.triton_host, settings.triton_http_port),
+        "TRITON_GRPC_PORT": (settings.triton_host, settings.triton_grpc_port),
+        "TRITON_METRICS_PORT": (settings.triton_host, settings.triton_metrics_port),
     }
-    if len(set(ports.values())) < len(ports):
-        raise PreflightError(f"each port must be another one: {', '.join(f'{k}={v}' for k, v in ports.items())}")
-    for name, port in ports.items():
+    if len({port for _, port in ports.values()}) < len(ports):
+        raise PreflightError(f"each port must be another one: {', '.join(f'{k}={v[1]}' for k, v in ports.items())}")
+    for name, (host, port) in ports.items():
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((settings.host, port))
+                probe.bind((host, port))
             except OSError as error:
                 raise PreflightError(
-                    f"{settings.host}:{port} cannot be used ({error.strerror}): stop what uses it or set {name}"
+                    f"{host}:{port} cannot be used ({error.strerror}): stop what uses it or set {name}"
                 ) from error
 
 
 def check_media_root(settings: LocalSettings) -> None:
     """Refuses a MEDIA_ROOT that is no folder; makes only the default one."""
     if settings.media_root == LocalSettings.model_fields["media_root"].default:
-        settings.media_root.mkdir(exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            settings.media_root.mkdir()
     if not settings.media_root.is_dir():
         raise PreflightError(f"MEDIA_ROOT {settings.media_root} is no folder")

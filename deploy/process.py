@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import IO
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
@@ -15,18 +17,17 @@ _PR_SET_PDEATHSIG = 1
 class Child:
     """A running child process. It is told to end when this process dies, however it dies."""
 
-    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path) -> None:
+    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path | None) -> None:
         """Starts the process.
 
         Args:
             name: For messages.
             command: Program and arguments.
             env: Its whole environment.
-            log: File that gets its output, appended.
+            log: File that gets its output, appended; this process's own output if None.
         """
         self.name = name
         self.log = log
-        log.parent.mkdir(parents=True, exist_ok=True)
         parent = os.getpid()
 
         def end_with_parent() -> None:
@@ -34,7 +35,7 @@ class Child:
             if os.getppid() != parent:  # the parent died before the line above
                 os._exit(1)
 
-        with log.open("ab") as output:
+        with _open_log(log) as output:
             # Its own session: Ctrl-C in a terminal reaches the supervisor alone, which then ends its children in order.
             self._process = subprocess.Popen(
                 command, env=dict(env), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
@@ -60,10 +61,17 @@ class Child:
     def log_tail(self, lines: int = 15) -> str:
         """The last lines of its log."""
         try:
-            text = self.log.read_text("utf-8", errors="replace")
+            text = self.log.read_text("utf-8", errors="replace") if self.log else ""
         except OSError:
             return ""
         return "\n".join(text.splitlines()[-lines:])
+
+
+def _open_log(log: Path | None) -> AbstractContextManager[IO[bytes] | None]:
+    if log is None:
+        return nullcontext()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    return log.open("ab")
 
 
 def children_of(pid: int) -> dict[int, str]:

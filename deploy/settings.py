@@ -6,6 +6,9 @@ from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assets import default_cache_dir
+from deploy.addresses import ServerAddresses
+
+_HOST = r"^[^:/\s]+$"
 
 
 class LocalSettings(BaseSettings):
@@ -19,8 +22,15 @@ class LocalSettings(BaseSettings):
         cli_implicit_flags=True, env_ignore_empty=True, cli_hide_none_type=True,
     )  # fmt: skip
 
-    host: str = Field(default="127.0.0.1", description="Address the gateway and Triton listen on.")
+    host: str = Field(
+        default="127.0.0.1", pattern=_HOST, description="Address the gateway listens on: a name or an IPv4 address."
+    )
     port: int = Field(default=5000, ge=1, le=65535, description="Port of the HTTP gateway.")
+    triton_host: str = Field(
+        default="127.0.0.1",
+        pattern=_HOST,
+        description="Address Triton listens on: loopback or a private network, since whoever reaches it may use it.",
+    )
     triton_http_port: int = Field(default=8000, ge=1, le=65535, description="Triton's HTTP port.")
     triton_grpc_port: int = Field(default=8001, ge=1, le=65535, description="Triton's gRPC port.")
     triton_metrics_port: int = Field(default=8002, ge=1, le=65535, description="Triton's metrics port.")
@@ -51,16 +61,11 @@ class LocalSettings(BaseSettings):
     )
 
     @property
-    def triton_grpc_url(self) -> str:
-        """host:port of Triton's gRPC endpoint, as clients on this machine reach it."""
-        return f"{self.reachable_host}:{self.triton_grpc_port}"
+    def triton_addresses(self) -> ServerAddresses:
+        """Where Triton listens."""
+        return ServerAddresses(self.triton_host, self.triton_http_port, self.triton_grpc_port, self.triton_metrics_port)
 
     @property
     def gateway_url(self) -> str:
         """Base URL of the gateway, as clients on this machine reach it."""
-        return f"http://{self.reachable_host}:{self.port}"
-
-    @property
-    def reachable_host(self) -> str:
-        """The address to connect to: loopback where the service listens on every address."""
-        return "127.0.0.1" if self.host in ("0.0.0.0", "") else self.host
+        return f"http://{'127.0.0.1' if self.host == '0.0.0.0' else self.host}:{self.port}"

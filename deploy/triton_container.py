@@ -10,7 +10,6 @@ import contextlib
 import os
 import platform
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -21,24 +20,17 @@ from types import FrameType
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from deploy.addresses import ServerAddresses
 from deploy.canary import Canary
 from deploy.errors import DeployError, StartError
 from deploy.preflight import check_numpy, check_python, check_shared_memory, find_shared_libpython
 from deploy.process import children_of
 from deploy.shared_memory import SHM, region_prefix
-from deploy.triton_wheel import (
-    ServerAddresses,
-    find_wheel,
-    make_backend_directory,
-    server_command,
-    server_environment,
-)
+from deploy.triton_server import TritonServer
 from export.errors import ExportError
 from export.release import CURRENT, Release, read_release, verify_files
 
 _POLL_S = 0.2
-_CANARY_TIMEOUT_S = 10.0
-_CANARY_FAILURES = 2  # in a row, before the server counts as broken
 _STOP_GRACE_S = 10.0  # Triton's own --exit-timeout-secs is less
 
 
@@ -47,7 +39,7 @@ class TritonContainerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
-    host: str = Field(default="127.0.0.1", description="Address that Triton listens on.")
+    triton_host: str = Field(default="127.0.0.1", description="Address that Triton listens on.")
     triton_http_port: int = Field(default=8000, ge=1, le=65535, description="Triton's HTTP port.")
     triton_grpc_port: int = Field(default=8001, ge=1, le=65535, description="Triton's gRPC port.")
     triton_metrics_port: int = Field(default=8002, ge=1, le=65535, description="Triton's metrics port.")
@@ -61,13 +53,7 @@ class TritonContainerSettings(BaseSettings):
     @property
     def addresses(self) -> ServerAddresses:
         """Where Triton listens."""
-        return ServerAddresses(self.host, self.triton_http_port, self.triton_grpc_port, self.triton_metrics_port)
-
-    @property
-    def grpc_url(self) -> str:
-        """host:port of Triton's gRPC endpoint, from inside the container."""
-        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host
-        return f"{host}:{self.triton_grpc_port}"
+        return ServerAddresses(self.triton_host, self.triton_http_port, self.triton_grpc_port, self.triton_metrics_port)
 
 
 def main() -> None:
@@ -96,9 +82,9 @@ def check(settings: TritonContainerSettings) -> None:
     Raises:
         DeployError: It failed.
     """
-    canary = Canary(settings.grpc_url)
+    canary = Canary(settings.addresses.grpc_url)
     try:
-        if failure := canary.failure(_CANARY_TIMEOUT_S):
+        if failure := canary.failure():
             raise DeployError(failure)
     finally:
         canary.close()
@@ -124,16 +110,16 @@ def serve(settings: TritonContainerSettings) -> None:
     if stopping.is_set():
         return
     with region_prefix(settings.run_dir) as prefix:
-        server = Server(settings, release, prefix)
-        prober = Prober(settings.grpc_url, settings.canary_interval_s)
-        prober.start()
+        server = TritonServer(
+            release.repository, settings.addresses, prefix, settings.run_dir, settings.canary_interval_s
+        )
         try:
-            _watch(server, prober, stopping, settings.start_timeout_s)
+            _watch(server, stopping, settings.start_timeout_s)
             _say("stopping")
             server.end(_STOP_GRACE_S)
         finally:
-            prober.stop()
             server.end(0)  # of a broken server nothing is to be expected
+            reap_orphans(server.child.pid)
     _say("stopped")
 
 
@@ -161,7 +147,7 @@ def current_release(releases_dir: Path) -> Release:
     return release
 
 
-def _watch(server: "Server", prober: "Prober", stopping: threading.Event, start_timeout_s: float) -> None:
+def _watch(server: TritonServer, stopping: threading.Event, start_timeout_s: float) -> None:
     """Returns when a stop is requested.
 
     Raises:
@@ -170,99 +156,16 @@ def _watch(server: "Server", prober: "Prober", stopping: threading.Event, start_
     deadline = time.monotonic() + start_timeout_s
     announced = False
     while not stopping.wait(_POLL_S):
-        reap_orphans(server.pid)
-        if reason := server.failure() or prober.failure:
+        reap_orphans(server.child.pid)
+        if reason := server.failure():
             raise StartError(f"Triton {reason}")
         if announced:
             continue
-        if prober.answered.is_set():
+        if server.ready:
             announced = True
-            server.remember_stubs()
             _say("ready: a real inference succeeded")
         elif time.monotonic() > deadline:
             raise StartError(f"Triton did not answer within {start_timeout_s:g} s")
-
-
-class Server:
-    """A tritonserver in a process group of its own; its log goes where this process's output goes."""
-
-    def __init__(self, settings: TritonContainerSettings, release: Release, shm_prefix: str) -> None:
-        """Starts it."""
-        wheel = find_wheel()
-        backends = make_backend_directory(wheel, settings.run_dir / "backends")
-        self._process = subprocess.Popen(
-            server_command(wheel, backends, release.repository, settings.addresses, shm_prefix),
-            env=server_environment(wheel), stdin=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        self.pid = self._process.pid
-        self._stubs: set[int] = set()
-
-    def remember_stubs(self) -> None:
-        """Notes the model processes; call it when an inference has just shown that all models are loaded."""
-        self._stubs = self._living_children()
-
-    def failure(self) -> str:
-        """Why the server cannot be trusted any more, or ""."""
-        code = self._process.poll()
-        if code is not None:
-            return f"ended with code {code}"
-        dead = self._stubs - self._living_children()
-        return f"lost the model process {min(dead)}" if dead else ""
-
-    def end(self, grace_s: float) -> None:
-        """Asks it to end, waits up to `grace_s`, then kills it and its model processes; harmless when repeated."""
-        if self._process.poll() is None and grace_s > 0:
-            self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(grace_s)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
-        reap_orphans(self.pid)
-
-    def _living_children(self) -> set[int]:
-        return {pid for pid, state in children_of(self.pid).items() if state not in "ZX"}
-
-
-class Prober(threading.Thread):
-    """Canary inferences in a thread, so that one that waits delays neither a stop nor the watch over processes.
-
-    Attributes:
-        answered: Set by the first success.
-        failure: Why the server counts as broken; "" while it does not.
-    """
-
-    def __init__(self, grpc_url: str, interval_s: float) -> None:
-        super().__init__(name="prober", daemon=True)
-        self.answered = threading.Event()
-        self.failure = ""
-        self._canary = Canary(grpc_url)
-        self._interval_s = interval_s
-        self._stopping = threading.Event()
-
-    def run(self) -> None:
-        """Probes until `stop`."""
-        failures = 0
-        while not self._stopping.wait(self._interval_s if self.answered.is_set() else _POLL_S):
-            before = self._canary.completed_requests()
-            reason = self._canary.failure(_CANARY_TIMEOUT_S)
-            if not reason:
-                failures = 0
-                self.answered.set()
-            elif self.answered.is_set():
-                # An overloaded server may keep a canary waiting while it answers others: that is no fault.
-                failures = 0 if self._progressed(before) else failures + 1
-                if failures >= _CANARY_FAILURES:
-                    self.failure = f"fails canary inferences ({reason})"
-
-    def stop(self) -> None:
-        """Ends the thread; a canary in flight is left behind."""
-        self._stopping.set()
-        self.join(1.0)
-
-    def _progressed(self, before: int | None) -> bool:
-        after = self._canary.completed_requests()
-        return before is not None and after is not None and after > before
 
 
 def reap_orphans(server_pid: int) -> None:

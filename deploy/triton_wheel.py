@@ -2,10 +2,14 @@
 
 import importlib.util
 import os
+import re
+import secrets
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.addresses import ServerAddresses
 from deploy.errors import PreflightError
 from deploy.preflight import find_shared_libpython
 
@@ -13,6 +17,8 @@ from deploy.preflight import find_shared_libpython
 _BACKEND_FILES = ("libtriton_python.so", "triton_python_backend_utils.py")
 _STUB = "triton_python_backend_stub"
 _EXIT_TIMEOUT_S = 5
+_ADMINISTRATION = "shared-memory,model-repository,logging,trace"
+_SHELL_SAFE = re.compile(r"[A-Za-z0-9_./+:@%,=-]+")
 
 
 @dataclass(frozen=True)
@@ -31,23 +37,6 @@ class TritonWheel:
     def binary(self) -> Path:
         """The tritonserver program."""
         return self.server / "bin" / "tritonserver"
-
-
-@dataclass(frozen=True)
-class ServerAddresses:
-    """Where a server listens.
-
-    Attributes:
-        host: Address of all three services.
-        http_port: Of the inference protocol over HTTP.
-        grpc_port: Of the inference protocol over gRPC.
-        metrics_port: Of the Prometheus metrics.
-    """
-
-    host: str
-    http_port: int
-    grpc_port: int
-    metrics_port: int
 
 
 def find_wheel() -> TritonWheel:
@@ -74,17 +63,35 @@ def _stub(wheel: TritonWheel) -> Path:
     return wheel.server / "python_backend_stubs" / _python() / _STUB
 
 
-def make_backend_directory(wheel: TritonWheel, folder: Path) -> Path:
-    """Links the Python backend and the stub of this Python into the layout that tritonserver expects."""
-    python = folder / "python"
-    python.mkdir(parents=True, exist_ok=True)
+def link_for_shell(wheel: TritonWheel, repository: Path, run_dir: Path) -> Path:
+    """Makes a folder of links whose paths a shell takes as they are: `backends`, `caches` and `repository`.
+
+    Triton's Python backend starts its model processes through an unquoted `bash -c`, in which a space or a `;` of a
+    path would end the command or begin another one.
+
+    Args:
+        wheel: The installed server.
+        repository: Model repository to serve.
+        run_dir: Where the folder is made, unless its own path is not safe: then among temporary files.
+
+    Returns:
+        The folder, private to this user; the caller removes it.
+
+    Raises:
+        PreflightError: There is no place with a safe path.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    parent = next((p for p in (run_dir.resolve(), Path(tempfile.gettempdir())) if _SHELL_SAFE.fullmatch(str(p))), None)
+    if parent is None:
+        raise PreflightError(f"{run_dir} has characters that Triton cannot take: set DEEPFAKE_CACHE_DIR or TMPDIR")
+    links = Path(tempfile.mkdtemp(prefix="links-", dir=parent))
+    (links / "repository").symlink_to(repository.resolve())
+    (links / "caches").symlink_to(wheel.server / "caches")
+    python = links / "backends" / "python"
+    python.mkdir(parents=True)
     for source in [wheel.server / "backends" / "python" / name for name in _BACKEND_FILES] + [_stub(wheel)]:
-        link = python / source.name
-        temporary = python / f".{source.name}-{os.getpid()}"
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(source)
-        temporary.replace(link)
-    return folder
+        (python / source.name).symlink_to(source)
+    return links
 
 
 def server_environment(wheel: TritonWheel) -> dict[str, str]:
@@ -102,18 +109,22 @@ def server_environment(wheel: TritonWheel) -> dict[str, str]:
     return env
 
 
-def server_command(
-    wheel: TritonWheel, backends: Path, repository: Path, addresses: ServerAddresses, shm_prefix: str
-) -> list[str]:
-    """The command line of a server that serves one repository and takes no administrative requests."""
+def server_command(wheel: TritonWheel, links: Path, addresses: ServerAddresses, shm_prefix: str) -> list[str]:
+    """The command line of a server that serves one repository and takes no administrative requests.
+
+    Triton cannot switch its administrative interfaces off, so they want a header with a secret that nobody has.
+    """
+    secret = secrets.token_hex(16)
     return [
         str(wheel.binary),
-        f"--model-repository={repository}",
-        f"--backend-directory={backends}",
-        f"--cache-directory={wheel.server / 'caches'}",
+        f"--model-repository={links / 'repository'}",
+        f"--backend-directory={links / 'backends'}",
+        f"--cache-directory={links / 'caches'}",
         f"--backend-config=python,shm-region-prefix-name={shm_prefix}",
         "--model-control-mode=none",
         "--disable-auto-complete-config",
+        f"--http-restricted-api={_ADMINISTRATION}:secret={secret}",
+        f"--grpc-restricted-protocol={_ADMINISTRATION}:secret={secret}",
         f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
         "--log-format=ISO8601",
         *(f"--{service}-address={addresses.host}" for service in ("http", "grpc", "metrics")),

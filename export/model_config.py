@@ -6,6 +6,8 @@ from typing import Any
 
 from google.protobuf import text_format
 
+from export.errors import ReleaseError
+
 DESCRIPTION_PARAMETER = "deepfake_serving"
 """The ensemble parameter that carries the release's description as JSON; the client reads it."""
 
@@ -41,7 +43,7 @@ def render_config(template: Path, plan: ServingPlan, description: str = "") -> s
     """
     from tritonclient.grpc import model_config_pb2
 
-    config = text_format.Parse(template.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
+    config = read_config(template)
     for tensor in (*config.input, *config.output):
         if tensor.name == "PIXELS":
             tensor.dims[:] = [plan.size_px, plan.size_px, 3]
@@ -54,6 +56,26 @@ def render_config(template: Path, plan: ServingPlan, description: str = "") -> s
     else:
         config.parameters[DESCRIPTION_PARAMETER].string_value = description
     return str(text_format.MessageToString(config))
+
+
+def model_process_count(repository: Path) -> int:
+    """How many processes Triton's Python backend runs for a repository: one per instance of its models."""
+    configs = [read_config(path) for path in sorted(repository.glob("*/config.pbtxt"))]
+    return sum(group.count for config in configs if config.backend == "python" for group in config.instance_group)
+
+
+def read_config(path: Path) -> Any:
+    """A config.pbtxt as Triton's ModelConfig message.
+
+    Raises:
+        ReleaseError: The file is missing or damaged.
+    """
+    from tritonclient.grpc import model_config_pb2
+
+    try:
+        return text_format.Parse(path.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
+    except (OSError, ValueError, text_format.ParseError) as error:
+        raise ReleaseError(f"{path.parent.name}/{path.name} cannot be read: {error}") from error
 
 
 def _plan_classifier(config: Any, plan: ServingPlan, schema: Any) -> None:

@@ -97,7 +97,7 @@ def service_environment(**settings: str) -> dict[str, str]:
 
 @contextmanager
 def run_service(
-    checkpoint: Path | None, releases: Path, folder: Path, extra: Mapping[str, str] | None = None
+    checkpoint: Path | None, releases: Path, folder: Path, extra: Mapping[str, str] | None = None, cwd: Path = ROOT
 ) -> Iterator[Service]:
     """Starts the service, waits until it says that it is ready, and ends it with SIGTERM."""
     port, http, grpc, metrics = free_ports(4)
@@ -122,7 +122,7 @@ def run_service(
     with output.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "deploy.local"],
-            cwd=ROOT, env=service_environment(**settings), stdout=log, stderr=subprocess.STDOUT,
+            cwd=cwd, env=service_environment(**settings), stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
     running = Service(process, port, http, grpc, media_root, output, cache / "run")
     try:

@@ -12,7 +12,7 @@ COPY client client
 COPY deploy deploy
 COPY preprocessing preprocessing
 # Of the export only what reads and verifies a release.
-COPY export/__init__.py export/errors.py export/release.py export/
+COPY export/__init__.py export/errors.py export/model_config.py export/release.py export/
 # The project lists every package; those that this image does without are empty folders to it.
 RUN python -c "import os, tomllib; [os.makedirs(p, exist_ok=True) for p in tomllib.load(open('pyproject.toml', 'rb'))['tool']['setuptools']['packages']]" \
     && pip --python /venv/bin/python install --no-cache-dir --no-deps .
@@ -31,7 +31,7 @@ ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     MPLCONFIGDIR=/tmp \
-    HOST=0.0.0.0 \
+    TRITON_HOST=0.0.0.0 \
     RELEASES_DIR=/releases
 USER 10001:10001
 EXPOSE 8000 8001 8002

@@ -1,6 +1,8 @@
 """What the compose file and the Dockerfiles promise, checked without a container engine."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -187,3 +189,20 @@ def test_the_table_of_settings_is_complete() -> None:
     for variable, default in used.items():
         if default:
             assert rows[variable] == f"`{default}`", variable
+
+
+@pytest.mark.parametrize(
+    ("image", "module"),
+    [("triton", "deploy.triton_container"), ("gateway", "gateway.app"), ("export", "export.cli")],
+)
+def test_an_image_holds_every_module_of_ours_that_its_program_imports(image: str, module: str) -> None:
+    code = f"import sys, {module}; print(*[m.__file__ for m in sys.modules.values() if getattr(m, '__file__', None)])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    ours = [Path(f).relative_to(ROOT) for f in done.stdout.split() if f.startswith(str(ROOT)) and ".venv" not in f]
+    copied = []
+    for line in (ROOT / "deploy" / "docker" / f"{image}.Dockerfile").read_text("utf-8").splitlines():
+        if line.startswith("COPY ") and "--from" not in line:
+            copied += [Path(source) for source in line.split()[1:-1]]
+    missing = [str(f) for f in ours if not any(f == source or source in f.parents for source in copied)]
+    assert ours
+    assert missing == []

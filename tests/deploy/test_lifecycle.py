@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import requests
 
 from deploy.process import Child, children_of
 from deploy.shared_memory import SHM, start_time
@@ -99,6 +100,54 @@ def test_it_stops_cleanly(
         assert service.process.wait(40) == 0
     assert [pid for pid in pids if start_time(pid) is not None] == []
     assert [region for region in regions if (SHM / region).exists()] == []
+
+
+def test_a_hanging_triton_does_not_delay_the_stop(tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path) -> None:
+    with run_service(tiny_checkpoint, tiny_release.path.parent, tmp_path) as service:
+        os.kill(service.triton_pid(), signal.SIGSTOP)
+        time.sleep(6)  # a canary is now waiting for it
+        service.process.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        assert service.process.wait(60) == 0
+    assert time.monotonic() - started < 20  # Triton's grace and no more
+
+
+def test_awkward_surroundings(tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path) -> None:
+    """Spaces in every path, a dead proxy, all interfaces, and a gateway.py in the current folder."""
+    folder = tmp_path / "my folder; touch x"
+    folder.mkdir()
+    releases = folder / "the releases"
+    shutil.copytree(tiny_release.path.parent, releases, symlinks=True)
+    (folder / "gateway.py").write_text("raise SystemExit('not the gateway')")
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY"), "http://127.0.0.1:9")
+    environment = {**proxies, "HOST": "0.0.0.0"}
+    with run_service(tiny_checkpoint, releases, folder, environment, cwd=folder) as service:
+        listening = _listening_addresses()
+        assert listening[service.port] == {"0.0.0.0"}
+        assert listening[service.triton_grpc_port] == listening[service.triton_http_port] == {"127.0.0.1"}
+        assert "not the gateway" not in service.printed()
+
+
+def _listening_addresses() -> dict[int, set[str]]:
+    """Addresses that something listens on, by port, from the kernel's table (hexadecimal, little-endian)."""
+    addresses: dict[int, set[str]] = {}
+    for table, length in (("/proc/net/tcp", 8), ("/proc/net/tcp6", 32)):
+        for line in Path(table).read_text("ascii").splitlines()[1:]:
+            fields = line.split()
+            address, port = fields[1].split(":")
+            if fields[3] == "0A":
+                known = socket.inet_ntoa(bytes.fromhex(address)[::-1]) if length == 8 else address
+                addresses.setdefault(int(port, 16), set()).add(known)
+    return addresses
+
+
+ADMINISTRATION = ("systemsharedmemory/region/x/register", "repository/index", "logging", "trace/setting")
+
+
+@pytest.mark.parametrize("path", ADMINISTRATION)
+def test_tritons_administration_is_closed(path: str, service: Service) -> None:
+    answer = requests.post(f"http://127.0.0.1:{service.triton_http_port}/v2/{path}", json={}, timeout=10)
+    assert answer.status_code == 403
 
 
 def test_a_killed_supervisor_takes_its_processes_along(

@@ -47,7 +47,9 @@ def test_face_detection_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> 
     assert read().face_detection is False
 
 
-@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("PORT", "70000"), ("PRECISION", "fp7")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "http"), ("PORT", "70000"), ("PRECISION", "fp7"), ("HOST", "::1")]
+)
 def test_impossible_values_are_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError):
@@ -56,3 +58,8 @@ def test_impossible_values_are_refused(name: str, value: str, monkeypatch: pytes
 
 def test_a_wildcard_address_is_reached_by_loopback() -> None:
     assert read("--host", "0.0.0.0").gateway_url == "http://127.0.0.1:5000"
+    assert read("--triton-host", "0.0.0.0").triton_addresses.grpc_url == "127.0.0.1:8001"
+
+
+def test_all_interfaces_for_the_gateway_leave_triton_on_loopback() -> None:
+    assert read("--host", "0.0.0.0").triton_addresses.host == "127.0.0.1"

@@ -1,0 +1,79 @@
+"""One running Triton: its process, the model processes below it, and the canaries that prove it.
+
+Triton never restarts a dead Python-backend process and goes on calling itself ready, so both deployments (the local
+supervisor and the Triton container) watch it from outside, with this.
+"""
+
+import shutil
+from pathlib import Path
+
+from deploy.addresses import ServerAddresses
+from deploy.canary import Prober
+from deploy.process import Child, children_of
+from deploy.triton_wheel import find_wheel, link_for_shell, server_command, server_environment
+from export.model_config import model_process_count
+
+
+class TritonServer:
+    """A tritonserver over one model repository, started at once."""
+
+    def __init__(
+        self,
+        repository: Path,
+        addresses: ServerAddresses,
+        shm_prefix: str,
+        run_dir: Path,
+        canary_interval_s: float,
+        log: Path | None = None,
+    ) -> None:
+        """Starts it.
+
+        Args:
+            repository: Model repository of a release.
+            addresses: Where it listens.
+            shm_prefix: Prefix of its shared memory regions.
+            run_dir: Where links for its command line are made.
+            canary_interval_s: Pause between canary inferences.
+            log: File for its output; this process's own output if None.
+
+        Raises:
+            PreflightError: The wheel is not usable, or no path can be given to it.
+        """
+        wheel = find_wheel()
+        self._links = link_for_shell(wheel, repository, run_dir)
+        command = server_command(wheel, self._links, addresses, shm_prefix)
+        self._expected_processes = model_process_count(repository)
+        self._processes: set[int] = set()
+        self.child = Child("triton", command, server_environment(wheel), log)
+        self._prober = Prober(addresses.grpc_url, canary_interval_s)
+        self._prober.start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a real inference has succeeded and every model process lives."""
+        if not self._processes and self._prober.answered.is_set():
+            processes = self._living_processes()
+            if len(processes) >= self._expected_processes:
+                self._processes = processes
+        return bool(self._processes)
+
+    def failure(self) -> str:
+        """Why the server cannot be trusted any more, or ""."""
+        code = self.child.exit_code
+        if code is not None:
+            return f"ended with code {code}"
+        living = self._living_processes()
+        if self.ready and (dead := self._processes - living):
+            return f"lost the model process {min(dead)}"
+        if self._prober.answered.is_set() and len(living) < self._expected_processes:
+            return f"runs {len(living)} of {self._expected_processes} model processes"
+        return self._prober.failure
+
+    def end(self, grace_s: float) -> None:
+        """Asks it to end, waits up to `grace_s`, then kills it and its model processes."""
+        self._prober.stop()
+        self.child.end(grace_s)
+        shutil.rmtree(self._links, ignore_errors=True)
+
+    def _living_processes(self) -> set[int]:
+        return {pid for pid, state in children_of(self.child.pid).items() if state not in "ZX"}
