@@ -1,4 +1,4 @@
-"""Encoded bytes to RGB pixels: header first, then decode, EXIF orientation, RGB.
+"""Encoded bytes to RGB pixels: structure and header first, then decode, EXIF orientation, RGB.
 
 The result equals what transformers' image pipelines load (Pillow, `exif_transpose`, `convert("RGB")`), so that the
 service scores the pixels the checkpoint's authors scored. The one exception is 16-bit grey, which Pillow clips and
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from preprocessing.complexity import check_structure, check_work
 from preprocessing.status import ImageRejectedError, Status
 
 ACCEPTED_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
@@ -57,9 +58,11 @@ def decode_rgb(encoded: bytes, *, max_bytes: int, max_pixels: int) -> NDArray[np
     if len(encoded) > max_bytes:
         raise ImageRejectedError(Status.TOO_MANY_BYTES, f"{len(encoded)} bytes; the limit is {max_bytes}")
     _check_webp_header(encoded, max_pixels)
+    scans = check_structure(encoded)
     image = _open_header(encoded)
     with image:
         _check_pixels(image.width, image.height, max_pixels)
+        check_work(scans, image.width, image.height)
         try:
             image.load()
             return _to_rgb_array(_upright(image))

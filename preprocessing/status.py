@@ -19,6 +19,7 @@ class Status(IntEnum):
     TOO_MANY_PIXELS = 5
     DECODE_FAILED = 6
     INTERNAL = 7
+    TOO_COMPLEX = 8
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ STATUS_TABLE: dict[int, StatusEntry] = {
         Status.TOO_MANY_PIXELS: "The header announces more pixels than the limit. Send a smaller image.",
         Status.DECODE_FAILED: "The header is fine but the pixels cannot be decoded: truncated or corrupt.",
         Status.INTERNAL: "Preprocessing failed for a reason that is not the image's fault. See the server's log.",
+        Status.TOO_COMPLEX: "The file is built so that decoding it takes too long. Save the image again plainly.",
     }.items()
 }
 

@@ -34,6 +34,7 @@ _STATUS_NAMES = (
     "TOO_MANY_PIXELS",
     "DECODE_FAILED",
     "INTERNAL",
+    "TOO_COMPLEX",
 )
 
 DESCRIPTION: dict[str, Any] = {

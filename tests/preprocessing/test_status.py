@@ -12,6 +12,7 @@ PINNED = {
     5: "TOO_MANY_PIXELS",
     6: "DECODE_FAILED",
     7: "INTERNAL",
+    8: "TOO_COMPLEX",
 }
 
 
