@@ -28,6 +28,7 @@ def ensure_release(settings: LocalSettings, say: Callable[[str], None]) -> Relea
         precision=settings.precision,
         instances=settings.instances,
         face_detection=settings.face_detection,
+        cache_dir=settings.cache_dir,
     )
     release = existing_release(located, export_settings)
     if release is None:

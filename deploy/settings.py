@@ -45,7 +45,9 @@ class LocalSettings(BaseSettings):
     )
     precision: str = Field(default="fp32", pattern="^(fp32)$", description="Numeric format of the classifier.")
     face_detection: bool = Field(default=True, description="Crop each frame to its largest face.")
-    instances: int = Field(default=0, ge=0, description="Instances of each model; 0: one per usable core.")
+    instances: int = Field(
+        default=0, ge=0, description="Instances of each model; 0: one per core, at most 8 and what fits."
+    )
     releases_dir: Path = Field(default=Path("releases"), description="Where exported releases are kept.")
     cache_dir: Path = Field(
         default_factory=default_cache_dir,

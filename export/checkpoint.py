@@ -1,11 +1,12 @@
 """Loads an image classifier and its image processor, and refuses what cannot be served."""
 
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from export.errors import CheckpointError
 from export.hub import LocatedCheckpoint
@@ -15,10 +16,41 @@ from preprocessing import ResizeMode, ResizeSpec
 SIDECAR = "deepfake.json"
 """Optional file of a checkpoint: name, trained, notice, crop_factor, verdict_bands. Training writes it."""
 
-DEFAULT_BANDS = {
-    "image": {"real_below": 0.3, "fake_above": 0.7},
-    "video": {"real_below": 0.4, "fake_above": 0.6},
-}
+
+class Bands(BaseModel):
+    """Fake above `fake_above`, real below `real_below`, uncertain between; both are fake probabilities (0-1)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    real_below: float = Field(ge=0, le=1)
+    fake_above: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.real_below > self.fake_above:
+            raise ValueError("real_below is above fake_above")
+        return self
+
+
+class VerdictBands(BaseModel):
+    """The bands of single images and of videos."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    image: Bands = Bands(real_below=0.3, fake_above=0.7)
+    video: Bands = Bands(real_below=0.4, fake_above=0.6)
+
+
+class Sidecar(BaseModel):
+    """The content of `deepfake.json`; what it does not say keeps its default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = ""
+    trained: bool = True
+    notice: str = ""
+    crop_factor: float = Field(default=1.3, ge=1, le=10)
+    verdict_bands: VerdictBands = VerdictBands()
 
 
 @dataclass(frozen=True)
@@ -59,10 +91,10 @@ class Checkpoint:
     fake_indices: list[int]
     resize: ResizeSpec
     normalisation: Normalisation
-    crop_factor: float = 1.3
-    trained: bool = True
-    notice: str = ""
-    verdict_bands: dict[str, dict[str, float]] = field(default_factory=lambda: DEFAULT_BANDS)
+    crop_factor: float
+    trained: bool
+    notice: str
+    verdict_bands: VerdictBands
 
 
 def checkpoint_digest(path: Path) -> str:
@@ -97,9 +129,12 @@ def load_checkpoint(located: LocatedCheckpoint, fake_labels: Sequence[str] = ())
         ).eval()
     except CheckpointError:
         raise
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+    except (
+        OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ImportError, SafetensorError
+    ) as error:  # fmt: skip
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CheckpointError(f"{located.path} cannot be loaded as an image classifier: {reason}") from error
+    sidecar = _read_sidecar(located.path)
     labels = ordered_labels(config.id2label)
     return Checkpoint(
         located=located,
@@ -110,7 +145,11 @@ def load_checkpoint(located: LocatedCheckpoint, fake_labels: Sequence[str] = ())
         fake_indices=fake_label_indices(labels, fake_labels),
         resize=resize,
         normalisation=normalisation,
-        **{"name": located.name, **_read_sidecar(located.path)},
+        name=sidecar.name or located.name,
+        crop_factor=sidecar.crop_factor,
+        trained=sidecar.trained,
+        notice=sidecar.notice,
+        verdict_bands=sidecar.verdict_bands,
     )
 
 
@@ -165,18 +204,13 @@ def read_processor(processor: Any, name: str) -> tuple[ResizeSpec, Normalisation
     return resize, Normalisation(scale, (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
 
 
-def _read_sidecar(path: Path) -> dict[str, Any]:
+def _read_sidecar(path: Path) -> Sidecar:
     sidecar = path / SIDECAR
     if not sidecar.is_file():
-        return {}
-    known = {"name", "trained", "notice", "crop_factor", "verdict_bands"}
+        return Sidecar()
     try:
-        values = json.loads(sidecar.read_text(encoding="utf-8"))
-        if unknown := set(values) - known:
-            raise ValueError(f"unknown keys {sorted(unknown)}")
-        for bands in values.get("verdict_bands", DEFAULT_BANDS).values():
-            if not 0 <= bands["real_below"] <= bands["fake_above"] <= 1:
-                raise ValueError(f"impossible verdict bands {bands}")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{sidecar}: {error}") from error
-    return dict(values)
+        return Sidecar.model_validate_json(sidecar.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
+        details = error.errors() if isinstance(error, ValidationError) else [{"loc": (), "msg": str(error)}]
+        problems = "; ".join(f"{'.'.join(map(str, d['loc']))}: {d['msg']}" for d in details)
+        raise CheckpointError(f"{sidecar}: {problems}") from error

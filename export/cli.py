@@ -1,10 +1,12 @@
 """`deepfake-export` and `python -m export`: a checkpoint becomes a served release."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -39,7 +41,7 @@ class Backend(StrEnum):
 @app.command()
 def export(
     checkpoint: Annotated[
-        str, typer.Option(envvar="CHECKPOINT", help="Hub id, or a directory that transformers loads.")
+        str, typer.Option(envvar=["CHECKPOINT", "MODEL_PATH"], help="Hub id, or a directory that transformers loads.")
     ] = DEFAULT_CHECKPOINT,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the hub repository.")] = None,
     releases_dir: Annotated[
@@ -51,7 +53,12 @@ def export(
     ] = Backend.PYTHON,
     gpu: Annotated[bool, typer.Option("--gpu", help="Run the onnxruntime backend on a GPU.")] = False,
     instances: Annotated[
-        int, typer.Option(envvar="INSTANCES", min=0, help="Instances of each model; 0: one per usable core.")
+        int,
+        typer.Option(
+            envvar="INSTANCES",
+            min=0,
+            help="Instances of each model; 0: one per core, at most 8 and what fits.",
+        ),
     ] = 0,
     face_detection: Annotated[
         bool, typer.Option(envvar="FACE_DETECTION", help="Crop each frame to its largest face.")
@@ -85,6 +92,7 @@ def export(
         tolerance=tolerance,
         parity_images=parity_images,
     )
+    signal.signal(signal.SIGTERM, _exit)
     try:
         located = locate_checkpoint(checkpoint, revision)
         release = None if force else existing_release(located, settings)
@@ -100,6 +108,11 @@ def export(
         typer.echo(f"deepfake-export: {error}", err=True)
         raise typer.Exit(1) from error
     _print_release(release)
+
+
+def _exit(number: int, _frame: FrameType | None) -> None:
+    """Unwinds the stack, so that nothing half-written is left behind."""
+    sys.exit(128 + number)
 
 
 def _print_release(release: Release) -> None:

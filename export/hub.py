@@ -1,5 +1,6 @@
 """From a hub id or a directory to a local checkpoint directory, within a bounded time."""
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,14 +62,29 @@ def _located(snapshot: Path, checkpoint: str) -> LocatedCheckpoint:
 def _cached_snapshot(checkpoint: str, revision: str | None) -> Path | None:
     """The snapshot in the hub's cache, if it is complete enough to load."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         path = Path(snapshot_download(checkpoint, revision=revision, allow_patterns=_FILES, local_files_only=True))
     except LocalEntryNotFoundError:
         return None
-    complete = (path / "config.json").is_file() and any(path.glob("*.safetensors"))
-    return path if complete else None
+    except HFValidationError as error:
+        raise CheckpointError(f"{checkpoint}: no such directory, and not a hub id: {_first_line(error)}") from error
+    return path if _is_complete(path) else None
+
+
+def _is_complete(snapshot: Path) -> bool:
+    """Whether a download got everything that is needed to load; an interrupted one goes on where it was."""
+    if not all((snapshot / name).is_file() for name in ("config.json", "preprocessor_config.json")):
+        return False
+    index = snapshot / "model.safetensors.index.json"
+    if not index.is_file():
+        return any(snapshot.glob("*.safetensors"))
+    try:
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return all((snapshot / shard).is_file() for shard in shards)
 
 
 def _download(checkpoint: str, revision: str | None, timeout_s: float) -> Path:
@@ -78,7 +94,6 @@ def _download(checkpoint: str, revision: str | None, timeout_s: float) -> Path:
     try:
         # One small request first: the download itself would retry for minutes where the hub is out of reach.
         within(lambda: HfApi().model_info(checkpoint, revision=revision, timeout=timeout_s), timeout_s)
-        return Path(snapshot_download(checkpoint, revision=revision, allow_patterns=_FILES))
     except HfHubHTTPError as error:
         status = getattr(error.response, "status_code", None)
         if status in (401, 403, 404):
@@ -89,6 +104,11 @@ def _download(checkpoint: str, revision: str | None, timeout_s: float) -> Path:
             f"{checkpoint} is neither a directory nor in the hub's local cache, and the hub cannot be reached "
             f"({type(error).__name__})"
         ) from error
+    try:
+        return Path(snapshot_download(checkpoint, revision=revision, allow_patterns=_FILES))
+    except (OSError, HfHubHTTPError) as error:
+        # The hub answered, so this is no reason to serve something else: a full disk, no right to write, a lost line.
+        raise CheckpointError(f"{checkpoint} could not be downloaded: {_first_line(error)}") from error
 
 
 def within(call: Callable[[], _T], timeout_s: float) -> _T:

@@ -13,11 +13,12 @@ from export.errors import ExportError
 OPSET = 18
 
 
-def export_logits_graph(checkpoint_dir: Path) -> onnx.ModelProto:
+def export_logits_graph(checkpoint_dir: Path, scratch_dir: Path) -> onnx.ModelProto:
     """Exports an image classifier with optimum.
 
     Args:
         checkpoint_dir: Directory that transformers loads.
+        scratch_dir: Where the exporter's own file is written and removed again.
 
     Returns:
         A graph from `pixel_values` (N, 3, S, S) float32 to `logits` (N, labels) float32, plain ONNX operators only.
@@ -30,7 +31,7 @@ def export_logits_graph(checkpoint_dir: Path) -> onnx.ModelProto:
     _register_siglip()
     for library in ("optimum", "transformers"):
         logging.getLogger(library).setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory(prefix="deepfake-export-") as scratch, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory(dir=scratch_dir) as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer's advice on control flow; the parity gate is the judge
         try:
             main_export(

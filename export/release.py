@@ -1,6 +1,7 @@
 """Releases: immutable folders named by the hash of what they hold, and the link that says which one is served.
 
 releases/
+  .keys/                            which release an export's checkpoint, settings and code gave: a cache
   5f0c.../                          one release
     release.json                    identity, description, SHA-256 of every file
     export_report.json              the gate's figures and timings
@@ -8,22 +9,30 @@ releases/
   current -> 5f0c...                switched by renaming a new link over it
 """
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from export.errors import ReleaseError
+from export.model_config import DESCRIPTION_PARAMETER, read_config
 
 CURRENT = "current"
 MANIFEST = "release.json"
 REPOSITORY = "model_repository"
 _ID_DIGITS = 16
+_KEYS = ".keys"
 _PARTIAL = ".partial-"
+_LOCK = ".lock"
+_ENSEMBLE_CONFIG = "deepfake_detector/config.pbtxt"
 
 
 @dataclass(frozen=True)
@@ -64,8 +73,14 @@ def release_id_of(description: Mapping[str, Any], files: Mapping[str, str]) -> s
     return hashlib.sha256(canonical.encode()).hexdigest()[:_ID_DIGITS]
 
 
-def publish(partial: Path, releases_dir: Path, manifest: Mapping[str, Any]) -> Release:
+def publish(partial: Path, releases_dir: Path, manifest: Mapping[str, Any], source_key: str) -> Release:
     """Gives a finished folder its final name; an identical release that is already there is kept.
+
+    Args:
+        partial: From `open_partial`.
+        releases_dir: Where releases are kept.
+        manifest: Content of release.json.
+        source_key: Under which `find_release` is to find it.
 
     Raises:
         ReleaseError: The folder cannot be written.
@@ -75,13 +90,19 @@ def publish(partial: Path, releases_dir: Path, manifest: Mapping[str, Any]) -> R
         text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
         (partial / MANIFEST).write_text(text, encoding="utf-8")
         _sync(partial)
-        if target.exists():
-            shutil.rmtree(partial)
-        else:
+        if not target.exists():
             partial.rename(target)
+        _remember(releases_dir / _KEYS, source_key, target.name)
     except OSError as error:
         raise ReleaseError(f"cannot write the release {target}: {error.strerror}") from error
     return Release(target, manifest)
+
+
+def _remember(keys: Path, source_key: str, release_id: str) -> None:
+    keys.mkdir(exist_ok=True)
+    temporary = keys / f".{source_key}-{os.getpid()}"
+    temporary.write_text(release_id, encoding="utf-8")
+    temporary.replace(keys / source_key)
 
 
 def _sync(folder: Path) -> None:
@@ -127,15 +148,16 @@ def read_release(path: Path) -> Release:
 
 
 def verify_files(release: Release) -> None:
-    """Checks every file of a release against its manifest.
+    """Checks every file of a release against its manifest, and what the ensemble tells clients, too.
 
     Raises:
         ReleaseError: A file is missing, changed, or was added.
     """
     expected = dict(release.manifest["files"])
-    # The ensemble's config carries the description, which holds the release's own name, so it is not hashed.
     actual = hashed_files(release.path)
     wrong = sorted(name for name in expected.keys() | actual.keys() if expected.get(name) != actual.get(name))
+    if not wrong and _served_description(release) != served_description(release.manifest):
+        wrong = [_ENSEMBLE_CONFIG]
     if wrong:
         raise ReleaseError(
             f"release {release.path.name} is damaged ({', '.join(wrong[:3])}): delete the folder and export again"
@@ -143,46 +165,68 @@ def verify_files(release: Release) -> None:
 
 
 def hashed_files(folder: Path) -> dict[str, str]:
-    """The digests that a release's hash covers: its model repository without the ensemble's generated config."""
+    """The digests that a release's hash covers: its model repository.
+
+    The ensemble's config counts without the description it carries, which holds the release's own name.
+    """
     digests = file_digests(folder / REPOSITORY)
-    return {name: value for name, value in digests.items() if name != "deepfake_detector/config.pbtxt"}
+    if _ENSEMBLE_CONFIG in digests:
+        config = read_config(folder / REPOSITORY / _ENSEMBLE_CONFIG)
+        config.parameters.pop(DESCRIPTION_PARAMETER, None)
+        digests[_ENSEMBLE_CONFIG] = hashlib.sha256(config.SerializeToString(deterministic=True)).hexdigest()
+    return digests
+
+
+def served_description(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What the ensemble's config says about the release to clients."""
+    return {**manifest["description"], "release_id": manifest["release_id"]}
+
+
+def _served_description(release: Release) -> object:
+    config = read_config(release.repository / _ENSEMBLE_CONFIG)
+    try:
+        return json.loads(config.parameters[DESCRIPTION_PARAMETER].string_value)
+    except ValueError:
+        return None
 
 
 def find_release(releases_dir: Path, source_key: str) -> Release | None:
-    """A release made from the same checkpoint, settings and code, if there is one."""
-    for manifest in sorted(releases_dir.glob(f"*/{MANIFEST}")):
-        if manifest.parent.is_symlink() or manifest.parent.name.startswith("."):
-            continue
-        try:
-            release = read_release(manifest.parent)
-        except ReleaseError:
-            continue
-        if release.manifest.get("source_key") == source_key:
-            return release
-    return None
+    """The release that the same checkpoint, settings and code gave before, if it is still there."""
+    try:
+        return read_release(releases_dir / (releases_dir / _KEYS / source_key).read_text(encoding="utf-8"))
+    except (OSError, ValueError, ReleaseError):
+        return None
 
 
-def make_partial(releases_dir: Path) -> Path:
-    """An empty folder beside the releases, on the same file system, in which one is assembled.
+@contextmanager
+def open_partial(releases_dir: Path) -> Iterator[Path]:
+    """An empty folder beside the releases, on the same file system, in which one is assembled; gone in the end.
 
-    Folders that killed exports left behind are removed.
+    Folders that killed exports left behind are removed: nobody holds their lock any more.
 
     Raises:
         ReleaseError: The directory cannot be written.
     """
     try:
         releases_dir.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(releases_dir.glob(f"{_PARTIAL}*"))
-        partial = releases_dir / f"{_PARTIAL}{os.getpid()}"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
+        _remove_abandoned(releases_dir)
+        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=releases_dir))
+        partial.chmod(0o755)
+        lock = partial.with_name(partial.name + _LOCK).open("w")
     except OSError as error:
         raise ReleaseError(f"cannot write to {releases_dir}: {error.strerror}") from error
-    return partial
-
-
-def _remove_abandoned(partials: Iterable[Path]) -> None:
-    for partial in partials:
-        pid = partial.name.removeprefix(_PARTIAL)
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield partial
+        finally:
             shutil.rmtree(partial, ignore_errors=True)
+            Path(lock.name).unlink(missing_ok=True)
+
+
+def _remove_abandoned(releases_dir: Path) -> None:
+    for path in releases_dir.glob(f"{_PARTIAL}*{_LOCK}"):
+        with contextlib.suppress(OSError), path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path.with_name(path.name.removesuffix(_LOCK)), ignore_errors=True)
+            path.unlink(missing_ok=True)

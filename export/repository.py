@@ -28,7 +28,7 @@ def write_classifier(folder: Path, graph: onnx.ModelProto, plan: ServingPlan) ->
     return path
 
 
-def write_preprocess(folder: Path, params: PreprocessParams, plan: ServingPlan) -> None:
+def write_preprocess(folder: Path, params: PreprocessParams, plan: ServingPlan, cache_dir: Path | None) -> None:
     """Writes the entry of the preprocessing model: its glue, parameters and face models.
 
     Raises:
@@ -39,7 +39,7 @@ def write_preprocess(folder: Path, params: PreprocessParams, plan: ServingPlan) 
     (version / "preprocess.json").write_text(json.dumps(params.to_dict(), indent=1) + "\n", encoding="utf-8")
     (version / "preprocessing_version").write_text(f"{PREPROCESSING_VERSION}\n", encoding="utf-8")
     if params.face_detection:
-        for name, path in fetch_assets(FACE_MODELS).items():
+        for name, path in fetch_assets(FACE_MODELS, cache_dir).items():
             shutil.copyfile(path, version / name)
 
 

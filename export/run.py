@@ -3,25 +3,37 @@
 import hashlib
 import json
 import os
-import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
 
+from assets import FACE_MODELS, fetch_assets
 from export.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint
 from export.errors import ExportError, ReleaseError
 from export.hub import LocatedCheckpoint
 from export.model_config import ServingPlan
 from export.onnx_export import OPSET, export_logits_graph
-from export.parity import TOLERANCES, ParityResult, check_parity
-from export.release import REPOSITORY, Release, find_release, hashed_files, make_partial, publish, release_id_of
+from export.parity import LOGIT_TOLERANCES, TOLERANCES, ParityResult, check_parity
+from export.release import (
+    REPOSITORY,
+    Release,
+    find_release,
+    hashed_files,
+    open_partial,
+    publish,
+    release_id_of,
+    served_description,
+)
 from export.repository import TEMPLATES, describe_ensemble, write_classifier, write_ensemble, write_preprocess
 from export.serving_graph import ServingHead, build_serving_graph
 from preprocessing import PREPROCESSING_VERSION, STATUS_TABLE, PreprocessParams
+
+_MAX_INSTANCES = 8
+_INSTANCE_BYTES = 2 * 2**30  # an instance of a full-size fp32 classifier, its preprocessing, and room to work
 
 
 @dataclass(frozen=True)
@@ -33,11 +45,12 @@ class ExportSettings:
         precision: `fp32`.
         backend: `python` or `onnxruntime`, see `ServingPlan`.
         gpu: Whether the onnxruntime backend runs on a GPU.
-        instances: Instances of each model; one per usable core by default.
+        instances: Instances of each model; 0 for one per usable core, at most 8 and what memory holds.
         face_detection: Off: the classifier always sees the whole image.
         fake_labels: Names of the fake classes, if the labels do not say.
         tolerance: Limit of max |dp|; the precision's declared one by default.
         parity_images: Number of images in the gate.
+        cache_dir: Where fetched files are kept; the assets' own default if None.
     """
 
     releases_dir: Path
@@ -49,6 +62,7 @@ class ExportSettings:
     fake_labels: tuple[str, ...] = ()
     tolerance: float | None = None
     parity_images: int = 32
+    cache_dir: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,15 @@ Progress = Callable[[Step], None]
 def usable_cores() -> int:
     """Cores that this process may run on."""
     return len(os.sched_getaffinity(0))
+
+
+def _instances(settings: ExportSettings) -> int:
+    """Instances of each model: one per core, which is fastest on a CPU, but no more than fit into memory.
+
+    The cores that are left over become threads of the instances.
+    """
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return settings.instances or max(min(usable_cores(), _MAX_INSTANCES, memory // _INSTANCE_BYTES), 1)
 
 
 def existing_release(located: LocatedCheckpoint, settings: ExportSettings) -> Release | None:
@@ -87,45 +110,47 @@ def export_checkpoint(
     plan = ServingPlan(
         size_px=checkpoint.resize.size_px,
         labels=tuple(checkpoint.labels),
-        instances=settings.instances or usable_cores(),
+        instances=_instances(settings),
+        threads=max(usable_cores() // _instances(settings), 1),
         backend=settings.backend,
         gpu=settings.gpu,
     )
     params = PreprocessParams(
         resize=checkpoint.resize, face_detection=settings.face_detection, crop_factor=checkpoint.crop_factor
     )
-    partial = make_partial(settings.releases_dir)
+    if params.face_detection:
+        fetch_assets(FACE_MODELS, settings.cache_dir)  # before the long part, not after it
     try:
-        export_id = _export_id(checkpoint, settings)
-        repository = partial / REPOSITORY
-        graph = _build_graph(checkpoint, plan, export_id, progress)
-        onnx_path = write_classifier(repository / "classifier", graph, plan)
-        parity = _check_parity(checkpoint, onnx_path, settings, progress)
-        progress(Step("write release"))
-        write_preprocess(repository / "preprocess", params, plan)
-        write_ensemble(repository / "deepfake_detector", plan)
-        description = _description(checkpoint, settings, params, export_id)
-        files = hashed_files(partial)
-        release_id = release_id_of(description, files)
-        served = json.dumps({**description, "release_id": release_id}, sort_keys=True)
-        describe_ensemble(repository / "deepfake_detector", plan, served)
-        _write_report(partial, release_id, parity, onnx_path, time.monotonic() - started)
-        manifest = {
-            "release_id": release_id,
-            "source_key": _source_key(checkpoint.sha256, located.name, settings),
-            "description": description,
-            "files": files,
-        }
-        return publish(partial, settings.releases_dir, manifest)
+        with open_partial(settings.releases_dir) as partial:
+            export_id = _export_id(checkpoint, settings)
+            repository = partial / REPOSITORY
+            graph = _build_graph(checkpoint, plan, export_id, partial, progress)
+            onnx_path = write_classifier(repository / "classifier", graph, plan)
+            parity = _check_parity(checkpoint, onnx_path, settings, progress)
+            progress(Step("write release"))
+            write_preprocess(repository / "preprocess", params, plan, settings.cache_dir)
+            write_ensemble(repository / "deepfake_detector", plan)
+            description = _description(checkpoint, settings, params, export_id)
+            files = hashed_files(partial)
+            manifest = {
+                "release_id": release_id_of(description, files),
+                "description": description,
+                "files": files,
+            }
+            served = json.dumps(served_description(manifest), sort_keys=True)
+            describe_ensemble(repository / "deepfake_detector", plan, served)
+            _write_report(partial, manifest, parity, onnx_path, time.monotonic() - started)
+            key = _source_key(checkpoint.sha256, located.name, settings)
+            return publish(partial, settings.releases_dir, manifest, key)
     except OSError as error:
         raise ReleaseError(f"cannot write the release below {settings.releases_dir}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
-def _build_graph(checkpoint: Checkpoint, plan: ServingPlan, export_id: int, progress: Progress) -> onnx.ModelProto:
+def _build_graph(
+    checkpoint: Checkpoint, plan: ServingPlan, export_id: int, scratch: Path, progress: Progress
+) -> onnx.ModelProto:
     progress(Step("export with optimum"))
-    logits_graph = export_logits_graph(checkpoint.located.path)
+    logits_graph = export_logits_graph(checkpoint.located.path, scratch)
     progress(Step("fold preprocessing into the graph"))
     head = ServingHead(len(checkpoint.labels), checkpoint.fake_indices, export_id)
     return build_serving_graph(logits_graph, plan.size_px, checkpoint.normalisation, head)
@@ -139,14 +164,17 @@ def _check_parity(
         checkpoint,
         onnx_path,
         tolerance,
+        LOGIT_TOLERANCES[settings.precision],
         settings.parity_images,
         lambda done, total: progress(Step("parity with PyTorch", done, total)),
     )
 
 
-def _write_report(partial: Path, release_id: str, parity: ParityResult, onnx_path: Path, duration_s: float) -> None:
+def _write_report(
+    partial: Path, manifest: Mapping[str, Any], parity: ParityResult, onnx_path: Path, duration_s: float
+) -> None:
     report = {
-        "release_id": release_id,
+        "release_id": manifest["release_id"],
         "parity": parity.to_dict(),
         "duration_s": round(duration_s, 2),
         "opset": OPSET,
@@ -172,7 +200,7 @@ def _description(
         "export_id": export_id,
         "labels": checkpoint.labels,
         "fake_labels": [checkpoint.labels[i] for i in checkpoint.fake_indices],
-        "verdict_bands": checkpoint.verdict_bands,
+        "verdict_bands": checkpoint.verdict_bands.model_dump(),
         "preprocess": params.to_dict(),
         "preprocessing_version": PREPROCESSING_VERSION,
         "statuses": {str(code): {"name": row.name, "meaning": row.meaning} for code, row in STATUS_TABLE.items()},
@@ -193,7 +221,8 @@ def _source_key(checkpoint_sha256: str, name: str, settings: ExportSettings) -> 
         "precision": settings.precision,
         "backend": settings.backend,
         "gpu": settings.gpu,
-        "instances": settings.instances or usable_cores(),
+        "instances": _instances(settings),
+        "cores": usable_cores(),
         "face_detection": settings.face_detection,
         "fake_labels": list(settings.fake_labels),
         "tolerance": settings.tolerance,

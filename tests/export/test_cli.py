@@ -91,6 +91,62 @@ def _nothing_cached(*args: object, **kwargs: object) -> str:
     raise LocalEntryNotFoundError("nothing cached")
 
 
+def test_a_download_that_fails_is_no_unreachable_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk must not make the deployment serve another model."""
+    import huggingface_hub
+
+    def download(*args: object, local_files_only: bool = False, **kwargs: object) -> str:
+        if local_files_only:
+            _nothing_cached()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *args, **kwargs: object())
+    with pytest.raises(CheckpointError, match="No space left") as caught:
+        locate_checkpoint("someone/some-model")
+    assert not isinstance(caught.value, HubUnreachableError)
+
+
+@pytest.mark.parametrize("missing", ["preprocessor_config.json", "model.safetensors"])
+def test_an_interrupted_download_goes_on(missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    complete = checkpoints.siglip(tmp_path / "complete", {0: "Fake", 1: "Real"})
+    partial = checkpoints.siglip(tmp_path / "partial", {0: "Fake", 1: "Real"})
+    (partial / missing).unlink()
+    monkeypatch.setattr(
+        huggingface_hub,
+        "snapshot_download",
+        lambda *args, local_files_only=False, **kwargs: str(partial if local_files_only else complete),
+    )
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *args, **kwargs: object())
+    assert locate_checkpoint("someone/some-model").path == complete
+
+
+@pytest.mark.parametrize("name", ["my models/x", "a/b/c", "owner/", "owner/na me"])
+def test_what_is_neither_directory_nor_hub_id_is_refused(name: str) -> None:
+    with pytest.raises(CheckpointError, match="no such directory"):
+        locate_checkpoint(name)
+
+
+def test_sigterm_leaves_nothing_behind(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    environment = {**os.environ, "MODEL_PATH": str(tiny_checkpoint), "TMPDIR": str(temporary)}
+    command = [sys.executable, "-m", "export", "--releases-dir", str(tmp_path / "releases")]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "parity" in line:
+                process.terminate()
+                break
+        process.stderr.read()
+    assert process.returncode == 143
+    assert list((tmp_path / "releases").iterdir()) == []
+    large = [path for path in temporary.rglob("*") if path.is_file() and path.stat().st_size > 100_000]
+    assert large == []  # onnxruntime keeps a note of its own there
+
+
 def test_a_call_that_never_returns_is_given_up() -> None:
     with pytest.raises(TimeoutError):
         within(lambda: time.sleep(5), 0.05)

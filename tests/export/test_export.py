@@ -116,6 +116,10 @@ def test_a_drifting_graph_is_refused_by_its_number_and_leaves_nothing(
     with pytest.raises(ParityError, match=r"max \|dp\| = [0-9.e-]+ over 8 images exceeds the tolerance 1e-05"):
         export(tiny_checkpoint, tmp_path)
     assert list(tmp_path.iterdir()) == []
+    # A saturated model hides the same drift from its probabilities, but not from their log-odds.
+    checkpoint = _saturated_copy(tiny_checkpoint, tmp_path / "saturated")
+    with pytest.raises(ParityError, match="log-odds"):
+        export(checkpoint, tmp_path / "releases")
 
 
 def test_a_resize_that_differs_from_the_processor_is_refused(
@@ -140,6 +144,11 @@ def test_a_second_export_is_the_same_release(tiny_checkpoint: Path, tiny_release
     assert found.release_id == tiny_release.release_id
     again = export(tiny_checkpoint, releases)
     assert again.release_id == tiny_release.release_id
+    # Another way to the same release is remembered as well: it is not exported at every start.
+    other = ExportSettings(releases, parity_images=8, tolerance=1e-5)
+    assert existing_release(locate_checkpoint(str(tiny_checkpoint)), other) is None
+    export(tiny_checkpoint, releases, tolerance=1e-5)
+    assert existing_release(locate_checkpoint(str(tiny_checkpoint)), other) is not None
 
 
 def test_other_settings_are_another_release(tiny_checkpoint: Path, tiny_release: Release) -> None:
@@ -194,10 +203,39 @@ def test_truncated_weights_are_refused(tiny_checkpoint: Path, tmp_path: Path) ->
         export(checkpoint, tmp_path / "releases")
 
 
-def test_a_sidecar_with_impossible_bands_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    bands = {"image": {"real_below": 0.8, "fake_above": 0.2}, "video": {"real_below": 0.4, "fake_above": 0.6}}
-    checkpoint = _changed_copy(tiny_checkpoint, tmp_path / "checkpoint", "deepfake.json", {"verdict_bands": bands})
-    with pytest.raises(CheckpointError, match="impossible verdict bands"):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"verdict_bands": {"image": {"real_below": 0.8, "fake_above": 0.2}}}, "real_below is above fake_above"),
+        ({"verdict_bands": {"image": {"real_below": 0.2}}}, "verdict_bands.image.fake_above"),
+        ({"verdict_bands": {"photo": {"real_below": 0.2, "fake_above": 0.8}}}, "verdict_bands.photo"),
+        ({"crop_factor": 0.5}, "crop_factor"),
+        ({"nonsense": 1}, "nonsense"),
+    ],
+)
+def test_a_sidecar_that_makes_no_sense_is_refused(
+    change: dict[str, object], message: str, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    checkpoint = _changed_copy(tiny_checkpoint, tmp_path / "checkpoint", "deepfake.json", change)
+    with pytest.raises(CheckpointError, match=message):
+        export(checkpoint, tmp_path / "releases")
+
+
+def test_a_sidecar_decides_name_bands_and_crop(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    bands = {"image": {"real_below": 0.1, "fake_above": 0.9}}
+    change = {"name": "mine", "trained": True, "notice": "", "crop_factor": 1.6, "verdict_bands": bands}
+    checkpoint = _changed_copy(tiny_checkpoint, tmp_path / "checkpoint", "deepfake.json", change)
+    description = export(checkpoint, tmp_path / "releases").manifest["description"]
+    assert (description["model"], description["trained"]) == ("mine", True)
+    assert description["verdict_bands"] == {**bands, "video": {"real_below": 0.4, "fake_above": 0.6}}
+    assert description["preprocess"]["crop_factor"] == 1.6
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"size": 3}', "null"])
+def test_a_damaged_processor_file_is_refused(content: str, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    checkpoint = _changed_copy(tiny_checkpoint, tmp_path / "checkpoint", "config.json", {})
+    (checkpoint / "preprocessor_config.json").write_text(content)
+    with pytest.raises(CheckpointError):
         export(checkpoint, tmp_path / "releases")
 
 
@@ -212,6 +250,17 @@ def test_the_onnxruntime_backend_gets_the_same_graph(
     assert "KIND_GPU" in config
     graph = (entry / "1" / "model.onnx").read_bytes()
     assert graph == (tiny_release.repository / "classifier" / "1" / "model.onnx").read_bytes()
+
+
+def _saturated_copy(source: Path, target: Path) -> Path:
+    """The same model, so sure of Fake that every probability rounds to 1."""
+    from safetensors.numpy import load_file, save_file
+
+    copy = _changed_copy(source, target, "config.json", {})
+    weights = load_file(copy / "model.safetensors")
+    weights["classifier.bias"] = weights["classifier.bias"] + np.array([40, 0], np.float32)
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    return copy
 
 
 def _changed_copy(source: Path, target: Path, file: str, change: dict[str, object]) -> Path:

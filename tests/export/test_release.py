@@ -2,12 +2,24 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from export.errors import ReleaseError
-from export.release import Release, find_release, make_partial, promote, publish, read_release, verify_files
+from export.release import (
+    Release,
+    find_release,
+    open_partial,
+    promote,
+    publish,
+    read_release,
+    release_id_of,
+    verify_files,
+)
+from tests.service import ROOT
 
 
 @pytest.fixture
@@ -70,6 +82,20 @@ def test_a_missing_and_an_added_file_are_noticed(copy: Release) -> None:
         verify_files(copy)
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [('\\"trained\\": false', '\\"trained\\": true'), ('value: "FAKE_PROBABILITY"', 'value: "SOMETHING_ELSE"')],
+)
+def test_a_changed_ensemble_config_is_noticed(before: str, after: str, copy: Release) -> None:
+    """It decides verdicts and says whether the weights are trained."""
+    config = copy.repository / "deepfake_detector" / "config.pbtxt"
+    text = config.read_text()
+    assert before in text
+    config.write_text(text.replace(before, after))
+    with pytest.raises(ReleaseError, match=r"deepfake_detector/config.pbtxt"):
+        verify_files(copy)
+
+
 def test_a_manifest_that_was_edited_is_noticed(copy: Release) -> None:
     manifest = json.loads((copy.path / "release.json").read_text())
     manifest["description"]["verdict_bands"]["image"]["fake_above"] = 0.99
@@ -83,25 +109,42 @@ def test_a_damaged_manifest_is_no_release(content: str, copy: Release) -> None:
     (copy.path / "release.json").write_text(content)
     with pytest.raises(ReleaseError, match="damaged"):
         read_release(copy.path)
-    assert find_release(copy.path.parent, str(copy.manifest["source_key"])) is None
+    keys = copy.path.parent / ".keys"
+    keys.mkdir()
+    (keys / "key").write_text(copy.path.name)
+    assert find_release(copy.path.parent, "key") is None
 
 
-def test_what_a_killed_export_left_behind_is_removed(tmp_path: Path) -> None:
-    (tmp_path / ".partial-999999999" / "half").mkdir(parents=True)
-    partial = make_partial(tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == [partial.name]
+def test_what_a_killed_export_left_behind_is_removed_and_a_running_one_is_not(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, sys\n"
+        "from export.release import open_partial\n"
+        "with open_partial(pathlib.Path(sys.argv[1])) as partial:\n"
+        "    (partial / 'half').mkdir()\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=False)
+    assert len(list(tmp_path.iterdir())) == 2  # the folder and its lock
+    with open_partial(tmp_path) as running, open_partial(tmp_path) as second:
+        assert running.is_dir()
+        assert len([p for p in tmp_path.iterdir() if p.is_dir()]) == 2
+        assert second != running
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_publishing_the_same_release_twice_keeps_the_first(tmp_path: Path) -> None:
-    manifest = {"release_id": "abc", "files": {}, "description": {}}
-    first = publish(make_partial(tmp_path), tmp_path, manifest)
-    inode = first.path.stat().st_ino
-    again = publish(make_partial(tmp_path), tmp_path, manifest)
-    assert again.path.stat().st_ino == inode
-    assert [p.name for p in tmp_path.iterdir()] == ["abc"]
+def test_publishing_the_same_release_twice_keeps_the_first_and_finds_it_by_both_keys(tmp_path: Path) -> None:
+    description: dict[str, object] = {}
+    manifest = {"release_id": release_id_of(description, {}), "files": {}, "description": description}
+    inodes = set()
+    for key in ("one", "two"):
+        with open_partial(tmp_path) as partial:
+            inodes.add(publish(partial, tmp_path, manifest, key).path.stat().st_ino)
+    assert len(inodes) == 1
+    found = [find_release(tmp_path, key) for key in ("one", "two", "three")]
+    assert [release and release.release_id for release in found] == [manifest["release_id"]] * 2 + [None]
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ReleaseError, match="file"):
-        make_partial(tmp_path / "file")
+    with pytest.raises(ReleaseError, match="file"), open_partial(tmp_path / "file"):
+        pass
