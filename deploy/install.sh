@@ -39,9 +39,10 @@ find_python() {
 }
 
 install_libraries() { # what mediapipe and cv2 load
-  local missing=() entry
+  local missing=() entry libraries
+  libraries=$(/sbin/ldconfig -p) # whole: a pipe that grep closes early would count as a failure
   for entry in libEGL.so.1:libegl1 libGLESv2.so.2:libgles2 libGL.so.1:libgl1 libglib-2.0.so.0:libglib2.0-0; do
-    /sbin/ldconfig -p | grep -q "${entry%%:*}" || missing+=("${entry##*:}")
+    grep -q "${entry%%:*}" <<<"$libraries" || missing+=("${entry##*:}")
   done
   ((${#missing[@]})) || return 0
   if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
