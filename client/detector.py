@@ -77,6 +77,7 @@ class Detector:
 
         Raises:
             InputError: The media cannot be read, decoded or scored.
+            ConfigurationError: `timeout_s` is not more than 0.
             ServiceError: The service cannot answer.
         """
         if isinstance(media, bytes):
@@ -88,7 +89,7 @@ class Detector:
 
     def info(self, timeout_s: float | None = None) -> ModelInfo:
         """Identity of the model that answers."""
-        return self.scorer.info(Deadline(timeout_s or self.settings.timeout_s))
+        return self.scorer.info(self._deadline(timeout_s))
 
     def close(self) -> None:
         """Frees connections or models."""
@@ -102,15 +103,24 @@ class Detector:
     ) -> None:
         self.close()
 
+    def _deadline(self, timeout_s: float | None) -> Deadline:
+        if timeout_s is None:
+            return Deadline(self.settings.timeout_s)
+        if not timeout_s > 0:
+            raise ConfigurationError(
+                f"timeout_s must be more than 0, not {timeout_s:g}; None means the setting's value"
+            )
+        return Deadline(timeout_s)
+
     def _detect(
         self, stream: BinaryIO, name: str, media_type: MediaType | None, timeout_s: float | None, request_id: str
     ) -> DetectionOutput:
         started = time.monotonic()
-        deadline = Deadline(timeout_s or self.settings.timeout_s)
+        deadline = self._deadline(timeout_s)
         format_ = identify(stream, name)
         if media_type is not None and format_.media_type is not media_type:
             raise InputError(f"{name}: said to be a {media_type} but its content is {format_.name}")
-        frames = read_frames(stream, format_, name, deadline=deadline)
+        frames = read_frames(stream, format_, name, deadline=deadline, max_bytes=self.settings.max_media_bytes)
         scores = self.scorer.score([frame.encoded for frame in frames], deadline, request_id)
         info = self.scorer.info(deadline)
         stream.seek(0)

@@ -5,6 +5,7 @@ DetectionError
 │   ├── MediaNotFoundError         no such file, or not a regular readable one
 │   ├── UnsupportedMediaError      neither an accepted image nor an accepted video
 │   ├── MediaDecodeError           an accepted kind of video, but no frame can be decoded
+│   ├── MediaTooLargeError         an image, or the frames of a video, would take too much memory
 │   └── NothingScoredError         no frame could be scored; carries each frame's status
 ├── ServiceError                   the service is at fault; `retryable` says whether trying again may help
 │   ├── ServerUnavailableError     unreachable, starting, or a dead model process
@@ -53,6 +54,12 @@ class MediaDecodeError(InputError):
     """The container is known but no frame can be decoded from it."""
 
     code = "MEDIA_DECODE_FAILED"
+
+
+class MediaTooLargeError(InputError):
+    """The image, or the scored frames of the video together, are over `ClientSettings.max_media_bytes`."""
+
+    code = "MEDIA_TOO_LARGE"
 
 
 class NothingScoredError(InputError):

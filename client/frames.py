@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from client.errors import MediaNotFoundError, UnsupportedMediaError
+from client.errors import MediaNotFoundError, MediaTooLargeError, UnsupportedMediaError
 from client.media import SNIFF_BYTES, Frame, MediaFormat, MediaType, sniff
 from client.scorer import Deadline
 from client.scores import MAX_SCORED_FRAMES
@@ -51,6 +51,7 @@ def read_frames(
     name: str,
     count: int = MAX_SCORED_FRAMES,
     deadline: Deadline | None = None,
+    max_bytes: int | None = None,
 ) -> list[Frame]:
     """The frames of a media file that are scored: an image itself, or frames of a video spread evenly over it.
 
@@ -60,11 +61,16 @@ def read_frames(
         name: What to call the file in messages.
         count: Number of frames of a video, fewer if it has fewer.
         deadline: Bounds the decoding of a video; None for no bound.
+        max_bytes: Bounds the encoded frames together; None for no bound.
 
     Raises:
         MediaDecodeError: No frame of the video can be decoded.
+        MediaTooLargeError: The frames hold more than `max_bytes`.
         DeadlineExceededError: The deadline passed.
     """
     if format_.media_type is MediaType.IMAGE:
-        return [Frame(0, 0.0, stream.read())]
-    return sample_video(stream, format_, name, count, deadline)
+        encoded = stream.read() if max_bytes is None else stream.read(max_bytes + 1)
+        if max_bytes is not None and len(encoded) > max_bytes:
+            raise MediaTooLargeError(f"{name}: the image holds over {max_bytes} bytes, the limit; send a smaller one")
+        return [Frame(0, 0.0, encoded)]
+    return sample_video(stream, format_, name, count, deadline, max_bytes)

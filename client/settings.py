@@ -18,4 +18,15 @@ class ClientSettings(BaseSettings):
     outage_wait_s: float = Field(
         default=0.0, ge=0, description="How long tries go on, whatever their number, while the server is unavailable."
     )
+    requests_in_flight: int = Field(
+        default=4, ge=1, description="Most gRPC requests of one detection under way at once; bounds copies of frames."
+    )
+    use_http_proxy: bool = Field(
+        default=False, description="Whether gRPC obeys http_proxy, https_proxy and no_proxy of the environment."
+    )
+    max_media_bytes: int = Field(
+        default=384 * 2**20,
+        ge=1,
+        description="Most bytes of an image file, and of the frames of one video as they are sent to Triton, together.",
+    )
     timeout_s: float = Field(default=60.0, gt=0, description="Deadline of one detection, in seconds.")

@@ -1,12 +1,14 @@
 """The Triton gRPC client: the only module that imports tritonclient.
 
-A call's frames go out as several requests at once, because Triton never splits one over its model instances, and
-because the Python backend's shared memory grows with the largest request and never shrinks.
+A call's frames go out as several requests, a few at once, because Triton never splits one over its model
+instances, because the Python backend's shared memory grows with the largest request and never shrinks, and because
+each request under way holds copies of its frames.
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any, TypeVar
 
 import numpy as np
@@ -116,7 +118,8 @@ class TritonScorer:
     def _connection(self) -> "triton.InferenceServerClient":
         with self._lock:
             if self._client is None:
-                self._client = triton.InferenceServerClient(self._url, channel_args=list(_CHANNEL_ARGS))
+                proxy = ("grpc.enable_http_proxy", int(self._settings.use_http_proxy))
+                self._client = triton.InferenceServerClient(self._url, channel_args=[*_CHANNEL_ARGS, proxy])
             return self._client
 
     def _with_retries(self, call: Callable[[], T], deadline: Deadline) -> T:
@@ -155,27 +158,33 @@ class TritonScorer:
         request_id: str,
         info: ModelInfo,
     ) -> None:
-        """Sends all chunks that have no scores yet at once and adds their scores; raises the first failure."""
-        answers: dict[int, Future[Any]] = {}
-        calls = []
+        """Sends each chunk that has no scores yet once, a few at a time, and adds their scores; raises a failure.
+
+        What fails for a reason that may pass does not keep the others from being scored; what cannot pass ends it.
+        """
+        waiting = deque(number for number in range(len(chunks)) if number not in scored)
+        under_way: dict[Future[Any], tuple[int, Any]] = {}
+        failure: ServiceError | None = None
         try:
-            for number, chunk in enumerate(chunks):
-                if number not in scored:
-                    answers[number] = Future()
-                    calls.append(self._send(chunk, deadline, request_id, answers[number]))
-            wait(answers.values(), timeout=deadline.remaining_s())
+            while waiting or under_way:
+                while waiting and len(under_way) < self._settings.requests_in_flight:
+                    number = waiting.popleft()
+                    answer: Future[Any] = Future()
+                    under_way[answer] = number, self._send(chunks[number], deadline, request_id, answer)
+                done, _ = wait(under_way, timeout=deadline.remaining_s(), return_when=FIRST_COMPLETED)
+                for answer in done:
+                    number, _ = under_way.pop(answer)
+                    try:
+                        scored[number] = _parse(_result(answer, self._url), info, len(chunks[number]))
+                    except ServiceError as error:
+                        if not error.retryable:
+                            raise
+                        failure = error
         finally:
-            for call, answer in zip(calls, answers.values(), strict=False):
-                if not answer.done():
-                    call.cancel()
-        failures: list[ServiceError] = []
-        for number, answer in answers.items():
-            try:
-                scored[number] = _parse(_result(answer, deadline, self._url), info, len(chunks[number]))
-            except ServiceError as error:
-                failures.append(error)
-        if failures:
-            raise min(failures, key=lambda error: error.retryable)  # what cannot pass settles it
+            for _, call in under_way.values():
+                call.cancel()
+        if failure is not None:
+            raise failure
 
     def _send(self, chunk: list[bytes], deadline: Deadline, request_id: str, answer: "Future[Any]") -> Any:
         tensor = triton.InferInput("IMAGE", [len(chunk), 1], "BYTES")
@@ -210,9 +219,7 @@ def _chunks(images: Sequence[bytes], max_frames: int, max_bytes: int) -> Iterato
         yield chunk
 
 
-def _result(answer: "Future[Any]", deadline: Deadline, url: str) -> Any:
-    if not answer.done():
-        raise DeadlineExceededError(f"no answer from {url} within {deadline.timeout_s:g} s")
+def _result(answer: "Future[Any]", url: str) -> Any:
     error = answer.exception()
     if error is None:
         return answer.result()

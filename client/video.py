@@ -13,7 +13,7 @@ from client.errors import MediaDecodeError
 from client.media import Frame, MediaFormat
 from client.scorer import Deadline
 from client.scores import MAX_SCORED_FRAMES, sample_indices
-from client.video_source import VideoSource, encode_frame
+from client.video_source import VideoSource
 
 _WORTH_SEEKING = 0.6  # share of the frames that must still be decoded; above it one pass from the start is as fast
 
@@ -24,6 +24,7 @@ def sample_video(
     name: str,
     count: int = MAX_SCORED_FRAMES,
     deadline: Deadline | None = None,
+    max_bytes: int | None = None,
 ) -> list[Frame]:
     """Decodes up to `count` frames spread evenly over a video's decodable duration, first and last included.
 
@@ -34,9 +35,10 @@ def sample_video(
 
     Raises:
         MediaDecodeError: The container is broken, has no video, or no frame of it can be decoded.
+        MediaTooLargeError: The encoded frames hold more than `max_bytes` together.
         DeadlineExceededError: The deadline passed.
     """
-    source = VideoSource(stream, format_, deadline)
+    source = VideoSource(stream, format_, deadline, max_bytes, name)
     try:
         timeline = _read_timeline(source)
         frames = _decode_groups(source, timeline, count) or _decode_in_order(source, timeline, count)
@@ -116,13 +118,15 @@ def _decode_groups(source: VideoSource, timeline: _Timeline, count: int) -> list
                 container.seek(keyframe, stream=video, backward=True)
             except av.error.FFmpegError:
                 return []
-            _decode_group(source.decoded(container, video), group, found)
+            _decode_group(source, source.decoded(container, video), group, found)
             if any(pts not in found for pts in group):
                 return []
     return [_frame(i, pts - times[0], timeline.tick_s, found[pts]) for i, pts in enumerate(wanted)]
 
 
-def _decode_group(decoded: "Iterator[av.VideoFrame]", wanted: list[int], found: dict[int, bytes]) -> None:
+def _decode_group(
+    source: VideoSource, decoded: "Iterator[av.VideoFrame]", wanted: list[int], found: dict[int, bytes]
+) -> None:
     """Adds the frames with the wanted times to `found`; stops early when times run backwards or past the last one."""
     last: int | None = None
     for frame in decoded:
@@ -130,7 +134,7 @@ def _decode_group(decoded: "Iterator[av.VideoFrame]", wanted: list[int], found: 
             return
         last = frame.pts
         if frame.pts in wanted:
-            found[frame.pts] = encode_frame(frame)
+            found[frame.pts] = source.encode(frame)
         if frame.pts >= wanted[-1]:
             return
 
@@ -141,6 +145,7 @@ def _decode_in_order(source: VideoSource, timeline: _Timeline, count: int) -> li
     times = _display_times(timeline, decoded)
     wanted = _spread(times, count)
     if any(i not in pictures for i in wanted):
+        pictures.clear()  # never the frames of two passes in memory
         pictures, _ = _pick(source, wanted)
     kept = [i for i in wanted if i in pictures]
     return [_frame(n, times[i] - times[0], timeline.tick_s, pictures[i]) for n, i in enumerate(kept)]
@@ -155,7 +160,7 @@ def _pick(source: VideoSource, wanted: list[int]) -> tuple[dict[int, bytes], lis
         for number, frame in enumerate(source.decoded(container, video)):
             times.append(frame.pts)
             if number in numbers:
-                pictures[number] = encode_frame(frame)
+                pictures[number] = source.encode(frame)
     return pictures, times
 
 

@@ -12,36 +12,55 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from client.errors import MediaTooLargeError
 from client.media import MediaFormat
 from client.scorer import Deadline
 
 MAX_FRAME_PIXELS = 50_000_000
 """Largest width x height of a video, as for images: checked on the header, and by the decoder on every frame."""
 
-_MAX_BMP_BYTES = 32 * 2**20
+_MAX_BMP_BYTES = 8 * 2**20
+"""As BMP up to some 1080p, where memory is no matter and time is; larger frames as PNG."""
+
+_ZLIB_RLE = 3
+"""zlib's strategy for runs: of frames with filters before it, smaller and faster than the default at level 1."""
+
 _READ_BYTES = 2**18
 
 
 class VideoSource:
     """Opens one media file, as often as needed, so that nothing in it can reach another file or address."""
 
-    def __init__(self, stream: BinaryIO, format_: MediaFormat, deadline: Deadline | None) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        format_: MediaFormat,
+        deadline: Deadline | None,
+        max_bytes: int | None = None,
+        name: str = "input",
+    ) -> None:
         """Opens nothing yet.
 
         Args:
             stream: Seekable, opened in binary mode.
             format_: The sniffed format, whose one demuxer is allowed.
             deadline: Bounds demuxing and decoding; None for no bound.
+            max_bytes: Bounds the frames encoded since the video was last opened; None for no bound.
+            name: What to call the file in messages.
         """
         self._stream = stream
         self._format = format_
         self._deadline = deadline
+        self._max_bytes = max_bytes
+        self._name = name
+        self._encoded_bytes = 0
         self.keep_damaged = False
 
     @contextlib.contextmanager
     def open_video(self) -> "Iterator[tuple[av.container.InputContainer, av.VideoStream]]":
         """The container, opened with the one demuxer of the sniffed format and no protocol, and its video stream."""
         self._stream.seek(0)
+        self._encoded_bytes = 0
         with av.open(
             self._stream,
             mode="r",
@@ -95,6 +114,21 @@ class VideoSource:
                 if not damaged or self.keep_damaged:
                     yield frame
 
+    def encode(self, frame: "av.VideoFrame") -> bytes:
+        """A decoded frame as an image file, see `encode_frame`.
+
+        Raises:
+            MediaTooLargeError: The frames of this pass hold more than `max_bytes`.
+        """
+        encoded = encode_frame(frame)
+        self._encoded_bytes += len(encoded)
+        if self._max_bytes is not None and self._encoded_bytes > self._max_bytes:
+            raise MediaTooLargeError(
+                f"{self._name}: the frames to be scored, {frame.width} x {frame.height}, hold over {self._max_bytes} "
+                "bytes together, the limit (DEEPFAKE_CLIENT_MAX_MEDIA_BYTES); send the video at a lower resolution"
+            )
+        return encoded
+
     def check_deadline(self) -> None:
         """Raises DeadlineExceededError when there is no time left."""
         if self._deadline is not None:
@@ -111,12 +145,14 @@ def _refuse_to_open(url: str, *_: Any) -> Any:
 
 
 def encode_frame(frame: "av.VideoFrame") -> bytes:
-    """A decoded frame as a lossless image file, turned as the video asks: BMP, which is far cheaper than PNG."""
+    """A decoded frame as a lossless image file, turned as the video asks: BMP, far cheaper than PNG, if small."""
     pixels = _upright(frame.to_ndarray(format="rgb24"), frame)
-    # A release takes images up to some 64 MiB: beyond 4K the slower PNG keeps a frame below that, lossless too.
-    lossless = {"format": "BMP"} if pixels.nbytes <= _MAX_BMP_BYTES else {"format": "PNG", "compress_level": 1}
+    image = Image.fromarray(np.ascontiguousarray(pixels))
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, **lossless)
+    if pixels.nbytes <= _MAX_BMP_BYTES:
+        image.save(buffer, "BMP")
+    else:
+        image.save(buffer, "PNG", compress_level=1, compress_type=_ZLIB_RLE)
     return buffer.getvalue()
 
 

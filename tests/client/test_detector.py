@@ -14,6 +14,7 @@ from client import (
     Detector,
     InputError,
     MediaNotFoundError,
+    MediaTooLargeError,
     MediaType,
     NothingScoredError,
     UnsupportedMediaError,
@@ -211,3 +212,23 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 def test_sniffing(head: bytes, name: str | None) -> None:
     found = sniff(head)
     assert (found.name if found else None) == name
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1, 0.0, float("nan")])
+def test_a_timeout_of_nothing_is_refused_not_replaced(
+    detector: Detector, server: InferenceServer, timeout_s: float
+) -> None:
+    with pytest.raises(ConfigurationError, match="timeout_s must be more than 0"):
+        detector.detect(jpeg("p=0.5"), timeout_s=timeout_s)
+    with pytest.raises(ConfigurationError, match="timeout_s must be more than 0"):
+        detector.info(timeout_s)
+    assert server.received == []
+
+
+def test_media_larger_than_the_setting_is_refused(server: InferenceServer, clip: Callable[[str], Path]) -> None:
+    with create_detector(server.url, ClientSettings(max_media_bytes=1_000_000)) as made:
+        assert made.detect(jpeg("p=0.5")).confidence_score == 0.5
+        for media in (jpeg("p=0.5") + b"\0" * 1_000_000, clip("h264.mov")):
+            with pytest.raises(MediaTooLargeError, match="over 1000000 bytes"):
+                made.detect(media)
+    assert len(server.received) == 1

@@ -14,11 +14,18 @@ import numpy as np
 import pytest
 
 from client import video as video_module
-from client.errors import DeadlineExceededError, MediaDecodeError, MediaNotFoundError, UnsupportedMediaError
+from client.errors import (
+    DeadlineExceededError,
+    MediaDecodeError,
+    MediaNotFoundError,
+    MediaTooLargeError,
+    UnsupportedMediaError,
+)
 from client.frames import identify, open_media, read_frames
 from client.media import Frame, MediaType
 from client.scorer import Deadline
 from client.scores import sample_indices
+from client.video_source import encode_frame
 from tests.client.clips import CLIPS
 from tests.media import (
     H264_LONG_GOP,
@@ -424,8 +431,8 @@ def test_short_groups_of_pictures_are_not_decoded_in_full(clip: Clip, monkeypatc
 def test_a_seek_that_lands_late_falls_back_to_decoding_in_order(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
     original = video_module._decode_group
 
-    def late(decoded: Iterator[Any], wanted: list[int], found: dict[int, bytes]) -> None:
-        original(itertools.islice(decoded, 8, None), wanted, found)
+    def late(source: Any, decoded: Iterator[Any], wanted: list[int], found: dict[int, bytes]) -> None:
+        original(source, itertools.islice(decoded, 8, None), wanted, found)
 
     monkeypatch.setattr(video_module, "_decode_group", late)
     assert numbers_of(frames_of(clip("h264_gop12.mp4"))) == sample_indices(600)
@@ -457,3 +464,34 @@ def test_ffmpeg_prints_nothing_about_damaged_files(
 ) -> None:
     frames_of(damage(clip("h264_gop12.mp4"), tmp_path / "damaged.mp4", 0.4, 0.6))
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("size", "magic"), [((1920, 1080), b"BM"), ((2560, 1440), b"\x89PNG")])
+def test_frames_beyond_1080p_are_png_and_lossless_too(size: tuple[int, int], magic: bytes) -> None:
+    (pixels,) = numbered_frames(1, *size)
+    encoded = encode_frame(av.VideoFrame.from_ndarray(pixels, format="rgb24"))
+    assert encoded.startswith(magic)
+    np.testing.assert_array_equal(pixels_of(encoded), pixels)
+
+
+@pytest.mark.parametrize("name", ["h264_gop12.mp4", "h264_gop250.mp4"])
+def test_the_frames_of_a_video_are_bounded_in_bytes(clip: Clip, name: str) -> None:
+    """A pass that is begun anew, and the one that a failed seek leaves, do not count twice."""
+    total = sum(len(frame.encoded) for frame in frames_of(clip(name)))
+    with open_media(clip(name)) as stream:
+        format_ = identify(stream, name)
+        assert len(read_frames(stream, format_, name, max_bytes=total)) == 30
+        with pytest.raises(MediaTooLargeError, match=f"{name}: .*320 x 240, hold over {total - 1} bytes"):
+            read_frames(stream, format_, name, max_bytes=total - 1)
+
+
+def test_an_image_file_is_bounded_in_bytes_before_it_is_read() -> None:
+    class Endless(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            assert size is not None
+            assert 0 <= size <= 1001
+            return super().read(size)
+
+    stream = Endless(encode_image(photo_pixels("coffee.png"), "PNG"))
+    with pytest.raises(MediaTooLargeError, match="over 1000 bytes"):
+        read_frames(stream, identify(stream, "x.png"), "x.png", max_bytes=1000)

@@ -381,3 +381,80 @@ def test_one_scorer_serves_many_threads(server: InferenceServer, scorer: TritonS
 def test_no_connection_is_made_before_the_first_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("client.triton.triton.InferenceServerClient", lambda *_, **__: pytest.fail("connected"))
     TritonScorer("127.0.0.1:1").close()
+
+
+def test_a_proxy_of_the_environment_is_for_others(server: InferenceServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy", "grpc_proxy", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    direct = TritonScorer(server.url, ClientSettings(attempts=1))
+    assert [score.status for score in direct.score(images(1), Deadline(10))] == [OK]
+    direct.close()
+    by_proxy = TritonScorer(server.url, ClientSettings(attempts=1, use_http_proxy=True))
+    with pytest.raises(ServerUnavailableError):
+        by_proxy.score(images(1), Deadline(10))
+    by_proxy.close()
+
+
+class Concurrency(Behaviour):
+    """Remembers how many inferences were under way at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.now = self.most = 0
+        super().__init__()
+
+    @property
+    def delay_s(self) -> float:
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        time.sleep(0.1)
+        with self._lock:
+            self.now -= 1
+        return 0.0
+
+    @delay_s.setter
+    def delay_s(self, _value: float) -> None: ...
+
+
+@pytest.mark.parametrize("limit", [1, 2, 4])
+def test_only_so_many_requests_are_under_way(server: InferenceServer, limit: int) -> None:
+    server.behaviour = concurrency = Concurrency()
+    bounded = TritonScorer(server.url, ClientSettings(chunk_frames=2, requests_in_flight=limit))
+    scores = bounded.score(images(24), Deadline(30))
+    bounded.close()
+    assert [score.fake_probability for score in scores] == pytest.approx([n / 100 for n in range(24)])
+    assert concurrency.most == limit
+    assert len(server.received) == 12
+
+
+def test_a_failure_that_may_pass_does_not_keep_other_chunks_from_being_scored(server: InferenceServer) -> None:
+    """Else a video of many chunks would need as many attempts as it meets full queues."""
+    server.behaviour = FailingFirst(QUEUE_FULL, QUEUE_FULL, QUEUE_FULL)
+    bounded = TritonScorer(server.url, ClientSettings(chunk_frames=1, requests_in_flight=1, attempts=2))
+    scores = bounded.score(images(6), Deadline(30))
+    bounded.close()
+    assert [score.fake_probability for score in scores] == pytest.approx([n / 100 for n in range(6)])
+    assert len(server.received) == 6 + 3
+
+
+def test_a_failure_that_lasts_ends_the_call_and_sends_no_more(server: InferenceServer) -> None:
+    server.behaviour.error = (grpc.StatusCode.INVALID_ARGUMENT, "shape")
+    bounded = TritonScorer(server.url, ClientSettings(chunk_frames=1, requests_in_flight=2))
+    with pytest.raises(ModelFaultError):
+        bounded.score(images(20), Deadline(30))
+    bounded.close()
+    assert len(server.received) <= 4
+
+
+def test_the_deadline_bounds_all_rounds_together(server: InferenceServer) -> None:
+    server.behaviour.delay_s = 0.3
+    bounded = TritonScorer(server.url, ClientSettings(chunk_frames=1, requests_in_flight=1))
+    started = time.monotonic()
+    with pytest.raises(DeadlineExceededError):
+        bounded.score(images(10), Deadline(1))
+    bounded.close()
+    assert 0.9 < time.monotonic() - started < 1.5
+    assert len(server.received) <= 4
