@@ -22,8 +22,10 @@ RECOVERY_BOUND_S = 60.0  # generous: some seconds are expected, docs/verified.md
 
 @pytest.fixture(scope="module")
 def victim(tiny_checkpoint: Path, tiny_release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service of its own, so that no other test meets a killed process."""
-    with run_service(tiny_checkpoint, tiny_release.path.parent, tmp_path_factory.mktemp("victim")) as running:
+    """A service of its own, so that no other test meets a killed process. RECOVERY_CHECKPOINT: another model."""
+    other = os.environ.get("RECOVERY_CHECKPOINT")
+    checkpoint = Path(other) if other else tiny_checkpoint
+    with run_service(checkpoint, tiny_release.path.parent, tmp_path_factory.mktemp("victim")) as running:
         yield running
 
 
@@ -100,8 +102,8 @@ def test_it_comes_back_after_kill_9(name: str, victim: Service) -> None:
     gap_s = _longest_gap_s([at for at, status, _ in load.answers if status == 200 and at > killed - 1])
     print(f"{name}: whole {whole_s:.1f} s after kill -9; {len(failed)} requests failed; no answer for {gap_s:.1f} s")
     assert loss.said.format(pid=pid) in victim.printed()
-    scores = {round(score, 6) for _, status, score in load.answers if status == 200 and score is not None}
-    assert len(scores) == 1  # one image, one score, before and after
+    scores = [score for _, status, score in load.answers if status == 200 and score is not None]
+    assert max(scores) - min(scores) <= 1e-6  # one image, one score, before and after
     assert set(failed) <= {503, 504, 0}
 
 
