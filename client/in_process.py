@@ -11,19 +11,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from client.errors import ConfigurationError
+from client.errors import ConfigurationError, DeadlineExceededError
 from client.model_info import ModelInfo
 from client.scorer import Deadline, FrameScore, frame_scores
 
 _MANIFEST = "release.json"
 _BATCH = 8
+_Prepared = tuple[NDArray[np.uint8], int, tuple[float, ...], float]
 _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 
@@ -94,7 +96,12 @@ class InProcessScorer:
 
     def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> list[FrameScore]:
         """Scores encoded images. See `FrameScorer.score`."""
-        prepared = list(self._pool.map(self._prepare, images))
+        waiting = [self._pool.submit(self._prepare, image, deadline) for image in images]
+        try:
+            prepared = [_within(deadline, future) for future in waiting]
+        finally:
+            for future in waiting:
+                future.cancel()
         scores: list[FrameScore] = []
         for start in range(0, len(prepared), _BATCH):
             deadline.remaining_s()
@@ -109,10 +116,11 @@ class InProcessScorer:
         self._preparers.clear()
         self._session = None
 
-    def _prepare(self, encoded: bytes) -> tuple[NDArray[np.uint8], int, tuple[float, ...], float]:
+    def _prepare(self, encoded: bytes, deadline: Deadline) -> _Prepared:
         """Pixels, status, face box and face score of one image, as the preprocess model answers them."""
         from preprocessing import ImageRejectedError
 
+        deadline.remaining_s()
         if not hasattr(self._local, "preparer"):
             self._local.preparer = self._make_preparer()
             self._preparers.append(self._local.preparer)
@@ -126,21 +134,28 @@ class InProcessScorer:
         box = prepared.face.box
         return prepared.pixels, 0, (box.x0, box.y0, box.x1, box.y1), prepared.face.score
 
-    def _classify(
-        self, prepared: Sequence[tuple[NDArray[np.uint8], int, tuple[float, ...], float]]
-    ) -> list[FrameScore]:
+    def _classify(self, prepared: Sequence[_Prepared]) -> list[FrameScore]:
         pixels, statuses, boxes, face_scores = zip(*prepared, strict=True)
         feed = {"PIXELS": np.stack(pixels), "STATUS": np.array(statuses, np.int32)[:, None]}
         fake, softmax, export_id = self._session.run(["FAKE_PROBABILITY", "PROBABILITIES", "EXPORT_ID"], feed)
         return frame_scores(self._info, statuses, fake[:, 0], softmax, boxes, face_scores, export_id[:, 0])
 
 
+def _within(deadline: Deadline, future: "Future[_Prepared]") -> _Prepared:
+    try:
+        return future.result(timeout=deadline.remaining_s())
+    except FutureTimeoutError:
+        raise DeadlineExceededError(f"no answer within {deadline.timeout_s:g} s") from None
+
+
 def _export(checkpoint: Path) -> Path:
     """Exports a checkpoint with the export's own command, into the user's cache; quick when it is already there."""
-    cache = Path(os.environ.get("DEEPFAKE_CACHE_DIR") or Path.home() / ".cache" / "deepfake-serving")
+    from assets import default_cache_dir
+
     path = str(checkpoint.resolve())
-    releases = cache / "in-process" / hashlib.sha256(path.encode()).hexdigest()[:16]
-    command = [sys.executable, "-m", "export", "--checkpoint", str(checkpoint), "--releases-dir", str(releases)]
+    releases = default_cache_dir() / "in-process" / hashlib.sha256(path.encode()).hexdigest()[:16]
+    # -P: a folder or file called export where the caller happens to stand is not ours.
+    command = [sys.executable, "-P", "-m", "export", "--checkpoint", str(checkpoint), "--releases-dir", str(releases)]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         reason = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "")

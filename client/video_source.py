@@ -1,6 +1,7 @@
 """Opening and decoding one video so that nothing in it can reach another file, and damage gives no made-up frame."""
 
 import contextlib
+import gc
 import io
 import itertools
 import struct
@@ -120,6 +121,10 @@ class VideoSource:
         Raises:
             MediaTooLargeError: The frames of this pass hold more than `max_bytes`.
         """
+        if 3 * frame.width * frame.height > _MAX_BMP_BYTES:
+            # A frame whose side data were read stands in a cycle with them: on the collector's own schedule all frames
+            # would be in memory decoded as well as encoded. It costs little beside the PNG.
+            gc.collect()
         encoded = encode_frame(frame)
         self._encoded_bytes += len(encoded)
         if self._max_bytes is not None and self._encoded_bytes > self._max_bytes:

@@ -17,7 +17,9 @@ def main() -> None:
     except ValidationError as error:
         sys.exit(f"gateway: wrong setting: {describe_violations(error)}")
     environment = {name.upper(): str(value) for name, value in settings.model_dump().items()}
-    command = [sys.executable, "-m", "gunicorn", "-c", "python:gateway.gunicorn_conf"]
+    # A fixed threshold: glibc's own grows with the largest block freed, and then the memory of frames is kept for ever.
+    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**20))
+    command = [sys.executable, "-P", "-m", "gateway.gunicorn_start", "-c", "python:gateway.gunicorn_conf"]
     os.execve(sys.executable, command, {**os.environ, **environment})
 
 

@@ -9,7 +9,8 @@ from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
 
 from client import ClientSettings, Detector, create_detector
-from gateway.admission import Admission
+from gateway.admission import Admission, VideoTurns
+from gateway.body_readers import BodyReaders
 from gateway.detect import detect
 from gateway.error_responses import register_error_handlers
 from gateway.errors import MalformedRequestError
@@ -64,6 +65,8 @@ def _services(settings: GatewaySettings, detector: Detector) -> Services:
         media_root=MediaRoot(settings.media_root),
         monitor=HealthMonitor(scorer, settings.health_fresh_s, settings.canary_timeout_s),
         admission=Admission(settings.max_in_flight, settings.retry_after_s),
+        videos=VideoTurns(settings.max_video_decodes, settings.retry_after_s),
+        readers=BodyReaders(settings.max_body_readers, settings.retry_after_s),
     )
 
 

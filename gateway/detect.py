@@ -1,5 +1,6 @@
 """POST /detect: the verdict on one uploaded image or video."""
 
+import contextlib
 import os
 from typing import BinaryIO, cast
 
@@ -39,14 +40,16 @@ def detect_upload(form: DetectForm) -> Response:
         raise MalformedRequestError("file: the uploaded file is empty.", "EMPTY_FILE")
     shared = services()
     limit = shared.settings.max_frame_bytes
-    if identify(upload, "file").media_type is MediaType.IMAGE and size > limit:
+    is_image = identify(upload, "file").media_type is MediaType.IMAGE
+    if is_image and size > limit:
         raise TooLargeError(f"file: the image holds {size} bytes; at most {limit} are taken.", "IMAGE_TOO_LARGE")
-    output = shared.detector.detect(
-        upload,
-        MediaType(form.type) if form.type else None,
-        timeout_s=request_deadline().remaining_s(),
-        request_id=current_request_id(),
-    )
+    with contextlib.nullcontext() if is_image else shared.videos.turn(request_deadline()):
+        output = shared.detector.detect(
+            upload,
+            MediaType(form.type) if form.type else None,
+            timeout_s=request_deadline().remaining_s(),
+            request_id=current_request_id(),
+        )
     answer = DetectResponse(
         result=output.result.value,
         confidence_score=output.confidence_score,

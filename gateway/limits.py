@@ -1,10 +1,11 @@
-"""What a route with a body does before its handler: takes a slot, checks type and size, reads in bounded time."""
+"""What a route with a body does before its handler: checks type and size, reads in bounded time, takes a slot."""
 
+import errno
 from collections.abc import Callable
 
 from flask import Blueprint, g, request
 
-from gateway.body_deadline import body_deadline
+from gateway.admission import overloaded
 from gateway.errors import UnsupportedContentError
 from gateway.request_context import request_deadline, services
 from gateway.settings import GatewaySettings
@@ -29,13 +30,21 @@ def guard(
         # A preflight or a wrong method has no body to guard.
         if request.method != "POST":
             return
-        services().admission.enter()
-        g.admitted = True
-        request.max_content_length = max_body_bytes(services().settings)
+        shared = services()
+        shared.admission.refuse_if_full()
+        request.max_content_length = max_body_bytes(shared.settings)
         if request.mimetype != content_type:
             raise UnsupportedContentError(f"Send the body as Content-Type: {content_type}.", "WRONG_CONTENT_TYPE")
-        with body_deadline(request.environ, request_deadline()):
-            read_body()
+        with shared.readers.reading(request.environ, request_deadline()):
+            try:
+                read_body()
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                raise overloaded("There is no room for more uploads.", shared.settings.retry_after_s) from error
+        # Not before the body is here: connections that only send headers would hold the slots.
+        shared.admission.enter()
+        g.admitted = True
 
     def after(_error: BaseException | None) -> None:
         if g.pop("admitted", False):

@@ -9,7 +9,8 @@ from flask import Flask, Response, current_app, g, request
 
 from client import Detector
 from client.scorer import Deadline
-from gateway.admission import Admission
+from gateway.admission import Admission, VideoTurns
+from gateway.body_readers import BodyReaders
 from gateway.health_monitor import HealthMonitor
 from gateway.media_root import MediaRoot
 from gateway.settings import GatewaySettings
@@ -28,6 +29,8 @@ class Services:
     media_root: MediaRoot
     monitor: HealthMonitor
     admission: Admission
+    videos: VideoTurns
+    readers: BodyReaders
 
 
 def install(app: Flask, shared: Services) -> None:

@@ -104,7 +104,9 @@ class DetectForm(BaseModel):
     """Form of POST /detect."""
 
     file: FileStorage = Field(description="An image (JPEG, PNG, BMP, WebP) or a video (MP4, AVI, MOV, MKV, WebM).")
-    type: Literal["image", "video"] | None = Field(default=None, description="Sniffed from the content if not given.")
+    type: Annotated[Literal["image", "video"] | None, BeforeValidator(lambda value: value or None)] = Field(
+        default=None, description="Sniffed from the content if not given."
+    )
 
 
 class DetectResponse(BaseModel):

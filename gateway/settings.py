@@ -50,12 +50,23 @@ class GatewaySettings(BaseSettings):
         default=256 * _MIB, ge=1, description="Most bytes that the scored frame files of one request hold together."
     )
     gateway_workers: int = Field(default=2, ge=1, description="Number of worker processes.")
-    gateway_threads: int = Field(default=8, ge=2, description="Threads of each worker process.")
+    gateway_threads: int = Field(default=16, ge=3, description="Threads of each worker process.")
     max_in_flight: int = Field(
         default=6,
         ge=1,
-        description="Detections that one worker works on at a time; more are refused with 503. Less than "
-        "GATEWAY_THREADS, so that threads are left to answer /health and the refusals.",
+        description="Detections that one worker works on at a time; more are refused with 503.",
+    )
+    max_video_decodes: int = Field(
+        default=2,
+        ge=1,
+        description="Videos of POST /detect that one worker works on at a time, for their memory. As many wait for "
+        "up to half of their time; more are refused with 503.",
+    )
+    max_body_readers: int = Field(
+        default=8,
+        ge=1,
+        description="Request bodies that one worker reads at a time. With MAX_IN_FLIGHT less than GATEWAY_THREADS, so "
+        "that threads are left to answer /health and the refusals.",
     )
     retry_after_s: int = Field(default=1, ge=1, description="Seconds in the Retry-After header of such a refusal.")
     health_fresh_s: float = Field(
@@ -70,8 +81,10 @@ class GatewaySettings(BaseSettings):
 
     @model_validator(mode="after")
     def _leave_threads_for_health(self) -> Self:
-        if self.max_in_flight >= self.gateway_threads:
-            raise ValueError("MAX_IN_FLIGHT must be less than GATEWAY_THREADS: /health needs a thread of its own")
+        if self.max_in_flight + self.max_body_readers >= self.gateway_threads:
+            raise ValueError(
+                "MAX_IN_FLIGHT and MAX_BODY_READERS together must be less than GATEWAY_THREADS: /health needs a thread"
+            )
         return self
 
     @property

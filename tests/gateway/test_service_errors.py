@@ -30,7 +30,7 @@ def wait_until(condition: Any) -> None:
 
 
 def test_beyond_the_limit_is_refused_at_once(gateway: Gateway, image: dict[str, Any]) -> None:
-    gateway.configure(max_in_flight=2, gateway_threads=3, retry_after_s=7)
+    gateway.configure(max_in_flight=2, retry_after_s=7)
     gateway.infer(image)
     gate = gateway.server.behaviour.gate = threading.Event()
     with ThreadPoolExecutor(2) as pool:

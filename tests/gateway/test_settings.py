@@ -48,7 +48,7 @@ def test_environment_names_have_no_prefix(monkeypatch: pytest.MonkeyPatch) -> No
         {"port": 0},
         {"triton_url": "http://triton:8001"},
         {"triton_url": "triton"},
-        {"max_in_flight": 8, "gateway_threads": 8},
+        {"max_in_flight": 8, "max_body_readers": 8, "gateway_threads": 16},
         {"canary_timeout_s": 5},
         {"no_such_setting": 1},
     ],
@@ -68,10 +68,10 @@ def test_frozen() -> None:
 
 
 def test_gunicorn_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"HOST": "::1", "PORT": "8080", "GATEWAY_WORKERS": "3", "GATEWAY_THREADS": "9"}.items():
+    for name, value in {"HOST": "::1", "PORT": "8080", "GATEWAY_WORKERS": "3", "GATEWAY_THREADS": "19"}.items():
         monkeypatch.setenv(name, value)
     conf = importlib.reload(importlib.import_module("gateway.gunicorn_conf"))
-    assert (conf.bind, conf.workers, conf.threads) == ("[::1]:8080", 3, 9)
+    assert (conf.bind, conf.workers, conf.threads) == ("[::1]:8080", 3, 19)
     assert conf.graceful_timeout > GatewaySettings().request_deadline_s
     assert conf.preload_app is False
 
@@ -89,7 +89,7 @@ def test_command_line(arguments: list[str], code: int, text: str) -> None:
 
 def test_the_gateway_imports_no_model_runtime_and_nothing_above_it() -> None:
     allowed = {"client", "gateway", "flask", "flask_openapi3", "werkzeug", "pydantic", "pydantic_core"}
-    allowed |= {"pydantic_settings", "PIL"} | set(sys.stdlib_module_names)
+    allowed |= {"pydantic_settings", "PIL", "gunicorn"} | set(sys.stdlib_module_names)
     for path in Path(gateway_package.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from assets import default_cache_dir
 from client import DetectionOutput, create_detector
 from client.in_process import InProcessScorer
 from client.scorer import Deadline
@@ -45,11 +47,23 @@ def test_a_detection_is_the_same_in_both_forms(service: Service, tiny_release: R
     assert here.metadata["frames_analyzed"] == there.metadata["frames_analyzed"] == 30
 
 
-def test_a_raw_checkpoint_is_exported_first(tiny_checkpoint: Path, tmp_path: Path, monkeypatch: object) -> None:
+def test_a_raw_checkpoint_is_exported_first(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo("coffee.png")
+    cache, here = tmp_path / "cache", tmp_path / "here"
+    cache.mkdir()
+    (cache / "assets").symlink_to(default_cache_dir() / "assets")
+    monkeypatch.setenv("DEEPFAKE_CACHE_DIR", str(cache))
+    # What is called like our package where the caller stands is not ours.
+    here.mkdir()
+    (here / "export.py").write_text("raise SystemExit('imported from the working directory')", "utf-8")
+    monkeypatch.chdir(here)
     with create_detector(tiny_checkpoint) as detector:
         result = detector.detect(photo("coffee.png"))
     assert 0 <= result.confidence_score <= 1
     assert result.metadata["model"]["trained"] is False
+    assert len(list((cache / "in-process").glob("*/current/release.json"))) == 1
 
 
 def test_without_face_detection_the_whole_image_is_scored(

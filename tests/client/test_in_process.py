@@ -1,0 +1,58 @@
+"""The in-process scorer's own duties, with the model and the preprocessing replaced."""
+
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from client.errors import ConfigurationError, DeadlineExceededError
+from client.in_process import InProcessScorer, _export
+from client.scorer import Deadline
+
+
+def scorer_with(prepare: Any) -> InProcessScorer:
+    scorer = InProcessScorer.__new__(InProcessScorer)
+    scorer._local = threading.local()
+    scorer._preparers = []
+    scorer._pool = ThreadPoolExecutor(1)
+    scorer._make_preparer = lambda: type("Preparer", (), {"prepare": staticmethod(prepare), "close": lambda _: None})()
+    return scorer
+
+
+def test_the_deadline_bounds_the_preparing_too() -> None:
+    prepared = []
+
+    def slow(encoded: bytes) -> Any:
+        prepared.append(encoded)
+        time.sleep(0.2)
+        return SimpleNamespace(face=None, pixels=None)
+
+    scorer = scorer_with(slow)
+    started = time.monotonic()
+    with pytest.raises(DeadlineExceededError):
+        scorer.score([b"1", b"2", b"3", b"4", b"5"], Deadline(0.3))
+    assert time.monotonic() - started < 0.6
+    scorer.close()
+    assert len(prepared) <= 2, "images that nobody waits for any more are not prepared"
+
+
+def test_exports_go_to_the_cache_of_the_assets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    commands = []
+
+    def run(command: list[str], **_: Any) -> Any:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 1, stderr="refused")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.delenv("DEEPFAKE_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(ConfigurationError, match="refused"):
+        _export(tmp_path)
+    (command,) = commands
+    assert "-P" in command
+    assert command[-1].startswith(str(tmp_path / "deepfake-serving" / "in-process"))
