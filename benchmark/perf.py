@@ -29,6 +29,10 @@ def perf(
     concurrency: Annotated[str, typer.Option(help="start:end:step of concurrent requests.")] = "1:4:1",
     batch: Annotated[int, typer.Option(min=1, max=32, help="Frames in one request.")] = 1,
     interval_ms: Annotated[int, typer.Option(min=500, help="Length of one measurement window.")] = 5000,
+    stability_percent: Annotated[
+        float,
+        typer.Option(min=1, max=90, help="Windows this close together end a measurement; more on a noisy machine."),
+    ] = 10.0,
     perf_analyzer: Annotated[
         str, typer.Option(envvar="PERF_ANALYZER", help="The program: from NVIDIA's SDK image, or pip on glibc >= 2.38.")
     ] = "perf_analyzer",
@@ -51,6 +55,7 @@ def perf(
         command = [
             program, "-m", ClientSettings().model, "-u", url, "-i", "grpc", "-b", str(batch), "--input-data", str(data),
             "--concurrency-range", concurrency, "--measurement-interval", str(interval_ms), "--percentile", "95",
+            "--stability-percentage", str(stability_percent),
         ]  # fmt: skip
         raise typer.Exit(subprocess.run(command, check=False).returncode)
 
