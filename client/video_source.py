@@ -6,6 +6,7 @@ import io
 import itertools
 import struct
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any, BinaryIO
 
 import av
@@ -22,9 +23,6 @@ MAX_FRAME_PIXELS = 50_000_000
 
 _MAX_BMP_BYTES = 8 * 2**20
 """As BMP up to some 1080p, where memory is no matter and time is; larger frames as PNG."""
-
-_ZLIB_RLE = 3
-"""zlib's strategy for runs: of frames with filters before it, smaller and faster than the default at level 1."""
 
 _READ_BYTES = 2**18
 
@@ -152,13 +150,23 @@ def _refuse_to_open(url: str, *_: Any) -> Any:
 def encode_frame(frame: "av.VideoFrame") -> bytes:
     """A decoded frame as a lossless image file, turned as the video asks: BMP, far cheaper than PNG, if small."""
     pixels = _upright(frame.to_ndarray(format="rgb24"), frame)
-    image = Image.fromarray(np.ascontiguousarray(pixels))
+    pixels = np.ascontiguousarray(pixels)
+    if pixels.nbytes > _MAX_BMP_BYTES:
+        return _png(pixels)
     buffer = io.BytesIO()
-    if pixels.nbytes <= _MAX_BMP_BYTES:
-        image.save(buffer, "BMP")
-    else:
-        image.save(buffer, "PNG", compress_level=1, compress_type=_ZLIB_RLE)
+    Image.fromarray(pixels).save(buffer, "BMP")
     return buffer.getvalue()
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    """By FFmpeg's encoder, twice as fast as Pillow's: 0.15 to 0.35 s for a 4K frame, of 3 to 16 MB."""
+    encoder = av.CodecContext.create("png", "w")
+    encoder.height, encoder.width = pixels.shape[:2]
+    encoder.pix_fmt = "rgb24"
+    encoder.time_base = Fraction(1)
+    encoder.options = {"pred": "up", "compression_level": "1"}
+    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
 
 
 def _upright(pixels: NDArray[np.uint8], frame: "av.VideoFrame") -> NDArray[np.uint8]:
