@@ -504,7 +504,7 @@ def test_large_frames_are_not_kept_decoded(tmp_path: Path, monkeypatch: pytest.M
     alive = []
 
     def counted(frame: av.VideoFrame) -> bytes:
-        alive.append(sum(isinstance(one, av.VideoFrame) for one in gc.get_objects()))
+        alive.append(sum(type(one) is av.VideoFrame for one in gc.get_objects()))
         return encode_frame(frame)
 
     monkeypatch.setattr("client.video_source.encode_frame", counted)
