@@ -129,14 +129,15 @@ def test_awkward_surroundings(tiny_checkpoint: Path, tiny_release: Release, tmp_
 
 
 def _listening_addresses() -> dict[int, set[str]]:
-    """Addresses that something listens on, by port, from the kernel's table (hexadecimal, little-endian)."""
+    """Addresses that something listens on, by port, from the kernel's tables (words in little-endian hexadecimal)."""
     addresses: dict[int, set[str]] = {}
-    for table, length in (("/proc/net/tcp", 8), ("/proc/net/tcp6", 32)):
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text("ascii").splitlines()[1:]:
             fields = line.split()
             address, port = fields[1].split(":")
             if fields[3] == "0A":
-                known = socket.inet_ntoa(bytes.fromhex(address)[::-1]) if length == 8 else address
+                mapped = address.removeprefix("0000000000000000FFFF0000")  # an IPv4 address on an IPv6 socket
+                known = socket.inet_ntoa(bytes.fromhex(mapped)[::-1]) if len(mapped) == 8 else address
                 addresses.setdefault(int(port, 16), set()).add(known)
     return addresses
 
