@@ -6,6 +6,7 @@ from pydantic_settings import BaseSettings
 
 from client.settings import ClientSettings
 from deploy.settings import LocalSettings
+from deploy.triton_container import TritonContainerSettings
 from gateway.settings import GatewaySettings
 
 _SECTIONS: tuple[tuple[str, str, type[BaseSettings]], ...] = (
@@ -15,16 +16,24 @@ _SECTIONS: tuple[tuple[str, str, type[BaseSettings]], ...] = (
         "`python -m gateway`; `make serve` sets HOST, PORT, MEDIA_ROOT and TRITON_URL for it.",
         GatewaySettings,
     ),
+    ("Triton container", "`python -m deploy.triton_container`; the compose file sets them.", TritonContainerSettings),
     ("Client", "The library, the command line and the gateway's connection to Triton.", ClientSettings),
 )
+
+_INTRODUCTION = """# Settings
+
+The settings of each program: environment variables, read once at start. Made by `python docs/make_settings_page.py`.
+
+The commands' own options are in their `--help`: `deepfake-export`, `deepfake-detect` (DEEPFAKE_URL),
+`python -m benchmark.perf` (PERF_ANALYZER). PYTHON chooses the interpreter of `make`. The compose file's variables are in
+deploy/docker/README.md. The limits of one image (64 MiB, 50 megapixels) belong to the release: `PreprocessParams` in
+preprocessing/params.py.
+"""
 
 
 def settings_page() -> str:
     """docs/settings.md, whole."""
-    parts = [
-        "# Settings\n\nEvery setting is an environment variable, read once at start.\n"
-        "Made by `python docs/make_settings_page.py`.\n"
-    ]
+    parts = [_INTRODUCTION]
     for title, introduction, model in _SECTIONS:
         parts.append(f"\n## {title}\n\n{introduction}\n\n| variable | default | meaning |\n|---|---|---|\n")
         prefix = str(model.model_config.get("env_prefix", ""))
@@ -41,7 +50,7 @@ def _variable(prefix: str, name: str, field: FieldInfo) -> str:
 
 def _default(field: FieldInfo) -> str:
     if field.default_factory is not None:
-        return "`~/.cache/deepfake-serving`"
+        return "`~/.cache/deepfake-serving`" if field.validation_alias else "a temporary folder"
     return "unset" if field.default is None else f"`{field.default}`"
 
 
