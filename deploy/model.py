@@ -28,6 +28,8 @@ def ensure_release(settings: LocalSettings, say: Callable[[str], None]) -> Relea
         precision=settings.precision,
         instances=settings.instances,
         face_detection=settings.face_detection,
+        max_image_bytes=settings.max_image_bytes,
+        max_image_pixels=settings.max_image_pixels,
         cache_dir=settings.cache_dir,
     )
     release = existing_release(located, export_settings)

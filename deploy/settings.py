@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assets import default_cache_dir
 from deploy.addresses import ServerAddresses
+from preprocessing import PreprocessParams
 
 _HOST = r"^[^:/\s]+$"
 
@@ -45,6 +46,12 @@ class LocalSettings(BaseSettings):
     )
     precision: str = Field(default="fp32", pattern="^(fp32)$", description="Numeric format of the classifier.")
     face_detection: bool = Field(default=True, description="Crop each frame to its largest face.")
+    max_image_bytes: int = Field(
+        default=PreprocessParams.max_bytes, ge=1, description="Largest encoded image that Triton accepts."
+    )
+    max_image_pixels: int = Field(
+        default=PreprocessParams.max_pixels, ge=1, description="Largest width x height of an image, from its header."
+    )
     instances: int = Field(
         default=0, ge=0, description="Instances of each model; 0: one per core, at most 8 and what fits."
     )

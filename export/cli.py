@@ -63,6 +63,12 @@ def export(
     face_detection: Annotated[
         bool, typer.Option(envvar="FACE_DETECTION", help="Crop each frame to its largest face.")
     ] = True,
+    max_image_bytes: Annotated[
+        int, typer.Option(envvar="MAX_IMAGE_BYTES", min=1, help="Largest encoded image that is accepted.")
+    ] = ExportSettings.max_image_bytes,
+    max_image_pixels: Annotated[
+        int, typer.Option(envvar="MAX_IMAGE_PIXELS", min=1, help="Largest width x height that is accepted.")
+    ] = ExportSettings.max_image_pixels,
     fake_label: Annotated[
         list[str] | None, typer.Option(help="Name of a fake class, if the labels do not say (repeatable).")
     ] = None,
@@ -88,6 +94,8 @@ def export(
         gpu=gpu,
         instances=instances,
         face_detection=face_detection,
+        max_image_bytes=max_image_bytes,
+        max_image_pixels=max_image_pixels,
         fake_labels=tuple(fake_label or ()),
         tolerance=tolerance,
         parity_images=parity_images,

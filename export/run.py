@@ -47,6 +47,8 @@ class ExportSettings:
         gpu: Whether the onnxruntime backend runs on a GPU.
         instances: Instances of each model; 0 for one per usable core, at most 8 and what memory holds.
         face_detection: Off: the classifier always sees the whole image.
+        max_image_bytes: Largest encoded image the release accepts.
+        max_image_pixels: Largest width x height it accepts, read from the header.
         fake_labels: Names of the fake classes, if the labels do not say.
         tolerance: Limit of max |dp|; the precision's declared one by default.
         parity_images: Number of images in the gate.
@@ -59,6 +61,8 @@ class ExportSettings:
     gpu: bool = False
     instances: int = 0
     face_detection: bool = True
+    max_image_bytes: int = PreprocessParams.max_bytes
+    max_image_pixels: int = PreprocessParams.max_pixels
     fake_labels: tuple[str, ...] = ()
     tolerance: float | None = None
     parity_images: int = 32
@@ -116,7 +120,11 @@ def export_checkpoint(
         gpu=settings.gpu,
     )
     params = PreprocessParams(
-        resize=checkpoint.resize, face_detection=settings.face_detection, crop_factor=checkpoint.crop_factor
+        resize=checkpoint.resize,
+        face_detection=settings.face_detection,
+        crop_factor=checkpoint.crop_factor,
+        max_bytes=settings.max_image_bytes,
+        max_pixels=settings.max_image_pixels,
     )
     if params.face_detection:
         fetch_assets(FACE_MODELS, settings.cache_dir)  # before the long part, not after it
@@ -224,6 +232,7 @@ def _source_key(checkpoint_sha256: str, name: str, settings: ExportSettings) -> 
         "instances": _instances(settings),
         "cores": usable_cores(),
         "face_detection": settings.face_detection,
+        "limits": [settings.max_image_bytes, settings.max_image_pixels],
         "fake_labels": list(settings.fake_labels),
         "tolerance": settings.tolerance,
         "code": _code_digest("export", "preprocessing", "model_repository"),

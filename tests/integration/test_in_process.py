@@ -80,3 +80,15 @@ def test_without_face_detection_the_whole_image_is_scored(
     assert scores["off"][0].face_box_px is None
     assert scores["on"][0].fake_probability != scores["off"][0].fake_probability
     assert scores["on"][1].fake_probability == scores["off"][1].fake_probability  # no face: whole image either way
+
+
+def test_the_limits_of_an_image_are_settings_of_the_export(
+    tiny_checkpoint: Path, tmp_path: Path, images: dict[str, bytes]
+) -> None:
+    # coffee is 600 x 400 in 467 kB, rocket 640 x 427 in 113 kB
+    settings = ExportSettings(tmp_path, parity_images=8, max_image_pixels=600 * 400, max_image_bytes=200_000)
+    release = export_checkpoint(locate_checkpoint(str(tiny_checkpoint)), settings)
+    scorer = InProcessScorer.open(release.path)
+    scores = scorer.score([images["coffee.png"], images["rocket.jpg"], images["camera.png"]], Deadline(60))
+    scorer.close()
+    assert [score.status for score in scores] == ["TOO_MANY_BYTES", "TOO_MANY_PIXELS", "TOO_MANY_PIXELS"]
