@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -100,7 +100,20 @@ def export(
         tolerance=tolerance,
         parity_images=parity_images,
     )
-    signal.signal(signal.SIGTERM, _exit)
+    with _ends_on_sigterm() as check:
+        release = _release(checkpoint, revision, settings, promote_release, force, check)
+    _print_release(release)
+
+
+def _release(
+    checkpoint: str,
+    revision: str | None,
+    settings: ExportSettings,
+    promote_release: bool,
+    force: bool,
+    check: Callable[[], None],
+) -> Release:
+    """Finds or makes the release; ends the program with a message where that fails."""
     try:
         located = locate_checkpoint(checkpoint, revision)
         release = None if force else existing_release(located, settings)
@@ -109,18 +122,49 @@ def export(
             typer.echo(f"release {release.release_id} of {located.name} is up to date", err=True)
         else:
             with step_reporter() as report:
-                release = export_checkpoint(located, settings, report)
+                release = export_checkpoint(located, settings, _checked(report, check))
+        check()
         if promote_release:
             promote(release)
     except (ExportError, AssetError) as error:
+        check()
         typer.echo(f"deepfake-export: {error}", err=True)
         raise typer.Exit(1) from error
-    _print_release(release)
+    return release
 
 
-def _exit(number: int, _frame: FrameType | None) -> None:
-    """Unwinds the stack, so that nothing half-written is left behind."""
-    sys.exit(128 + number)
+@contextmanager
+def _ends_on_sigterm() -> Iterator[Callable[[], None]]:
+    """SIGTERM unwinds the stack, so that nothing half-written is left behind, and the exit code says so.
+
+    Libraries with a bare `except:` swallow the exception that the handler raises, or make another of it: what is
+    yielded raises it again, and so does leaving the block.
+    """
+    received: list[int] = []
+
+    def check() -> None:
+        if received:
+            sys.exit(128 + received[0])
+
+    def handler(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        check()
+
+    signal.signal(signal.SIGTERM, handler)
+    try:
+        yield check
+    except BaseException:
+        check()
+        raise
+    check()
+
+
+def _checked(report: ReportStep, check: Callable[[], None]) -> ReportStep:
+    def checked(step: Step) -> None:
+        check()
+        report(step)
+
+    return checked
 
 
 def _print_release(release: Release) -> None:

@@ -12,7 +12,7 @@ compile() { # lock-file, then pip-compile's arguments
   rm "$lock.new"
   mv "$lock.ready" "$lock"
 }
-local=(--extra gateway --extra preprocessing --extra cpu --extra export --extra triton-wheel)
+local=(--extra gateway --extra preprocessing --extra cpu --extra evaluate --extra export --extra triton-wheel)
 compile requirements/dev.lock "${local[@]}" --extra dev
 within=(--constraint requirements/dev.lock)
 compile requirements/local.lock "${local[@]}" "${within[@]}"
