@@ -20,11 +20,19 @@ from client.settings import ClientSettings
 
 @dataclass(frozen=True)
 class ScoredFrame:
-    """A frame's place in the media and its score."""
+    """A frame's place in the media and its score.
+
+    Attributes:
+        index: Position among the sampled frames, from 0.
+        timestamp_s: Presentation time in seconds from the first frame; 0.0 for an image.
+        score: What the service answered.
+        encoded: The frame as it was sent, an image file; None unless `detect` was asked to keep it.
+    """
 
     index: int
     timestamp_s: float
     score: FrameScore
+    encoded: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,8 @@ class DetectionOutput:
         model_version: Name, precision and release of the model.
         scores: Risk scores, 0-100.
         frames: Every sampled frame with its score, in order.
+        model: The release that answered.
+        media_bytes: Size of the input file.
     """
 
     result: DetectionResult
@@ -49,6 +59,8 @@ class DetectionOutput:
     model_version: str
     scores: MediaScores
     frames: tuple[ScoredFrame, ...] = field(repr=False)
+    model: ModelInfo = field(repr=False)
+    media_bytes: int
 
 
 class Detector:
@@ -66,6 +78,7 @@ class Detector:
         *,
         timeout_s: float | None = None,
         request_id: str = "",
+        keep_frames: bool = False,
     ) -> DetectionOutput:
         """Scores one image or video.
 
@@ -74,6 +87,7 @@ class Detector:
             media_type: Checked against the content when given; sniffed otherwise.
             timeout_s: Deadline of this detection, `ClientSettings.timeout_s` by default.
             request_id: Sent to Triton for its logs and traces.
+            keep_frames: Whether `ScoredFrame.encoded` holds the frames that were sent, which takes their memory.
 
         Raises:
             InputError: The media cannot be read, decoded or scored.
@@ -81,11 +95,11 @@ class Detector:
             ServiceError: The service cannot answer.
         """
         if isinstance(media, bytes):
-            return self._detect(io.BytesIO(media), "input", media_type, timeout_s, request_id)
+            return self._detect(io.BytesIO(media), "input", media_type, timeout_s, request_id, keep_frames)
         if isinstance(media, str | Path):
             with open_media(Path(media)) as stream:
-                return self._detect(stream, str(media), media_type, timeout_s, request_id)
-        return self._detect(media, getattr(media, "name", "input"), media_type, timeout_s, request_id)
+                return self._detect(stream, str(media), media_type, timeout_s, request_id, keep_frames)
+        return self._detect(media, getattr(media, "name", "input"), media_type, timeout_s, request_id, keep_frames)
 
     def info(self, timeout_s: float | None = None) -> ModelInfo:
         """Identity of the model that answers."""
@@ -113,7 +127,13 @@ class Detector:
         return Deadline(timeout_s)
 
     def _detect(
-        self, stream: BinaryIO, name: str, media_type: MediaType | None, timeout_s: float | None, request_id: str
+        self,
+        stream: BinaryIO,
+        name: str,
+        media_type: MediaType | None,
+        timeout_s: float | None,
+        request_id: str,
+        keep_frames: bool,
     ) -> DetectionOutput:
         started = time.monotonic()
         deadline = self._deadline(timeout_s)
@@ -125,7 +145,18 @@ class Detector:
         info = self.scorer.info(deadline)
         stream.seek(0)
         digest = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
-        return detection_output(frames, scores, format_, digest, info, name, time.monotonic() - started)
+        size = stream.seek(0, io.SEEK_END)
+        return detection_output(
+            frames,
+            scores,
+            format_,
+            digest,
+            info,
+            name,
+            time.monotonic() - started,
+            media_bytes=size,
+            keep_frames=keep_frames,
+        )
 
 
 def detection_output(
@@ -136,6 +167,9 @@ def detection_output(
     info: ModelInfo,
     name: str,
     elapsed_s: float,
+    *,
+    media_bytes: int,
+    keep_frames: bool = False,
 ) -> DetectionOutput:
     """Aggregates the frame scores of one media file.
 
@@ -150,7 +184,8 @@ def detection_output(
     fake_probability = sum(p) / len(p)
     is_image = format_.media_type is MediaType.IMAGE
     scored = tuple(
-        ScoredFrame(frame.index, frame.timestamp_s, score) for frame, score in zip(frames, scores, strict=True)
+        ScoredFrame(frame.index, frame.timestamp_s, score, frame.encoded if keep_frames else None)
+        for frame, score in zip(frames, scores, strict=True)
     )
     metadata = {
         "input_type": format_.media_type.value,
@@ -170,6 +205,8 @@ def detection_output(
         model_version=info.version,
         scores=media_scores(p, format_.media_type),
         frames=scored,
+        model=info,
+        media_bytes=media_bytes,
     )
 
 
