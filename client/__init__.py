@@ -5,7 +5,8 @@
 >>> detector.detect("clip.mp4", MediaType.VIDEO).result
 """
 
-from client.detector import DetectionOutput, Detector, ScoredFrame, create_detector
+from client.connect import create_detector
+from client.detector import DetectionOutput, Detector, ScoredFrame
 from client.errors import (
     ConfigurationError,
     DeadlineExceededError,

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from client.batch import FileReport, detect_files, find_media
-from client.detector import Detector, create_detector
+from client.connect import create_detector
+from client.detector import Detector
 from client.errors import ConfigurationError, DetectionError, ServerUnavailableError
 from client.media import MediaType
 from client.report import OutputFormat, write_reports

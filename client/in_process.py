@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from client.errors import ConfigurationError, DeadlineExceededError
 from client.model_info import ModelInfo
-from client.scorer import Deadline, FrameScore, frame_scores
+from client.scorer import Deadline, FrameScore, Scoring, frame_scores
 
 _MANIFEST = "release.json"
 _BATCH = 8
@@ -94,7 +94,7 @@ class InProcessScorer:
         """The release's description."""
         return self._info
 
-    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> list[FrameScore]:
+    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
         """Scores encoded images. See `FrameScorer.score`."""
         waiting = [self._pool.submit(self._prepare, image, deadline) for image in images]
         try:
@@ -106,7 +106,7 @@ class InProcessScorer:
         for start in range(0, len(prepared), _BATCH):
             deadline.remaining_s()
             scores += self._classify(prepared[start : start + _BATCH])
-        return scores
+        return Scoring(self._info, scores)
 
     def close(self) -> None:
         """Ends the threads and frees the model."""

@@ -1,6 +1,7 @@
 """What a scorer is: the one interface behind which a Triton server and an in-process model look the same."""
 
 import math
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,20 +34,40 @@ class FrameScore:
     export_id: int = 0
 
 
+@dataclass(frozen=True)
+class Scoring:
+    """The answer for the frames of one call.
+
+    Attributes:
+        info: The release that scored all of them.
+        scores: One per image, in order.
+    """
+
+    info: ModelInfo
+    scores: list[FrameScore]
+
+
 class Deadline:
-    """A point in time that every step of one request shares."""
+    """A point in time that every step of one request shares; whoever made it may bring it forward to now."""
 
     def __init__(self, timeout_s: float) -> None:
         """Starts the clock: the deadline is `timeout_s` seconds from now."""
         self.timeout_s = timeout_s
         self._at = time.monotonic() + timeout_s
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        """Makes every step that shares this deadline give up at its next look at it. From any thread."""
+        self._cancelled.set()
 
     def remaining_s(self) -> float:
         """Seconds left.
 
         Raises:
-            DeadlineExceededError: There are none.
+            DeadlineExceededError: There are none, or the request was cancelled.
         """
+        if self._cancelled.is_set():
+            raise DeadlineExceededError("the request was cancelled")
         left = self._at - time.monotonic()
         if left <= 0:
             raise DeadlineExceededError(f"no answer within {self.timeout_s:g} s")
@@ -57,10 +78,10 @@ class FrameScorer(Protocol):
     """Scores encoded images. Safe to share between threads."""
 
     def info(self, deadline: Deadline) -> ModelInfo:
-        """Identity of the model that answers."""
+        """Identity of the model that answers now."""
 
-    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> list[FrameScore]:
-        """Scores encoded images; the result has one entry per image, in order.
+    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
+        """Scores encoded images, all by the same release.
 
         Raises:
             ServiceError: One of its subclasses, for the whole call: there are no partial results.

@@ -9,7 +9,7 @@ from PIL import Image
 from client.errors import DetectionError
 from client.scorer import OK, Deadline
 from client.settings import ClientSettings
-from client.triton import TritonScorer
+from client.triton_scorer import TritonScorer
 
 CANARY_TIMEOUT_S = 10.0
 _FAILURES = 2  # in a row, before the server counts as broken
@@ -29,7 +29,7 @@ class Canary:
         buffer = io.BytesIO()
         pixels.save(buffer, format="PNG")
         try:
-            (score,) = self._scorer.score([buffer.getvalue()], Deadline(timeout_s), "canary")
+            (score,) = self._scorer.score([buffer.getvalue()], Deadline(timeout_s), "canary").scores
         except DetectionError as error:
             return str(error)
         return "" if score.status == OK else f"the canary image got status {score.status}"

@@ -19,13 +19,12 @@ from PIL import Image
 from client import (
     DeadlineExceededError,
     DetectionError,
-    FrameScore,
     ModelFaultError,
     ModelInfo,
     ModelNotServedError,
     ServerUnavailableError,
 )
-from client.scorer import OK, Deadline, FrameScorer
+from client.scorer import OK, Deadline, FrameScorer, Scoring
 
 _LOG = logging.getLogger("gateway")
 _CANARY_SIDE_PX = 64
@@ -48,16 +47,17 @@ class WatchedScorer:
         self.known_info = self._scorer.info(deadline)
         return self.known_info
 
-    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> list[FrameScore]:
+    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
         """See `FrameScorer.score`."""
         try:
-            scores = self._scorer.score(images, deadline, request_id)
+            scoring = self._scorer.score(images, deadline, request_id)
         except (ServerUnavailableError, ModelNotServedError, ModelFaultError):
             self.scored_at = None
             raise
-        if any(score.status == OK for score in scores):
+        self.known_info = scoring.info
+        if any(score.status == OK for score in scoring.scores):
             self.scored_at = time.monotonic()
-        return scores
+        return scoring
 
     def close(self) -> None:
         """See `FrameScorer.close`."""
@@ -127,8 +127,8 @@ class HealthMonitor:
     def _run_canary(self) -> Health:
         deadline = Deadline(self._canary_timeout_s)
         try:
-            info = self._scorer.info(deadline)
-            (score,) = self._scorer.score([_canary_image()], deadline, "health-canary")
+            scoring = self._scorer.score([_canary_image()], deadline, "health-canary")
+            (score,) = scoring.scores
         except DetectionError as error:
             _LOG.warning("canary failed: %s: %s", type(error).__name__, error)
             return self._unhealthy(error.code)
@@ -139,7 +139,7 @@ class HealthMonitor:
         if score.status != OK:
             _LOG.warning("canary was not scored: %s", score.status)
             return self._unhealthy("CANARY_NOT_SCORED")
-        return Health(True, info)
+        return Health(True, scoring.info)
 
 
 def _canary_image() -> bytes:

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Response, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 
-from client import FrameScore, MediaType
+from client import FrameScore, MediaType, ModelInfo
 from client.scorer import OK
 from client.scores import media_scores
 from gateway.errors import UnprocessableError, UnsupportedContentError
@@ -31,13 +31,13 @@ def infer(body: InferenceRequest) -> Response:
     is_video = body.media_type is MediaKind.VIDEO
     shared = services()
     frames = read_listed_frames(body.extracted_frames, is_video, shared.media_root, shared.settings, request_deadline())
-    scores = _score(frames)
+    scores, info = _score(frames)
     p = [score.fake_probability for score in scores if score.fake_probability is not None]
     if not p:
         raise UnprocessableError(
             "None of the frames could be scored; `frames` says why.",
             "NOTHING_SCORED",
-            details={"frames": _failures(frames, scores)},
+            details={"frames": _failures(frames, scores, info)},
         )
     answer = InferenceResponse(
         **media_scores(p, MediaType.VIDEO if is_video else MediaType.IMAGE).rounded(),
@@ -55,13 +55,15 @@ def infer(body: InferenceRequest) -> Response:
     return jsonify(answer.model_dump())
 
 
-def _score(frames: Sequence[ListedFrame]) -> list[FrameScore]:
-    """One score per frame; those that could not be read keep their own status."""
+def _score(frames: Sequence[ListedFrame]) -> tuple[list[FrameScore], ModelInfo | None]:
+    """One score per frame, and which release gave them; those that could not be read keep their own status."""
     readable = [frame.encoded for frame in frames if frame.encoded is not None]
-    scored = iter(
-        services().detector.scorer.score(readable, request_deadline(), current_request_id()) if readable else []
-    )
-    return [FrameScore(status=frame.status) if frame.encoded is None else next(scored) for frame in frames]
+    if not readable:
+        return [FrameScore(status=frame.status) for frame in frames], None
+    scoring = services().detector.scorer.score(readable, request_deadline(), current_request_id())
+    scored = iter(scoring.scores)
+    scores = [FrameScore(status=frame.status) if frame.encoded is None else next(scored) for frame in frames]
+    return scores, scoring.info
 
 
 def _frame_result(frame: ListedFrame, score: FrameScore) -> FrameResult:
@@ -75,9 +77,9 @@ def _frame_result(frame: ListedFrame, score: FrameScore) -> FrameResult:
     )
 
 
-def _failures(frames: Sequence[ListedFrame], scores: Sequence[FrameScore]) -> list[dict[str, Any]]:
-    judged = any(frame.encoded is not None for frame in frames)
-    info = services().detector.scorer.info(request_deadline()) if judged else None
+def _failures(
+    frames: Sequence[ListedFrame], scores: Sequence[FrameScore], info: ModelInfo | None
+) -> list[dict[str, Any]]:
     return [
         {
             "index": frame.index,

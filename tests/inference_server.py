@@ -82,6 +82,26 @@ class Behaviour:
     drop_output: str | None = None
 
 
+class FailingFirst(Behaviour):
+    """Fails the first inferences with the given errors (None: serves that one), then serves."""
+
+    def __init__(self, *errors: tuple[grpc.StatusCode, str] | None, **others: Any) -> None:
+        self._errors = list(errors)
+        self._of_this_call = threading.local()
+        super().__init__(**others)
+
+    @property
+    def error(self) -> tuple[grpc.StatusCode, str] | None:
+        """The server reads it twice in a call that fails: once to see whether, once to say how."""
+        if error := self._of_this_call.__dict__.pop("error", None):
+            return error
+        self._of_this_call.error = self._errors.pop(0) if self._errors else None
+        return self._of_this_call.error
+
+    @error.setter
+    def error(self, _value: Any) -> None: ...
+
+
 @dataclass(frozen=True)
 class Received:
     """An inference request that arrived."""

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from client.batch import SCANNED_SUFFIXES, detect_files, find_media
 from client.cli import app
-from client.detector import create_detector
+from client.connect import create_detector
 from client.report import CSV_COLUMNS
 from client.settings import ClientSettings
 from tests.inference_server import DESCRIPTION, Behaviour, InferenceServer, jpeg

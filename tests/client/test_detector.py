@@ -21,7 +21,7 @@ from client import (
     create_detector,
 )
 from client.media import Frame, sniff
-from client.triton import TritonScorer
+from client.triton_scorer import TritonScorer
 from tests.inference_server import DESCRIPTION, EXPORT_ID, InferenceServer, jpeg
 
 

@@ -20,8 +20,9 @@ from client.errors import (
 )
 from client.scorer import OK, Deadline
 from client.settings import ClientSettings
-from client.triton import TritonScorer, _service_error
-from tests.inference_server import DESCRIPTION, EXPORT_ID, FACE_BOX_PX, Behaviour, InferenceServer, jpeg
+from client.triton import _service_error
+from client.triton_scorer import TritonScorer
+from tests.inference_server import DESCRIPTION, EXPORT_ID, FACE_BOX_PX, Behaviour, FailingFirst, InferenceServer, jpeg
 
 
 @pytest.fixture
@@ -35,33 +36,13 @@ def images(count: int) -> list[bytes]:
     return [jpeg(f"p={number / 100}") for number in range(count)]
 
 
-class FailingFirst(Behaviour):
-    """Fails the first inferences with the given errors, then serves."""
-
-    def __init__(self, *errors: tuple[grpc.StatusCode, str]) -> None:
-        self._errors = list(errors)
-        self._of_this_call = threading.local()
-        super().__init__()
-
-    @property
-    def error(self) -> tuple[grpc.StatusCode, str] | None:
-        """The server reads it twice in a call that fails: once to see whether, once to say how."""
-        if error := self._of_this_call.__dict__.pop("error", None):
-            return error
-        self._of_this_call.error = self._errors.pop(0) if self._errors else None
-        return self._of_this_call.error
-
-    @error.setter
-    def error(self, _value: Any) -> None: ...
-
-
 QUEUE_FULL = (grpc.StatusCode.UNAVAILABLE, "in ensemble 'deepfake_detector', Exceeds maximum queue size")
 QUEUE_TIMEOUT = (grpc.StatusCode.UNAVAILABLE, "Request timeout expired")
 DEAD_STUB = (grpc.StatusCode.INTERNAL, "Stub process 'preprocess_0_0' is not healthy.\nTraceback: secret")
 
 
 def test_an_answer_becomes_one_score_per_image(server: InferenceServer, scorer: TritonScorer) -> None:
-    scores = scorer.score([jpeg("p=0.25 face"), jpeg("status=6"), jpeg("p=0.75")], Deadline(10))
+    scores = scorer.score([jpeg("p=0.25 face"), jpeg("status=6"), jpeg("p=0.75")], Deadline(10)).scores
     good, failed, plain = scores
     assert (good.status, good.fake_probability, good.face_box_px) == (OK, 0.25, FACE_BOX_PX)
     assert good.probabilities == (0.25, 0.75)
@@ -77,7 +58,7 @@ def test_an_answer_becomes_one_score_per_image(server: InferenceServer, scorer: 
 def test_frames_are_split_and_come_back_in_order(
     server: InferenceServer, scorer: TritonScorer, count: int, sizes: list[int]
 ) -> None:
-    scores = scorer.score(images(count), Deadline(10), "request-7")
+    scores = scorer.score(images(count), Deadline(10), "request-7").scores
     assert [score.fake_probability for score in scores] == pytest.approx([n / 100 for n in range(count)])
     assert sorted(len(received.images) for received in server.received) == sizes
     assert {received.request_id for received in server.received} == {"request-7"}
@@ -96,20 +77,20 @@ def test_order_holds_when_later_chunks_answer_first(server: InferenceServer, sco
         def delay_s(self, _value: Any) -> None: ...
 
     server.behaviour = Slow()
-    scores = scorer.score(images(16), Deadline(10))
+    scores = scorer.score(images(16), Deadline(10)).scores
     assert [score.fake_probability for score in scores] == pytest.approx([n / 100 for n in range(16)])
 
 
 def test_chunks_are_bounded_in_bytes(server: InferenceServer) -> None:
     large = [jpeg("p=0.5") + b"\0" * 600 for _ in range(4)] + [jpeg("p=0.5") + b"\0" * 5000, jpeg("p=0.5")]
     with_limit = TritonScorer(server.url, ClientSettings(chunk_bytes=1300, chunk_frames=32))
-    assert len(with_limit.score(large, Deadline(10))) == 6
+    assert len(with_limit.score(large, Deadline(10)).scores) == 6
     with_limit.close()
     assert sorted(len(received.images) for received in server.received) == [1, 1, 2, 2]
 
 
 def test_nothing_to_score_asks_nothing(server: InferenceServer, scorer: TritonScorer) -> None:
-    assert scorer.score([], Deadline(10)) == []
+    assert scorer.score([], Deadline(10)).scores == []
     assert server.received == []
 
 
@@ -154,14 +135,14 @@ def test_failures_that_may_pass_are_tried_again(
     server: InferenceServer, scorer: TritonScorer, passing: tuple[grpc.StatusCode, str]
 ) -> None:
     server.behaviour = FailingFirst(passing, passing)
-    (score,) = scorer.score(images(1), Deadline(10))
+    (score,) = scorer.score(images(1), Deadline(10)).scores
     assert score.fake_probability == 0.0
     assert len(server.received) == 3
 
 
 def test_only_the_chunk_that_failed_is_sent_again(server: InferenceServer, scorer: TritonScorer) -> None:
     server.behaviour = FailingFirst(QUEUE_FULL)
-    scores = scorer.score(images(16), Deadline(10))
+    scores = scorer.score(images(16), Deadline(10)).scores
     assert [score.fake_probability for score in scores] == pytest.approx([n / 100 for n in range(16)])
     assert len(server.received) == 4 + 1
 
@@ -177,7 +158,7 @@ def test_a_server_that_comes_back_is_waited_for(server: InferenceServer) -> None
     patient = TritonScorer(server.url, ClientSettings(attempts=2, outage_wait_s=20))
     server.stop()
     threading.Timer(1.5, server.start).start()
-    assert [score.status for score in patient.score(images(2), Deadline(30))] == ["OK", "OK"]
+    assert [score.status for score in patient.score(images(2), Deadline(30)).scores] == ["OK", "OK"]
     patient.close()
 
 
@@ -209,7 +190,7 @@ def test_failures_that_last_are_not_tried_again(
 
 
 def test_there_is_no_waiting_beyond_the_deadline(server: InferenceServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("client.triton.wait_random_exponential", lambda **_: wait_fixed(5))
+    monkeypatch.setattr("client.triton_scorer.wait_random_exponential", lambda **_: wait_fixed(5))
     server.behaviour.error = QUEUE_FULL
     patient = TritonScorer(server.url, ClientSettings(attempts=10))
     started = time.monotonic()
@@ -256,7 +237,7 @@ def test_requests_are_cancelled_when_the_caller_gives_up(
             time.sleep(0.01)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("client.triton.wait", interrupted)
+    monkeypatch.setattr("client.triton_scorer.wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         scorer.score(images(1), Deadline(30))
     assert cancelled.wait(5)
@@ -296,7 +277,9 @@ def test_an_answer_of_the_wrong_shape_is_a_fault_of_the_model(
 
     monkeypatch.setattr(module, "_answer", changed)
     if name == "PROBABILITIES" and changed([jpeg("p=0.1")])[name].ndim == 2 and len(changed(images(3))[name]) == 3:
-        assert len(scorer.score(images(3), Deadline(10))) == 3  # another number of labels is another model's right
+        assert (
+            len(scorer.score(images(3), Deadline(10)).scores) == 3
+        )  # another number of labels is another model's right
         return
     with pytest.raises(ModelFaultError, match=f"as {name}"):
         scorer.score(images(3), Deadline(10))
@@ -309,16 +292,23 @@ def test_the_description_is_read_again_when_another_export_answers(
     assert scorer.info(Deadline(10)).release_id == "old"
     server.behaviour.description = dict(DESCRIPTION)
     assert scorer.info(Deadline(10)).release_id == "old", "known until an answer says otherwise"
-    assert scorer.score(images(1), Deadline(10))[0].export_id == EXPORT_ID
+    assert scorer.score(images(1), Deadline(10)).scores[0].export_id == EXPORT_ID
     assert scorer.info(Deadline(10)).release_id == DESCRIPTION["release_id"]
+
+
+def test_a_description_that_no_answer_agrees_with_is_an_error(server: InferenceServer, scorer: TritonScorer) -> None:
+    server.behaviour.description = {**DESCRIPTION, "export_id": 1}
+    with pytest.raises(ServerUnavailableError, match=rf"answers as export {EXPORT_ID} and describes itself as 1"):
+        scorer.score(images(1), Deadline(10))
 
 
 def test_the_description_is_read_once(
     server: InferenceServer, scorer: TritonScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = []
-    original = scorer._read_info
-    monkeypatch.setattr(scorer, "_read_info", lambda deadline: reads.append(1) or original(deadline))
+    (endpoint,) = scorer._endpoints
+    original = endpoint.read_info
+    monkeypatch.setattr(endpoint, "read_info", lambda timeout_s: reads.append(1) or original(timeout_s))
     for _ in range(3):
         scorer.score([jpeg("status=4"), jpeg("p=0.5")], Deadline(10))
     assert len(reads) == 1
@@ -335,18 +325,16 @@ def test_a_model_without_a_description_is_refused(
 
 def test_an_unknown_model(server: InferenceServer, scorer: TritonScorer) -> None:
     server.behaviour.served = False
-    assert not scorer.ready(1)
     with pytest.raises(ModelNotServedError, match="unknown model"):
         scorer.info(Deadline(10))
     server.behaviour.served = True
-    assert scorer.ready(1)
+    assert scorer.info(Deadline(10)).release_id == DESCRIPTION["release_id"]
 
 
 def test_a_server_that_is_not_there() -> None:
     nowhere = TritonScorer("127.0.0.1:1", ClientSettings(attempts=2))
     with pytest.raises(ServerUnavailableError, match=r"no Triton server answers at 127\.0\.0\.1:1"):
         nowhere.info(Deadline(10))
-    assert not nowhere.ready(0.5)
     nowhere.close()
 
 
@@ -359,7 +347,7 @@ def test_a_restarted_server_is_found_again(server: InferenceServer, scorer: Trit
     patient = time.monotonic() + 15
     while True:
         try:
-            assert scorer.score(images(1), Deadline(5))[0].status == OK
+            assert scorer.score(images(1), Deadline(5)).scores[0].status == OK
             return
         except ServerUnavailableError:
             assert time.monotonic() < patient
@@ -367,11 +355,9 @@ def test_a_restarted_server_is_found_again(server: InferenceServer, scorer: Trit
 
 
 def test_one_scorer_serves_many_threads(server: InferenceServer, scorer: TritonScorer) -> None:
-    server.behaviour.description = {**DESCRIPTION, "export_id": 1}  # every answer drops the description: worst case
-
     def score(number: int) -> list[float | None]:
         sent = [jpeg(f"p=0.{number:02}{frame:02}1") for frame in range(9)]
-        return [score.fake_probability for score in scorer.score(sent, Deadline(30))]
+        return [score.fake_probability for score in scorer.score(sent, Deadline(30)).scores]
 
     with ThreadPoolExecutor(8) as pool:
         for number, got in enumerate(pool.map(score, range(60))):
@@ -389,7 +375,7 @@ def test_a_proxy_of_the_environment_is_for_others(server: InferenceServer, monke
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     direct = TritonScorer(server.url, ClientSettings(attempts=1))
-    assert [score.status for score in direct.score(images(1), Deadline(10))] == [OK]
+    assert [score.status for score in direct.score(images(1), Deadline(10)).scores] == [OK]
     direct.close()
     by_proxy = TritonScorer(server.url, ClientSettings(attempts=1, use_http_proxy=True))
     with pytest.raises(ServerUnavailableError):
@@ -423,7 +409,7 @@ class Concurrency(Behaviour):
 def test_only_so_many_requests_are_under_way(server: InferenceServer, limit: int) -> None:
     server.behaviour = concurrency = Concurrency()
     bounded = TritonScorer(server.url, ClientSettings(chunk_frames=2, requests_in_flight=limit))
-    scores = bounded.score(images(24), Deadline(30))
+    scores = bounded.score(images(24), Deadline(30)).scores
     bounded.close()
     assert [score.fake_probability for score in scores] == pytest.approx([n / 100 for n in range(24)])
     assert concurrency.most == limit
@@ -434,7 +420,7 @@ def test_a_failure_that_may_pass_does_not_keep_other_chunks_from_being_scored(se
     """Else a video of many chunks would need as many attempts as it meets full queues."""
     server.behaviour = FailingFirst(QUEUE_FULL, QUEUE_FULL, QUEUE_FULL)
     bounded = TritonScorer(server.url, ClientSettings(chunk_frames=1, requests_in_flight=1, attempts=2))
-    scores = bounded.score(images(6), Deadline(30))
+    scores = bounded.score(images(6), Deadline(30)).scores
     bounded.close()
     assert [score.fake_probability for score in scores] == pytest.approx([n / 100 for n in range(6)])
     assert len(server.received) == 6 + 3

@@ -9,7 +9,7 @@ from assets import default_cache_dir
 from client import DetectionOutput, create_detector
 from client.in_process import InProcessScorer
 from client.scorer import Deadline
-from client.triton import TritonScorer
+from client.triton_scorer import TritonScorer
 from export.hub import locate_checkpoint
 from export.release import Release
 from export.run import ExportSettings, export_checkpoint
@@ -21,7 +21,7 @@ def test_scores_equal_those_of_the_server(service: Service, tiny_release: Releas
     batch = [*images.values(), b"junk", b""] * 3
     local, remote = InProcessScorer.open(tiny_release.path), TritonScorer(service.grpc)
     try:
-        here, there = local.score(batch, Deadline(60)), remote.score(batch, Deadline(60))
+        here, there = local.score(batch, Deadline(60)).scores, remote.score(batch, Deadline(60)).scores
     finally:
         local.close()
         remote.close()
@@ -74,7 +74,7 @@ def test_without_face_detection_the_whole_image_is_scored(
     scores = {}
     for name, path in (("on", tiny_release.path), ("off", release.path)):
         scorer = InProcessScorer.open(path)
-        scores[name] = scorer.score([images["astronaut.png"], images["coffee.png"]], Deadline(60))
+        scores[name] = scorer.score([images["astronaut.png"], images["coffee.png"]], Deadline(60)).scores
         scorer.close()
     assert scores["on"][0].face_box_px is not None
     assert scores["off"][0].face_box_px is None
@@ -89,6 +89,6 @@ def test_the_limits_of_an_image_are_settings_of_the_export(
     settings = ExportSettings(tmp_path, parity_images=8, max_image_pixels=600 * 400, max_image_bytes=200_000)
     release = export_checkpoint(locate_checkpoint(str(tiny_checkpoint)), settings)
     scorer = InProcessScorer.open(release.path)
-    scores = scorer.score([images["coffee.png"], images["rocket.jpg"], images["camera.png"]], Deadline(60))
+    scores = scorer.score([images["coffee.png"], images["rocket.jpg"], images["camera.png"]], Deadline(60)).scores
     scorer.close()
     assert [score.status for score in scores] == ["TOO_MANY_BYTES", "TOO_MANY_PIXELS", "TOO_MANY_PIXELS"]

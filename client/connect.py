@@ -1,0 +1,45 @@
+"""From an address, several, or a directory to a detector."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from client.detector import Detector
+from client.errors import ConfigurationError
+from client.settings import ClientSettings
+
+
+def create_detector(target: str | Path | Sequence[str], settings: ClientSettings | None = None) -> Detector:
+    """Makes a detector for Triton servers, or for a model in this process.
+
+    Args:
+        target: `host:port` of a Triton gRPC endpoint (`grpc://` may stand before it), several of them as a sequence or
+            separated by commas, over which requests are spread; or a directory: a release made by deepfake-export, or
+            a checkpoint, which is exported first. The in-process forms need the extras `preprocessing` and `cpu` (or
+            `gpu`), a checkpoint also `export`.
+        settings: Client settings; from the environment by default.
+
+    Raises:
+        ConfigurationError: The target is neither.
+    """
+    settings = settings or ClientSettings()
+    if isinstance(target, str | Path) and str(target) and Path(target).is_dir():
+        from client.in_process import InProcessScorer
+
+        return Detector(InProcessScorer.open(Path(target)), settings)
+    if isinstance(target, Path):
+        raise ConfigurationError(f"{str(target)!r} is neither host:port of a Triton server nor an existing directory")
+    urls = [_address(text.strip()) for text in (target.split(",") if isinstance(target, str) else target)]
+    if not urls:
+        raise ConfigurationError("there is no address of a Triton server: give host:port")
+    from client.triton_scorer import TritonScorer
+
+    return Detector(TritonScorer(list(dict.fromkeys(urls)), settings), settings)
+
+
+def _address(text: str) -> str:
+    """host:port without the scheme."""
+    address = text.removeprefix("grpc://")
+    host, separator, port = address.rpartition(":")
+    if not separator or not host or not port.isdigit() or "/" in address:
+        raise ConfigurationError(f"{text!r} is neither host:port of a Triton server nor an existing directory")
+    return address

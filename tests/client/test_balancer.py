@@ -1,0 +1,178 @@
+"""One scorer over several servers: shares, losses, arrivals, and never two releases in one answer."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import grpc
+import pytest
+
+from client.balancer import Balancer
+from client.errors import ModelNotServedError, ServerUnavailableError
+from client.model_info import ModelInfo
+from client.scorer import Deadline
+from client.settings import ClientSettings
+from client.triton_scorer import TritonScorer
+from tests.inference_server import DESCRIPTION, FailingFirst, InferenceServer, inference_server, jpeg
+
+OLD = {**DESCRIPTION, "release_id": "old"}
+
+
+@pytest.fixture
+def servers() -> Iterator[list[InferenceServer]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(inference_server()) for _ in range(3)]
+
+
+@pytest.fixture
+def scorer(servers: list[InferenceServer]) -> Iterator[TritonScorer]:
+    made = TritonScorer([server.url for server in servers], ClientSettings(chunk_frames=1, attempts=4))
+    yield made
+    made.close()
+
+
+def score(scorer: TritonScorer, number: int) -> float | None:
+    return scorer.score([jpeg(f"p={number / 1000}")], Deadline(20)).scores[0].fake_probability
+
+
+def test_equal_servers_get_equal_shares(servers: list[InferenceServer], scorer: TritonScorer) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda number: score(scorer, number), range(90)))
+    assert answers == pytest.approx([number / 1000 for number in range(90)])
+    shares = [len(server.received) for server in servers]
+    assert sum(shares) == 90
+    assert min(shares) > 15
+
+
+def test_one_video_is_spread_over_all(servers: list[InferenceServer], scorer: TritonScorer) -> None:
+    scorer.score([jpeg("p=0.5")] * 12, Deadline(20))
+    assert [len(server.received) for server in servers] == [4, 4, 4]
+
+
+def test_a_slow_server_gets_fewer(servers: list[InferenceServer], scorer: TritonScorer) -> None:
+    servers[0].behaviour.delay_s = 0.2
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda number: score(scorer, number), range(60)))
+    slow, *fast = [len(server.received) for server in servers]
+    assert slow < min(fast) / 2
+
+
+def test_a_server_that_dies_under_load_fails_no_request(servers: list[InferenceServer], scorer: TritonScorer) -> None:
+    for server in servers:
+        server.behaviour.delay_s = 0.02
+    killer = threading.Timer(0.3, servers[1].stop)
+    killer.start()
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda number: score(scorer, number), range(200)))
+    killer.join()
+    assert answers == pytest.approx([number / 1000 for number in range(200)])
+    assert len(servers[1].received) < 60
+
+
+def test_a_server_that_arrives_is_used(servers: list[InferenceServer], scorer: TritonScorer) -> None:
+    servers[2].stop()
+    for number in range(30):
+        score(scorer, number)
+    servers[2].start()
+    servers[2].received.clear()
+    patience = time.monotonic() + 20
+    while len(servers[2].received) < 5:
+        score(scorer, 1)
+        assert time.monotonic() < patience
+
+
+def test_a_server_without_the_model_is_left_out(servers: list[InferenceServer], scorer: TritonScorer) -> None:
+    servers[0].behaviour.served = False
+    for number in range(20):
+        score(scorer, number)
+    assert servers[0].received == []
+
+
+def test_all_lost_is_an_error(servers: list[InferenceServer], scorer: TritonScorer) -> None:
+    for server in servers:
+        server.stop()
+    with pytest.raises(ServerUnavailableError, match="no Triton server answers at"):
+        score(scorer, 1)
+
+
+def test_one_answer_comes_from_one_release(servers: list[InferenceServer], scorer: TritonScorer) -> None:
+    servers[2].behaviour.description = OLD
+    for _ in range(6):
+        before = [len(server.received) for server in servers]
+        scoring = scorer.score([jpeg("p=0.5")] * 8, Deadline(20))
+        new, new_too, old = (len(server.received) - b for server, b in zip(servers, before, strict=True))
+        assert (new + new_too, old) == ((0, 8) if scoring.info.release_id == "old" else (8, 0))
+    assert len(servers[2].received) in range(8, 41, 8)
+
+
+def test_a_job_whose_release_goes_away_starts_over_on_another(
+    servers: list[InferenceServer], scorer: TritonScorer
+) -> None:
+    """Two frames are scored by the old release before its server fails: none of their scores survives."""
+    servers[2].behaviour.description = OLD
+    for server in servers[:2]:
+        server.behaviour.served = False
+    assert scorer.info(Deadline(10)).release_id == "old"
+    for server in servers[:2]:
+        server.behaviour.served = True
+    gone = (grpc.StatusCode.UNAVAILABLE, "gone")
+    servers[2].behaviour = FailingFirst(None, None, *[gone] * 100, description=OLD)
+    scoring = scorer.score([jpeg("p=0.5")] * 6, Deadline(20))
+    assert len(servers[2].received) > 2
+    assert scoring.info.release_id == DESCRIPTION["release_id"]
+    assert len(servers[0].received) + len(servers[1].received) == 6
+
+
+def test_a_server_that_fails_at_once_does_not_attract_requests(
+    servers: list[InferenceServer], scorer: TritonScorer
+) -> None:
+    """It describes itself well and is always idle, since its model process is dead."""
+    servers[0].behaviour.error = (grpc.StatusCode.INTERNAL, "Stub process is not healthy.")
+    for server in servers[1:]:
+        server.behaviour.delay_s = 0.02
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda number: score(scorer, number), range(100)))
+    assert len(servers[0].received) < 12
+
+
+class Described:
+    """An endpoint that describes itself when it is told to."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.asked = 0
+        self.error: Exception | None = None
+
+    def read_info(self, timeout_s: float) -> ModelInfo:
+        self.asked += 1
+        if self.error:
+            raise self.error
+        return ModelInfo.from_json(json.dumps(DESCRIPTION))
+
+
+def test_a_failed_server_rests_longer_each_time_and_is_asked_before_it_is_used() -> None:
+    good, bad = Described("good"), Described("bad")
+    bad.error = ServerUnavailableError("away")
+    balancer = Balancer([bad, good])
+    started = time.monotonic()
+    while time.monotonic() - started < 1.5:
+        lease = balancer.take(Deadline(5))
+        assert lease is not None
+        assert lease.endpoint is good
+        lease.succeeded()
+    assert 2 <= bad.asked <= 4  # at 0, 0.25, 0.75 s
+    bad.error = None
+    time.sleep(1.1)
+    taken = {(lease := balancer.take(Deadline(5))).endpoint.url for _ in range(4)}  # type: ignore[union-attr]
+    assert lease is not None
+    assert taken == {"good", "bad"}
+
+
+def test_the_error_that_may_pass_is_the_one_that_is_raised() -> None:
+    first, second = Described("first"), Described("second")
+    first.error, second.error = ModelNotServedError("not here"), ServerUnavailableError("away")
+    with pytest.raises(ServerUnavailableError, match="away"):
+        Balancer([first, second]).take(Deadline(5))
