@@ -13,7 +13,7 @@ from client.errors import ConfigurationError, InputError, NothingScoredError
 from client.frames import identify, open_media, read_frames
 from client.media import Frame, MediaFormat, MediaType
 from client.model_info import ModelInfo
-from client.scorer import OK, Deadline, FrameScore, FrameScorer
+from client.scorer import OK, Deadline, FrameScore, FrameScorer, Scoring
 from client.scores import DetectionResult, MediaScores, media_scores, verdict
 from client.settings import ClientSettings
 
@@ -141,17 +141,15 @@ class Detector:
         if media_type is not None and format_.media_type is not media_type:
             raise InputError(f"{name}: said to be a {media_type} but its content is {format_.name}")
         frames = read_frames(stream, format_, name, deadline=deadline, max_bytes=self.settings.max_media_bytes)
-        scores = self.scorer.score([frame.encoded for frame in frames], deadline, request_id)
-        info = self.scorer.info(deadline)
+        scoring = self.scorer.score([frame.encoded for frame in frames], deadline, request_id)
         stream.seek(0)
         digest = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
         size = stream.seek(0, io.SEEK_END)
         return detection_output(
             frames,
-            scores,
+            scoring,
             format_,
             digest,
-            info,
             name,
             time.monotonic() - started,
             media_bytes=size,
@@ -161,10 +159,9 @@ class Detector:
 
 def detection_output(
     frames: Sequence[Frame],
-    scores: Sequence[FrameScore],
+    scoring: Scoring,
     format_: MediaFormat,
     sha256: str,
-    info: ModelInfo,
     name: str,
     elapsed_s: float,
     *,
@@ -176,6 +173,7 @@ def detection_output(
     Raises:
         NothingScoredError: No frame was scored.
     """
+    info, scores = scoring.info, scoring.scores
     p = [score.fake_probability for score in scores if score.fake_probability is not None]
     if not p:
         statuses = [score.status for score in scores]
@@ -233,30 +231,3 @@ def _frame_prediction(frame: ScoredFrame) -> dict[str, Any]:
         "face_box": list(score.face_box_px) if score.face_box_px else None,
         "face_score": score.face_score,
     }
-
-
-def create_detector(target: str | Path, settings: ClientSettings | None = None) -> Detector:
-    """Makes a detector for a Triton address, or for a model in this process.
-
-    Args:
-        target: `host:port` of a Triton gRPC endpoint (`grpc://` may stand before it), or a directory: a release made
-            by deepfake-export, or a checkpoint, which is exported first. The in-process forms need the extras
-            `preprocessing` and `cpu` (or `gpu`), a checkpoint also `export`.
-        settings: Client settings; from the environment by default.
-
-    Raises:
-        ConfigurationError: The target is neither.
-    """
-    settings = settings or ClientSettings()
-    text = str(target)
-    if text and Path(text).is_dir():
-        from client.in_process import InProcessScorer
-
-        return Detector(InProcessScorer.open(Path(text)), settings)
-    address = text.removeprefix("grpc://")
-    host, separator, port = address.rpartition(":")
-    if isinstance(target, Path) or not separator or not host or not port.isdigit() or "/" in address:
-        raise ConfigurationError(f"{text!r} is neither host:port of a Triton server nor an existing directory")
-    from client.triton import TritonScorer
-
-    return Detector(TritonScorer(address, settings), settings)
