@@ -1,0 +1,1 @@
+"""How well a served model tells real media from fake: metrics with intervals, figures and a machine-readable result."""

@@ -1,0 +1,5 @@
+"""`python -m evaluation` is `deepfake-evaluate`."""
+
+from evaluation.cli import main
+
+main()

@@ -1,0 +1,187 @@
+"""The command line: `deepfake-evaluate`, or `python -m evaluation`."""
+
+import contextlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, NoReturn, TypeVar
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from client import ClientSettings, ConfigurationError, DetectionError, Detector, ModelInfo, create_detector
+from evaluation.bootstrap import BootstrapPlan
+from evaluation.dataset import Dataset, find_dataset
+from evaluation.degradation import STANDARD_SET, Degradation, parse_degradation
+from evaluation.document import Run, RunSettings, build_results
+from evaluation.errors import EvaluationError, ServerLostError
+from evaluation.figures import FigureData, write_figures
+from evaluation.measure import ScoreTable
+from evaluation.output import RESULTS_NAME, check_output, staged
+from evaluation.report import print_report
+from evaluation.results import Results
+from evaluation.robustness import score_degraded
+from evaluation.scoring import score_files
+
+EXIT_SOME_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+
+EPILOG = (
+    "Exit codes: 0 every file was scored; 1 some were not, each with a code and a reason in its row, and the result is "
+    "over the others; 2 wrong usage, or a folder or a package is missing; 3 the server cannot be reached, serves no "
+    "such model, is lost for some file (the result says so), or changes its model during the run (no result)."
+)
+
+T = TypeVar("T")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command(epilog=EPILOG)
+def evaluate(
+    directory: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIRECTORY",
+            help="Holds real/ and fake/ with images and videos, searched recursively.",
+        ),
+    ],
+    url: Annotated[
+        str,
+        typer.Option(
+            envvar="DEEPFAKE_URL",
+            help="host:port of Triton's gRPC endpoint, or the directory of a release or checkpoint, which then runs in "
+            "this process.",
+        ),
+    ] = "localhost:8001",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", file_okay=False, help="Where results.json and the figures go.")
+    ] = Path("evaluation-results"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result in there.")] = False,
+    degrade: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND=VALUE",
+            help="Score every file again, degraded: jpeg=QUALITY, downscale=FACTOR, blur=SIGMA_PX, crop=FACE_SIDES. "
+            "Repeatable.",
+        ),
+    ] = None,
+    robustness: Annotated[
+        bool,
+        typer.Option("--robustness", help=f"The standard degradations: {', '.join(d.name for d in STANDARD_SET)}."),
+    ] = False,
+    resamples: Annotated[int, typer.Option(min=100, max=100_000, help="Bootstrap resamples of each interval.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    timeout_s: Annotated[
+        float | None, typer.Option(min=0.001, show_default="60.0", help="Deadline of each file in seconds.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Files in progress at the same time.")] = 2,
+    svg: Annotated[bool, typer.Option("--svg", help="Write each figure as SVG too.")] = False,
+) -> None:
+    """Measures how well a model tells real media from fake.
+
+    Scores every file, prints the metrics with 95% bootstrap intervals, and writes results.json, a ROC curve, the
+    scores by class and a reliability diagram. A file that fails is a row with its reason, never a made-up score.
+    """
+    try:
+        degradations = _degradations(degrade or [], robustness)
+        dataset = find_dataset(directory)
+        check_output(output, overwrite)
+        _require_packages()
+        with _connect(url) as (detector, model):
+            plan = BootstrapPlan(resamples, seed)
+            settings = RunSettings(url, workers, timeout_s or detector.settings.timeout_s, plan, degradations)
+            run = _score(detector, model, dataset, settings)
+        results = _write(run, output, ("png", "svg") if svg else ("png",))
+    except ServerLostError as error:
+        _fail(str(error), EXIT_UNREACHABLE)
+    except EvaluationError as error:
+        _fail(str(error), EXIT_USAGE)
+    print_report(results, sys.stdout)
+    typer.echo(f"written to {output}: {', '.join([RESULTS_NAME, *results.figures])}")
+    if run.server_lost:
+        raise typer.Exit(EXIT_UNREACHABLE)
+    raise typer.Exit(0 if run.all_scored else EXIT_SOME_FAILED)
+
+
+def _score(detector: Detector, model: ModelInfo, dataset: Dataset, settings: RunSettings) -> Run:
+    """The clean run, then the degraded one."""
+    total = len(dataset.files)
+    timeout_s, workers = settings.timeout_s, settings.workers
+    scoring = score_files(detector, dataset.files, model, timeout_s=timeout_s, workers=workers)
+    rows = tuple(_with_progress(scoring, total, "scored"))
+    if not settings.degradations:
+        return Run(settings, dataset, model, rows)
+    degrading = score_degraded(detector, rows, settings.degradations, model, timeout_s=timeout_s, workers=workers)
+    return Run(settings, dataset, model, rows, tuple(_with_progress(degrading, total, "degraded")))
+
+
+def _write(run: Run, output: Path, suffixes: tuple[str, ...]) -> Results:
+    """Computes the figures and writes everything, results.json last."""
+    results = build_results(run)
+    with staged(output) as scratch:
+        data = FigureData(results, ScoreTable.of(run.rows), run.settings.plan)
+        results = results.model_copy(update={"figures": write_figures(data, scratch, suffixes)})
+        (scratch / RESULTS_NAME).write_text(results.json_text(), encoding="utf-8")
+    return results
+
+
+def _degradations(texts: list[str], standard: bool) -> tuple[Degradation, ...]:
+    named = [parse_degradation(text) for text in texts]
+    return tuple(dict.fromkeys([*(STANDARD_SET if standard else ()), *named]))
+
+
+def _require_packages() -> None:
+    """Says before the work what would be missed after it."""
+    missing = [name for name in ("matplotlib", "sklearn") if importlib.util.find_spec(name) is None]
+    if missing:
+        _fail(f"this needs the extra evaluate ({' and '.join(missing)} not installed)", EXIT_USAGE)
+
+
+@contextlib.contextmanager
+def _connect(url: str) -> Iterator[tuple[Detector, ModelInfo]]:
+    """A detector that has answered once, and who answered; ends the program otherwise."""
+    try:
+        detector = create_detector(url, ClientSettings())
+    except ValidationError as error:
+        _fail(f"a DEEPFAKE_CLIENT_ setting is wrong: {error}", EXIT_USAGE)
+    except (ConfigurationError, ImportError) as error:
+        _fail(str(error), EXIT_USAGE)
+    with detector:
+        try:
+            model = detector.info()
+        except DetectionError as error:
+            _fail(str(error), EXIT_UNREACHABLE)
+        yield detector, model
+
+
+def _with_progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """A bar on a terminal, else a line for every tenth of the files, on standard error."""
+    if sys.stderr.isatty():
+        columns = (TextColumn(f"{what:8}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            yield from progress.track(items, total=total)
+        return
+    for number, item in enumerate(items, start=1):
+        yield item
+        if number * 10 // total > (number - 1) * 10 // total:
+            typer.echo(f"{what} {number}/{total}", err=True)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(f"deepfake-evaluate: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app(prog_name="deepfake-evaluate")
+    except BrokenPipeError:  # the reader of our output, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_SOME_FAILED)

@@ -1,0 +1,153 @@
+"""What files suffer on their way: re-encoding, downscaling, blur and tighter framing, applied to encoded frames."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from PIL import Image, ImageFilter
+
+from evaluation.errors import DegradationError
+from evaluation.pictures import decode, encode_jpeg, encode_lossless
+
+FaceBox = tuple[float, float, float, float]
+
+
+class Kind(StrEnum):
+    """The degradations."""
+
+    JPEG = "jpeg"
+    DOWNSCALE = "downscale"
+    BLUR = "blur"
+    CROP = "crop"
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What a kind's value may be, and what it means."""
+
+    accepts: Callable[[float], bool]
+    range: str
+    meaning: str
+
+
+_RULES = {
+    Kind.JPEG: _Rule(
+        lambda v: 1 <= v <= 100 and v == int(v),
+        "a whole number from 1 to 100",
+        "encoded again as JPEG of this quality, chroma subsampled 4:2:0",
+    ),
+    Kind.DOWNSCALE: _Rule(
+        lambda v: 0 < v < 1,
+        "more than 0 and less than 1",
+        "both sides times this factor (Lanczos); it stays small, the service scales it to its input as any small image",
+    ),
+    Kind.BLUR: _Rule(
+        lambda v: 0 < v <= 100,
+        "more than 0 and at most 100",
+        "Gaussian blur of this standard deviation in pixels of the frame (Pillow's three-box approximation)",
+    ),
+    Kind.CROP: _Rule(
+        lambda v: 1 <= v <= 20,
+        "from 1 to 20",
+        "cut to a square of this many times the longer side of the face box found in the clean run",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """One way to make every frame worse.
+
+    Attributes:
+        kind: Which.
+        value: Its strength: JPEG quality, factor of both sides, standard deviation in pixels, or side of the square in
+            longer sides of the face box.
+    """
+
+    kind: Kind
+    value: float
+
+    @property
+    def name(self) -> str:
+        """As on the command line, such as "jpeg=75"."""
+        return f"{self.kind}={self.value:g}"
+
+    @property
+    def meaning(self) -> str:
+        """What is done to a frame, as a phrase."""
+        return _RULES[self.kind].meaning
+
+    @property
+    def needs_face(self) -> bool:
+        """Whether it is undefined for a frame in which the clean run found no face."""
+        return self.kind is Kind.CROP
+
+    def apply(self, encoded: bytes, face_box_px: FaceBox | None) -> bytes:
+        """The degraded frame: a JPEG for `jpeg`, else a PNG, so that nothing but the degradation changes the pixels.
+
+        Args:
+            encoded: The frame as it was sent in the clean run.
+            face_box_px: x0, y0, x1, y1 after EXIF orientation; needed where `needs_face`.
+
+        Raises:
+            FrameDecodeError: The frame's pixels cannot be read.
+            FrameTooLargeError: It has too many.
+        """
+        image = decode(encoded)
+        if self.kind is Kind.JPEG:
+            return encode_jpeg(image, int(self.value))
+        if self.kind is Kind.DOWNSCALE:
+            return encode_lossless(_downscaled(image, self.value))
+        if self.kind is Kind.BLUR:
+            return encode_lossless(image.filter(ImageFilter.GaussianBlur(self.value)))
+        if face_box_px is None:
+            raise DegradationError(f"{self.name} needs a face box")
+        return encode_lossless(image.crop(crop_box(face_box_px, image.width, image.height, self.value)))
+
+
+STANDARD_SET = (
+    Degradation(Kind.JPEG, 75),
+    Degradation(Kind.JPEG, 50),
+    Degradation(Kind.DOWNSCALE, 0.5),
+    Degradation(Kind.BLUR, 1.5),
+    Degradation(Kind.CROP, 1.6),
+)
+"""What `--robustness` measures."""
+
+
+def parse_degradation(text: str) -> Degradation:
+    """Reads "kind=value".
+
+    Raises:
+        DegradationError: There is no such kind, or the value is out of its range.
+    """
+    kind_text, separator, value_text = text.partition("=")
+    if not separator or kind_text not in list(Kind):
+        raise DegradationError(f"{text!r} is no degradation: write {', '.join(f'{kind}=VALUE' for kind in Kind)}")
+    kind = Kind(kind_text)
+    try:
+        value = float(value_text)
+    except ValueError:
+        value = math.nan
+    if not _RULES[kind].accepts(value):
+        raise DegradationError(f"{text!r}: the value of {kind} is {_RULES[kind].range}")
+    return Degradation(kind, value)
+
+
+def crop_box(face_box_px: FaceBox, width_px: int, height_px: int, factor: float) -> tuple[int, int, int, int]:
+    """The square that `crop` keeps: left, top, right, bottom in whole pixels.
+
+    Its side is `factor` times the longer side of the face box, at most the image's shorter side; it is centred on the
+    box and moved, not shrunk, to lie inside the image: the geometry of the service's own crop.
+    """
+    x0, y0, x1, y1 = face_box_px
+    side = max(1, min(math.floor(factor * max(x1 - x0, y1 - y0) + 0.5), width_px, height_px))
+    left = min(max(math.floor((x0 + x1 - side) / 2 + 0.5), 0), width_px - side)
+    top = min(max(math.floor((y0 + y1 - side) / 2 + 0.5), 0), height_px - side)
+    return left, top, left + side, top + side
+
+
+def _downscaled(image: Image.Image, factor: float) -> Image.Image:
+    size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
+    return image.resize(size, Image.Resampling.LANCZOS)

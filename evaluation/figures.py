@@ -1,0 +1,191 @@
+"""The picture files: ROC curve, scores by class, reliability."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evaluation.bootstrap import CONFIDENCE, BootstrapPlan, resample
+from evaluation.measure import ScoreTable
+from evaluation.metrics import FloatArray, RocCurve, roc_curve
+from evaluation.results import EstimateResult, Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, told apart with every common kind of colour blindness.
+_REAL = "#0072B2"
+_FAKE = "#D55E00"
+_MARK = "#009E73"
+_GREY = "#6E6E6E"
+
+_SIZE_IN = (5.6, 5.6)
+_DPI = 110
+_GRID_POINTS = 201
+_SCORE_BINS = 20
+
+
+@dataclass(frozen=True)
+class FigureData:
+    """What the figures show.
+
+    Attributes:
+        results: The document, for figures and captions.
+        table: The scored files.
+        plan: Bootstrap of the band around the ROC curve.
+    """
+
+    results: Results
+    table: ScoreTable
+    plan: BootstrapPlan
+
+
+def write_figures(data: FigureData, folder: Path, suffixes: Sequence[str]) -> list[str]:
+    """Draws what the scores allow and returns the file names.
+
+    Args:
+        data: What to draw.
+        folder: Existing directory.
+        suffixes: "png", "svg": one file of each for each figure.
+    """
+    drawings: dict[str, Callable[[Figure, FigureData], None]] = {}
+    if data.table.has_both_classes:
+        drawings["roc"] = _draw_roc
+    if data.table.p.size:
+        drawings |= {"scores": _draw_scores, "reliability": _draw_reliability}
+    names = []
+    for name, draw in drawings.items():
+        figure = _new_figure()
+        draw(figure, data)
+        _caption(figure, data.results)
+        for suffix in suffixes:
+            names.append(f"{name}.{suffix}")
+            figure.savefig(folder / names[-1], dpi=_DPI, metadata=_METADATA[suffix])
+    return names
+
+
+_METADATA = {"png": {"Software": None}, "svg": {"Date": None}}  # the same figures give the same files
+
+
+def _new_figure() -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=_SIZE_IN, layout="constrained")
+
+
+def _draw_roc(figure: "Figure", data: FigureData) -> None:
+    axes = figure.add_subplot()
+    table = data.table
+    curve = roc_curve(table.is_fake, table.p)
+    grid = np.linspace(0, 1, _GRID_POINTS)
+    low, high = _roc_band(data, grid)
+    metrics = data.results.metrics
+    axes.fill_between(grid, low, high, color=_REAL, alpha=0.2, linewidth=0, label="95% bootstrap band")
+    axes.plot(curve.fpr, curve.tpr, color=_REAL, linewidth=2, label=f"AUC {_interval(metrics.auc)}", clip_on=False)
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=(0, (4, 3)), label="chance")
+    eer, _ = curve.equal_error
+    axes.plot(eer, 1 - eer, "o", color=_FAKE, markersize=7, label=f"EER {_interval(metrics.eer)}")
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title="ROC curve")
+    axes.set_xlabel("false-positive rate: share of real files called fake")
+    axes.set_ylabel("true-positive rate: share of fake files called fake")
+    axes.legend(loc="lower right", frameon=False)
+    _plain(axes)
+
+
+def _roc_band(data: FigureData, grid: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Percentiles of the TPR at each FPR over the resamples: vertical averaging (Fawcett 2006, section 8)."""
+    table = data.table
+    curves = np.array(
+        [
+            _tpr_along(roc_curve(table.is_fake[chosen], table.p[chosen]), grid)
+            for chosen in resample(table.is_fake, data.plan)
+        ]
+    )
+    band: FloatArray = np.percentile(curves, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)], axis=0)
+    return band[0], band[1]
+
+
+def _tpr_along(curve: RocCurve, grid: FloatArray) -> FloatArray:
+    """TPR of the curve at each FPR of the grid, its upper end where the curve rises straight up."""
+    last = np.searchsorted(curve.fpr, grid, side="right") - 1
+    following = np.minimum(last + 1, curve.fpr.size - 1)
+    run = curve.fpr[following] - curve.fpr[last]
+    share = np.divide(grid - curve.fpr[last], run, out=np.zeros_like(grid), where=run > 0)
+    tpr: FloatArray = curve.tpr[last] + share * (curve.tpr[following] - curve.tpr[last])
+    return tpr
+
+
+def _draw_scores(figure: "Figure", data: FigureData) -> None:
+    real_axes, fake_axes = figure.subplots(2, 1, sharex=True, sharey=True)
+    edges = np.linspace(0, 1, _SCORE_BINS + 1)
+    bands = data.results.model.image_bands
+    for axes, colour, is_fake, name in ((real_axes, _REAL, False, "real"), (fake_axes, _FAKE, True, "fake")):
+        p = data.table.p[data.table.is_fake == is_fake]
+        axes.hist(p, edges, color=colour, edgecolor="white", linewidth=0.8)
+        for bound in (bands.real_below, bands.fake_above):
+            axes.axvline(bound, color=_GREY, linewidth=1, linestyle=(0, (4, 3)))
+        axes.set_ylabel("files")
+        axes.set_title(f"{name}: {p.size} scored files", loc="left", fontsize=10, color=colour)
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        _plain(axes)
+    fake_axes.set(xlim=(0, 1))
+    fake_axes.set_xlabel("fake probability (0-1); dashed: verdict bands of images")
+    figure.suptitle("Scores by class", fontsize=12)
+
+
+def _draw_reliability(figure: "Figure", data: FigureData) -> None:
+    axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    bins = data.results.calibration
+    filled = [one for one in bins if one.mean_p is not None]
+    metrics = data.results.metrics
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=(0, (4, 3)), label="perfectly calibrated")
+    axes.plot(
+        [one.mean_p for one in filled],
+        [one.fraction_fake for one in filled],
+        "o-",
+        color=_REAL,
+        linewidth=1.5,
+        markersize=6,
+        label=f"ECE {_interval(metrics.ece)}\nBrier {_interval(metrics.brier)}",
+        clip_on=False,
+        zorder=3,
+    )
+    axes.set(xlim=(0, 1), ylim=(0, 1), title="Reliability")
+    axes.set_ylabel("share of fake files in the bin")
+    axes.legend(loc="upper left", frameon=False)
+    counts.bar(
+        [one.low for one in bins], [one.files for one in bins], width=1 / len(bins), align="edge", color=_REAL,
+        edgecolor="white", linewidth=0.8,
+    )  # fmt: skip
+    counts.set_ylabel("files")
+    counts.yaxis.get_major_locator().set_params(integer=True)
+    counts.set_xlabel(f"fake probability (0-1), {len(bins)} bins; a point is a bin's mean")
+    _plain(axes)
+    _plain(counts)
+
+
+def _plain(axes: "Axes") -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=9)
+
+
+def _interval(estimate: EstimateResult) -> str:
+    if estimate.value is None:
+        return f"none: {estimate.reason}"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3f}"
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def _caption(figure: "Figure", results: Results) -> None:
+    model, counts = results.model, results.counts
+    lines = [
+        f"{model.name}@{model.precision}-{model.release_id}",
+        f"{counts.real.scored} real and {counts.fake.scored} fake files, data set {results.dataset.digest[:12]}",
+    ]
+    if not model.trained:
+        lines.append("UNTRAINED MODEL: these figures mean nothing")
+    figure.supxlabel("\n".join(lines), fontsize=8, color=_GREY if model.trained else _FAKE)

@@ -1,0 +1,199 @@
+"""The figures of a binary detector from labels and fake probabilities: pure functions of two arrays.
+
+Everywhere `is_fake` is (N,) bool, `p` is (N,) float64 within 0-1, and a file is called fake at a threshold t when
+p >= t. What cannot be computed is NaN; nothing is guessed.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+
+DECISION_THRESHOLD = 0.5
+CALIBRATION_BINS = 15
+LATENCY_PERCENTILES = (50, 90, 99)
+
+
+@dataclass(frozen=True)
+class RocCurve:
+    """All operating points, from nothing called fake to everything.
+
+    Attributes:
+        fpr: (K,) float64, ascending: share of the real files called fake.
+        tpr: (K,) float64, ascending: share of the fake files called fake.
+        thresholds: (K,) float64, descending; the first is infinite.
+    """
+
+    fpr: FloatArray
+    tpr: FloatArray
+    thresholds: FloatArray
+
+    @property
+    def auc(self) -> float:
+        """Area under the curve by trapezoids.
+
+        The probability that a random fake scores above a random real, ties counting half (Hanley and McNeil, "The
+        meaning and use of the area under a ROC curve", Radiology 143, 1982).
+        """
+        from sklearn.metrics import auc
+
+        return float(auc(self.fpr, self.tpr))
+
+    @property
+    def equal_error(self) -> tuple[float, float]:
+        """The equal error rate and a threshold.
+
+        The rate is where misses are as frequent as false alarms, FPR = 1 - TPR (Martin et al., "The DET curve in
+        assessment of detection task performance", Eurospeech 1997), on the curve joined by straight lines. The
+        threshold is the finite one whose FPR and 1 - TPR are closest: on few files none gives the rate itself.
+        """
+        difference = self.fpr - (1 - self.tpr)  # never falls along the curve: from -1 to 1
+        after = int(np.argmax(difference >= 0))
+        before = after - 1
+        share = -difference[before] / (difference[after] - difference[before])
+        rate = float(self.fpr[before] + share * (self.fpr[after] - self.fpr[before]))
+        closest = 1 + int(np.argmin(np.abs(difference[1:])))
+        return rate, float(self.thresholds[closest])
+
+    def tpr_at(self, max_fpr: float) -> float:
+        """The largest TPR of a threshold whose FPR is at most `max_fpr`; no interpolation, so it can be had."""
+        return float(self.tpr[self.fpr <= max_fpr + 1e-12].max())
+
+
+def roc_curve(is_fake: BoolArray, p: FloatArray) -> RocCurve:
+    """The ROC curve (Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 27, 2006).
+
+    Raises:
+        ValueError: One of the classes is missing.
+    """
+    from sklearn.metrics import roc_curve as sklearn_roc_curve
+
+    if is_fake.all() or not is_fake.any():
+        raise ValueError("a ROC curve needs both classes")
+    fpr, tpr, thresholds = sklearn_roc_curve(is_fake, p, drop_intermediate=False)
+    return RocCurve(fpr, tpr, thresholds)
+
+
+def ranking_metrics(is_fake: BoolArray, p: FloatArray) -> dict[str, float]:
+    """AUC, EER, its threshold and the TPR at two FPRs by name; all NaN where a class is missing."""
+    if is_fake.all() or not is_fake.any():
+        return dict.fromkeys(("auc", "eer", "eer_threshold", "tpr_at_1pct_fpr", "tpr_at_5pct_fpr"), math.nan)
+    curve = roc_curve(is_fake, p)
+    eer, threshold = curve.equal_error
+    return {
+        "auc": curve.auc,
+        "eer": eer,
+        "eer_threshold": threshold,
+        "tpr_at_1pct_fpr": curve.tpr_at(0.01),
+        "tpr_at_5pct_fpr": curve.tpr_at(0.05),
+    }
+
+
+@dataclass(frozen=True)
+class ConfusionMatrix:
+    """Files by truth and by decision at a threshold."""
+
+    threshold: float
+    real_called_real: int
+    real_called_fake: int
+    fake_called_real: int
+    fake_called_fake: int
+
+
+def confusion_matrix(is_fake: BoolArray, p: FloatArray, threshold: float = DECISION_THRESHOLD) -> ConfusionMatrix:
+    """Counts of the four outcomes."""
+    called = p >= threshold
+    return ConfusionMatrix(
+        threshold,
+        real_called_real=int(np.sum(~is_fake & ~called)),
+        real_called_fake=int(np.sum(~is_fake & called)),
+        fake_called_real=int(np.sum(is_fake & ~called)),
+        fake_called_fake=int(np.sum(is_fake & called)),
+    )
+
+
+def decision_metrics(is_fake: BoolArray, p: FloatArray) -> dict[str, float]:
+    """Accuracy at 0.5, and the shares of real files called fake and of fake files called real."""
+    wrong = (p >= DECISION_THRESHOLD) != is_fake
+    return {
+        "accuracy": 1 - _mean(wrong),
+        "false_positive_rate": _mean(wrong[~is_fake]),
+        "false_negative_rate": _mean(wrong[is_fake]),
+    }
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """The files whose p lies in [low, high), the last bin including 1.
+
+    Attributes:
+        low: Lower bound of p.
+        high: Upper bound of p.
+        files: How many.
+        mean_p: Their mean p; None in an empty bin.
+        fraction_fake: Share of them that is fake; None in an empty bin.
+    """
+
+    low: float
+    high: float
+    files: int
+    mean_p: float | None
+    fraction_fake: float | None
+
+
+def calibration_bins(is_fake: BoolArray, p: FloatArray, bins: int = CALIBRATION_BINS) -> tuple[CalibrationBin, ...]:
+    """Bins of equal width over 0-1 (the reliability diagram of Niculescu-Mizil and Caruana, ICML 2005)."""
+    index = _bin_index(p, bins)
+    made = []
+    for number in range(bins):
+        inside = index == number
+        files = int(inside.sum())
+        mean_p, fraction = (float(p[inside].mean()), float(is_fake[inside].mean())) if files else (None, None)
+        made.append(CalibrationBin(number / bins, (number + 1) / bins, files, mean_p, fraction))
+    return tuple(made)
+
+
+def calibration_metrics(is_fake: BoolArray, p: FloatArray) -> dict[str, float]:
+    """Expected calibration error over 15 bins, and the Brier score; both 0 at best.
+
+    ECE = sum over bins of (files in the bin / N) |fraction fake - mean p|, of the fake probability (Naeini, Cooper and
+    Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", AAAI 2015), not of the predicted
+    class's confidence as Guo et al. (2017) have it. Brier = mean (p - is_fake)^2 (Brier, "Verification of forecasts
+    expressed in terms of probability", Monthly Weather Review 78, 1950).
+    """
+    from sklearn.metrics import brier_score_loss
+
+    if not p.size:
+        return {"ece": math.nan, "brier": math.nan}
+    index = _bin_index(p, CALIBRATION_BINS)
+    gaps = np.bincount(index, weights=is_fake - p, minlength=CALIBRATION_BINS)
+    return {
+        "ece": float(np.abs(gaps).sum() / p.size),
+        "brier": float(brier_score_loss(is_fake, p, pos_label=True)),
+    }
+
+
+def score_metrics(is_fake: BoolArray, p: FloatArray) -> dict[str, float]:
+    """Everything that follows from labels and probabilities alone, by name."""
+    return {**ranking_metrics(is_fake, p), **decision_metrics(is_fake, p), **calibration_metrics(is_fake, p)}
+
+
+def latency_metrics(latency_s: FloatArray) -> Mapping[str, float]:
+    """Percentiles by name (p50_s, ...), linear between order statistics; NaN where there is no value."""
+    if not latency_s.size:
+        return {f"p{q}_s": math.nan for q in LATENCY_PERCENTILES}
+    values = np.percentile(latency_s, LATENCY_PERCENTILES)
+    return {f"p{q}_s": float(value) for q, value in zip(LATENCY_PERCENTILES, values, strict=True)}
+
+
+def _bin_index(p: FloatArray, bins: int) -> NDArray[np.intp]:
+    return np.minimum((p * bins).astype(np.intp), bins - 1)
+
+
+def _mean(values: BoolArray) -> float:
+    return float(values.mean()) if values.size else math.nan

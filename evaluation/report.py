@@ -1,0 +1,123 @@
+"""The result for people: tables that read the same on a terminal and through a pipe."""
+
+from collections.abc import Sequence
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from evaluation.results import ComparisonResult, EstimateResult, FileResult, Results
+
+PIPED_WIDTH = 140
+_MAX_FAILURES = 20
+
+_METRICS = (
+    ("AUC", "auc"),
+    ("EER", "eer"),
+    ("EER threshold", "eer_threshold"),
+    ("TPR at 1% FPR", "tpr_at_1pct_fpr"),
+    ("TPR at 5% FPR", "tpr_at_5pct_fpr"),
+    ("accuracy at 0.5", "accuracy"),
+    ("real called fake at 0.5", "false_positive_rate"),
+    ("fake called real at 0.5", "false_negative_rate"),
+    ("accuracy of decided verdicts", "decided_accuracy"),
+    ("ECE, 15 bins", "ece"),
+    ("Brier score", "brier"),
+    ("uncertain, of scored", "uncertain_rate"),
+    ("undecodable, of all", "undecodable_rate"),
+    ("unanswered, of all", "unanswered_rate"),
+)
+
+
+def print_report(results: Results, stream: TextIO) -> None:
+    """Prints the tables and the notes."""
+    console = Console(file=stream, markup=False, highlight=False, width=None if stream.isatty() else PIPED_WIDTH)
+    model = results.model
+    console.print(f"model    {model.name}@{model.precision}-{model.release_id}")
+    console.print(
+        f"data set {results.dataset.real_files} real, {results.dataset.fake_files} fake, "
+        f"digest {results.dataset.digest[:16]}"
+    )
+    console.print(_counts(results))
+    console.print(_metrics(results))
+    if results.robustness:
+        console.print(_robustness(results))
+    if failures := [file for file in results.files if file.error]:
+        console.print(_failures(failures))
+    for note in results.notes:
+        console.print(f"- {note}")
+
+
+def _counts(results: Results) -> Table:
+    table = Table("truth", *_right("files", "scored", "undecodable", "unanswered"))
+    for column in ("called real", "called fake", "called uncertain", "p < 0.5", "p >= 0.5"):
+        table.add_column(column, justify="right")
+    matrix = results.confusion_matrix
+    decisions = {
+        "real": (matrix.real_called_real, matrix.real_called_fake),
+        "fake": (matrix.fake_called_real, matrix.fake_called_fake),
+    }
+    for label, counts in (("real", results.counts.real), ("fake", results.counts.fake)):
+        table.add_row(label, *(str(value) for value in (*counts.model_dump().values(), *decisions[label])))
+    return table
+
+
+def _metrics(results: Results) -> Table:
+    table = Table("metric", *_right("value"), "95% interval")
+    for title, name in _METRICS:
+        estimate: EstimateResult = getattr(results.metrics, name)
+        table.add_row(title, *_cells(estimate))
+    latency = results.latency
+    for title, estimate in (("p50", latency.p50_s), ("p90", latency.p90_s), ("p99", latency.p99_s)):
+        table.add_row(f"latency {title}, {latency.concurrency} files at once", *_cells(estimate, " s"))
+    return table
+
+
+def _robustness(results: Results) -> Table:
+    table = Table("degradation", *_right("files", "AUC", "change", "EER", "change", "accuracy", "change"))
+    for column in ("TPR@5%FPR", "change", "mean |dp|", "failed"):
+        table.add_column(column, justify="right")
+    for row in results.robustness:
+        cells = [row.degradation, str(row.real_files + row.fake_files)]
+        for comparison in (row.auc, row.eer, row.accuracy, row.tpr_at_5pct_fpr):
+            cells += _compared(comparison)
+        table.add_row(*cells, _number(row.mean_abs_dp.value), str(row.failed))
+    return table
+
+
+def _failures(failures: Sequence[FileResult]) -> Table:
+    table = Table("file without a score", "reason")
+    for file in failures[:_MAX_FAILURES]:
+        reason = f"{file.error.code}: {file.error.message}" if file.error else ""
+        table.add_row(_printable(file.path), _printable(reason))
+    if len(failures) > _MAX_FAILURES:
+        table.add_row(f"{len(failures) - _MAX_FAILURES} more", "see results.json")
+    return table
+
+
+def _right(*titles: str) -> list[Column]:
+    return [Column(title, justify="right") for title in titles]
+
+
+def _cells(estimate: EstimateResult, unit: str = "") -> tuple[str, str]:
+    if estimate.value is None:
+        return "-", estimate.reason
+    interval = f"{_number(estimate.low)} - {_number(estimate.high)}" if estimate.low is not None else ""
+    return f"{estimate.value:.3f}{unit}", interval
+
+
+def _compared(comparison: ComparisonResult) -> tuple[str, str]:
+    change = comparison.change
+    if change.value is None:
+        return _number(comparison.degraded.value), "-"
+    interval = f" [{change.low:+.3f}, {change.high:+.3f}]" if change.low is not None and change.high is not None else ""
+    return _number(comparison.degraded.value), f"{change.value:+.3f}{interval}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _printable(text: str) -> str:
+    """Without control characters, which a file name may hold."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

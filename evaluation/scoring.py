@@ -1,0 +1,127 @@
+"""The clean run: every file through the client, one report each, and an end to it when the server is lost."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from client.batch import FileReport, detect_files
+from client.detector import Detector, ScoredFrame
+from client.errors import InputError, ModelNotServedError, ServerUnavailableError
+from client.media import MediaType
+from client.model_info import ModelInfo
+from client.scores import DetectionResult
+from evaluation.dataset import Label, LabelledFile
+from evaluation.errors import ModelChangedError
+
+LOST_CODES = frozenset({ServerUnavailableError.code, ModelNotServedError.code})
+"""Error codes that say that no server is there for this model."""
+
+LOST_AFTER = 10
+"""So many files in a row without a server, and the rest is not tried."""
+
+NOT_TRIED = f"not tried: {LOST_AFTER} files before it found no server"
+
+
+@dataclass(frozen=True)
+class ScoredFile:
+    """A labelled file and what became of it: a score, or an error code with its reason.
+
+    Attributes:
+        file: The file.
+        fake_probability: 0-1: an image's, or the mean over a video's scored frames; None without a score.
+        verdict: By the model's bands; None without a score.
+        media_type: Image or video; None without a score.
+        latency_s: Wall time of the detection, in seconds; None without a score.
+        frames: Every sampled frame with its score; empty without a score.
+        error_code: The client's error code, or "".
+        error_message: The reason, or "".
+    """
+
+    file: LabelledFile
+    fake_probability: float | None = None
+    verdict: DetectionResult | None = None
+    media_type: MediaType | None = None
+    latency_s: float | None = None
+    frames: tuple[ScoredFrame, ...] = ()
+    error_code: str = ""
+    error_message: str = ""
+
+    @property
+    def is_fake(self) -> bool:
+        """The truth."""
+        return self.file.label is Label.FAKE
+
+    @property
+    def undecodable(self) -> bool:
+        """Whether the file itself is why there is no score: no image or video, broken, too large."""
+        return self.error_code in _INPUT_CODES
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether the service is why there is no score: no answer in time, overloaded, lost, at fault."""
+        return bool(self.error_code) and not self.undecodable
+
+
+def score_files(
+    detector: Detector, files: Sequence[LabelledFile], info: ModelInfo, *, timeout_s: float | None, workers: int
+) -> Iterator[ScoredFile]:
+    """Scores the files in order; each gives one item.
+
+    Args:
+        detector: Shared by the workers.
+        files: What to score.
+        info: The model that is evaluated.
+        timeout_s: Deadline of each file; the client's own if None.
+        workers: Files in progress at the same time.
+
+    Raises:
+        ModelChangedError: Another model has answered.
+    """
+    reports = detect_files(detector, [file.path for file in files], timeout_s=timeout_s, workers=workers)
+    lost = 0
+    for number, (file, report) in enumerate(zip(files, reports, strict=True), start=1):
+        yield _scored(file, report, info)
+        lost = lost + 1 if report.error_code in LOST_CODES else 0
+        if lost == LOST_AFTER:
+            reports.close()  # type: ignore[attr-defined]
+            yield from (_not_tried(rest) for rest in files[number:])
+            return
+
+
+def check_model(version: str, info: ModelInfo) -> None:
+    """Refuses an answer of another model.
+
+    Raises:
+        ModelChangedError: It is one.
+    """
+    if version != info.version:
+        raise ModelChangedError(
+            f"{version} answers now, {info.version} did at the start; evaluate one of them at a time"
+        )
+
+
+def _scored(file: LabelledFile, report: FileReport, info: ModelInfo) -> ScoredFile:
+    output = report.output
+    if output is None:
+        return ScoredFile(file, error_code=report.error_code, error_message=report.error_message)
+    check_model(output.model_version, info)
+    return ScoredFile(
+        file,
+        fake_probability=output.confidence_score,
+        verdict=output.result,
+        media_type=MediaType(output.metadata["input_type"]),
+        latency_s=output.processing_time_seconds,
+        frames=output.frames,
+    )
+
+
+def _not_tried(file: LabelledFile) -> ScoredFile:
+    return ScoredFile(file, error_code=ServerUnavailableError.code, error_message=NOT_TRIED)
+
+
+def _subclasses(kind: type[InputError]) -> Iterator[type[InputError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _subclasses(below)
+
+
+_INPUT_CODES = frozenset(kind.code for kind in _subclasses(InputError))
