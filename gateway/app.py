@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from client import ClientSettings, Detector, create_detector
 from gateway.admission import Admission, VideoTurns
+from gateway.api_document import complete_document
 from gateway.body_readers import BodyReaders
 from gateway.detect import detect
 from gateway.error_responses import register_error_handlers
@@ -18,8 +19,10 @@ from gateway.health import health, project_version
 from gateway.health_monitor import HealthMonitor, WatchedScorer
 from gateway.inference import inference
 from gateway.media_root import MediaRoot
+from gateway.pages import pages
 from gateway.request_context import Services, install
 from gateway.schemas import ErrorResponse, describe_violations
+from gateway.security_headers import add_security_headers
 from gateway.settings import GatewaySettings
 from gateway.strict_json import use_strict_json
 
@@ -46,8 +49,10 @@ def create_app(settings: GatewaySettings | None = None, detector: Detector | Non
     use_strict_json(app, indent=settings.development)
     install(app, _services(settings, detector or _triton_detector(settings)))
     register_error_handlers(app)
+    add_security_headers(app)
     for blueprint in (health, inference, detect):
         app.register_api(blueprint)
+    app.register_blueprint(pages)
     app.add_url_rule("/openapi.json", view_func=lambda: _document(app), endpoint="openapi")
     logging.getLogger("gateway").setLevel(logging.DEBUG if settings.development else logging.INFO)
     return app
@@ -71,7 +76,7 @@ def _services(settings: GatewaySettings, detector: Detector) -> Services:
 
 
 def _document(app: OpenAPI) -> Response:
-    return jsonify(app.api_doc)
+    return jsonify(complete_document(app.api_doc))
 
 
 def _refuse(error: ValidationError) -> NoReturn:

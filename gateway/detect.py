@@ -2,17 +2,19 @@
 
 import contextlib
 import os
-from typing import BinaryIO, cast
+from dataclasses import asdict
+from typing import Any, BinaryIO, cast
 
 from flask import Response, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 
-from client import MediaType
+from client import DetectionOutput, MediaType
 from client.frames import identify
+from gateway.detect_schemas import DetectForm, DetectMetadata, DetectResponse
 from gateway.errors import MalformedRequestError, TooLargeError
 from gateway.limits import guard
 from gateway.request_context import current_request_id, request_deadline, services
-from gateway.schemas import DetectForm, DetectResponse
+from gateway.thumbnails import thumbnails
 
 detect = APIBlueprint("detect", __name__)
 guard(detect, "multipart/form-data", lambda settings: settings.max_body_bytes, lambda: request.files)
@@ -26,6 +28,8 @@ def check_form() -> None:
     # The library reads each value as JSON first, at a cost that its length decides.
     if len(request.form.get("type", "")) > len("image"):
         raise MalformedRequestError("type: must be image or video, or be left out.", "MALFORMED_REQUEST")
+    if any(len(value) > len("thumbnails") for value in request.form.getlist("include")):
+        raise MalformedRequestError("include: must be thumbnails or scores, or be left out.", "MALFORMED_REQUEST")
     if "file" not in request.files:
         raise MalformedRequestError("file: the form has no such file; send the image or video in it.", "NO_FILE")
 
@@ -49,12 +53,26 @@ def detect_upload(form: DetectForm) -> Response:
             MediaType(form.type) if form.type else None,
             timeout_s=request_deadline().remaining_s(),
             request_id=current_request_id(),
+            keep_frames="thumbnails" in form.include,
         )
+        asked_for = _asked_for(form, output)  # within the turn, which bounds how many videos' frames are held
     answer = DetectResponse(
         result=output.result.value,
         confidence_score=output.confidence_score,
         processing_time_seconds=output.processing_time_seconds,
-        metadata=output.metadata,
+        metadata=DetectMetadata.model_validate({**output.metadata, **asked_for}),
         model_version=output.model_version,
     )
-    return jsonify(answer.model_dump())
+    return jsonify(answer.model_dump(exclude_unset=True))
+
+
+def _asked_for(form: DetectForm, output: DetectionOutput) -> dict[str, Any]:
+    """What `include` adds to the metadata."""
+    added: dict[str, Any] = {}
+    if "scores" in form.include:
+        is_image = output.metadata["input_type"] == MediaType.IMAGE
+        bands = output.model.image_bands if is_image else output.model.video_bands
+        added |= {"scores": output.scores.rounded(), "verdict_bands": asdict(bands)}
+    if "thumbnails" in form.include:
+        added["thumbnails"] = thumbnails(output.frames, request_deadline())
+    return added

@@ -1,10 +1,9 @@
-"""Requests and responses of the HTTP contract."""
+"""Requests and responses of the HTTP contract; those of POST /detect are in `detect_schemas`."""
 
 import os
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from flask_openapi3.models.file import FileStorage
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -100,25 +99,6 @@ class DetailedInferenceResponse(InferenceResponse):
     faces_detected: int
 
 
-class DetectForm(BaseModel):
-    """Form of POST /detect."""
-
-    file: FileStorage = Field(description="An image (JPEG, PNG, BMP, WebP) or a video (MP4, AVI, MOV, MKV, WebM).")
-    type: Annotated[Literal["image", "video"] | None, BeforeValidator(lambda value: value or None)] = Field(
-        default=None, description="Sniffed from the content if not given."
-    )
-
-
-class DetectResponse(BaseModel):
-    """The verdict on one uploaded file."""
-
-    result: Literal["real", "fake", "uncertain"]
-    confidence_score: float = Field(description="The fake probability, 0-1.")
-    processing_time_seconds: float
-    metadata: dict[str, Any]
-    model_version: str
-
-
 class HealthResponse(BaseModel):
     """Whether an inference can be served now. The keys after `timestamp` are there when they are known."""
 
@@ -138,12 +118,15 @@ class HealthResponse(BaseModel):
 
 
 class ErrorResponse(BaseModel):
-    """Every error. A 422 also lists `frames` with the reason of each."""
+    """Every error."""
 
-    error: str
-    message: str
-    code: str
-    request_id: str
+    error: str = Field(description="Short title.")
+    message: str = Field(description="What is wrong and what to do.")
+    code: str = Field(description="For programs; upper case.")
+    request_id: str = Field(description="Also in the gateway's log and in the X-Request-ID header.")
+    frames: list[dict[str, Any]] | None = Field(
+        default=None, description="With 422 only: each frame that was not scored, its `index` and `status`."
+    )
 
 
 def describe_violations(error: ValidationError) -> str:

@@ -1,0 +1,264 @@
+"""What the OpenAPI document says of each route in words: summaries, examples, and every way to fail."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.errors import (
+    DeadlineError,
+    GatewayError,
+    MalformedRequestError,
+    OutsideMediaRootError,
+    OverloadedRequestError,
+    TooLargeError,
+    UnprocessableError,
+    UnsupportedContentError,
+)
+
+DESCRIPTION = """Tells how likely an image or a video is a deepfake.
+
+- `POST /detect` judges one uploaded file.
+- `POST /api/v1/inference` scores frames that lie in the service's media folder already.
+- `GET /health` answers 200 only while real inferences succeed.
+
+Every answer carries an `X-Request-ID`: the caller's own, or one made for the request. Every error is JSON with a `code`
+for programs, a `message` that says what is wrong and what to do, and the `request_id`.
+
+A score is a model's estimate, not proof. Where `trained` is false the scores mean nothing at all."""
+
+TAGS = [
+    {"name": "Detection", "description": "From media to scores and verdicts."},
+    {"name": "Operation", "description": "Whether the service works."},
+]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One status that a route may fail with.
+
+    Attributes:
+        error: Decides status and title.
+        meaning: When that happens, and the codes that say which case it is.
+        code: Code of the example.
+        message: Message of the example.
+    """
+
+    error: type[GatewayError]
+    meaning: str
+    code: str
+    message: str
+
+
+_SERVICE_FAILURES = (
+    Failure(
+        GatewayError,
+        "A fault of the gateway (`INTERNAL`, `CONFIGURATION`); its log has the request id.",
+        "INTERNAL",
+        "The gateway failed; its log has this request id.",
+    ),
+    Failure(
+        OverloadedRequestError,
+        "Shed for overload (`OVERLOADED`, with Retry-After), or the model cannot answer "
+        "(`MODEL_UNAVAILABLE`, `MODEL_NOT_SERVED`, `MODEL_FAULT`).",
+        "OVERLOADED",
+        "Too many requests are being worked on. Send it again in 1 s.",
+    ),
+    Failure(
+        DeadlineError,
+        "No answer before the request's deadline (`DEADLINE`).",
+        "DEADLINE",
+        "There was no answer before the deadline. Send less, or try again.",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Route:
+    """What the document says of a route besides its schemas."""
+
+    path: str
+    method: str
+    operation_id: str
+    summary: str
+    tag: str
+    description: str
+    good: dict[int, str]
+    examples: dict[int, dict[str, Any]]
+    failures: tuple[Failure, ...] = ()
+
+
+_HEALTH_EXAMPLE = {
+    "status": "healthy",
+    "service": "deepfake-detection-ml-service",
+    "version": "0.1.0",
+    "model": "prithivMLmods/Deepfake-Detect-Siglip2",
+    "model_status": "loaded",
+    "timestamp": "2026-01-31T12:00:00.000+00:00",
+    "release_id": "5b94bbfea548379e",
+    "precision": "fp32",
+    "trained": True,
+    "notice": "",
+}
+
+_SCORES_EXAMPLE = {
+    "video_score": 91.24,
+    "peak_risk": 95.02,
+    "mean_risk": 88.7,
+    "audio_score": 0.0,
+    "gan_fingerprint": 91.24,
+    "temporal_consistency": 98.31,
+    "risk_score": 91.24,
+    "confidence": 88.7,
+}
+
+_DETECT_EXAMPLE = {
+    "result": "fake",
+    "confidence_score": 0.9518,
+    "processing_time_seconds": 0.342,
+    "metadata": {
+        "input_type": "image",
+        "format": "jpeg",
+        "frames_analyzed": 1,
+        "frames_failed": 0,
+        "frame_predictions": [
+            {
+                "index": 0,
+                "timestamp_s": 0.0,
+                "status": "OK",
+                "fake_probability": 0.9518,
+                "face_box": [173.0, 67.0, 276.0, 170.0],
+                "face_score": 0.912,
+            },
+        ],
+        "faces_detected": 1,
+        "sha256": "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
+        "model": {
+            "name": "prithivMLmods/Deepfake-Detect-Siglip2",
+            "release_id": "5b94bbfea548379e",
+            "export_id": 225635724,
+            "precision": "fp32",
+            "labels": ["Fake", "Real"],
+            "trained": True,
+        },
+    },
+    "model_version": "prithivMLmods/Deepfake-Detect-Siglip2@fp32-5b94bbfea548379e",
+}
+
+INFERENCE_REQUESTS = {
+    "video": {
+        "summary": "A video from its frames",
+        "value": {"mediaType": "VIDEO", "extractedFrames": ["clip/00.jpg", "clip/01.jpg", "clip/02.jpg"]},
+    },
+    "image": {
+        "summary": "An image, with the frame's face and status",
+        "value": {"mediaType": "IMAGE", "extractedFrames": "photo.jpg", "include": ["frames"]},
+    },
+}
+
+ROUTES = (
+    Route(
+        "/health",
+        "get",
+        "checkHealth",
+        "Tell whether an inference can be served now",
+        "Operation",
+        "Rests on a real inference of the last seconds: a caller's, or one made for this request.",
+        {200: "Inferences succeed.", 503: "They do not; `reason` says why."},
+        {
+            200: _HEALTH_EXAMPLE,
+            503: {
+                **_HEALTH_EXAMPLE,
+                "status": "unhealthy",
+                "model_status": "not_loaded",
+                "reason": "MODEL_UNAVAILABLE",
+            },
+        },
+        (_SERVICE_FAILURES[0],),
+    ),
+    Route(
+        "/api/v1/inference",
+        "post",
+        "scoreFrames",
+        "Score an image, or a video from its extracted frames",
+        "Detection",
+        "Reads the listed files below the service's media root. Of a video at most 30 frames are scored, spread evenly "
+        "over the list; of an image the first. A frame that cannot be decoded is skipped and never given a made-up "
+        "score. Unknown keys are ignored.",
+        {200: 'The scores; with `"include": ["frames"]` each frame\'s too.'},
+        {200: {**_SCORES_EXAMPLE, "model_version": "v2", "inference_time": 917}},
+        (
+            Failure(
+                MalformedRequestError,
+                "The body breaks the schema (`MALFORMED_REQUEST`), or is no JSON object (`INVALID_JSON`).",
+                "MALFORMED_REQUEST",
+                "mediaType: Field required.",
+            ),
+            Failure(
+                OutsideMediaRootError,
+                "A listed path lies outside the media root (`PATH_OUTSIDE_MEDIA_ROOT`); none was read.",
+                "PATH_OUTSIDE_MEDIA_ROOT",
+                "extractedFrames[0] lies outside the media root; no frame of this "
+                "request was read. List files below the media root only.",
+            ),
+            Failure(
+                TooLargeError,
+                "Over a limit: `BODY_TOO_LARGE`, `TOO_MANY_FRAMES`, `FRAMES_TOO_LARGE`.",
+                "TOO_MANY_FRAMES",
+                "extractedFrames lists 10001 paths; at most 10000 are taken.",
+            ),
+            Failure(
+                UnsupportedContentError,
+                "Not JSON (`WRONG_CONTENT_TYPE`), or `AUDIO` (`UNSUPPORTED_MEDIA`).",
+                "UNSUPPORTED_MEDIA",
+                "The model analyses images. Send mediaType VIDEO or IMAGE with extractedFrames.",
+            ),
+            Failure(
+                UnprocessableError,
+                "No path is listed (`NO_FRAMES`), or no frame could be scored (`NOTHING_SCORED`; `frames` "
+                "has each one's reason).",
+                "NOTHING_SCORED",
+                "None of the frames could be scored; `frames` says why.",
+            ),
+            *_SERVICE_FAILURES,
+        ),
+    ),
+    Route(
+        "/detect",
+        "post",
+        "detect",
+        "Judge one uploaded image or video",
+        "Detection",
+        "What the file is is read from its content, never from its name. Of a video up to 30 frames are scored, spread "
+        "evenly over it. Nothing is kept after the answer.",
+        {200: "The verdict."},
+        {200: _DETECT_EXAMPLE},
+        (
+            Failure(
+                MalformedRequestError,
+                "The form is malformed (`MALFORMED_REQUEST`), has no file (`NO_FILE`) or an empty one "
+                "(`EMPTY_FILE`), or `type` contradicts the content (`INVALID_INPUT`).",
+                "NO_FILE",
+                "file: the form has no such file; send the image or video in it.",
+            ),
+            Failure(
+                TooLargeError,
+                "Over a limit: `BODY_TOO_LARGE`, `IMAGE_TOO_LARGE`, `MEDIA_TOO_LARGE`.",
+                "IMAGE_TOO_LARGE",
+                "file: the image holds 70000000 bytes; at most 67108864 are taken.",
+            ),
+            Failure(
+                UnsupportedContentError,
+                "No form (`WRONG_CONTENT_TYPE`), or neither an image nor a video that is taken (`UNSUPPORTED_MEDIA`).",
+                "UNSUPPORTED_MEDIA",
+                "file: neither an image (JPEG, PNG, BMP, WebP) nor a video (MP4, MOV, AVI, MKV, WebM)",
+            ),
+            Failure(
+                UnprocessableError,
+                "No frame of the video can be decoded (`MEDIA_DECODE_FAILED`), or none scored "
+                "(`NOTHING_SCORED`; `frames` has each one's reason).",
+                "MEDIA_DECODE_FAILED",
+                "file: no frame of the video could be decoded",
+            ),
+            *_SERVICE_FAILURES,
+        ),
+    ),
+)

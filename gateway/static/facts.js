@@ -1,0 +1,76 @@
+/** The scores, the input and the model as lists of terms. */
+
+import { html } from "./dom.js";
+import { counted, size, time } from "./format.js";
+
+/** @typedef {import("./types.js").Answer} Answer */
+
+const SCORES = [
+  ["risk_score", "Risk", "the 90th percentile, raised where single frames stand out"],
+  ["video_score", "90th percentile", "nine of ten frames lie below"],
+  ["peak_risk", "Peak", "the highest frame"],
+  ["mean_risk", "Mean", "what the verdict is made of"],
+  ["temporal_consistency", "Consistency", "100 where all frames agree"],
+  ["confidence", "Decidedness", "how far from undecided, on average"],
+];
+const IMAGE_SCORES = new Set(["risk_score", "confidence"]);
+
+/**
+ * @param {Answer} answer
+ * @returns {HTMLElement}
+ */
+export function scoreList(answer) {
+  const { scores, input_type: kind } = answer.metadata;
+  const shown = SCORES.filter(([key]) => kind === "video" || IMAGE_SCORES.has(key));
+  return html(
+    "section",
+    { class: "card", "aria-labelledby": "scores-title" },
+    html("h3", { id: "scores-title" }, "Scores"),
+    html("p", { class: "aside" }, "From 0 to 100, as in the API."),
+    html(
+      "dl",
+      { class: "scores" },
+      ...shown.map(([key, name, meaning]) =>
+        html("div", {}, html("dt", {}, name), html("dd", {}, html("strong", {}, scores[key].toFixed(1)), html("small", {}, key === "risk_score" && kind === "image" ? "the fake probability" : meaning))),
+      ),
+    ),
+  );
+}
+
+/**
+ * @param {Answer} answer
+ * @param {File} file
+ * @param {string} requestId
+ * @returns {HTMLElement}
+ */
+export function factList(answer, file, requestId) {
+  const { metadata } = answer;
+  const { model } = metadata;
+  const input = [
+    ["File", file.name],
+    ["Content", `${metadata.format.toUpperCase()} ${metadata.input_type}, ${size(file.size)}`],
+    ["SHA-256", html("code", {}, metadata.sha256)],
+    ["Frames", `${metadata.frames_analyzed} scored${metadata.frames_failed ? `, ${metadata.frames_failed} not` : ""}; ${counted(metadata.faces_detected, "face")} found`],
+    ["Analysed in", time(answer.processing_time_seconds)],
+    ["Request id", html("code", {}, requestId)],
+  ];
+  const identity = [
+    ["Model", model.name],
+    ["Trained", model.trained ? "yes" : "no: its scores mean nothing"],
+    ["Release", html("code", {}, model.release_id)],
+    ["Export id", html("code", {}, String(model.export_id))],
+    ["Precision", model.precision],
+    ["Labels", model.labels.join(", ")],
+  ];
+  return html("div", { class: "fact-cards" }, facts("The file", "file-title", input), facts("The model", "model-title", identity));
+}
+
+/**
+ * @param {string} title
+ * @param {string} id
+ * @param {(string | Node)[][]} rows
+ */
+function facts(title, id, rows) {
+  const list = rows.map(([term, value]) => html("div", {}, html("dt", {}, term), html("dd", {}, value)));
+  return html("section", { class: "card", "aria-labelledby": id }, html("h3", { id }, title), html("dl", { class: "facts" }, ...list));
+}

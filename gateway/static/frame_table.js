@@ -1,0 +1,50 @@
+/** Every frame as a row: the timeline for those who do not look at it. */
+
+import { html } from "./dom.js";
+import { counted, percent, time } from "./format.js";
+import { bandOf } from "./verdict.js";
+
+/** @typedef {import("./types.js").Metadata} Metadata */
+/** @typedef {import("./types.js").Frame} Frame */
+
+/**
+ * @param {Metadata} metadata
+ * @returns {HTMLElement}
+ */
+export function frameTable(metadata) {
+  const rows = metadata.frame_predictions.map((frame) => row(frame, metadata.verdict_bands));
+  const heads = ["Frame", "Time", "Fake probability", "Band", "Face"].map((text) => html("th", { scope: "col" }, text));
+  return html(
+    "details",
+    { class: "card frames" },
+    html("summary", {}, `${counted(rows.length, "frame")} as a table`),
+    html(
+      "div",
+      { class: "scroll", role: "region", "aria-label": "Table of frames", tabindex: "0" },
+      html(
+        "table",
+        {},
+        html("caption", { class: "visually-hidden" }, "Fake probability of each frame"),
+        html("thead", {}, html("tr", {}, ...heads)),
+        html("tbody", {}, ...rows),
+      ),
+    ),
+  );
+}
+
+/**
+ * @param {Frame} frame
+ * @param {import("./types.js").Bands} bands
+ */
+function row(frame, bands) {
+  const p = frame.fake_probability;
+  return html(
+    "tr",
+    {},
+    html("th", { scope: "row" }, String(frame.index + 1)),
+    html("td", {}, time(frame.timestamp_s)),
+    html("td", {}, p === null ? "not scored" : percent(p)),
+    html("td", {}, p === null ? frame.status : bandOf(p, bands)),
+    html("td", {}, frame.face_box ? `found, ${frame.face_score.toFixed(2)}` : "none found"),
+  );
+}

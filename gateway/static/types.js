@@ -1,0 +1,57 @@
+/**
+ * The shapes of what the service answers; /docs has the whole of it. This module holds types only.
+ *
+ * @typedef {"real" | "fake" | "uncertain"} Verdict
+ * @typedef {[number, number, number, number]} Box x0, y0, x1, y1 in pixels
+ *
+ * @typedef {object} Frame
+ * @property {number} index
+ * @property {number} timestamp_s
+ * @property {string} status
+ * @property {number | null} fake_probability 0-1
+ * @property {Box | null} face_box
+ * @property {number} face_score
+ *
+ * @typedef {object} Thumbnail
+ * @property {number} index
+ * @property {number} timestamp_s
+ * @property {string} image data: URL of a JPEG
+ * @property {number} width_px
+ * @property {number} height_px
+ * @property {Box | null} face_box in pixels of the thumbnail
+ *
+ * @typedef {object} Bands
+ * @property {number} real_below
+ * @property {number} fake_above
+ *
+ * @typedef {object} Model
+ * @property {string} name
+ * @property {string} release_id
+ * @property {number} export_id
+ * @property {string} precision
+ * @property {string[]} labels
+ * @property {boolean} trained
+ * @property {string} [notice]
+ *
+ * @typedef {object} Metadata
+ * @property {"image" | "video"} input_type
+ * @property {string} format
+ * @property {number} frames_analyzed
+ * @property {number} frames_failed
+ * @property {Frame[]} frame_predictions
+ * @property {number} faces_detected
+ * @property {string} sha256
+ * @property {Model} model
+ * @property {Record<string, number>} scores 0-100
+ * @property {Bands} verdict_bands
+ * @property {Thumbnail[]} thumbnails
+ *
+ * @typedef {object} Answer
+ * @property {Verdict} result
+ * @property {number} confidence_score the fake probability, 0-1
+ * @property {number} processing_time_seconds
+ * @property {Metadata} metadata
+ * @property {string} model_version
+ */
+
+export {};

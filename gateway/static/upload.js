@@ -1,0 +1,85 @@
+/** Sends a file to /detect. XMLHttpRequest, because fetch does not tell how far an upload is. */
+
+/** @typedef {import("./types.js").Answer} Answer */
+
+/** What went wrong, in the API's words where it has answered. */
+export class Problem extends Error {
+  /**
+   * @param {{title: string, message: string, code: string, requestId?: string, status?: number, retryAfterS?: number, frames?: {index: number, status: string}[]}} said
+   */
+  constructor(said) {
+    super(said.message);
+    this.title = said.title;
+    this.code = said.code;
+    this.requestId = said.requestId ?? "";
+    this.status = said.status ?? 0;
+    this.retryAfterS = said.retryAfterS ?? 0;
+    this.frames = said.frames ?? [];
+  }
+}
+
+/**
+ * @param {File} file
+ * @param {object} watch
+ * @param {(sentBytes: number, totalBytes: number) => void} watch.onProgress
+ * @param {() => void} watch.onSent Everything has been sent; the analysis runs.
+ * @param {AbortSignal} watch.signal Rejects with its reason.
+ * @returns {Promise<{answer: Answer, requestId: string}>} Rejects with a Problem.
+ */
+export function detect(file, { onProgress, onSent, signal }) {
+  const form = new FormData();
+  form.append("include", "thumbnails");
+  form.append("include", "scores");
+  form.append("file", file);
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    signal.addEventListener("abort", () => request.abort(), { once: true });
+    request.upload.addEventListener("progress", (event) => onProgress(event.loaded, event.total));
+    request.upload.addEventListener("load", onSent);
+    request.addEventListener("abort", () => reject(signal.reason));
+    request.addEventListener("error", () => reject(unreachable()));
+    request.addEventListener("load", () => {
+      const body = parsed(request.responseText);
+      const requestId = request.getResponseHeader("X-Request-ID") ?? "";
+      if (request.status === 200 && body) resolve({ answer: body, requestId });
+      else reject(refusal(request, body, requestId));
+    });
+    request.open("POST", "detect");
+    request.setRequestHeader("Accept", "application/json");
+    request.send(form);
+  });
+}
+
+/** @param {string} text */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * @param {XMLHttpRequest} request
+ * @param {any} body
+ * @param {string} requestId
+ */
+function refusal(request, body, requestId) {
+  return new Problem({
+    title: body?.error ?? "Unexpected answer",
+    message: body?.message ?? "The answer did not come from the detection service, or came incomplete.",
+    code: body?.code ?? `HTTP_${request.status}`,
+    requestId: body?.request_id ?? requestId,
+    status: request.status,
+    retryAfterS: Number(request.getResponseHeader("Retry-After")) || 0,
+    frames: Array.isArray(body?.frames) ? body.frames : [],
+  });
+}
+
+function unreachable() {
+  return new Problem({
+    title: "The service cannot be reached",
+    message: "The connection was closed before an answer came.",
+    code: "UNREACHABLE",
+  });
+}

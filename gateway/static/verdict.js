@@ -1,0 +1,118 @@
+/** The verdict in words and on a scale. */
+
+import { html, svg } from "./dom.js";
+import { edge, percent } from "./format.js";
+
+/** @typedef {import("./types.js").Answer} Answer */
+/** @typedef {import("./types.js").Bands} Bands */
+/** @typedef {import("./types.js").Verdict} Verdict */
+
+const WORDS = {
+  fake: { title: "Fake", sentence: "The model takes this %s for a deepfake." },
+  real: { title: "Real", sentence: "The model takes this %s for genuine." },
+  uncertain: { title: "Uncertain", sentence: "The model cannot tell whether this %s is a deepfake." },
+};
+
+const SHAPES = {
+  fake: "M12 2.500 22 20.500H2zM12 9v5.500M12 17.400v.3",
+  real: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20zM7.500 12.500l3 3 6-6.500",
+  uncertain: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20zM9.200 9.500a2.800 2.800 0 1 1 4.200 2.400c-.9.6-1.400 1.100-1.400 2.200M12 17v.3",
+};
+
+/**
+ * In which band a fake probability lies; the bounds are uncertain.
+ * @param {number} probability
+ * @param {Bands} bands
+ * @returns {Verdict}
+ */
+export function bandOf(probability, bands) {
+  if (probability > bands.fake_above) return "fake";
+  return probability < bands.real_below ? "real" : "uncertain";
+}
+
+/**
+ * The sign of a verdict, so that its colour is not all that tells it.
+ * @param {Verdict} verdict
+ * @returns {SVGElement}
+ */
+export function sign(verdict) {
+  return svg("svg", { class: `sign ${verdict}`, viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: SHAPES[verdict] }));
+}
+
+/**
+ * One sentence for announcements.
+ * @param {Answer} answer
+ * @returns {string}
+ */
+export function verdictSentence(answer) {
+  const score = `fake probability ${percent(answer.confidence_score)}`;
+  if (!answer.metadata.model.trained) return `No verdict: the model is untrained. It answered ${answer.result}, ${score}.`;
+  return `Verdict: ${answer.result}, ${score}.`;
+}
+
+/**
+ * Heading, sentence, number and scale.
+ * @param {Answer} answer
+ * @returns {HTMLElement}
+ */
+export function verdictPanel(answer) {
+  const { input_type: kind, model, verdict_bands: bands } = answer.metadata;
+  const words = WORDS[answer.result];
+  const title = model.trained ? words.title : "No verdict";
+  const sentence = model.trained
+    ? words.sentence.replace("%s", kind)
+    : `The model is untrained: its answer “${answer.result}” means nothing.`;
+  return html(
+    "div",
+    { class: "verdict", "data-verdict": model.trained ? answer.result : "none" },
+    html("h2", { id: "result-title", tabindex: "-1" }, model.trained ? sign(answer.result) : null, title),
+    html("p", { class: "sentence" }, sentence),
+    html(
+      "p",
+      { class: "number" },
+      html("strong", {}, percent(answer.confidence_score)),
+      kind === "video" ? " fake probability, mean of the frames" : " fake probability",
+    ),
+    gauge(answer.confidence_score, bands),
+    model.notice ? html("p", { class: "caution" }, model.notice) : null,
+  );
+}
+
+/**
+ * The fake probability on a scale with the verdict's bands. Widths are percentages, so that it fits any width.
+ * @param {number} probability
+ * @param {Bands} bands
+ * @returns {SVGElement}
+ */
+function gauge(probability, bands) {
+  const at = (value) => `${value * 100}%`;
+  const span = { real: [0, bands.real_below], uncertain: [bands.real_below, bands.fake_above], fake: [bands.fake_above, 1] };
+  const parts = Object.entries(span).flatMap(([name, [from, to]]) => [
+    svg("rect", { class: `band ${name}`, x: at(from), y: 22, width: at(to - from), height: 26 }),
+    to - from > 0.12 ? svg("text", { class: "band-name", x: at((from + to) / 2), y: 39, "text-anchor": "middle" }, name) : null,
+  ]);
+  const ticks = [0, bands.real_below, bands.fake_above, 1].map((value) =>
+    svg("text", { class: "tick", x: at(value), y: 66, "text-anchor": anchor(value, 0.03) }, edge(value)),
+  );
+  const label =
+    `Fake probability ${percent(probability)} on a scale from 0 to 100 %: real below ${edge(bands.real_below)}, ` +
+    `fake above ${edge(bands.fake_above)}, uncertain between.`;
+  return svg(
+    "svg",
+    { class: "gauge", role: "img", "aria-label": label, width: "100%", height: 72 },
+    ...parts,
+    ...ticks,
+    svg("line", { class: "needle", x1: at(probability), x2: at(probability), y1: 16, y2: 52 }),
+    svg("circle", { class: "needle-head", cx: at(probability), cy: 13, r: 6 }),
+  );
+}
+
+/**
+ * Keeps a label inside the picture.
+ * @param {number} value
+ * @param {number} margin
+ */
+function anchor(value, margin) {
+  if (value < margin) return "start";
+  return value > 1 - margin ? "end" : "middle";
+}
