@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from client.batch import find_media
+from client.media_files import find_media
 from evaluation.errors import EmptyFolderError, MissingFolderError
 
 UNREADABLE = "unreadable"

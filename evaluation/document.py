@@ -16,7 +16,7 @@ from evaluation.measure import COMPARED, RobustnessRow, ScoreTable, clean_metric
 from evaluation.metrics import calibration_bins, confusion_matrix
 from evaluation.notes import notes
 from evaluation.robustness import PairedScore
-from evaluation.scoring import LOST_CODES, ScoredFile
+from evaluation.scoring import NOT_TRIED, ScoredFile
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Run:
 
     @property
     def server_lost(self) -> bool:
-        """Whether some file, clean or degraded, found no server."""
+        """Whether the server was lost before every file, clean or degraded, had its turn."""
         codes = {row.error_code for row in self.rows} | {pair.error_code for row in self.pairs for pair in row}
-        return bool(codes & LOST_CODES)
+        return NOT_TRIED in codes
 
     @property
     def all_scored(self) -> bool:

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette, told apart with every common kind of colour blindness.
 _REAL = "#0072B2"
 _FAKE = "#D55E00"
-_MARK = "#009E73"
 _GREY = "#6E6E6E"
+_DASHES = (0, (4, 3))
 
-_SIZE_IN = (5.6, 5.6)
+_SIZE_IN = (5.6, 5.8)
+_PADDING_IN = 0.09
 _DPI = 110
 _GRID_POINTS = 201
 _SCORE_BINS = 20
@@ -72,8 +73,9 @@ _METADATA = {"png": {"Software": None}, "svg": {"Date": None}}  # the same figur
 
 def _new_figure() -> "Figure":
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    return Figure(figsize=_SIZE_IN, layout="constrained")
+    return Figure(figsize=_SIZE_IN, layout=ConstrainedLayoutEngine(h_pad=_PADDING_IN, w_pad=_PADDING_IN))
 
 
 def _draw_roc(figure: "Figure", data: FigureData) -> None:
@@ -85,10 +87,11 @@ def _draw_roc(figure: "Figure", data: FigureData) -> None:
     metrics = data.results.metrics
     axes.fill_between(grid, low, high, color=_REAL, alpha=0.2, linewidth=0, label="95% bootstrap band")
     axes.plot(curve.fpr, curve.tpr, color=_REAL, linewidth=2, label=f"AUC {_interval(metrics.auc)}", clip_on=False)
-    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=(0, (4, 3)), label="chance")
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=_DASHES, label="chance")
     eer, _ = curve.equal_error
     axes.plot(eer, 1 - eer, "o", color=_FAKE, markersize=7, label=f"EER {_interval(metrics.eer)}")
-    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title="ROC curve")
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    figure.suptitle("ROC curve", fontsize=12)
     axes.set_xlabel("false-positive rate: share of real files called fake")
     axes.set_ylabel("true-positive rate: share of fake files called fake")
     axes.legend(loc="lower right", frameon=False)
@@ -126,7 +129,7 @@ def _draw_scores(figure: "Figure", data: FigureData) -> None:
         p = data.table.p[data.table.is_fake == is_fake]
         axes.hist(p, edges, color=colour, edgecolor="white", linewidth=0.8)
         for bound in (bands.real_below, bands.fake_above):
-            axes.axvline(bound, color=_GREY, linewidth=1, linestyle=(0, (4, 3)))
+            axes.axvline(bound, color=_GREY, linewidth=1, linestyle=_DASHES)
         axes.set_ylabel("files")
         axes.set_title(f"{name}: {p.size} scored files", loc="left", fontsize=10, color=colour)
         axes.yaxis.get_major_locator().set_params(integer=True)
@@ -139,32 +142,34 @@ def _draw_scores(figure: "Figure", data: FigureData) -> None:
 def _draw_reliability(figure: "Figure", data: FigureData) -> None:
     axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     bins = data.results.calibration
-    filled = [one for one in bins if one.mean_p is not None]
     metrics = data.results.metrics
-    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=(0, (4, 3)), label="perfectly calibrated")
-    axes.plot(
-        [one.mean_p for one in filled],
-        [one.fraction_fake for one in filled],
-        "o-",
-        color=_REAL,
-        linewidth=1.5,
-        markersize=6,
-        label=f"ECE {_interval(metrics.ece)}\nBrier {_interval(metrics.brier)}",
-        clip_on=False,
-        zorder=3,
-    )
-    axes.set(xlim=(0, 1), ylim=(0, 1), title="Reliability")
-    axes.set_ylabel("share of fake files in the bin")
-    axes.legend(loc="upper left", frameon=False)
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=_DASHES)
+    for one in bins:
+        if one.mean_p is not None and one.fraction_fake is not None:
+            low, high = _wilson(one.fraction_fake, one.files)
+            axes.plot([one.mean_p, one.mean_p], [low, high], color=_REAL, alpha=0.35, linewidth=4)
+            axes.plot(one.mean_p, one.fraction_fake, "o", color=_REAL, markersize=6, clip_on=False, zorder=3)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    figure.suptitle("Reliability", fontsize=12)
+    axes.set_title(f"ECE {_interval(metrics.ece)}   Brier {_interval(metrics.brier)}", fontsize=10)
+    axes.set_ylabel("share of fake files; bars: 95% (Wilson)")
     counts.bar(
         [one.low for one in bins], [one.files for one in bins], width=1 / len(bins), align="edge", color=_REAL,
         edgecolor="white", linewidth=0.8,
     )  # fmt: skip
     counts.set_ylabel("files")
     counts.yaxis.get_major_locator().set_params(integer=True)
-    counts.set_xlabel(f"fake probability (0-1), {len(bins)} bins; a point is a bin's mean")
+    counts.set_xlabel(f"fake probability (0-1), {len(bins)} bins; dashed: perfectly calibrated")
     _plain(axes)
     _plain(counts)
+
+
+def _wilson(share: float, files: int) -> tuple[float, float]:
+    """95% interval of a share of so many files (Wilson, JASA 22, 1927)."""
+    z2 = 1.959964**2
+    centre = (share + z2 / (2 * files)) / (1 + z2 / files)
+    half = (z2 * (share * (1 - share) / files + z2 / (4 * files**2))) ** 0.5 / (1 + z2 / files)
+    return centre - half, centre + half
 
 
 def _plain(axes: "Axes") -> None:

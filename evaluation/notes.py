@@ -11,6 +11,9 @@ from evaluation.scoring import ScoredFile
 FEW_FILES = 30
 """Below so many files of a class the percentile bootstrap is known to give intervals that are too narrow."""
 
+FEWEST_REAL = {"tpr_at_1pct_fpr": 100, "tpr_at_5pct_fpr": 20}
+"""Real files that it takes for one false positive to be as rare as the metric's FPR."""
+
 _FEW_FOR_CALIBRATION = 150  # ten files for each of the fifteen bins
 _FEW_FOR_P99 = 100
 
@@ -39,7 +42,9 @@ def _about_the_run(model: ModelInfo, dataset: Dataset, rows: Sequence[ScoredFile
     elif model.notice:
         said.append(model.notice)
     if server_lost:
-        said.append("The server was lost during the run: files that it could have scored are missing from the figures.")
+        said.append(
+            "The server was lost during the run: the files whose turn had not come are missing from the figures."
+        )
     if failed := sum(row.fake_probability is None for row in rows):
         said.append(f"{failed} of {len(rows)} files have no score; every figure but the counts leaves them out.")
     if dataset.contradictions:
@@ -55,12 +60,12 @@ def _about_sample_sizes(real: int, fake: int, metrics: Mapping[str, Estimate]) -
     if not real or not fake:
         return []
     said = []
-    if real < 100:
+    if real < FEWEST_REAL["tpr_at_1pct_fpr"]:
         said.append(
             f"{real} real files are too few for a TPR at 1% FPR: it takes 100 for a false positive to be 1%. The "
             "figure is the TPR at no false positive at all."
         )
-    if real < 20:
+    if real < FEWEST_REAL["tpr_at_5pct_fpr"]:
         said.append(f"{real} real files are too few for a TPR at 5% FPR as well: it takes 20.")
     if min(real, fake) < FEW_FILES:
         said.append(f"With fewer than {FEW_FILES} scored files in a class the intervals are too narrow.")

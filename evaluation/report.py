@@ -6,9 +6,10 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Column, Table
 
+from evaluation.notes import FEWEST_REAL
 from evaluation.results import ComparisonResult, EstimateResult, FileResult, Results
 
-PIPED_WIDTH = 140
+PIPED_WIDTH = 120
 _MAX_FAILURES = 20
 
 _METRICS = (
@@ -45,12 +46,12 @@ def print_report(results: Results, stream: TextIO) -> None:
     if failures := [file for file in results.files if file.error]:
         console.print(_failures(failures))
     for note in results.notes:
-        console.print(f"- {note}")
+        console.print(f"- {note}", soft_wrap=True)
 
 
 def _counts(results: Results) -> Table:
     table = Table("truth", *_right("files", "scored", "undecodable", "unanswered"))
-    for column in ("called real", "called fake", "called uncertain", "p < 0.5", "p >= 0.5"):
+    for column in ("called real", "called fake", "uncertain", "p < 0.5", "p >= 0.5"):
         table.add_column(column, justify="right")
     matrix = results.confusion_matrix
     decisions = {
@@ -66,7 +67,9 @@ def _metrics(results: Results) -> Table:
     table = Table("metric", *_right("value"), "95% interval")
     for title, name in _METRICS:
         estimate: EstimateResult = getattr(results.metrics, name)
-        table.add_row(title, *_cells(estimate))
+        value, interval = _cells(estimate)
+        few = results.counts.real.scored < FEWEST_REAL.get(name, 0)
+        table.add_row(title, value, f"{interval} (too few real files)" if few and interval else interval)
     latency = results.latency
     for title, estimate in (("p50", latency.p50_s), ("p90", latency.p90_s), ("p99", latency.p99_s)):
         table.add_row(f"latency {title}, {latency.concurrency} files at once", *_cells(estimate, " s"))
@@ -74,13 +77,17 @@ def _metrics(results: Results) -> Table:
 
 
 def _robustness(results: Results) -> Table:
-    table = Table("degradation", *_right("files", "AUC", "change", "EER", "change", "accuracy", "change"))
-    for column in ("TPR@5%FPR", "change", "mean |dp|", "failed"):
-        table.add_column(column, justify="right")
+    table = Table(
+        "degradation", *_right("real", "fake", "AUC", "EER", "accuracy", "TPR at 5% FPR", "mean |dp|", "failed")
+    )
+    table.title = "Degraded: value, change from the clean run over the same frames, 95% interval of the change"
+    table.title_justify, table.title_style = "left", ""
+    metrics, counts = results.metrics, results.counts
+    clean = [_number(metric.value) for metric in (metrics.auc, metrics.eer, metrics.accuracy, metrics.tpr_at_5pct_fpr)]
+    table.add_row("none (clean)", str(counts.real.scored), str(counts.fake.scored), *clean, "", "")
     for row in results.robustness:
-        cells = [row.degradation, str(row.real_files + row.fake_files)]
-        for comparison in (row.auc, row.eer, row.accuracy, row.tpr_at_5pct_fpr):
-            cells += _compared(comparison)
+        comparisons = (row.auc, row.eer, row.accuracy, row.tpr_at_5pct_fpr)
+        cells = [row.degradation, str(row.real_files), str(row.fake_files), *map(_compared, comparisons)]
         table.add_row(*cells, _number(row.mean_abs_dp.value), str(row.failed))
     return table
 
@@ -106,12 +113,14 @@ def _cells(estimate: EstimateResult, unit: str = "") -> tuple[str, str]:
     return f"{estimate.value:.3f}{unit}", interval
 
 
-def _compared(comparison: ComparisonResult) -> tuple[str, str]:
+def _compared(comparison: ComparisonResult) -> str:
     change = comparison.change
     if change.value is None:
-        return _number(comparison.degraded.value), "-"
-    interval = f" [{change.low:+.3f}, {change.high:+.3f}]" if change.low is not None and change.high is not None else ""
-    return _number(comparison.degraded.value), f"{change.value:+.3f}{interval}"
+        return change.reason
+    interval = (
+        f"\n[{change.low:+.3f}, {change.high:+.3f}]" if change.low is not None and change.high is not None else ""
+    )
+    return f"{_number(comparison.degraded.value)}  {change.value:+.3f}{interval}"
 
 
 def _number(value: float | None) -> str:

@@ -98,7 +98,7 @@ class ClassResult(_Part):
     undecodable: int
     """The file is why: no image or video, broken, too large."""
     unanswered: int
-    """The service is why: deadline, overload, lost, at fault."""
+    """The service is why: deadline, overload, a fault, or lost before their turn came."""
     called_real: int
     """By the model's verdict bands, as the two below."""
     called_fake: int
@@ -247,7 +247,7 @@ class Results(_Part):
     model: ModelResult
     dataset: DatasetResult
     server_lost: bool
-    """Whether some file found no server; the figures then miss files that could have been scored."""
+    """Whether the server was lost before every file had its turn; the figures then miss files that it could score."""
     notes: list[str]
     """What to know before believing the figures."""
     counts: CountsResult

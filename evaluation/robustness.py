@@ -1,19 +1,30 @@
 """The robustness run: every file again under each degradation, each frame beside its own clean score."""
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
+from threading import BoundedSemaphore
 
 from client.detector import Detector, ScoredFrame
-from client.errors import DetectionError, MediaDecodeError, NothingScoredError, ServerUnavailableError
+from client.errors import (
+    DetectionError,
+    MediaDecodeError,
+    ModelNotServedError,
+    NothingScoredError,
+    ServerUnavailableError,
+    ServiceError,
+)
 from client.frames import identify, open_media, read_frames
-from client.media import Frame
+from client.media import Frame, MediaType
 from client.model_info import ModelInfo
-from client.scorer import OK, Deadline
+from client.scorer import OK, Deadline, Scoring
 from evaluation.degradation import Degradation
-from evaluation.errors import EvaluationError, FrameTooLargeError, ModelChangedError
-from evaluation.scoring import LOST_AFTER, LOST_CODES, NOT_TRIED, ScoredFile, check_model
+from evaluation.errors import EvaluationError, FrameTooLargeError
+from evaluation.scoring import NOT_TRIED, ScoredFile, check_model
+
+_VIDEO_WORKERS = 2  # the frames of each video in progress are held in memory
 
 NO_FACE = "NO_FACE"
 """Code of a file that a degradation does not apply to: it needs a face, and the clean run found none."""
@@ -46,119 +57,134 @@ class PairedScore:
         return self.degraded is None and self.error_code not in (NO_FACE, NO_CLEAN_SCORE)
 
 
+@dataclass(frozen=True)
+class _DegradedRun:
+    """What the files of a run share."""
+
+    detector: Detector
+    degradations: Sequence[Degradation]
+    info: ModelInfo
+    timeout_s: float
+    video_turns: BoundedSemaphore
+
+    def pairs(self, row: ScoredFile) -> tuple[PairedScore, ...]:
+        """A file under each degradation.
+
+        Raises:
+            ServiceError: The service is away, which need not be the file's fault.
+            ModelChangedError: Another model has answered.
+        """
+        if row.fake_probability is None:
+            unscored = PairedScore(error_code=NO_CLEAN_SCORE, error_message="the file has no score in the clean run")
+            return (unscored,) * len(self.degradations)
+        with self.video_turns if row.media_type is MediaType.VIDEO else nullcontext():
+            try:
+                frames = self._frames(row)
+            except Exception as error:  # one file must never end the run
+                return (_failure(error),) * len(self.degradations)
+            return tuple(self._pair(row, frames, degradation) for degradation in self.degradations)
+
+    def _frames(self, row: ScoredFile) -> list[Frame]:
+        """The frames that the clean run sent."""
+        name = str(row.file.path)
+        max_bytes = self.detector.settings.max_media_bytes
+        with open_media(row.file.path) as stream:
+            format_ = identify(stream, name)
+            frames = read_frames(stream, format_, name, deadline=Deadline(self.timeout_s), max_bytes=max_bytes)
+        if len(frames) != len(row.frames):
+            raise MediaDecodeError(f"{name} gives {len(frames)} frames now and gave {len(row.frames)} before")
+        return frames
+
+    def _pair(self, row: ScoredFile, frames: Sequence[Frame], degradation: Degradation) -> PairedScore:
+        usable = [
+            (frame, clean)
+            for frame, clean in zip(frames, row.frames, strict=True)
+            if clean.score.status == OK and not (degradation.needs_face and clean.score.face_box_px is None)
+        ]
+        if not usable:
+            return PairedScore(error_code=NO_FACE, error_message="the clean run found no face in this file")
+        deadline = Deadline(self.timeout_s)
+        try:
+            images = _degraded_images(usable, degradation, deadline, self.detector.settings.max_media_bytes)
+            scoring = self.detector.scorer.score(images, deadline)
+        except (ServerUnavailableError, ModelNotServedError):
+            raise
+        except Exception as error:  # one file must never end the run
+            return _failure(error)
+        check_model(scoring.info.version, self.info)
+        return _mean_pair([clean for _, clean in usable], scoring)
+
+
 def score_degraded(
     detector: Detector,
-    scored: Sequence[ScoredFile],
+    rows: Sequence[ScoredFile],
     degradations: Sequence[Degradation],
     info: ModelInfo,
     *,
-    timeout_s: float | None,
+    timeout_s: float,
     workers: int,
 ) -> Iterator[tuple[PairedScore, ...]]:
     """Scores the files again under each degradation, in order; an item has one entry per degradation.
 
+    A file for which the server was away is tried once more when its turn to be reported comes. If it is away again, the
+    server is lost: what was scored stays and the rest is `NOT_TRIED`.
+
     Args:
         detector: Shared by the workers.
-        scored: The clean run.
+        rows: The clean run.
         degradations: What to do to the frames.
         info: The model that is evaluated.
-        timeout_s: Deadline of each file under each degradation; the client's own if None.
-        workers: Files in progress at the same time.
+        timeout_s: Deadline of each file under each degradation.
+        workers: Files in progress at the same time, at most two of them videos.
 
     Raises:
         ModelChangedError: Another model has answered.
     """
-    lost = 0
-    answers = _in_order(detector, scored, degradations, info, timeout_s, workers)
-    for number, pairs in enumerate(answers, start=1):
-        yield pairs
-        lost = lost + 1 if any(pair.error_code in LOST_CODES for pair in pairs) else 0
-        if lost == LOST_AFTER:
-            answers.close()
-            not_tried = PairedScore(error_code=ServerUnavailableError.code, error_message=NOT_TRIED)
-            yield from ((not_tried,) * len(degradations) for _ in scored[number:])
-            return
+    run = _DegradedRun(detector, degradations, info, timeout_s, BoundedSemaphore(_VIDEO_WORKERS))
+    answers = _in_order(run, rows, workers)
+    answered = 0
+    try:
+        for pairs in answers:
+            answered += 1
+            yield pairs
+    except ServiceError as error:
+        not_tried = PairedScore(error_code=NOT_TRIED, error_message=f"server lost: {error}")
+        yield from ((not_tried,) * len(degradations) for _ in rows[answered:])
 
 
-def _in_order(
-    detector: Detector,
-    scored: Sequence[ScoredFile],
-    degradations: Sequence[Degradation],
-    info: ModelInfo,
-    timeout_s: float | None,
-    workers: int,
-) -> Generator[tuple[PairedScore, ...], None, None]:
-    waiting: deque[Future[tuple[PairedScore, ...]]] = deque()
+def _in_order(run: _DegradedRun, rows: Sequence[ScoredFile], workers: int) -> Iterator[tuple[PairedScore, ...]]:
+    waiting: deque[tuple[ScoredFile, Future[tuple[PairedScore, ...]]]] = deque()
+
+    def first() -> tuple[PairedScore, ...]:
+        row, future = waiting.popleft()
+        try:
+            return future.result()
+        except ServiceError:
+            return run.pairs(row)
+
     with ThreadPoolExecutor(workers, thread_name_prefix="degrade") as pool:
         try:
-            for row in scored:
-                waiting.append(pool.submit(_degrade_file, detector, row, degradations, info, timeout_s))
+            for row in rows:
+                waiting.append((row, pool.submit(run.pairs, row)))
                 if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
+                    yield first()
             while waiting:
-                yield waiting.popleft().result()
+                yield first()
         finally:
-            for future in waiting:
+            for _, future in waiting:
                 future.cancel()
 
 
-def _degrade_file(
-    detector: Detector,
-    row: ScoredFile,
-    degradations: Sequence[Degradation],
-    info: ModelInfo,
-    timeout_s: float | None,
-) -> tuple[PairedScore, ...]:
-    if row.fake_probability is None:
-        unscored = PairedScore(error_code=NO_CLEAN_SCORE, error_message="the file has no score in the clean run")
-        return (unscored,) * len(degradations)
-    timeout_s = timeout_s or detector.settings.timeout_s
-    max_bytes = detector.settings.max_media_bytes
-    try:
-        with open_media(row.file.path) as stream:
-            name = str(row.file.path)
-            frames = read_frames(
-                stream, identify(stream, name), name, deadline=Deadline(timeout_s), max_bytes=max_bytes
-            )
-    except Exception as error:  # one file must never end the run
-        return (_failure(error),) * len(degradations)
-    if len(frames) != len(row.frames):
-        changed = MediaDecodeError(f"{row.file.path} gives {len(frames)} frames now and gave {len(row.frames)} before")
-        return (_failure(changed),) * len(degradations)
-    return tuple(_pair(detector, row, frames, degradation, info, Deadline(timeout_s)) for degradation in degradations)
-
-
-def _pair(
-    detector: Detector,
-    row: ScoredFile,
-    frames: Sequence[Frame],
-    degradation: Degradation,
-    info: ModelInfo,
-    deadline: Deadline,
-) -> PairedScore:
-    usable = [
-        (frame, clean)
-        for frame, clean in zip(frames, row.frames, strict=True)
-        if clean.score.status == OK and not (degradation.needs_face and clean.score.face_box_px is None)
-    ]
-    if not usable:
-        return PairedScore(error_code=NO_FACE, error_message="the clean run found no face in this file")
-    try:
-        images = _degraded_images(usable, degradation, deadline, detector.settings.max_media_bytes)
-        scoring = detector.scorer.score(images, deadline)
-        check_model(scoring.info.version, info)
-    except ModelChangedError:
-        raise
-    except Exception as error:  # one file must never end the run
-        return _failure(error)
+def _mean_pair(clean_frames: Sequence[ScoredFrame], scoring: Scoring) -> PairedScore:
     both = [
         (clean.score.fake_probability, degraded.fake_probability)
-        for (_, clean), degraded in zip(usable, scoring.scores, strict=True)
+        for clean, degraded in zip(clean_frames, scoring.scores, strict=True)
         if clean.score.fake_probability is not None and degraded.fake_probability is not None
     ]
     if not both:
         status = scoring.scores[0].status
-        return _failure(NothingScoredError(f"no degraded frame was scored: {status}. {info.status_meaning(status)}"))
+        meaning = scoring.info.status_meaning(status)
+        return _failure(NothingScoredError(f"no degraded frame was scored: {status}. {meaning}"))
     return PairedScore(sum(c for c, _ in both) / len(both), sum(d for _, d in both) / len(both), len(both))
 
 

@@ -5,20 +5,15 @@ from dataclasses import dataclass
 
 from client.batch import FileReport, detect_files
 from client.detector import Detector, ScoredFrame
-from client.errors import InputError, ModelNotServedError, ServerUnavailableError
+from client.errors import InputError, ServiceError
 from client.media import MediaType
 from client.model_info import ModelInfo
 from client.scores import DetectionResult
 from evaluation.dataset import Label, LabelledFile
 from evaluation.errors import ModelChangedError
 
-LOST_CODES = frozenset({ServerUnavailableError.code, ModelNotServedError.code})
-"""Error codes that say that no server is there for this model."""
-
-LOST_AFTER = 10
-"""So many files in a row without a server, and the rest is not tried."""
-
-NOT_TRIED = f"not tried: {LOST_AFTER} files before it found no server"
+NOT_TRIED = "NOT_TRIED"
+"""Code of a file whose turn did not come: the server had been lost before."""
 
 
 @dataclass(frozen=True)
@@ -57,34 +52,34 @@ class ScoredFile:
 
     @property
     def unanswered(self) -> bool:
-        """Whether the service is why there is no score: no answer in time, overloaded, lost, at fault."""
+        """Whether the service is why there is no score: no answer in time, overloaded, at fault, lost before."""
         return bool(self.error_code) and not self.undecodable
 
 
 def score_files(
-    detector: Detector, files: Sequence[LabelledFile], info: ModelInfo, *, timeout_s: float | None, workers: int
+    detector: Detector, files: Sequence[LabelledFile], info: ModelInfo, *, timeout_s: float, workers: int
 ) -> Iterator[ScoredFile]:
     """Scores the files in order; each gives one item.
+
+    When the server is lost, so the client says, what was scored stays and the rest is `NOT_TRIED`.
 
     Args:
         detector: Shared by the workers.
         files: What to score.
         info: The model that is evaluated.
-        timeout_s: Deadline of each file; the client's own if None.
+        timeout_s: Deadline of each file.
         workers: Files in progress at the same time.
 
     Raises:
         ModelChangedError: Another model has answered.
     """
     reports = detect_files(detector, [file.path for file in files], timeout_s=timeout_s, workers=workers)
-    lost = 0
-    for number, (file, report) in enumerate(zip(files, reports, strict=True), start=1):
-        yield _scored(file, report, info)
-        lost = lost + 1 if report.error_code in LOST_CODES else 0
-        if lost == LOST_AFTER:
-            reports.close()  # type: ignore[attr-defined]
-            yield from (_not_tried(rest) for rest in files[number:])
-            return
+    rest = iter(files)
+    try:
+        for report in reports:
+            yield _scored(next(rest), report, info)
+    except ServiceError as error:
+        yield from (ScoredFile(file, error_code=NOT_TRIED, error_message=f"server lost: {error}") for file in rest)
 
 
 def check_model(version: str, info: ModelInfo) -> None:
@@ -112,10 +107,6 @@ def _scored(file: LabelledFile, report: FileReport, info: ModelInfo) -> ScoredFi
         latency_s=output.processing_time_seconds,
         frames=output.frames,
     )
-
-
-def _not_tried(file: LabelledFile) -> ScoredFile:
-    return ScoredFile(file, error_code=ServerUnavailableError.code, error_message=NOT_TRIED)
 
 
 def _subclasses(kind: type[InputError]) -> Iterator[type[InputError]]:
