@@ -18,6 +18,13 @@ class VerdictBands:
     fake_above: float
 
 
+DEFAULT_IMAGE_BANDS = VerdictBands(real_below=0.3, fake_above=0.7)
+"""Bands of single images where the checkpoint ships none of its own."""
+
+DEFAULT_VIDEO_BANDS = VerdictBands(real_below=0.4, fake_above=0.6)
+"""Bands of videos where the checkpoint ships none of its own."""
+
+
 @dataclass(frozen=True)
 class ModelInfo:
     """Identity and decision rules of the model that answers.
@@ -35,6 +42,11 @@ class ModelInfo:
         image_bands: Verdict bands of single images.
         video_bands: Verdict bands of videos.
         statuses: STATUS code -> (name, meaning).
+        fake_labels: The labels whose probabilities add up to the fake probability; () where the release does not say.
+        checkpoint_sha256: Of the checkpoint's files, "" where the release does not say.
+        preprocessing_version: Raised whenever the pixels given to the classifier change; None if not said.
+        crop_factor: Side of the crop over the longer side of the face box; None if not said.
+        max_image_pixels: Largest width x height of a frame that is scored; None if not said.
     """
 
     name: str
@@ -49,6 +61,11 @@ class ModelInfo:
     image_bands: VerdictBands
     video_bands: VerdictBands
     statuses: dict[int, tuple[str, str]]
+    fake_labels: tuple[str, ...] = ()
+    checkpoint_sha256: str = ""
+    preprocessing_version: int | None = None
+    crop_factor: float | None = None
+    max_image_pixels: int | None = None
 
     @classmethod
     def from_json(cls, text: str) -> "ModelInfo":
@@ -67,19 +84,26 @@ class ModelInfo:
     @classmethod
     def _from_dict(cls, values: dict[str, Any]) -> "ModelInfo":
         bands = values["verdict_bands"]
+        preprocess = values["preprocess"]
         return cls(
             name=values["model"],
             release_id=values["release_id"],
             export_id=int(values["export_id"]),
             precision=values["precision"],
             labels=tuple(values["labels"]),
-            image_size_px=int(values["preprocess"]["resize"]["size_px"]),
-            face_detection=bool(values["preprocess"]["face_detection"]),
+            image_size_px=int(preprocess["resize"]["size_px"]),
+            face_detection=bool(preprocess["face_detection"]),
             trained=bool(values["trained"]),
             notice=values["notice"],
             image_bands=VerdictBands(**bands["image"]),
             video_bands=VerdictBands(**bands["video"]),
             statuses={int(code): (row["name"], row["meaning"]) for code, row in values["statuses"].items()},
+            # Not every release says these.
+            fake_labels=tuple(values.get("fake_labels", ())),
+            checkpoint_sha256=values.get("checkpoint_sha256", ""),
+            preprocessing_version=values.get("preprocessing_version"),
+            crop_factor=preprocess.get("crop_factor"),
+            max_image_pixels=preprocess.get("max_pixels"),
         )
 
     @property
