@@ -5,6 +5,7 @@
 >>> detector.detect("clip.mp4", MediaType.VIDEO).result
 """
 
+from client.asynchronous import AsyncDetector, create_async_detector
 from client.connect import create_detector
 from client.detector import DetectionOutput, Detector, ScoredFrame
 from client.errors import (
@@ -25,13 +26,15 @@ from client.errors import (
 )
 from client.media import MediaType
 from client.model_info import ModelInfo, VerdictBands
-from client.scorer import FrameScore
+from client.scorer import Deadline, FrameScore
 from client.scores import DetectionResult, MediaScores
 from client.settings import ClientSettings
 
 __all__ = [
+    "AsyncDetector",
     "ClientSettings",
     "ConfigurationError",
+    "Deadline",
     "DeadlineExceededError",
     "DetectionError",
     "DetectionOutput",
@@ -54,5 +57,6 @@ __all__ = [
     "ServiceError",
     "UnsupportedMediaError",
     "VerdictBands",
+    "create_async_detector",
     "create_detector",
 ]

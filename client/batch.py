@@ -1,19 +1,29 @@
-"""Many media files through one detector: which files, in which order, and one report for each whatever happens."""
+"""Many media files through one detector: one report for each, whatever happens to one of them."""
 
-import glob
-import os
+import contextlib
+import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
+from client.canary import canary_image
 from client.detector import DetectionOutput, Detector
-from client.errors import DetectionError
+from client.errors import DetectionError, ModelNotServedError, ServerUnavailableError, ServiceError
+from client.frames import identify, open_media
 from client.media import MediaType
+from client.scorer import OK, Deadline
+from client.standard_input import OpenMedia
 
-SCANNED_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".mp4", ".avi", ".mov", ".mkv", ".webm"})
-"""What a directory scan takes; files that are named are tried whatever they are called."""
+WORKERS = 16
+VIDEO_WORKERS = 2
+
+_WINDOW = 4
+"""Files per worker that are scored or waiting before the first of them is reported: a long video holds up few."""
+
+_CANARY_TIMEOUT_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -26,68 +36,119 @@ class FileReport:
     error_message: str = ""
 
 
-def find_media(inputs: Sequence[str]) -> list[Path]:
-    """The files that the inputs mean, in order, each once.
-
-    Args:
-        inputs: Files, directories (searched recursively, by suffix, in the order of their names; links to
-            directories are not followed) and glob patterns. What does not exist stays in the list, to be reported.
-    """
-    found: list[Path] = []
-    for text in inputs:
-        path = Path(text)
-        if path.is_dir():
-            found += _scan(path)
-        elif not path.exists() and (matches := sorted(glob.glob(text, recursive=True))):  # noqa: PTH207 - absolute too
-            found += [Path(match) for match in matches if not Path(match).is_dir()]
-        else:
-            found.append(path)
-    return list(dict.fromkeys(found))
-
-
-def _scan(directory: Path) -> Iterator[Path]:
-    unreadable: list[Path] = []
-    for folder, folders, names in os.walk(directory, onerror=lambda error: unreadable.append(Path(error.filename))):
-        folders.sort()
-        yield from (Path(folder, name) for name in sorted(names) if Path(name).suffix.lower() in SCANNED_SUFFIXES)
-    yield from unreadable
-
-
 def detect_files(
     detector: Detector,
-    paths: Sequence[Path],
+    paths: Iterable[Path],
     *,
     media_type: MediaType | None = None,
     timeout_s: float | None = None,
-    workers: int = 2,
+    workers: int = WORKERS,
+    video_workers: int = VIDEO_WORKERS,
+    open_file: OpenMedia = open_media,
 ) -> Iterator[FileReport]:
     """Detects the files on several threads; reports come in the order of the paths, as soon as that allows.
+
+    A file during which the service failed is tried once more when its turn to be reported comes. If it fails again
+    while the service scores a canary image, the file is what brings the service down, and that is its report.
 
     Args:
         detector: Shared by the threads.
         paths: The files.
         media_type: What every file must be; sniffed otherwise.
-        timeout_s: Deadline of each file.
-        workers: Number of threads; each holds the frames of one file.
+        timeout_s: Deadline of each file; the client's setting by default.
+        workers: Files in progress at the same time.
+        video_workers: Most videos among them: the frames of each are held in memory, and decoding keeps a core busy.
+        open_file: Opens a path.
+
+    Raises:
+        ServiceError: The service is lost. Files that have not been reported have not been scored.
     """
-    waiting: deque[Future[FileReport]] = deque()
+    batch = _Batch(detector, media_type, timeout_s, threading.BoundedSemaphore(video_workers), open_file)
+    waiting: deque[tuple[Path, Future[FileReport]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="detect") as pool:
         try:
             for path in paths:
-                waiting.append(pool.submit(_detect_file, detector, path, media_type, timeout_s))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
+                waiting.append((path, pool.submit(batch.detect, path)))
+                if len(waiting) > _WINDOW * workers:
+                    yield batch.report(*waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield batch.report(*waiting.popleft())
         finally:
-            for future in waiting:
+            for _, future in waiting:
                 future.cancel()
+            batch.cancel()
 
 
-def _detect_file(detector: Detector, path: Path, media_type: MediaType | None, timeout_s: float | None) -> FileReport:
-    try:
-        return FileReport(path, detector.detect(path, media_type, timeout_s=timeout_s))
-    except DetectionError as error:
-        return FileReport(path, error_code=error.code, error_message=str(error))
-    except Exception as error:  # one file must never end the run
-        return FileReport(path, error_code="INTERNAL", error_message=f"{type(error).__name__}: {error}")
+@dataclass(frozen=True)
+class _Batch:
+    """What the files of a run share."""
+
+    detector: Detector
+    media_type: MediaType | None
+    timeout_s: float | None
+    video_turns: threading.BoundedSemaphore
+    open_file: OpenMedia
+    deadlines: set[Deadline] = field(default_factory=set)
+
+    def cancel(self) -> None:
+        """Gives up what is under way."""
+        for deadline in list(self.deadlines):
+            deadline.cancel()
+
+    def detect(self, path: Path) -> FileReport:
+        """The outcome of one file.
+
+        Raises:
+            ServiceError: The service is away, which need not be the file's fault.
+        """
+        try:
+            with self.open_file(path) as stream, self._turn(stream, path), self._deadline() as deadline:
+                return FileReport(path, self.detector.detect(stream, self.media_type, timeout_s=deadline))
+        except (ServerUnavailableError, ModelNotServedError):
+            raise
+        except DetectionError as error:
+            return _failed(path, error)
+        except Exception as error:  # one file must never end the run
+            return FileReport(path, error_code="INTERNAL", error_message=f"{type(error).__name__}: {error}")
+
+    def report(self, path: Path, future: "Future[FileReport]") -> FileReport:
+        """The outcome of a file that was submitted.
+
+        Raises:
+            ServiceError: The service is lost.
+        """
+        try:
+            return future.result()
+        except ServiceError:
+            pass
+        try:
+            return self.detect(path)
+        except ServiceError as error:
+            if not self._service_works():
+                raise
+            return _failed(path, error)
+
+    @contextlib.contextmanager
+    def _deadline(self) -> Iterator[Deadline]:
+        deadline = self.detector.deadline(self.timeout_s)
+        self.deadlines.add(deadline)
+        try:
+            yield deadline
+        finally:
+            self.deadlines.discard(deadline)
+
+    def _turn(self, stream: BinaryIO, path: Path) -> contextlib.AbstractContextManager[object]:
+        """A video waits for its turn before its deadline begins."""
+        is_video = identify(stream, str(path)).media_type is MediaType.VIDEO
+        return self.video_turns if is_video else contextlib.nullcontext()
+
+    def _service_works(self) -> bool:
+        try:
+            scoring = self.detector.scorer.score([canary_image()], Deadline(_CANARY_TIMEOUT_S), "canary")
+        except ServiceError:
+            return False
+        return scoring.scores[0].status == OK
+
+
+def _failed(path: Path, error: DetectionError) -> FileReport:
+    return FileReport(path, error_code=error.code, error_message=str(error))

@@ -3,31 +3,34 @@
 import contextlib
 import os
 import sys
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NoReturn, TextIO
+from typing import Annotated, NoReturn
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from client.batch import FileReport, detect_files, find_media
+from client.batch import VIDEO_WORKERS, WORKERS, FileReport, detect_files
 from client.connect import create_detector
 from client.detector import Detector
-from client.errors import ConfigurationError, DetectionError, ServerUnavailableError
+from client.errors import ConfigurationError, DetectionError, ServiceError
 from client.media import MediaType
-from client.report import OutputFormat, write_reports
+from client.media_files import find_media, read_list
+from client.output import Output, OutputFormat, Score
 from client.settings import ClientSettings
+from client.standard_input import standard_input_too
 
 EXIT_SOME_FAILED = 1
 EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
+EXIT_NOT_WRITTEN = 4
+EXIT_INTERRUPTED = 130
 
+_CONNECT_TIMEOUT_S = 5.0
 EPILOG = (
     "Exit codes: 0 every file was scored; 1 some were not, each with an error code and a reason in its row; "
-    "2 wrong usage; 3 the server cannot be reached or serves no such model, at the start or for some file later."
+    "2 wrong usage; 3 the server cannot be reached or serves no such model, at the start or for good later: files "
+    "without a row were not scored; 4 the results cannot be written; 130 interrupted."
 )
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -36,109 +39,155 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command(epilog=EPILOG)
 def detect(
     inputs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="FILE|DIRECTORY|GLOB...",
-            help="Images and videos. Directories are searched recursively for jpg, jpeg, png, bmp, webp, mp4, avi, "
-            "mov, mkv and webm; files that are named are always tried.",
+            metavar="FILE|DIRECTORY|GLOB|-...",
+            help="Images and videos; - is one on standard input. Directories are searched recursively for jpg, jpeg, "
+            "png, bmp, webp, mp4, avi, mov, mkv and webm; files that are named are always tried.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     url: Annotated[
         str,
         typer.Option(
             envvar="DEEPFAKE_URL",
-            help="host:port of Triton's gRPC endpoint, or the directory of a release or checkpoint, which then runs in "
-            "this process.",
+            help="host:port of Triton's gRPC endpoint, or several separated by commas, over which the work is spread; "
+            "or the directory of a release or checkpoint, which then runs in this process.",
         ),
     ] = "localhost:8001",
-    format_: Annotated[OutputFormat, typer.Option("--format", help="How results are printed.")] = OutputFormat.TABLE,
+    files_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|-",
+            help="Score the files named in this list too, one a line, or separated by NUL characters; - is standard "
+            "input.",
+        ),
+    ] = None,
+    format_: Annotated[
+        OutputFormat | None,
+        typer.Option("--format", help="How results are written.", show_default="by the suffix of --output, else table"),
+    ] = None,
     media_type: Annotated[
         MediaType | None, typer.Option("--type", help="What every file must be; found out from its content otherwise.")
     ] = None,
     timeout_s: Annotated[
         float | None, typer.Option(min=0.001, show_default="60.0", help="Deadline of each file in seconds.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Files in progress at the same time.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Files in progress at the same time.")] = WORKERS,
+    video_workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Videos among them: each holds its frames in memory while it is scored.")
+    ] = VIDEO_WORKERS,
+    outage_wait_s: Annotated[
+        float, typer.Option(min=0, help="How long a file waits for a server that is away or overloaded during the run.")
+    ] = 30.0,
     output: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="Write results here; the file appears when it is complete.")
+        Path | None,
+        typer.Option(
+            dir_okay=False, help="Write results here. Until the run is complete they are in FILE.partial (jsonl, csv)."
+        ),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue an earlier run with the same --output (jsonl, csv): files that have a row are skipped, a "
+            "row that was cut off is written again.",
+        ),
+    ] = False,
 ) -> None:
     """Detects deepfakes in images and videos.
 
     Results come in the order of the inputs. A file that fails is a row with its reason and never ends the run.
     """
-    paths = find_media(inputs)
-    if not paths:
-        _fail("there is no image or video to score in these directories", EXIT_USAGE)
-    with _connect(url) as detector:
-        reports = detect_files(detector, paths, media_type=media_type, timeout_s=timeout_s, workers=workers)
-        tally = _Tally(reports)
-        with _destination(output) as stream:
-            bar = sys.stderr.isatty() and not (output is None and format_ is not OutputFormat.TABLE and stream.isatty())
-            write_reports(_with_progress(tally, len(paths)) if bar else tally, format_, stream)
-    raise typer.Exit(tally.exit_code)
+    try:
+        destination = Output(output, format_, resume)
+    except ConfigurationError as error:
+        _fail(str(error), EXIT_USAGE)
+    paths = _find(inputs or [], files_from)
+    with _connect(url, outage_wait_s) as (detector, model_version), standard_input_too() as open_file:
+        tally = _Tally(
+            lambda todo: detect_files(
+                detector,
+                todo,
+                media_type=media_type,
+                timeout_s=timeout_s,
+                workers=workers,
+                video_workers=video_workers,
+                open_file=open_file,
+            )
+        )
+        try:
+            destination.write(paths, tally, model_version)
+        except ConfigurationError as error:
+            _fail(str(error), EXIT_USAGE)
+        except ServiceError as error:
+            _fail(f"{error}. {tally.left} files have not been scored{_how_to_go_on(output)}", EXIT_UNREACHABLE)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            _fail(f"the results cannot be written: {error.strerror or error}", EXIT_NOT_WRITTEN)
+        except KeyboardInterrupt:
+            _fail(f"interrupted: {tally.left} files have not been scored{_how_to_go_on(output)}", EXIT_INTERRUPTED)
+    raise typer.Exit(EXIT_SOME_FAILED if tally.failed else 0)
 
 
 class _Tally:
-    """Passes reports on and remembers what the exit code needs."""
+    """Scores files, and remembers how many failed and how many are left."""
 
-    def __init__(self, reports: Iterable[FileReport]) -> None:
-        self._reports = reports
-        self.exit_code = 0
+    def __init__(self, score: Score) -> None:
+        self._score = score
+        self.failed = 0
+        self.left = 0
 
-    def __iter__(self) -> Iterator[FileReport]:
-        for report in self._reports:
-            if report.error_code == ServerUnavailableError.code:
-                self.exit_code = EXIT_UNREACHABLE
-            elif report.output is None:
-                self.exit_code = self.exit_code or EXIT_SOME_FAILED
+    def __call__(self, paths: list[Path]) -> Iterator[FileReport]:
+        self.left = len(paths)
+        for report in self._score(paths):
             yield report
+            self.left -= 1  # only now has it been written
+            self.failed += report.output is None
+
+
+def _find(inputs: list[str], files_from: str | None) -> list[Path]:
+    """The files to score; ends the program where there is none."""
+    if files_from == "-" and "-" in inputs:
+        _fail("standard input cannot be both a list of files and a file: give one - only", EXIT_USAGE)
+    if not inputs and files_from is None:
+        _fail("give a file, a directory, a glob pattern, - or --files-from (--help says more)", EXIT_USAGE)
+    paths = find_media(inputs)
+    if files_from is not None:
+        try:
+            with sys.stdin.buffer if files_from == "-" else Path(files_from).open("rb") as stream:
+                paths += [Path(name) for name in read_list(stream)]
+        except OSError as error:
+            _fail(f"cannot read the list {files_from}: {error.strerror}", EXIT_USAGE)
+    if not paths:
+        _fail("there is no image or video to score in these directories", EXIT_USAGE)
+    return list(dict.fromkeys(paths))
 
 
 @contextlib.contextmanager
-def _connect(url: str) -> Iterator[Detector]:
-    """A detector that has answered once; ends the program otherwise."""
+def _connect(url: str, outage_wait_s: float) -> Iterator[tuple[Detector, str]]:
+    """A detector that has answered once, and what it is; ends the program otherwise."""
     try:
-        detector = create_detector(url, ClientSettings())
+        # A batch waits for a server that is away or busy; nobody sits before it.
+        waiting = {"outage_wait_s": outage_wait_s, "overload_wait_s": outage_wait_s}
+        detector = create_detector(url, ClientSettings().model_copy(update=waiting))
     except ValidationError as error:
         _fail(f"a DEEPFAKE_CLIENT_ setting is wrong: {error}", EXIT_USAGE)
     except (ConfigurationError, ImportError) as error:
         _fail(str(error), EXIT_USAGE)
     with detector:
         try:
-            info = detector.info()
+            info = detector.info(timeout_s=_CONNECT_TIMEOUT_S)
         except DetectionError as error:
             _fail(str(error), EXIT_UNREACHABLE)
         if info.notice:
             typer.echo(f"{info.version}: {info.notice}", err=True)
-        yield detector
+        yield detector, info.version
 
 
-@contextlib.contextmanager
-def _destination(output: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a temporary file that takes its name when all is written."""
-    if output is None:
-        yield sys.stdout
-        return
-    try:
-        descriptor, partial = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
-    except OSError as error:
-        _fail(f"cannot write {output}: {error.strerror}", EXIT_USAGE)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-            yield stream
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(partial).chmod(0o666 & ~umask)
-        Path(partial).replace(output)
-    finally:
-        Path(partial).unlink(missing_ok=True)
-
-
-def _with_progress(reports: Iterable[FileReport], total: int) -> Iterator[FileReport]:
-    columns = (TextColumn("detecting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield from progress.track(reports, total=total)
+def _how_to_go_on(output: Path | None) -> str:
+    return "; the same command with --resume goes on with them" if output else ""
 
 
 def _fail(message: str, code: int) -> NoReturn:

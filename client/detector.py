@@ -76,7 +76,7 @@ class Detector:
         media: str | Path | bytes | BinaryIO,
         media_type: MediaType | None = None,
         *,
-        timeout_s: float | None = None,
+        timeout_s: float | Deadline | None = None,
         request_id: str = "",
         keep_frames: bool = False,
     ) -> DetectionOutput:
@@ -85,7 +85,8 @@ class Detector:
         Args:
             media: A path, the encoded file's bytes, or a seekable binary stream.
             media_type: Checked against the content when given; sniffed otherwise.
-            timeout_s: Deadline of this detection, `ClientSettings.timeout_s` by default.
+            timeout_s: Deadline of this detection, `ClientSettings.timeout_s` by default. A `Deadline` can be shared by
+                several and cancelled from another thread.
             request_id: Sent to Triton for its logs and traces.
             keep_frames: Whether `ScoredFrame.encoded` holds the frames that were sent, which takes their memory.
 
@@ -101,9 +102,9 @@ class Detector:
                 return self._detect(stream, str(media), media_type, timeout_s, request_id, keep_frames)
         return self._detect(media, getattr(media, "name", "input"), media_type, timeout_s, request_id, keep_frames)
 
-    def info(self, timeout_s: float | None = None) -> ModelInfo:
+    def info(self, timeout_s: float | Deadline | None = None) -> ModelInfo:
         """Identity of the model that answers."""
-        return self.scorer.info(self._deadline(timeout_s))
+        return self.scorer.info(self.deadline(timeout_s))
 
     def close(self) -> None:
         """Frees connections or models."""
@@ -117,9 +118,16 @@ class Detector:
     ) -> None:
         self.close()
 
-    def _deadline(self, timeout_s: float | None) -> Deadline:
+    def deadline(self, timeout_s: float | Deadline | None) -> Deadline:
+        """The deadline that a `timeout_s` stands for; its clock has started.
+
+        Raises:
+            ConfigurationError: `timeout_s` is not more than 0.
+        """
         if timeout_s is None:
             return Deadline(self.settings.timeout_s)
+        if isinstance(timeout_s, Deadline):
+            return timeout_s
         if not timeout_s > 0:
             raise ConfigurationError(
                 f"timeout_s must be more than 0, not {timeout_s:g}; None means the setting's value"
@@ -131,12 +139,12 @@ class Detector:
         stream: BinaryIO,
         name: str,
         media_type: MediaType | None,
-        timeout_s: float | None,
+        timeout_s: float | Deadline | None,
         request_id: str,
         keep_frames: bool,
     ) -> DetectionOutput:
         started = time.monotonic()
-        deadline = self._deadline(timeout_s)
+        deadline = self.deadline(timeout_s)
         format_ = identify(stream, name)
         if media_type is not None and format_.media_type is not media_type:
             raise InputError(f"{name}: said to be a {media_type} but its content is {format_.name}")

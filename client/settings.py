@@ -18,6 +18,9 @@ class ClientSettings(BaseSettings):
     outage_wait_s: float = Field(
         default=0.0, ge=0, description="How long tries go on, whatever their number, while the server is unavailable."
     )
+    overload_wait_s: float = Field(
+        default=0.0, ge=0, description="How long tries go on, whatever their number, while the server is overloaded."
+    )
     requests_in_flight: int = Field(
         default=4, ge=1, description="Most gRPC requests of one detection under way at once; bounds copies of frames."
     )

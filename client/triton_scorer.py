@@ -14,7 +14,13 @@ from typing import Any, TypeVar
 from tenacity import Retrying, retry_if_exception, wait_random_exponential
 
 from client.balancer import Balancer, Lease
-from client.errors import DeadlineExceededError, DetectionError, ServerUnavailableError, ServiceError
+from client.errors import (
+    DeadlineExceededError,
+    DetectionError,
+    OverloadedError,
+    ServerUnavailableError,
+    ServiceError,
+)
 from client.model_info import ModelInfo
 from client.scorer import Deadline, FrameScore, Scoring
 from client.settings import ClientSettings
@@ -81,10 +87,14 @@ class TritonScorer:
         return retrying(call)
 
     def _gives_up(self, state: Any) -> bool:
-        """Whether a call has been tried often enough; a server that is away is waited for."""
-        away = isinstance(state.outcome.exception(), ServerUnavailableError)
-        waited = not away or state.seconds_since_start >= self._settings.outage_wait_s
-        return bool(state.attempt_number >= self._settings.attempts and waited)
+        """Whether a call has been tried often enough; a server that is away or overloaded may be waited for."""
+        error = state.outcome.exception()
+        wait_s = 0.0
+        if isinstance(error, ServerUnavailableError):
+            wait_s = self._settings.outage_wait_s
+        elif isinstance(error, OverloadedError):
+            wait_s = self._settings.overload_wait_s
+        return bool(state.attempt_number >= self._settings.attempts and state.seconds_since_start >= wait_s)
 
     def _score_missing(self, job: "_Job", deadline: Deadline, request_id: str) -> None:
         """Sends each chunk that has no scores yet once, a few at a time, and adds their scores; raises a failure.

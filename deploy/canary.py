@@ -1,11 +1,8 @@
 """Real inferences that prove the service works, whatever its ready flags say."""
 
-import io
-import os
 import threading
 
-from PIL import Image
-
+from client.canary import canary_image
 from client.errors import DetectionError
 from client.scorer import OK, Deadline
 from client.settings import ClientSettings
@@ -25,11 +22,8 @@ class Canary:
 
     def failure(self, timeout_s: float = CANARY_TIMEOUT_S) -> str:
         """Runs one inference; returns why it failed, or "" if it succeeded."""
-        pixels = Image.frombytes("RGB", (64, 64), os.urandom(64 * 64 * 3))
-        buffer = io.BytesIO()
-        pixels.save(buffer, format="PNG")
         try:
-            (score,) = self._scorer.score([buffer.getvalue()], Deadline(timeout_s), "canary").scores
+            (score,) = self._scorer.score([canary_image()], Deadline(timeout_s), "canary").scores
         except DetectionError as error:
             return str(error)
         return "" if score.status == OK else f"the canary image got status {score.status}"

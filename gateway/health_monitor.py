@@ -4,17 +4,13 @@ Triton's own ready flag stays true with a dead model process, so the only proof 
 not long ago, or else a canary's.
 """
 
-import io
 import logging
-import os
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
-
-from PIL import Image
 
 from client import (
     DeadlineExceededError,
@@ -24,10 +20,10 @@ from client import (
     ModelNotServedError,
     ServerUnavailableError,
 )
+from client.canary import canary_image
 from client.scorer import OK, Deadline, FrameScorer, Scoring
 
 _LOG = logging.getLogger("gateway")
-_CANARY_SIDE_PX = 64
 _NO_ANSWER = DeadlineExceededError.code
 
 
@@ -127,7 +123,7 @@ class HealthMonitor:
     def _run_canary(self) -> Health:
         deadline = Deadline(self._canary_timeout_s)
         try:
-            scoring = self._scorer.score([_canary_image()], deadline, "health-canary")
+            scoring = self._scorer.score([canary_image()], deadline, "health-canary")
             (score,) = scoring.scores
         except DetectionError as error:
             _LOG.warning("canary failed: %s: %s", type(error).__name__, error)
@@ -140,11 +136,3 @@ class HealthMonitor:
             _LOG.warning("canary was not scored: %s", score.status)
             return self._unhealthy("CANARY_NOT_SCORED")
         return Health(True, scoring.info)
-
-
-def _canary_image() -> bytes:
-    """Random pixels: new every time, so that no response cache can answer."""
-    pixels = os.urandom(_CANARY_SIDE_PX * _CANARY_SIDE_PX * 3)
-    buffer = io.BytesIO()
-    Image.frombytes("RGB", (_CANARY_SIDE_PX, _CANARY_SIDE_PX), pixels).save(buffer, format="PNG")
-    return buffer.getvalue()

@@ -5,19 +5,24 @@ import os
 import stat
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from client.batch import SCANNED_SUFFIXES, detect_files, find_media
+from client.batch import detect_files
 from client.cli import app
 from client.connect import create_detector
-from client.report import CSV_COLUMNS
+from client.media_files import SCANNED_SUFFIXES, find_media
+from client.rows import CSV_COLUMNS
 from client.settings import ClientSettings
-from tests.inference_server import DESCRIPTION, Behaviour, InferenceServer, jpeg
-from tests.media import photo
+from tests.inference_server import DESCRIPTION, Behaviour, InferenceServer, inference_server, jpeg
+from tests.media import VideoSpec, photo, write_video
+from tests.service import ROOT
 
 Run = Callable[..., Result]
 
@@ -25,7 +30,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(server: InferenceServer, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("DEEPFAKE_URL", server.url)
-    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return lambda *arguments, **options: CliRunner().invoke(app, [str(argument) for argument in arguments], **options)
 
 
 @pytest.fixture
@@ -167,35 +172,132 @@ def current_umask() -> int:
     return mask
 
 
-def test_an_interrupted_run_leaves_the_old_output(
-    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    target = tmp_path / "results.csv"
-    target.write_text("old")
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("client.cli.write_reports", interrupt)
-    assert run(folder, "--output", target).exit_code == 130
-    assert target.read_text() == "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["media", "results.csv"]
-
-
 def test_a_server_that_is_not_there(folder: Path) -> None:
-    result = CliRunner().invoke(app, [str(folder / "a.jpg"), "--url", "127.0.0.1:1"])
+    result = CliRunner().invoke(app, [str(folder / "a.jpg"), "--url", "127.0.0.1:1", "--outage-wait-s", "0"])
     assert result.exit_code == 3
     assert "no Triton server answers" in result.stderr
     assert result.stdout == ""
 
 
-def test_a_server_that_goes_away_later(run: Run, server: InferenceServer, folder: Path) -> None:
+@pytest.fixture
+def lost(server: InferenceServer) -> InferenceServer:
     import grpc
 
     server.behaviour.error = (grpc.StatusCode.UNAVAILABLE, "connection reset")
-    result = run(folder / "a.jpg", folder / "notes.txt", "--format", "jsonl")
+    return server
+
+
+def test_a_server_that_goes_away_ends_the_run(run: Run, lost: InferenceServer, folder: Path) -> None:
+    result = run(folder / "notes.txt", folder, "--format", "jsonl", "--outage-wait-s", "0.1")
     assert result.exit_code == 3
-    assert [row["error"]["code"] for row in lines(result)] == ["MODEL_UNAVAILABLE", "UNSUPPORTED_MEDIA"]
+    assert [row["error"]["code"] for row in lines(result)] == ["UNSUPPORTED_MEDIA"], "no row for what was not scored"
+    assert "connection reset" in result.stderr
+    assert "5 files have not been scored" in result.stderr
+
+
+def test_a_file_that_brings_the_service_down_is_a_row(
+    run: Run, server: InferenceServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import grpc
+
+    (folder / "b.PNG").write_bytes(jpeg("poison"))
+    infer = server.ModelInfer
+
+    def dies(request: Any, context: Any) -> Any:
+        if b"poison" in request.raw_input_contents[0]:
+            context.abort(grpc.StatusCode.INTERNAL, "Stub process is not healthy.")
+        return infer(request, context)
+
+    monkeypatch.setattr(server, "ModelInfer", dies)
+    server.stop()
+    server.start()
+    monkeypatch.setenv("DEEPFAKE_CLIENT_ATTEMPTS", "2")
+    result = run(folder, "--format", "jsonl", "--outage-wait-s", "0.1")
+    assert result.exit_code == 1
+    codes = [row["error"] and row["error"]["code"] for row in lines(result)]
+    assert codes == [None, "MODEL_UNAVAILABLE", "UNSUPPORTED_MEDIA", None, "NOTHING_SCORED"]
+
+
+def test_a_server_that_comes_back_is_waited_for(run: Run, server: InferenceServer, folder: Path) -> None:
+    paths = [folder / "a.jpg"] * 3
+    server.behaviour.delay_s = 0.1
+    threading.Timer(0.2, server.stop).start()
+    threading.Timer(2.0, server.start).start()
+    (folder / "many").mkdir()
+    for number in range(40):
+        (folder / "many" / f"{number}.jpg").write_bytes(jpeg(f"p=0.{number:02}"))
+    result = run(folder / "many", *paths, "--workers", "2", "--format", "jsonl")
+    assert result.exit_code == 0, result.stderr
+    assert len(lines(result)) == 41
+
+
+def test_several_servers(folder: Path) -> None:
+    with inference_server() as one, inference_server() as two:
+        urls = f"{one.url},grpc://{two.url}"
+        result = CliRunner().invoke(app, [str(folder), "--url", urls, "--format", "jsonl", "--workers", "4"])
+        assert result.exit_code == 1
+        assert len(lines(result)) == 5
+        assert one.received
+        assert two.received
+
+
+def test_standard_input_is_a_file(run: Run) -> None:
+    result = run("-", "--format", "jsonl", input=jpeg("p=0.9"))
+    assert result.exit_code == 0, result.stderr
+    (row,) = lines(result)
+    assert (row["file"], row["result"]) == ("-", "fake")
+
+
+def test_a_video_on_standard_input(server: InferenceServer, folder: Path) -> None:
+    """A real pipe cannot be sought in; a video's frames are not read in order."""
+    video = write_video(folder / "clip.mp4", VideoSpec(frames=60))
+    command = f"cat {video} | {sys.executable} -m client --format jsonl -"
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "DEEPFAKE_URL": server.url},
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["metadata"]["frames_analyzed"] == 30
+
+
+def test_what_is_no_media_on_standard_input(run: Run) -> None:
+    (row,) = lines(run("-", "--format", "jsonl", input=b"text"))
+    assert row["error"]["message"].startswith("-: neither an image")
+
+
+@pytest.mark.parametrize("separator", ["\n", "\0", "\r\n"])
+def test_files_from_a_list(run: Run, folder: Path, tmp_path: Path, separator: str) -> None:
+    names = [str(folder / "a.jpg"), str(folder / "b.PNG"), str(folder / "none.jpg"), str(folder / "a.jpg")]
+    (tmp_path / "list").write_text(separator.join(names) + separator, newline="")
+    result = run("--files-from", tmp_path / "list", "--format", "jsonl")
+    assert [row["file"] for row in lines(result)] == names[:3]
+    from_input = run("--files-from", "-", "--format", "jsonl", input=separator.join(names))
+    assert [row["file"] for row in lines(from_input)] == names[:3]
+
+
+def test_only_so_many_videos_at_once(server: InferenceServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from client import detector as module
+
+    most, now, lock = 0, 0, threading.Lock()
+    read = module.read_frames
+
+    def counted(*arguments: Any, **keywords: Any) -> Any:
+        nonlocal most, now
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.05)
+        try:
+            return read(*arguments, **keywords)
+        finally:
+            with lock:
+                now -= 1
+
+    monkeypatch.setattr(module, "read_frames", counted)
+    videos = [write_video(folder / f"{number}.mp4", VideoSpec(frames=4)) for number in range(6)]
+    with create_detector(server.url) as detector:
+        assert all(report.output for report in detect_files(detector, videos, workers=6, video_workers=2))
+    assert most == 2
 
 
 @pytest.mark.parametrize(
@@ -209,6 +311,10 @@ def test_a_server_that_goes_away_later(run: Run, server: InferenceServer, folder
         ["--url", "nonsense", "a.jpg"],
         ["--output", "no/such/directory/x.csv", "a.jpg"],
         ["--nonsense", "a.jpg"],
+        ["--resume", "a.jpg"],
+        ["--resume", "--output", "table.txt", "a.jpg"],
+        ["--files-from", "no/such/list"],
+        ["--files-from", "-", "-"],
     ],
 )
 def test_wrong_usage(run: Run, arguments: list[str]) -> None:
@@ -238,9 +344,12 @@ def test_the_models_notice_goes_to_stderr(run: Run, server: InferenceServer, fol
 
 def test_help_names_the_exit_codes_and_every_option(run: Run) -> None:
     text = " ".join(run("--help").stdout.split())
-    for part in ("0 every file", "1 some were not", "2 wrong usage", "3 the server cannot be reached"):
+    for part in ("0 every file", "1 some were not", "2 wrong usage", "3 the server cannot be reached", "130 interr"):
         assert part in text
-    for option in ("--url", "--format", "--type", "--timeout-s", "--workers", "--output", "DEEPFAKE_URL"):
+    options = (
+        "--url --files-from --format --type --timeout-s --workers --video-workers --outage-wait-s --output --resume"
+    )
+    for option in [*options.split(), "DEEPFAKE_URL"]:
         assert option in text
     assert str(ClientSettings.model_fields["timeout_s"].default) in text
     assert all(suffix[1:] in text for suffix in SCANNED_SUFFIXES)
@@ -278,8 +387,7 @@ def test_names_that_are_no_text(run: Run, tmp_path: Path) -> None:
 def test_python_m_client_in_a_process_of_its_own(server: InferenceServer, folder: Path) -> None:
     command = [sys.executable, "-m", "client", "--format", "jsonl", str(folder / "a.jpg"), str(photo("coffee.png"))]
     environment = {**os.environ, "DEEPFAKE_URL": server.url}
-    root = Path(__file__).parent.parent.parent
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 2
     assert done.stderr == "", "no progress bar when standard error is no terminal"
@@ -288,7 +396,6 @@ def test_python_m_client_in_a_process_of_its_own(server: InferenceServer, folder
 def test_a_reader_that_has_enough(server: InferenceServer, folder: Path) -> None:
     command = f"{sys.executable} -m client --format jsonl {folder} {folder} | head -n 1"
     environment = {**os.environ, "DEEPFAKE_URL": server.url}
-    root = Path(__file__).parent.parent.parent
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, env=environment, cwd=root, check=False)
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
     assert len(done.stdout.splitlines()) == 1
     assert "Traceback" not in done.stderr

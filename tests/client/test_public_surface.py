@@ -4,8 +4,10 @@ import client
 from client.errors import DetectionError
 
 PUBLIC = {
+    "AsyncDetector",
     "ClientSettings",
     "ConfigurationError",
+    "Deadline",
     "DeadlineExceededError",
     "DetectionError",
     "DetectionOutput",
@@ -28,6 +30,7 @@ PUBLIC = {
     "ServiceError",
     "UnsupportedMediaError",
     "VerdictBands",
+    "create_async_detector",
     "create_detector",
 }
 

@@ -1,0 +1,48 @@
+"""How far a run is: a bar on a terminal, a line now and then elsewhere; always on standard error."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+T = TypeVar("T")
+
+_LINE_INTERVAL_S = 10.0
+
+
+def with_bar(items: Iterable[T], total: int) -> Iterator[T]:
+    """Passes items on under a bar with their number, their rate and the time left."""
+    columns = (TextColumn("detecting"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(compact=True))
+    with Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=60) as progress:
+        yield from progress.track(items, total=total)
+
+
+def with_lines(items: Iterable[T], total: int) -> Iterator[T]:
+    """Passes items on and says every ten seconds how far it is: a log is readable, a short run is quiet."""
+    started = last = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - last >= _LINE_INTERVAL_S:
+            last = now
+            rate = done / (now - started)
+            left_s = (total - done) / rate
+            print(f"{done} of {total} files, {rate:.1f} files/s, {_duration(left_s)} left", file=sys.stderr, flush=True)
+
+
+class _Rate(ProgressColumn):
+    """Files a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f} files/s" if speed else "")
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
