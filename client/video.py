@@ -1,9 +1,7 @@
-"""Which frames of a video are scored, and how they are reached: evenly spread, exact, decoding no more than needed."""
+"""How the scored frames of a video are reached: exact, decoding no more than needed."""
 
-import bisect
-import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from array import array
+from collections.abc import Callable, Collection, Iterator
 from typing import BinaryIO
 
 import av
@@ -11,11 +9,14 @@ import numpy as np
 
 from client.errors import MediaDecodeError
 from client.media import Frame, MediaFormat
+from client.sampling import LONG_VIDEO_S, Timeline, Times, spread, spread_on_keyframes
 from client.scorer import Deadline
-from client.scores import MAX_SCORED_FRAMES, sample_indices
+from client.scores import MAX_SCORED_FRAMES
 from client.video_source import VideoSource
 
-_WORTH_SEEKING = 0.6  # share of the frames that must still be decoded; above it one pass from the start is as fast
+_WORTH_SEEKING = 0.9  # share of the frames that must still be decoded; above it one pass from the start is as fast
+_UNKNOWN = np.iinfo(np.int64).min  # the time of a frame that has none
+_ATTEMPTS = 3  # at a long video whose key frames turn out to be damaged, before all of it is decoded
 
 
 def sample_video(
@@ -25,13 +26,27 @@ def sample_video(
     count: int = MAX_SCORED_FRAMES,
     deadline: Deadline | None = None,
     max_bytes: int | None = None,
+    *,
+    keyframes_may_stand_in: bool = True,
 ) -> list[Frame]:
-    """Decodes up to `count` frames spread evenly over a video's decodable duration, first and last included.
+    """Decodes up to `count` frames spread evenly over a video's decodable duration.
 
     The packets are listed first without decoding, which gives the real time stamps whatever the container's header
-    claims. Where key frames are close together, only the groups of pictures that hold a wanted frame are decoded;
-    whenever that does not give exactly the wanted frames, and where it would save little, the video is decoded once
-    from its start. Frames are turned as the file asks.
+    claims. Then only the groups of pictures that hold a wanted frame are decoded; whenever that does not give exactly
+    the wanted frames, and where it would save little, the video is decoded once from its start. The pixels are those
+    that decoding from the start gives. Frames are turned as the file asks.
+
+    First and last frame are included. Between them, in videos longer than `sampling.LONG_VIDEO_S`, a key frame within
+    a quarter of the sample interval is taken for the frame at the even place.
+
+    Args:
+        stream: Seekable, opened in binary mode.
+        format_: From `media.sniff`.
+        name: What to call the file in messages.
+        count: Number of frames, fewer if the video has fewer.
+        deadline: Bounds the decoding; None for no bound.
+        max_bytes: Bounds the encoded frames together; None for no bound.
+        keyframes_may_stand_in: False spreads long videos exactly too, which takes several times as long.
 
     Raises:
         MediaDecodeError: The container is broken, has no video, or no frame of it can be decoded.
@@ -41,7 +56,8 @@ def sample_video(
     source = VideoSource(stream, format_, deadline, max_bytes, name)
     try:
         timeline = _read_timeline(source)
-        frames = _decode_groups(source, timeline, count) or _decode_in_order(source, timeline, count)
+        choose = spread_on_keyframes if keyframes_may_stand_in else _spread_exactly
+        frames = _decode_groups(source, timeline, count, choose) or _decode_in_order(source, timeline, count)
         if not frames:
             source.keep_damaged = True
             frames = _decode_in_order(source, timeline, count)
@@ -52,76 +68,80 @@ def sample_video(
     return frames
 
 
-@dataclass(frozen=True)
-class _Timeline:
-    """Presentation times of a video's packets, in stream time base units, ascending, without repeats."""
-
-    pts: list[int]
-    keyframes_pts: list[int]
-    tick_s: float
-    reliable: bool
-    """False where the container knows only the decoding order, so that a packet's time is not its frame's."""
+def _spread_exactly(timeline: Timeline, count: int) -> list[int]:
+    return spread(timeline.pts, count)
 
 
-def _read_timeline(source: VideoSource) -> _Timeline:
-    pts: set[int] = set()
-    keyframes: set[int] = set()
-    packets = 0
+def _read_timeline(source: VideoSource) -> Timeline:
+    pts, keyframes = array("q"), array("q")
     with source.open_video() as (container, video):
         for packet in source.packets(container, video):
             time = packet.pts if packet.pts is not None else packet.dts
             if time is None or packet.is_discard:
                 continue
-            packets += 1
-            pts.add(time)
+            pts.append(time)
             if packet.is_keyframe:
-                keyframes.add(time)
+                keyframes.append(time)
         tick_s = float(video.time_base or 0)
-    reliable = len(pts) == packets and (not source.orders_by_decoding or len(keyframes) == packets)
-    return _Timeline(sorted(pts), sorted(keyframes), tick_s, reliable)
+    times, keyframe_times = np.unique(np.array(pts, np.int64)), np.unique(np.array(keyframes, np.int64))
+    reliable = len(times) == len(pts) and (not source.orders_by_decoding or len(keyframes) == len(pts))
+    return Timeline(times, keyframe_times, tick_s, reliable)
 
 
-def _spread(times: list[int], count: int) -> list[int]:
-    """Indices of up to `count` of the ascending times, spread evenly over the duration, first and last included."""
-    if len(times) <= count:
-        return list(range(len(times)))
-    chosen = {_nearest(times, float(wanted)) for wanted in np.linspace(times[0], times[-1], count)}
-    # Where frames lie far apart in time several wanted times share one frame: the rest is taken evenly by number.
-    others = [i for i in range(len(times)) if i not in chosen] if len(chosen) < count else []
-    chosen.update(others[i] for i in sample_indices(len(others), count - len(chosen)))
-    return sorted(chosen)
+def _decode_groups(
+    source: VideoSource, timeline: Timeline, count: int, choose: Callable[[Timeline, int], list[int]]
+) -> list[Frame]:
+    """Decodes only the groups of pictures that hold a wanted frame; [] where decoding in order is right or cheaper.
+
+    To decode a long video in order for one damaged group would cost minutes. There the frames that did not come are
+    taken out of the timeline, and the frames to be scored are chosen anew from the rest.
+    """
+    for _ in range(_ATTEMPTS if timeline.duration_s > LONG_VIDEO_S else 1):
+        wanted = [int(timeline.pts[i]) for i in choose(timeline, count)]
+        groups = _groups(timeline, wanted)
+        if not groups or not _worth_seeking(timeline, groups):
+            return []
+        found, lost = _decode_each(source, groups)
+        if not lost:
+            return [_frame(i, pts - int(timeline.pts[0]), timeline.tick_s, found[pts]) for i, pts in enumerate(wanted)]
+        timeline = timeline.without_groups_from(lost)
+    return []
 
 
-def _nearest(ascending: list[int], value: float) -> int:
-    right = bisect.bisect_left(ascending, value)
-    candidates = [i for i in (right - 1, right) if 0 <= i < len(ascending)]
-    return min(candidates, key=lambda i: abs(ascending[i] - value))
-
-
-def _decode_groups(source: VideoSource, timeline: _Timeline, count: int) -> list[Frame]:
-    """Decodes only the groups of pictures that hold a wanted frame; [] where decoding in order is right or cheaper."""
-    times = timeline.pts
-    wanted = [times[i] for i in _spread(times, count)]
+def _groups(timeline: Timeline, wanted: list[int]) -> dict[int, list[int]]:
+    """The wanted times by the key frame at which decoding towards them begins; {} if one has none."""
     groups: dict[int, list[int]] = {}
     for pts in wanted:
-        before = bisect.bisect_right(timeline.keyframes_pts, pts) - 1
-        if before < 0:
-            return []
-        groups.setdefault(timeline.keyframes_pts[before], []).append(pts)
-    cost = sum(bisect.bisect(times, group[-1]) - bisect.bisect_left(times, key) for key, group in groups.items())
-    if not timeline.reliable or cost > _WORTH_SEEKING * len(times):
-        return []
+        keyframe = timeline.keyframe_before(pts)
+        if keyframe is None:
+            return {}
+        groups.setdefault(keyframe, []).append(pts)
+    return groups
+
+
+def _worth_seeking(timeline: Timeline, groups: dict[int, list[int]]) -> bool:
+    times = timeline.pts
+    cost = sum(
+        int(np.searchsorted(times, group[-1], "right") - np.searchsorted(times, keyframe))
+        for keyframe, group in groups.items()
+    )
+    return timeline.reliable and cost <= _WORTH_SEEKING * len(times)
+
+
+def _decode_each(source: VideoSource, groups: dict[int, list[int]]) -> tuple[dict[int, bytes], list[int]]:
+    """The wanted frames of all groups, encoded, by their times; and of each group the first time that did not come."""
     found: dict[int, bytes] = {}
+    lost: list[int] = []
     with source.open_video() as (container, video):
         for keyframe, group in groups.items():
             try:
                 container.seek(keyframe, stream=video, backward=True)
             except av.error.FFmpegError:
-                return []
-            _decode_group(source, source.decoded(container, video), group, found)
-            if any(pts not in found for pts in group):
-                return []
-    return [_frame(i, pts - times[0], timeline.tick_s, found[pts]) for i, pts in enumerate(wanted)]
+                lost.append(group[0])
+                continue
+            _decode_group(source, source.decoded_until(container, video, group), group, found)
+            lost.extend([pts for pts in group if pts not in found][:1])
+    return found, lost
 
 
 def _decode_group(
@@ -139,39 +159,38 @@ def _decode_group(
             return
 
 
-def _decode_in_order(source: VideoSource, timeline: _Timeline, count: int) -> list[Frame]:
+def _decode_in_order(source: VideoSource, timeline: Timeline, count: int) -> list[Frame]:
     """Decodes from the start, and once more when some packets turn out to give no frame: those move the others."""
-    pictures, decoded = _pick(source, _spread(timeline.pts, count))
+    pictures, decoded = _pick(source, spread(timeline.pts, count))
     times = _display_times(timeline, decoded)
-    wanted = _spread(times, count)
+    wanted = spread(times, count)
     if any(i not in pictures for i in wanted):
         pictures.clear()  # never the frames of two passes in memory
         pictures, _ = _pick(source, wanted)
     kept = [i for i in wanted if i in pictures]
-    return [_frame(n, times[i] - times[0], timeline.tick_s, pictures[i]) for n, i in enumerate(kept)]
+    return [_frame(n, int(times[i] - times[0]), timeline.tick_s, pictures[i]) for n, i in enumerate(kept)]
 
 
-def _pick(source: VideoSource, wanted: list[int]) -> tuple[dict[int, bytes], list[int | None]]:
+def _pick(source: VideoSource, wanted: Collection[int]) -> tuple[dict[int, bytes], Times]:
     """Encodes the frames with the wanted numbers, in display order from 0, and lists the time of every frame."""
     numbers = set(wanted)
     pictures: dict[int, bytes] = {}
-    times: list[int | None] = []
+    times = array("q")
     with source.open_video() as (container, video):
         for number, frame in enumerate(source.decoded(container, video)):
-            times.append(frame.pts)
+            times.append(_UNKNOWN if frame.pts is None else frame.pts)
             if number in numbers:
                 pictures[number] = source.encode(frame)
-    return pictures, times
+    return pictures, np.array(times, np.int64)
 
 
-def _display_times(timeline: _Timeline, decoded: list[int | None]) -> list[int]:
+def _display_times(timeline: Timeline, decoded: Times) -> Times:
     """The frames' own times if they ascend; otherwise the packets' times in order, which is all that is known."""
-    known = [time for time in decoded if time is not None]
-    if timeline.reliable and len(known) == len(decoded) and all(a < b for a, b in itertools.pairwise(known)):
-        return known
+    if timeline.reliable and bool(np.all(decoded[:-1] < decoded[1:])) and _UNKNOWN not in decoded[:1]:
+        return decoded
     if len(timeline.pts) >= len(decoded):
         return timeline.pts[: len(decoded)]
-    return list(range(len(decoded)))
+    return np.arange(len(decoded), dtype=np.int64)
 
 
 def _frame(index: int, ticks: int, tick_s: float, encoded: bytes) -> Frame:

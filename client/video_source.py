@@ -5,7 +5,7 @@ import gc
 import io
 import itertools
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 from typing import Any, BinaryIO
 
@@ -25,6 +25,10 @@ _MAX_BMP_BYTES = 8 * 2**20
 """As BMP up to some 1080p, where memory is no matter and time is; larger frames as PNG."""
 
 _READ_BYTES = 2**18
+
+_SAYS_WHAT_NOTHING_REFERS_TO = frozenset({"h264"})
+"""Decoders that skip exactly what nothing refers to: HEVC's mark holds within one temporal layer only, and dav1d takes
+the setting once, when it opens."""
 
 
 class VideoSource:
@@ -101,8 +105,40 @@ class VideoSource:
         After damage a decoder goes on from pictures that it made up, so what follows is left out too, up to the next
         key frame.
         """
+        return self._decoded(video, self.packets(container, video))
+
+    def decoded_until(
+        self, container: "av.container.InputContainer", video: "av.VideoStream", wanted: Collection[int]
+    ) -> "Iterator[av.VideoFrame]":
+        """As `decoded`, but ends with the packets of the wanted frames, and may leave out any other frame.
+
+        Decoding has to go on at a seek. The wanted frames are those that decoding everything gives, bit for bit: only
+        frames that no other refers to are skipped, and only where the bit stream itself says which those are.
+
+        Args:
+            container: Positioned at a key frame before the wanted frames.
+            video: Its video stream.
+            wanted: Presentation times, in a file whose packets carry the times of their frames.
+        """
+        return self._decoded(video, self._packets_until(container, video, wanted))
+
+    def _packets_until(
+        self, container: "av.container.InputContainer", video: "av.VideoStream", wanted: Collection[int]
+    ) -> "Iterator[av.Packet]":
+        context = video.codec_context
+        missing = set(wanted)
+        skips = context.name in _SAYS_WHAT_NOTHING_REFERS_TO
+        for packet in self.packets(container, video):
+            if skips:
+                context.skip_frame = "DEFAULT" if packet.pts in missing else "NONREF"
+            yield packet
+            missing.discard(packet.pts)
+            if not missing:
+                return  # the decoder is drained at once: it need not be fed until it lets the last frame go
+
+    def _decoded(self, video: "av.VideoStream", packets: "Iterator[av.Packet]") -> "Iterator[av.VideoFrame]":
         damaged = False
-        for packet in itertools.chain(self.packets(container, video), [None]):
+        for packet in itertools.chain(packets, [None]):
             try:
                 frames = video.codec_context.decode(packet)
             except av.error.FFmpegError:
