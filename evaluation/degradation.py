@@ -50,7 +50,8 @@ _RULES = {
     Kind.CROP: _Rule(
         lambda v: 1 <= v <= 20,
         "from 1 to 20",
-        "cut to a square of this many times the longer side of the face box found in the clean run",
+        "cut to a square of this many times the longer side of the face box found in the clean run; the service then "
+        "finds the face anew in it and makes its own crop",
     ),
 }
 

@@ -79,9 +79,13 @@ def _about_sample_sizes(real: int, fake: int, metrics: Mapping[str, Estimate]) -
 
 
 def _about_robustness(robustness: Sequence[RobustnessRow]) -> list[str]:
-    return [
-        f"{row.degradation.name} was measured on the {row.real_files + row.fake_files} files with a face; "
-        f"{row.not_applicable} have none."
-        for row in robustness
-        if row.not_applicable
-    ]
+    said = []
+    for row in robustness:
+        if row.not_applicable:
+            said.append(
+                f"{row.degradation.name} was measured on the {row.real_files + row.fake_files} files with a face; "
+                f"{row.not_applicable} have none."
+            )
+        if row.failed:
+            said.append(f"{row.failed} files have no score under {row.degradation.name}; results.json says why.")
+    return said

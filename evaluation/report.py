@@ -9,7 +9,9 @@ from rich.table import Column, Table
 from evaluation.notes import FEWEST_REAL
 from evaluation.results import ComparisonResult, EstimateResult, FileResult, Results
 
-PIPED_WIDTH = 120
+PIPED_WIDTH = 124
+"""Columns where there is no terminal; the widest table needs them."""
+
 _MAX_FAILURES = 20
 
 _METRICS = (
@@ -42,7 +44,7 @@ def print_report(results: Results, stream: TextIO) -> None:
     console.print(_counts(results))
     console.print(_metrics(results))
     if results.robustness:
-        console.print(_robustness(results))
+        console.print(_robustness(results, wide=console.width >= PIPED_WIDTH))
     if failures := [file for file in results.files if file.error]:
         console.print(_failures(failures))
     for note in results.notes:
@@ -50,16 +52,17 @@ def print_report(results: Results, stream: TextIO) -> None:
 
 
 def _counts(results: Results) -> Table:
-    table = Table("truth", *_right("files", "scored", "undecodable", "unanswered"))
-    for column in ("called real", "called fake", "uncertain", "p < 0.5", "p >= 0.5"):
-        table.add_column(column, justify="right")
-    matrix = results.confusion_matrix
-    decisions = {
-        "real": (matrix.real_called_real, matrix.real_called_fake),
-        "fake": (matrix.fake_called_real, matrix.fake_called_fake),
-    }
-    for label, counts in (("real", results.counts.real), ("fake", results.counts.fake)):
-        table.add_row(label, *(str(value) for value in (*counts.model_dump().values(), *decisions[label])))
+    table = Table("files", *_right("real", "fake"))
+    real, fake, matrix = results.counts.real, results.counts.fake, results.confusion_matrix
+    table.add_row("all", str(real.files), str(fake.files))
+    table.add_row("scored", str(real.scored), str(fake.scored))
+    table.add_row("undecodable", str(real.undecodable), str(fake.undecodable))
+    table.add_row("unanswered", str(real.unanswered), str(fake.unanswered), end_section=True)
+    table.add_row("verdict real", str(real.called_real), str(fake.called_real))
+    table.add_row("verdict fake", str(real.called_fake), str(fake.called_fake))
+    table.add_row("verdict uncertain", str(real.called_uncertain), str(fake.called_uncertain), end_section=True)
+    table.add_row("p < 0.5", str(matrix.real_called_real), str(matrix.fake_called_real))
+    table.add_row("p >= 0.5", str(matrix.real_called_fake), str(matrix.fake_called_fake))
     return table
 
 
@@ -76,18 +79,18 @@ def _metrics(results: Results) -> Table:
     return table
 
 
-def _robustness(results: Results) -> Table:
-    table = Table(
-        "degradation", *_right("real", "fake", "AUC", "EER", "accuracy", "TPR at 5% FPR", "mean |dp|", "failed")
-    )
-    table.title = "Degraded: value, change from the clean run over the same frames, 95% interval of the change"
+def _robustness(results: Results, wide: bool) -> Table:
+    titles = ("files", "AUC", "EER", "accuracy", "TPR at 5% FPR", "mean |dp|", "failed")
+    table = Table(Column("degradation", no_wrap=True), *_right(*titles))
+    interval = ", 95% interval of the change" if wide else "; intervals are in results.json"
+    table.title = f"Degraded: value, change from the clean run over the same frames{interval}"
     table.title_justify, table.title_style = "left", ""
     metrics, counts = results.metrics, results.counts
     clean = [_number(metric.value) for metric in (metrics.auc, metrics.eer, metrics.accuracy, metrics.tpr_at_5pct_fpr)]
-    table.add_row("none (clean)", str(counts.real.scored), str(counts.fake.scored), *clean, "", "")
+    table.add_row("none", str(counts.real.scored + counts.fake.scored), *clean, "", "")
     for row in results.robustness:
         comparisons = (row.auc, row.eer, row.accuracy, row.tpr_at_5pct_fpr)
-        cells = [row.degradation, str(row.real_files), str(row.fake_files), *map(_compared, comparisons)]
+        cells = [row.degradation, str(row.real_files + row.fake_files), *(_compared(c, wide) for c in comparisons)]
         table.add_row(*cells, _number(row.mean_abs_dp.value), str(row.failed))
     return table
 
@@ -113,14 +116,14 @@ def _cells(estimate: EstimateResult, unit: str = "") -> tuple[str, str]:
     return f"{estimate.value:.3f}{unit}", interval
 
 
-def _compared(comparison: ComparisonResult) -> str:
+def _compared(comparison: ComparisonResult, wide: bool) -> str:
     change = comparison.change
     if change.value is None:
         return change.reason
-    interval = (
-        f"\n[{change.low:+.3f}, {change.high:+.3f}]" if change.low is not None and change.high is not None else ""
-    )
-    return f"{_number(comparison.degraded.value)}  {change.value:+.3f}{interval}"
+    value, moved = _number(comparison.degraded.value), f"{change.value:+.3f}"
+    if not wide or change.low is None or change.high is None:
+        return f"{value}\n{moved}"
+    return f"{value}  {moved}\n[{change.low:+.3f}, {change.high:+.3f}]"
 
 
 def _number(value: float | None) -> str:

@@ -1,9 +1,9 @@
 """The robustness run: every file again under each degradation, each frame beside its own clean score."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from threading import BoundedSemaphore
 
@@ -141,18 +141,20 @@ def score_degraded(
         ModelChangedError: Another model has answered.
     """
     run = _DegradedRun(detector, degradations, info, timeout_s, BoundedSemaphore(_VIDEO_WORKERS))
-    answers = _in_order(run, rows, workers)
     answered = 0
-    try:
-        for pairs in answers:
-            answered += 1
-            yield pairs
-    except ServiceError as error:
-        not_tried = PairedScore(error_code=NOT_TRIED, error_message=f"server lost: {error}")
-        yield from ((not_tried,) * len(degradations) for _ in rows[answered:])
+    with closing(_in_order(run, rows, workers)) as answers:
+        try:
+            for pairs in answers:
+                answered += 1
+                yield pairs
+        except ServiceError as error:
+            not_tried = PairedScore(error_code=NOT_TRIED, error_message=f"server lost: {error}")
+            yield from ((not_tried,) * len(degradations) for _ in rows[answered:])
 
 
-def _in_order(run: _DegradedRun, rows: Sequence[ScoredFile], workers: int) -> Iterator[tuple[PairedScore, ...]]:
+def _in_order(
+    run: _DegradedRun, rows: Sequence[ScoredFile], workers: int
+) -> Generator[tuple[PairedScore, ...], None, None]:
     waiting: deque[tuple[ScoredFile, Future[tuple[PairedScore, ...]]]] = deque()
 
     def first() -> tuple[PairedScore, ...]:

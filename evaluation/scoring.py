@@ -1,7 +1,9 @@
 """The clean run: every file through the client, one report each, and an end to it when the server is lost."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from typing import cast
 
 from client.batch import FileReport, detect_files
 from client.detector import Detector, ScoredFrame
@@ -73,13 +75,17 @@ def score_files(
     Raises:
         ModelChangedError: Another model has answered.
     """
-    reports = detect_files(detector, [file.path for file in files], timeout_s=timeout_s, workers=workers)
+    paths = [file.path for file in files]
+    reports = cast(
+        "Generator[FileReport, None, None]", detect_files(detector, paths, timeout_s=timeout_s, workers=workers)
+    )
     rest = iter(files)
-    try:
-        for report in reports:
-            yield _scored(next(rest), report, info)
-    except ServiceError as error:
-        yield from (ScoredFile(file, error_code=NOT_TRIED, error_message=f"server lost: {error}") for file in rest)
+    with closing(reports):  # left to the garbage collector, it could be closed by one of its own threads
+        try:
+            for report in reports:
+                yield _scored(next(rest), report, info)
+        except ServiceError as error:
+            yield from (ScoredFile(file, error_code=NOT_TRIED, error_message=f"server lost: {error}") for file in rest)
 
 
 def check_model(version: str, info: ModelInfo) -> None:

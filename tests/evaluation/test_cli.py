@@ -1,0 +1,245 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+
+from evaluation.degradation import STANDARD_SET
+from tests.evaluation.conftest import Evaluate, read_results
+from tests.inference_server import DESCRIPTION, InferenceServer, jpeg
+from tests.service import ROOT, free_ports
+
+
+def test_every_file_is_scored(evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path) -> None:
+    done = evaluate(folder, "--url", server.url)
+    assert done.exit_code == 0, done.output
+    found = read_results(tmp_path / "out")
+    metrics = {name: metric["value"] for name, metric in found["metrics"].items()}
+    assert metrics["auc"] == pytest.approx(13.5 / 16)
+    assert metrics["eer"] == pytest.approx(0.25)
+    assert metrics["accuracy"] == 0.75
+    assert metrics["uncertain_rate"] == pytest.approx(2 / 8)  # 0.4 and, at the bound, 0.3
+    assert metrics["decided_accuracy"] == pytest.approx(5 / 6)
+    assert metrics["undecodable_rate"] == metrics["unanswered_rate"] == 0
+    assert found["counts"]["real"] == {
+        "files": 4, "scored": 4, "undecodable": 0, "unanswered": 0,
+        "called_real": 2, "called_fake": 1, "called_uncertain": 1,
+    }  # fmt: skip
+    assert found["confusion_matrix"]["fake_called_real"] == 1
+    assert [file["path"] for file in found["files"]] == [
+        f"{label}/{n}.jpg" for label in ("real", "fake") for n in range(4)
+    ]
+    assert found["files"][4]["fake_probability"] == pytest.approx(0.3)
+    assert found["model"]["release_id"] == DESCRIPTION["release_id"]
+    assert found["command"]["resamples"] == 100
+    assert found["latency"]["concurrency"] == 2
+    assert found["server_lost"] is False
+
+
+def test_what_is_printed(evaluate: Evaluate, server: InferenceServer, folder: Path) -> None:
+    printed = evaluate(folder, "--url", server.url).stdout
+    assert "example/detector@fp32-0123456789ab" in printed
+    assert "0.844" in printed
+    assert "too few real files" in printed
+    assert "4 real files are too few for a TPR at 1% FPR" in printed
+    assert "\x1b[" not in printed
+    assert "results.json, roc.png, scores.png, reliability.png" in printed
+
+
+def test_files_that_fail_are_rows(evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path) -> None:
+    (folder / "fake" / "bad.jpg").write_bytes(jpeg("status=6"))
+    (folder / "real" / "empty.png").write_bytes(b"")
+    (folder / "real" / "zz.jpg").write_bytes(jpeg("p=nan"))
+    done = evaluate(folder, "--url", server.url)
+    assert done.exit_code == 1, done.output
+    found = read_results(tmp_path / "out")
+    assert found["metrics"]["auc"]["value"] == pytest.approx(13.5 / 16)
+    counts = {label: (row["files"], row["scored"], row["undecodable"], row["unanswered"])
+              for label, row in found["counts"].items()}  # fmt: skip
+    assert counts == {"real": (6, 4, 1, 1), "fake": (5, 4, 1, 0)}
+    assert found["metrics"]["undecodable_rate"]["value"] == pytest.approx(2 / 11)
+    errors = {file["path"]: file["error"]["code"] for file in found["files"] if file["error"]}
+    assert errors == {
+        "real/empty.png": "UNSUPPORTED_MEDIA",
+        "real/zz.jpg": "MODEL_FAULT",
+        "fake/bad.jpg": "NOTHING_SCORED",
+    }
+    assert all(file["fake_probability"] is None for file in found["files"] if file["error"])
+    assert "fake/bad.jpg" in done.stdout
+
+
+def test_a_class_without_a_score(evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path) -> None:
+    for path in (folder / "fake").iterdir():
+        path.write_bytes(jpeg("status=6"))
+    done = evaluate(folder, "--url", server.url)
+    assert done.exit_code == 1, done.output
+    found = read_results(tmp_path / "out")
+    assert found["metrics"]["auc"] == {"value": None, "low": None, "high": None, "reason": "no fake file was scored"}
+    assert found["metrics"]["accuracy"]["value"] == 0.75
+    assert found["figures"] == ["scores.png", "reliability.png"]
+
+
+def test_nothing_scored_at_all(evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path) -> None:
+    for path in folder.rglob("*.jpg"):
+        path.write_bytes(b"no image")
+    done = evaluate(folder, "--url", server.url, "--robustness")
+    assert done.exit_code == 1, done.output
+    found = read_results(tmp_path / "out")
+    assert found["metrics"]["brier"]["value"] is None
+    assert found["figures"] == []
+    assert found["robustness"][0]["mean_abs_dp"]["reason"]
+
+
+def test_wrong_usage(evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path) -> None:
+    url = ("--url", server.url)
+    (tmp_path / "other" / "real").mkdir(parents=True)
+    for arguments, says in (
+        ((tmp_path / "none", *url), "is no directory"),
+        ((tmp_path / "other", *url), "fake/"),
+        ((folder, *url, "--degrade", "noise=1"), "no degradation"),
+        ((folder, "--url", "nonsense"), "neither host:port"),
+        ((folder, *url, "--resamples", "3"), "resamples"),
+    ):
+        done = evaluate(*arguments)
+        assert done.exit_code == 2, arguments
+        assert says in done.output
+    assert server.received == [], "nothing was scored before the usage was found wrong"
+    assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_an_earlier_result_is_not_clobbered(
+    evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert evaluate(folder, "--url", server.url, "--svg").exit_code == 0
+    before = (out / "results.json").read_bytes()
+    (out / "mine.txt").write_text("kept")
+    requests = len(server.received)
+    refused = evaluate(folder, "--url", server.url)
+    assert refused.exit_code == 2
+    assert "--overwrite" in refused.output
+    assert len(server.received) == requests
+    assert (out / "results.json").read_bytes() == before
+    assert evaluate(folder, "--url", server.url, "--overwrite").exit_code == 0
+    names = {path.name for path in out.iterdir()}
+    assert names == {"results.json", "roc.png", "scores.png", "reliability.png", "mine.txt"}, "no figure of the old run"
+
+
+def test_no_server(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
+    done = evaluate(folder, "--url", f"127.0.0.1:{free_ports(1)[0]}")
+    assert done.exit_code == 3
+    assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_the_server_is_lost_on_the_way(
+    evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPFAKE_CLIENT_ATTEMPTS", "1")
+    infer = server.ModelInfer
+
+    def infer_some(request: object, context: grpc.ServicerContext) -> object:
+        if len(server.received) >= 5:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+        return infer(request, context)
+
+    monkeypatch.setattr(server, "ModelInfer", infer_some)
+    server.stop()
+    server.start()
+    done = evaluate(folder, "--url", server.url, "--workers", "1")
+    assert done.exit_code == 3, done.output
+    found = read_results(tmp_path / "out")
+    assert found["server_lost"] is True
+    scored = [file["fake_probability"] is not None for file in found["files"]]
+    assert scored == [True] * 5 + [False] * 3
+    assert {file["error"]["code"] for file in found["files"] if file["error"]} == {"NOT_TRIED"}
+    assert found["counts"]["fake"]["unanswered"] == 3
+    assert "The server was lost" in done.stdout
+
+
+def test_another_model_answers_on_the_way(
+    evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evaluation.scoring.detect_files", _with_another_release)
+    done = evaluate(folder, "--url", server.url)
+    assert done.exit_code == 3, done.output
+    assert "answers now" in done.output
+    assert not (tmp_path / "out" / "results.json").exists()
+
+
+def _with_another_release(*arguments: object, **settings: object) -> object:
+    from dataclasses import replace
+
+    from client.batch import detect_files
+
+    for number, report in enumerate(detect_files(*arguments, **settings)):  # type: ignore[arg-type]
+        other = replace(report.output, model_version="other") if report.output and number == 2 else report.output
+        yield replace(report, output=other)
+
+
+def test_degradations_are_measured_in_pairs(
+    evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path
+) -> None:
+    """These images are no real ones, so that none can be degraded: rows say so and no number is made up."""
+    done = evaluate(
+        folder, "--url", server.url, "--degrade", "jpeg=50", "--degrade", "crop=1.6", "--degrade", "jpeg=50"
+    )
+    assert done.exit_code == 1, done.output
+    jpeg_row, crop_row = read_results(tmp_path / "out")["robustness"]
+    assert (jpeg_row["degradation"], jpeg_row["failed"], jpeg_row["not_applicable"]) == ("jpeg=50", 8, 0)
+    assert (crop_row["failed"], crop_row["not_applicable"]) == (0, 8)
+    assert jpeg_row["auc"]["change"] == {
+        "value": None, "low": None, "high": None, "reason": "no file has both scores",
+    }  # fmt: skip
+
+
+def test_the_same_seed_gives_the_same_intervals(
+    evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path
+) -> None:
+    for name, seed in (("1", "5"), ("2", "5"), ("3", "6")):
+        evaluate(folder, "--url", server.url, "--output", tmp_path / name, "--seed", seed)
+    one, two, three = (read_results(tmp_path / name)["metrics"] for name in "123")
+    assert one == two
+    assert one != three
+    assert (tmp_path / "1" / "roc.png").read_bytes() == (tmp_path / "2" / "roc.png").read_bytes()
+
+
+def test_a_file_name_that_is_no_text(evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path) -> None:
+    (folder / "real" / os.fsdecode(b"\xff\x1b[31m.jpg")).write_bytes(jpeg("status=6"))
+    done = evaluate(folder, "--url", server.url)
+    assert done.exit_code == 1
+    assert "\x1b" not in done.stdout
+    read_results(tmp_path / "out")
+
+
+def test_help_names_the_exit_codes_and_the_options(evaluate: Evaluate) -> None:
+    text = " ".join(evaluate("--help").stdout.split())
+    for part in ("0 every file was scored", "1 some were not", "2 wrong usage", "3 the server cannot be reached"):
+        assert part in text
+    for option in (
+        "--url",
+        "--output",
+        "--overwrite",
+        "--degrade",
+        "--robustness",
+        "--resamples",
+        "--seed",
+        "--workers",
+    ):
+        assert option in text
+    assert all(degradation.name in text for degradation in STANDARD_SET)
+
+
+def test_python_m_evaluation_prints_plain_lines_and_loads_nothing_heavy_for_help(
+    server: InferenceServer, folder: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "evaluation", str(folder), "--url", server.url, "--output", str(tmp_path / "out")]
+    done = subprocess.run([*command, "--resamples", "100"], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "scored 8/8" in done.stderr
+    assert json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
+    code = "import evaluation.cli, sys; print(*{m.split('.')[0] for m in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    assert set(loaded.split()) & {"sklearn", "scipy", "matplotlib", "torch", "onnxruntime"} == set()
