@@ -35,7 +35,7 @@ def complete_document(derived: dict[str, Any]) -> dict[str, Any]:
     }
     inference["requestBody"]["content"]["application/json"]["examples"] = copy.deepcopy(INFERENCE_REQUESTS)
     for schema in schemas.values():
-        _drop_made_up_titles(schema)
+        _drop_noise(schema)
     return document
 
 
@@ -76,7 +76,9 @@ def _failure_response(failure: Failure) -> dict[str, Any]:
     return response
 
 
-def _drop_made_up_titles(schema: dict[str, Any]) -> None:
-    """Without titles such as Extractedframes, which say less than the property's own name."""
+def _drop_noise(schema: dict[str, Any]) -> None:
+    """Without titles such as Extractedframes, and without null defaults, which Swagger UI sends as the text "null"."""
     for field in schema.get("properties", {}).values():
         field.pop("title", None)
+        if "default" in field and field["default"] is None:
+            del field["default"]

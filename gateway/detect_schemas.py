@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from flask_openapi3.models.file import FileStorage
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 Box = Annotated[list[float], Field(min_length=4, max_length=4)]
 
@@ -16,9 +16,11 @@ class DetectForm(BaseModel):
     """Form of POST /detect."""
 
     file: FileStorage = Field(description="An image (JPEG, PNG, BMP, WebP) or a video (MP4, AVI, MOV, MKV, WebM).")
-    type: Annotated[Literal["image", "video"] | None, BeforeValidator(lambda value: value or None)] = Field(
-        default=None, description="Sniffed from the content if not given."
-    )
+    type: Annotated[
+        Literal["image", "video"] | None,
+        BeforeValidator(lambda value: value or None),
+        WithJsonSchema({"type": "string", "enum": ["image", "video"]}),
+    ] = Field(default=None, description="Sniffed from the content if not given.")
     include: Annotated[list[Literal["thumbnails", "scores"]], BeforeValidator(_without_empty)] = Field(
         default=[],
         description="What `metadata` holds besides, one field for each: `thumbnails` adds pictures of the frames that "

@@ -16,5 +16,6 @@ SwaggerUIBundle({
   defaultModelsExpandDepth: 0,
   docExpansion: "list",
   tryItOutEnabled: false,
+  syntaxHighlight: { theme: "tomorrow-night" }, // the default's numbers are too faint to read
   validatorUrl: null, // the default sends the document's address to a validator on the internet
 });

@@ -5,36 +5,50 @@ import { counted, size, time } from "./format.js";
 
 /** @typedef {import("./types.js").Answer} Answer */
 
-const SCORES = [
+const VIDEO_SCORES = [
   ["risk_score", "Risk", "the 90th percentile, raised where single frames stand out"],
   ["video_score", "90th percentile", "nine of ten frames lie below"],
   ["peak_risk", "Peak", "the highest frame"],
   ["mean_risk", "Mean", "what the verdict is made of"],
   ["temporal_consistency", "Consistency", "100 where all frames agree"],
-  ["confidence", "Decidedness", "how far from undecided, on average"],
+  ["confidence", "Confidence", "50 is undecided, 100 is sure"],
 ];
-const IMAGE_SCORES = new Set(["risk_score", "confidence"]);
+const IMAGE_SCORES = [
+  ["risk_score", "Risk", "the fake probability"],
+  ["confidence", "Confidence", "50 is undecided, 100 is sure"],
+];
 
 /**
+ * The scores of a video in a card of their own.
  * @param {Answer} answer
  * @returns {HTMLElement}
  */
-export function scoreList(answer) {
-  const { scores, input_type: kind } = answer.metadata;
-  const shown = SCORES.filter(([key]) => kind === "video" || IMAGE_SCORES.has(key));
+export function scoreCard(answer) {
   return html(
     "section",
     { class: "card", "aria-labelledby": "scores-title" },
     html("h3", { id: "scores-title" }, "Scores"),
     html("p", { class: "aside" }, "From 0 to 100, as in the API."),
+    scoreList(answer),
+  );
+}
+
+/**
+ * The scores, 0-100.
+ * @param {Answer} answer
+ * @returns {HTMLElement}
+ */
+export function scoreList(answer) {
+  const { scores, input_type: kind } = answer.metadata;
+  const rows = (kind === "video" ? VIDEO_SCORES : IMAGE_SCORES).map(([key, name, meaning]) =>
     html(
-      "dl",
-      { class: "scores" },
-      ...shown.map(([key, name, meaning]) =>
-        html("div", {}, html("dt", {}, name), html("dd", {}, html("strong", {}, scores[key].toFixed(1)), html("small", {}, key === "risk_score" && kind === "image" ? "the fake probability" : meaning))),
-      ),
+      "div",
+      {},
+      html("dt", {}, name),
+      html("dd", {}, html("strong", {}, scores[key].toFixed(1)), html("small", {}, meaning)),
     ),
   );
+  return html("dl", { class: "scores" }, ...rows);
 }
 
 /**

@@ -16,7 +16,7 @@ export function frameTable(metadata) {
   const heads = ["Frame", "Time", "Fake probability", "Band", "Face"].map((text) => html("th", { scope: "col" }, text));
   return html(
     "details",
-    { class: "card frames" },
+    { class: "frames" },
     html("summary", {}, `${counted(rows.length, "frame")} as a table`),
     html(
       "div",

@@ -26,23 +26,22 @@ export function picture(thumbnail, alt) {
 
 /**
  * The uploaded image itself, sharper than its thumbnail, which stands in where the browser cannot show the file.
- * @param {string} url
+ * @param {string} url of the file, "" if the browser does not take it for an image
  * @param {Metadata} metadata
- * @returns {HTMLElement}
+ * @returns {HTMLElement | null}
  */
 export function uploadedPicture(url, metadata) {
   const [frame] = metadata.frame_predictions;
+  const [thumbnail] = metadata.thumbnails;
   const alt = frame.face_box ? "The analysed image, with the largest face marked" : "The analysed image";
+  const instead = thumbnail ? picture(thumbnail, alt) : null;
+  if (!url) return instead;
   const image = /** @type {HTMLImageElement} */ (html("img", { src: url, alt }));
   const whole = html("div", { class: "picture" }, image);
   image.addEventListener("load", () => {
     if (frame.face_box) whole.append(faceMark(frame.face_box, image.naturalWidth, image.naturalHeight));
   });
-  image.addEventListener("error", () => {
-    const [thumbnail] = metadata.thumbnails;
-    if (thumbnail) whole.replaceWith(picture(thumbnail, alt));
-    else whole.remove();
-  });
+  image.addEventListener("error", () => (instead ? whole.replaceWith(instead) : whole.remove()));
   return whole;
 }
 

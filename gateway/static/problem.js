@@ -2,6 +2,7 @@
 
 import { byId, html } from "./dom.js";
 import { Problem } from "./upload.js";
+import { sign } from "./verdict.js";
 
 const FORMATS = "JPEG, PNG, BMP or WebP image, or an MP4, MOV, AVI, MKV or WebM video";
 const SMALLER = "Send a smaller image, or a shorter or more compressed video.";
@@ -40,7 +41,7 @@ export function showProblem(problem, fileName, retry) {
   if (problem.requestId) details.push(["Request id", html("code", {}, problem.requestId)]);
   const advice = ADVICE[problem.code] ?? "Send another file, or report the code and the request id to whoever runs the service.";
   byId("problem").replaceChildren(
-    html("h2", { id: "problem-title", tabindex: "-1" }, problem.title),
+    html("h2", { id: "problem-title", tabindex: "-1" }, sign("fake"), problem.title),
     html("p", { class: "message" }, problem.message),
     html("p", {}, html("strong", {}, "What to do: "), advice),
     reasons(problem),

@@ -2,8 +2,7 @@
 
 import { byId, html } from "./dom.js";
 import { downloadJson } from "./download.js";
-import { factList, scoreList } from "./facts.js";
-import { frameTable } from "./frame_table.js";
+import { factList, scoreCard, scoreList } from "./facts.js";
 import { pictureList, uploadedPicture } from "./picture.js";
 import { timeline } from "./timeline.js";
 import { verdictPanel } from "./verdict.js";
@@ -13,18 +12,24 @@ import { verdictPanel } from "./verdict.js";
 /**
  * @param {Answer} answer
  * @param {File} file
- * @param {string} previewUrl of an image; "" for a video
+ * @param {string} previewUrl of an image; "" where the browser does not take the file for one
  * @param {string} requestId
  */
 export function showResult(answer, file, previewUrl, requestId) {
   const isVideo = answer.metadata.input_type === "video";
   const download = html("button", { type: "button", class: "button" }, "Download result as JSON");
   download.addEventListener("click", () => downloadJson(answer, file.name));
-  const top = html("div", { class: "card top" }, verdictPanel(answer), isVideo || !previewUrl ? null : uploadedPicture(previewUrl, answer.metadata));
+  const actions = html("p", { class: "actions" }, download);
+  const verdict = isVideo ? verdictPanel(answer, actions) : verdictPanel(answer, scoreList(answer), actions);
+  const image = isVideo ? null : uploadedPicture(previewUrl, answer.metadata);
   const parts = isVideo
-    ? [timeline(answer), frameTable(answer.metadata), pictureList(answer.metadata), scoreList(answer)]
-    : [scoreList(answer)];
-  byId("result").replaceChildren(top, ...parts.filter((part) => part !== null), factList(answer, file, requestId), html("p", { class: "actions" }, download));
+    ? [timeline(answer), pictureList(answer.metadata), scoreCard(answer)]
+    : [];
+  byId("result").replaceChildren(
+    html("div", { class: "card top" }, verdict, image),
+    ...parts.filter((part) => part !== null),
+    factList(answer, file, requestId),
+  );
   byId("result").hidden = false;
   byId("result-title").focus();
 }

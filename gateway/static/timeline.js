@@ -5,6 +5,7 @@
 
 import { html, svg } from "./dom.js";
 import { edge, percent, time } from "./format.js";
+import { frameTable } from "./frame_table.js";
 import { bandOf, sign } from "./verdict.js";
 
 /** @typedef {import("./types.js").Frame} Frame */
@@ -33,6 +34,7 @@ export function timeline(answer) {
     ...timeAxis(frames, places),
     ...connections(frames, places),
     meanLine(answer.confidence_score),
+    ...bandNames(bands),
     ...options,
   );
   letChoose(options, (i) => showDetail(detail, frames[i], bands));
@@ -43,6 +45,7 @@ export function timeline(answer) {
     html("div", { class: "chart" }, plot),
     detail,
     legend(frames),
+    frameTable(answer.metadata),
   );
 }
 
@@ -62,17 +65,28 @@ const x = (place) => `${place * 100}%`;
 /** @param {number} probability */
 const y = (probability) => (1 - probability) * HEIGHT_PX;
 
+/** @param {Bands} bands @returns {[string, number, number][]} Name and bounds of each. */
+const spans = (bands) => [
+  ["fake", bands.fake_above, 1],
+  ["uncertain", bands.real_below, bands.fake_above],
+  ["real", 0, bands.real_below],
+];
+
 /** @param {Bands} bands */
 function bandShapes(bands) {
-  const spans = { fake: [bands.fake_above, 1], uncertain: [bands.real_below, bands.fake_above], real: [0, bands.real_below] };
-  const shapes = Object.entries(spans).flatMap(([name, [from, to]]) => [
+  const shapes = spans(bands).map(([name, from, to]) =>
     svg("rect", { class: `band ${name}`, x: 0, y: y(to), width: "100%", height: y(from) - y(to) }),
-    to - from > 0.08 ? svg("text", { class: "band-name", x: 8, y: y(to) + 17 }, name) : null,
-  ]);
+  );
   const marks = [0, bands.real_below, bands.fake_above, 1].map((value) =>
     svg("text", { class: "tick", x: -8, y: y(value) + 4, "text-anchor": "end" }, edge(value)),
   );
   return [...shapes, ...marks];
+}
+
+/** Over the lines, so that they stay readable. @param {Bands} bands */
+function bandNames(bands) {
+  const wide = spans(bands).filter(([, from, to]) => to - from > 0.08);
+  return wide.map(([name, , to]) => svg("text", { class: "band-name", x: 8, y: y(to) + 17 }, name));
 }
 
 /**

@@ -53,9 +53,10 @@ export function verdictSentence(answer) {
 /**
  * Heading, sentence, number and scale.
  * @param {Answer} answer
+ * @param {...Node} below What else belongs to it.
  * @returns {HTMLElement}
  */
-export function verdictPanel(answer) {
+export function verdictPanel(answer, ...below) {
   const { input_type: kind, model, verdict_bands: bands } = answer.metadata;
   const words = WORDS[answer.result];
   const title = model.trained ? words.title : "No verdict";
@@ -74,7 +75,7 @@ export function verdictPanel(answer) {
       kind === "video" ? " fake probability, mean of the frames" : " fake probability",
     ),
     gauge(answer.confidence_score, bands),
-    model.notice ? html("p", { class: "caution" }, model.notice) : null,
+    ...below,
   );
 }
 
@@ -88,22 +89,21 @@ function gauge(probability, bands) {
   const at = (value) => `${value * 100}%`;
   const span = { real: [0, bands.real_below], uncertain: [bands.real_below, bands.fake_above], fake: [bands.fake_above, 1] };
   const parts = Object.entries(span).flatMap(([name, [from, to]]) => [
-    svg("rect", { class: `band ${name}`, x: at(from), y: 22, width: at(to - from), height: 26 }),
-    to - from > 0.12 ? svg("text", { class: "band-name", x: at((from + to) / 2), y: 39, "text-anchor": "middle" }, name) : null,
+    svg("rect", { class: `band ${name}`, x: at(from), y: 24, width: at(to - from), height: 26 }),
+    to - from > 0.12 ? svg("text", { class: "band-name", x: at((from + to) / 2), y: 41, "text-anchor": "middle" }, name) : null,
   ]);
   const ticks = [0, bands.real_below, bands.fake_above, 1].map((value) =>
-    svg("text", { class: "tick", x: at(value), y: 66, "text-anchor": anchor(value, 0.03) }, edge(value)),
+    svg("text", { class: "tick", x: at(value), y: 68, "text-anchor": anchor(value, 0.03) }, edge(value)),
   );
   const label =
     `Fake probability ${percent(probability)} on a scale from 0 to 100 %: real below ${edge(bands.real_below)}, ` +
     `fake above ${edge(bands.fake_above)}, uncertain between.`;
   return svg(
     "svg",
-    { class: "gauge", role: "img", "aria-label": label, width: "100%", height: 72 },
+    { class: "gauge", role: "img", "aria-label": label, width: "100%", height: 74 },
     ...parts,
     ...ticks,
-    svg("line", { class: "needle", x1: at(probability), x2: at(probability), y1: 16, y2: 52 }),
-    svg("circle", { class: "needle-head", cx: at(probability), cy: 13, r: 6 }),
+    svg("svg", { class: "needle", x: at(probability), y: 22 }, svg("path", { d: "M0 0-8-14Q0-19 8-14z" })),
   );
 }
 

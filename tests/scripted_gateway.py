@@ -1,0 +1,84 @@
+"""The gateway over a scorer that answers what a test scripts, on a real port: no Triton, no model."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from werkzeug.serving import make_server
+
+from client import Detector, ServerUnavailableError
+from client.model_info import ModelInfo
+from client.scorer import OK, Deadline, FrameScore, Scoring
+from gateway import GatewaySettings, create_app
+from tests.inference_server import DESCRIPTION
+
+Answer = Callable[[int], FrameScore]
+
+
+def scored(fake_probability: float, face: bool = True) -> FrameScore:
+    """The score of a frame, with a face in its middle or without one."""
+    return FrameScore(
+        status=OK,
+        fake_probability=fake_probability,
+        probabilities=(fake_probability, 1 - fake_probability),
+        face_box_px=(40.0, 30.0, 120.0, 110.0) if face else None,
+        face_score=0.9 if face else 0.0,
+        export_id=DESCRIPTION["export_id"],
+    )
+
+
+@dataclass
+class ScriptedScorer:
+    """A `FrameScorer`; a test changes it while the gateway runs.
+
+    Attributes:
+        answer: From a frame's index to its score.
+        gate: Holds every detection until it is set.
+        away: Whether the server behind it cannot be reached.
+    """
+
+    answer: Answer = field(default=lambda index: scored(0.9))
+    gate: threading.Event = field(default_factory=threading.Event)
+    away: bool = False
+
+    def info(self, deadline: Deadline) -> ModelInfo:
+        if self.away:
+            raise ServerUnavailableError("away")
+        return ModelInfo._from_dict(DESCRIPTION)
+
+    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
+        info = self.info(deadline)
+        if request_id != "health-canary":
+            self.gate.wait(deadline.remaining_s())
+        return Scoring(info, [self.answer(index) for index in range(len(images))])
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class ScriptedGateway:
+    """A running gateway and what scores for it."""
+
+    url: str
+    scorer: ScriptedScorer
+
+
+@contextmanager
+def scripted_gateway(**settings: Any) -> Iterator[ScriptedGateway]:
+    """A gateway on a free port."""
+    scorer = ScriptedScorer()
+    scorer.gate.set()
+    app = create_app(GatewaySettings(health_fresh_s=0, **settings), Detector(scorer))
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield ScriptedGateway(f"http://127.0.0.1:{server.port}/", scorer)
+    finally:
+        scorer.gate.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
