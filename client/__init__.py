@@ -24,6 +24,9 @@ from client.errors import (
     ServiceError,
     UnsupportedMediaError,
 )
+from client.evidence import Evidence
+from client.evidence_builder import build_evidence, evidence_json
+from client.evidence_html import evidence_html
 from client.media import MediaType
 from client.model_info import ModelInfo, VerdictBands
 from client.scorer import Deadline, FrameScore
@@ -40,6 +43,7 @@ __all__ = [
     "DetectionOutput",
     "DetectionResult",
     "Detector",
+    "Evidence",
     "FrameScore",
     "InputError",
     "MediaDecodeError",
@@ -57,6 +61,9 @@ __all__ = [
     "ServiceError",
     "UnsupportedMediaError",
     "VerdictBands",
+    "build_evidence",
     "create_async_detector",
     "create_detector",
+    "evidence_html",
+    "evidence_json",
 ]

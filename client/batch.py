@@ -45,6 +45,7 @@ def detect_files(
     workers: int = WORKERS,
     video_workers: int = VIDEO_WORKERS,
     open_file: OpenMedia = open_media,
+    keep_frames: bool = False,
 ) -> Iterator[FileReport]:
     """Detects the files on several threads; reports come in the order of the paths, as soon as that allows.
 
@@ -59,11 +60,12 @@ def detect_files(
         workers: Files in progress at the same time.
         video_workers: Most videos among them: the frames of each are held in memory, and decoding keeps a core busy.
         open_file: Opens a path.
+        keep_frames: As for `Detector.detect`; every report that is not yet taken holds its frames.
 
     Raises:
         ServiceError: The service is lost. Files that have not been reported have not been scored.
     """
-    batch = _Batch(detector, media_type, timeout_s, threading.BoundedSemaphore(video_workers), open_file)
+    batch = _Batch(detector, media_type, timeout_s, threading.BoundedSemaphore(video_workers), open_file, keep_frames)
     waiting: deque[tuple[Path, Future[FileReport]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="detect") as pool:
         try:
@@ -88,6 +90,7 @@ class _Batch:
     timeout_s: float | None
     video_turns: threading.BoundedSemaphore
     open_file: OpenMedia
+    keep_frames: bool
     deadlines: set[Deadline] = field(default_factory=set)
 
     def cancel(self) -> None:
@@ -103,7 +106,8 @@ class _Batch:
         """
         try:
             with self.open_file(path) as stream, self._turn(stream, path), self._deadline() as deadline:
-                return FileReport(path, self.detector.detect(stream, self.media_type, timeout_s=deadline))
+                output = self.detector.detect(stream, self.media_type, timeout_s=deadline, keep_frames=self.keep_frames)
+                return FileReport(path, output)
         except (ServerUnavailableError, ModelNotServedError):
             raise
         except DetectionError as error:

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from client.batch import VIDEO_WORKERS, WORKERS, FileReport, detect_files
 from client.connect import create_detector
-from client.detector import Detector
+from client.detector import DetectionOutput, Detector
 from client.errors import ConfigurationError, DetectionError, ServiceError
+from client.evidence_file import check_report_paths, write_evidence
 from client.media import MediaType
 from client.media_files import find_media, read_list
 from client.output import Output, OutputFormat, Score
@@ -94,6 +95,14 @@ def detect(
             "row that was cut off is written again.",
         ),
     ] = False,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE.html|FILE.json",
+            help="Write an evidence report of the one input file here, too: .html to read and print, .json for "
+            "programs. May be given twice.",
+        ),
+    ] = None,
 ) -> None:
     """Detects deepfakes in images and videos.
 
@@ -104,6 +113,8 @@ def detect(
     except ConfigurationError as error:
         _fail(str(error), EXIT_USAGE)
     paths = _find(inputs or [], files_from)
+    report = report or []
+    _check_report(report, inputs or [], paths, resume)
     with _connect(url, outage_wait_s) as (detector, model_version), standard_input_too() as open_file:
         tally = _Tally(
             lambda todo: detect_files(
@@ -114,10 +125,13 @@ def detect(
                 workers=workers,
                 video_workers=video_workers,
                 open_file=open_file,
+                keep_frames=bool(report),
             )
         )
         try:
             destination.write(paths, tally, model_version)
+            if report and tally.last is not None:
+                write_evidence(tally.last, "standard input" if str(paths[0]) == "-" else paths[0].name, report)
         except ConfigurationError as error:
             _fail(str(error), EXIT_USAGE)
         except ServiceError as error:
@@ -132,12 +146,13 @@ def detect(
 
 
 class _Tally:
-    """Scores files, and remembers how many failed and how many are left."""
+    """Scores files, and remembers how many failed, how many are left, and the last result."""
 
     def __init__(self, score: Score) -> None:
         self._score = score
         self.failed = 0
         self.left = 0
+        self.last: DetectionOutput | None = None
 
     def __call__(self, paths: list[Path]) -> Iterator[FileReport]:
         self.left = len(paths)
@@ -145,6 +160,7 @@ class _Tally:
             yield report
             self.left -= 1  # only now has it been written
             self.failed += report.output is None
+            self.last = report.output
 
 
 def _find(inputs: list[str], files_from: str | None) -> list[Path]:
@@ -163,6 +179,16 @@ def _find(inputs: list[str], files_from: str | None) -> list[Path]:
     if not paths:
         _fail("there is no image or video to score in these directories", EXIT_USAGE)
     return list(dict.fromkeys(paths))
+
+
+def _check_report(report: list[Path], inputs: list[str], paths: list[Path], resume: bool) -> None:
+    """Ends the program where no evidence report can be made."""
+    if report and (resume or any(Path(name).is_dir() for name in inputs)):
+        _fail("--report is about one file: give no directory, and no --resume", EXIT_USAGE)
+    try:
+        check_report_paths(report, paths)
+    except ConfigurationError as error:
+        _fail(str(error), EXIT_USAGE)
 
 
 @contextlib.contextmanager

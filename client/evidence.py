@@ -4,6 +4,7 @@ Everything but `Evidence.run` is the same whenever the same file is scored by th
 Probabilities have 4 decimals: the service's own numbers move in the sixth with how its frames are batched.
 """
 
+import json
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -23,7 +24,13 @@ DIGITS = 4
 class Document(BaseModel):
     """A part of the report."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 class Severity(StrEnum):
@@ -280,3 +287,13 @@ class Evidence(Document):
     """What no report of this kind shows."""
 
     run: Run
+
+
+def evidence_schema() -> str:
+    """The JSON Schema of the JSON form: what `evidence.schema.json` beside this module holds.
+
+    >>> print(evidence_schema(), end="")  # > client/evidence.schema.json
+    """
+    schema = Evidence.model_json_schema(mode="serialization")
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"Evidence report {SCHEMA_VERSION}"}
+    return json.dumps({**head, **{key: value for key, value in schema.items() if key != "title"}}, indent=1) + "\n"

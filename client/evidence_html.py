@@ -19,7 +19,7 @@ SCORE_MEANINGS = {
     "peak_risk": "highest frame",
     "mean_risk": "mean of the frames, which decides the verdict",
     "temporal_consistency": "100 if all frames of a video score the same, 0 if they vary strongly",
-    "confidence": "mean distance of the frames' probabilities from 0 or 1, whichever is farther",
+    "confidence": "mean over the frames of p or 1 - p, whichever is larger: 50 is undecided",
     "gan_fingerprint": "equal to video_score",
     "audio_score": "always 0: sound is not analysed",
 }

@@ -10,17 +10,13 @@ from statistics import median, pstdev
 
 from client.detector import DetectionOutput
 from client.evidence import BandsOrigin, Finding, FindingCode, Severity
-from client.key_frames import shorter_side_px
+from client.key_frames import SMALL_FACE_PX, shorter_side_px
 from client.media import MediaType
 from client.model_info import DEFAULT_IMAGE_BANDS, DEFAULT_VIDEO_BANDS, VerdictBands
 from client.scorer import OK
 
 FEW_FACES_SHARE = 0.5
 """With a face in less than half of the frames, most of the mean is about whole scenes and not about a face."""
-
-SMALL_FACE_PX = 64
-"""Faces of under 50 to 60 px are found and judged unreliably: they are enlarged three times and more for the model, so
-that it sees little but the enlarging."""
 
 LOW_RESOLUTION_PX = 360
 """Shorter side of the frame. Smaller pictures have mostly been reduced and compressed again on their way, which removes
@@ -171,10 +167,11 @@ def _frames_failed(subject: Subject) -> str:
     failed = Counter(frame.score.status for frame in frames if frame.score.status != OK)
     if not failed:
         return ""
-    reasons = ", ".join(f"{status}: {count}" for status, count in sorted(failed.items()))
-    return (
-        f"{sum(failed.values())} of {len(frames)} frames could not be scored ({reasons}); the result leaves them out."
+    reasons = "; ".join(
+        f"{status} ({count}): {subject.output.model.status_meaning(status)}".removesuffix(": ")
+        for status, count in sorted(failed.items())
     )
+    return f"The result leaves out {sum(failed.values())} of {len(frames)} frames that could not be scored. {reasons}"
 
 
 def _few_frames(subject: Subject) -> str:

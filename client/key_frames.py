@@ -10,6 +10,10 @@ PEAK_PROMINENCE = 0.1
 """How far a peak stands above the valleys beside it, in fake probability: the 10 points from which a single frame
 raises the risk score."""
 
+SMALL_FACE_PX = 64
+"""Shorter side of the face box. Smaller faces are found and judged unreliably: those of under 50 to 60 px are enlarged
+four times and more for the model, which then sees little but the enlarging."""
+
 MAX_PEAKS = 3
 """Most peaks that are marked, the highest frame included: more would not stand out."""
 
@@ -20,7 +24,7 @@ EXPLANATIONS = {
     KeyFrameReason.TYPICAL: "closest to the mean, which decides the verdict",
     KeyFrameReason.PEAK: "a peak: stands out from the frames around it",
     KeyFrameReason.FIRST_WITHOUT_FACE: "first frame in which no face was found: the model saw all of it",
-    KeyFrameReason.SMALLEST_FACE: "smallest face",
+    KeyFrameReason.SMALLEST_FACE: "smallest face, too small to be judged reliably",
 }
 
 
@@ -51,7 +55,7 @@ def choose_key_frames(frames: Sequence[ScoredFrame], is_image: bool) -> dict[int
     without = [at for at in p if at not in boxes]
     if boxes and without:
         choose(without[0], KeyFrameReason.FIRST_WITHOUT_FACE)
-    if boxes:
+    if any(shorter_side_px(box) < SMALL_FACE_PX for box in boxes.values()):
         choose(min(boxes, key=lambda at: (round(shorter_side_px(boxes[at]), 1), at)), KeyFrameReason.SMALLEST_FACE)
     return dict(sorted(chosen.items()))
 

@@ -13,6 +13,7 @@ PUBLIC = {
     "DetectionOutput",
     "DetectionResult",
     "Detector",
+    "Evidence",
     "FrameScore",
     "InputError",
     "MediaDecodeError",
@@ -30,8 +31,11 @@ PUBLIC = {
     "ServiceError",
     "UnsupportedMediaError",
     "VerdictBands",
+    "build_evidence",
     "create_async_detector",
     "create_detector",
+    "evidence_html",
+    "evidence_json",
 }
 
 # Codes that scripts read from the command line's output: adding one is fine, changing one is not.

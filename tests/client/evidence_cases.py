@@ -1,0 +1,94 @@
+"""Detections with made-up scores over real pictures: the astronaut, panned, with her face box where it really is."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+
+from client.detector import DetectionOutput, detection_output
+from client.media import Frame, sniff
+from client.model_info import ModelInfo
+from client.scorer import OK, FrameScore, Scoring
+from tests.inference_server import DESCRIPTION, EXPORT_ID
+from tests.media import encode_image, photo_pixels
+
+FACE_PX = (173.0, 67.0, 276.0, 170.0)
+SIZE_PX = (480, 384)
+PAN_PX = 32
+SHA256 = "0123456789abcdef" * 4
+MODEL = replace(
+    ModelInfo.from_json(json.dumps(DESCRIPTION)),
+    fake_labels=("Fake",),
+    checkpoint_sha256="fedcba9876543210" * 4,
+    preprocessing_version=1,
+    crop_factor=1.3,
+    max_image_pixels=50_000_000,
+)
+"""Trained, of fp32 and with the default bands: nothing about it is a finding but the bands."""
+
+VIDEO = sniff(b"\0\0\0\x1cftypisom" + b"\0" * 40)
+IMAGE = sniff(b"\xff\xd8\xff\xe0")
+
+Score = float | str | None
+"""Of a frame: its fake probability, or the name of the status with which it failed."""
+
+
+def made_output(
+    scores: Sequence[Score],
+    *,
+    model: ModelInfo = MODEL,
+    is_video: bool = True,
+    interval_s: float = 0.5,
+    without_face: Sequence[int] = (),
+    face_side_px: float | None = None,
+    elapsed_s: float = 1.25,
+    keep_frames: bool = True,
+) -> DetectionOutput:
+    """A detection as the detector would give it for these scores.
+
+    Args:
+        scores: Of each frame.
+        model: The release.
+        is_video: Or a single image.
+        interval_s: Between frames.
+        without_face: Frames without a face.
+        face_side_px: Side of every face box; its real size if None.
+        elapsed_s: Processing time.
+        keep_frames: Whether the frames are kept.
+    """
+    frames = [Frame(i, i * interval_s, _picture(_offset(i))) for i in range(len(scores))]
+    answers = [_answer(score, i, i not in without_face, face_side_px) for i, score in enumerate(scores)]
+    format_ = VIDEO if is_video else IMAGE
+    assert format_ is not None
+    return detection_output(
+        frames, Scoring(model, answers), format_, SHA256, "made", elapsed_s,
+        media_bytes=1_234_567, keep_frames=keep_frames,
+    )  # fmt: skip
+
+
+def _answer(score: Score, index: int, has_face: bool, face_side_px: float | None) -> FrameScore:
+    if not isinstance(score, float):
+        return FrameScore(str(score))
+    x0, y0, x1, _ = FACE_PX
+    left = x0 - _offset(index)
+    side = face_side_px or x1 - x0
+    return FrameScore(
+        status=OK,
+        fake_probability=score,
+        probabilities=(score, 1 - score),
+        face_box_px=(left, y0, left + side, y0 + side) if has_face else None,
+        face_score=0.9 if has_face else 0.0,
+        export_id=EXPORT_ID,
+    )
+
+
+def _offset(index: int) -> int:
+    """Columns that a frame is panned by: to the right and back."""
+    at = index * 4 % (2 * PAN_PX)
+    return min(at, 2 * PAN_PX - at)
+
+
+@cache
+def _picture(left: int) -> bytes:
+    width, height = SIZE_PX
+    return encode_image(photo_pixels("astronaut.png")[:height, left : left + width], "JPEG", quality=90)
