@@ -23,6 +23,19 @@ def input_data(images: Sequence[bytes], batch: int) -> str:
     return json.dumps({"data": steps})
 
 
+def find_perf_analyzer(name: str) -> str:
+    """The program's path; ends this one with exit code 2 if it is not there."""
+    program = shutil.which(name)
+    if program is None:
+        typer.echo(
+            f"{name} is not on PATH: name it with --perf-analyzer (NVIDIA's Triton SDK image carries it; "
+            "`pip install perf-analyzer` works where glibc is 2.38 or newer)",
+            err=True,
+        )
+        raise typer.Exit(2)
+    return program
+
+
 def perf(
     images: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Image files to send in turn.")],
     url: Annotated[str, typer.Option(help="host:port of Triton's gRPC endpoint.")] = "localhost:8001",
@@ -41,14 +54,7 @@ def perf(
 
     Exit codes: perf_analyzer's own; 2 if it is not there.
     """
-    program = shutil.which(perf_analyzer)
-    if program is None:
-        typer.echo(
-            f"{perf_analyzer} is not on PATH: name it with --perf-analyzer (NVIDIA's Triton SDK image carries it; "
-            "`pip install perf-analyzer` works where glibc is 2.38 or newer)",
-            err=True,
-        )
-        raise typer.Exit(2)
+    program = find_perf_analyzer(perf_analyzer)
     with tempfile.TemporaryDirectory(prefix="deepfake-perf-") as scratch:
         data = Path(scratch) / "images.json"
         data.write_text(input_data([image.read_bytes() for image in images], batch), encoding="utf-8")
