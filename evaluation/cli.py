@@ -18,7 +18,7 @@ from evaluation.bootstrap import BootstrapPlan
 from evaluation.dataset import Dataset, find_dataset
 from evaluation.degradation import STANDARD_SET, Degradation, parse_degradation
 from evaluation.document import Run, RunSettings, build_results
-from evaluation.errors import EvaluationError, ServerLostError
+from evaluation.errors import EvaluationError, OutputError, OutputExistsError, ServerLostError
 from evaluation.figures import FigureData, write_figures
 from evaluation.measure import ScoreTable
 from evaluation.output import RESULTS_NAME, check_output, staged
@@ -30,11 +30,16 @@ from evaluation.scoring import score_files
 EXIT_SOME_FAILED = 1
 EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
+EXIT_NOT_WRITTEN = 4
+EXIT_INTERRUPTED = 130
+
+_CONNECT_TIMEOUT_S = 5.0
 
 EPILOG = (
     "Exit codes: 0 every file was scored; 1 some were not, each with a code and a reason in its row, and the result is "
     "over the others; 2 wrong usage, or a folder or a package is missing; 3 the server cannot be reached, serves no "
-    "such model, is lost for some file (the result says so), or changes its model during the run (no result)."
+    "such model, is lost for good (the result is over what was scored before, and says so), or changes its model "
+    "during the run (no result); 4 the result cannot be written; 130 interrupted."
 )
 
 T = TypeVar("T")
@@ -55,8 +60,8 @@ def evaluate(
         str,
         typer.Option(
             envvar="DEEPFAKE_URL",
-            help="host:port of Triton's gRPC endpoint, or the directory of a release or checkpoint, which then runs in "
-            "this process.",
+            help="host:port of Triton's gRPC endpoint, or several separated by commas, over which the work is spread; "
+            "or the directory of a release or checkpoint, which then runs in this process.",
         ),
     ] = "localhost:8001",
     output: Annotated[
@@ -80,7 +85,13 @@ def evaluate(
     timeout_s: Annotated[
         float | None, typer.Option(min=0.001, show_default="60.0", help="Deadline of each file in seconds.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Files in progress at the same time.")] = 2,
+    workers: Annotated[
+        int,
+        typer.Option(min=1, max=64, help="Files in progress at the same time, at most two of them videos."),
+    ] = 2,
+    outage_wait_s: Annotated[
+        float, typer.Option(min=0, help="How long a file waits for a server that is away or overloaded during the run.")
+    ] = 30.0,
     svg: Annotated[bool, typer.Option("--svg", help="Write each figure as SVG too.")] = False,
 ) -> None:
     """Measures how well a model tells real media from fake.
@@ -93,17 +104,24 @@ def evaluate(
         dataset = find_dataset(directory)
         check_output(output, overwrite)
         _require_packages()
-        with _connect(url) as (detector, model):
+        with _connect(url, outage_wait_s) as (detector, model):
             plan = BootstrapPlan(resamples, seed)
             settings = RunSettings(url, workers, timeout_s or detector.settings.timeout_s, plan, degradations)
             run = _score(detector, model, dataset, settings)
-        results = _write(run, output, ("png", "svg") if svg else ("png",))
+        results = build_results(run)
+        print_report(results, sys.stdout)
+        names = _write(results, run, output, ("png", "svg") if svg else ("png",))
     except ServerLostError as error:
         _fail(str(error), EXIT_UNREACHABLE)
+    except OutputExistsError as error:
+        _fail(str(error), EXIT_USAGE)
+    except OutputError as error:
+        _fail(str(error), EXIT_NOT_WRITTEN)
     except EvaluationError as error:
         _fail(str(error), EXIT_USAGE)
-    print_report(results, sys.stdout)
-    typer.echo(f"written to {output}: {', '.join([RESULTS_NAME, *results.figures])}")
+    except KeyboardInterrupt:
+        _fail("interrupted: there is no result", EXIT_INTERRUPTED)
+    typer.echo(f"written to {output}: {', '.join(names)}")
     if run.server_lost:
         raise typer.Exit(EXIT_UNREACHABLE)
     raise typer.Exit(0 if run.all_scored else EXIT_SOME_FAILED)
@@ -121,14 +139,14 @@ def _score(detector: Detector, model: ModelInfo, dataset: Dataset, settings: Run
     return Run(settings, dataset, model, rows, tuple(_with_progress(degrading, total, "degraded")))
 
 
-def _write(run: Run, output: Path, suffixes: tuple[str, ...]) -> Results:
-    """Computes the figures and writes everything, results.json last."""
-    results = build_results(run)
+def _write(results: Results, run: Run, output: Path, suffixes: tuple[str, ...]) -> list[str]:
+    """Writes the figures and then results.json, and returns their names."""
     with staged(output) as scratch:
         data = FigureData(results, ScoreTable.of(run.rows), run.settings.plan)
-        results = results.model_copy(update={"figures": write_figures(data, scratch, suffixes)})
-        (scratch / RESULTS_NAME).write_text(results.json_text(), encoding="utf-8")
-    return results
+        drawn = write_figures(data, scratch, suffixes)
+        text = results.model_copy(update={"figures": drawn}).json_text()
+        (scratch / RESULTS_NAME).write_text(text, encoding="utf-8")
+    return [RESULTS_NAME, *drawn]
 
 
 def _degradations(texts: list[str], standard: bool) -> tuple[Degradation, ...]:
@@ -144,17 +162,19 @@ def _require_packages() -> None:
 
 
 @contextlib.contextmanager
-def _connect(url: str) -> Iterator[tuple[Detector, ModelInfo]]:
+def _connect(url: str, outage_wait_s: float) -> Iterator[tuple[Detector, ModelInfo]]:
     """A detector that has answered once, and who answered; ends the program otherwise."""
     try:
-        detector = create_detector(url, ClientSettings())
+        # An evaluation waits for a server that is away or busy; nobody sits before it.
+        waiting = {"outage_wait_s": outage_wait_s, "overload_wait_s": outage_wait_s}
+        detector = create_detector(url, ClientSettings().model_copy(update=waiting))
     except ValidationError as error:
         _fail(f"a DEEPFAKE_CLIENT_ setting is wrong: {error}", EXIT_USAGE)
     except (ConfigurationError, ImportError) as error:
         _fail(str(error), EXIT_USAGE)
     with detector:
         try:
-            model = detector.info()
+            model = detector.info(timeout_s=_CONNECT_TIMEOUT_S)
         except DetectionError as error:
             _fail(str(error), EXIT_UNREACHABLE)
         yield detector, model

@@ -4,7 +4,8 @@ EvaluationError
 ├── DatasetError                 the directory cannot be evaluated
 │   ├── MissingFolderError       it, or its real/ or fake/, is no directory
 │   └── EmptyFolderError         real/ or fake/ holds no image and no video
-├── OutputExistsError            the output directory holds a result, or cannot be written
+├── OutputError                  the result cannot be written
+│   └── OutputExistsError        there is an earlier one
 ├── DegradationError             an option that names no degradation, or a value out of its range
 ├── FrameError                   a frame cannot be degraded
 │   ├── FrameDecodeError         its pixels cannot be read
@@ -44,10 +45,16 @@ class EmptyFolderError(DatasetError):
     code = "FOLDER_EMPTY"
 
 
-class OutputExistsError(EvaluationError):
-    """The output directory holds an earlier result, or cannot be written."""
+class OutputError(EvaluationError):
+    """The result cannot be written."""
 
     code = "OUTPUT"
+
+
+class OutputExistsError(OutputError):
+    """The output directory holds an earlier result."""
+
+    code = "OUTPUT_EXISTS"
 
 
 class DegradationError(EvaluationError):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from evaluation.errors import OutputExistsError
+from evaluation.errors import OutputError, OutputExistsError
 
 RESULTS_NAME = "results.json"
 FIGURE_NAMES = ("roc", "scores", "reliability")
@@ -20,19 +20,20 @@ def check_output(folder: Path, overwrite: bool) -> None:
     """Finds out before the work whether the result can be written afterwards.
 
     Raises:
-        OutputExistsError: The folder holds files of an earlier result and may not be overwritten, or is no directory.
+        OutputExistsError: The folder holds files of an earlier result and may not be overwritten.
+        OutputError: It is no directory, or cannot be written.
     """
     if folder.exists() and not folder.is_dir():
-        raise OutputExistsError(f"{folder} is no directory")
+        raise OutputError(f"{folder} is no directory")
     there = [name for name in _OURS if (folder / name).exists()]
     if there and not overwrite:
         raise OutputExistsError(f"{folder} holds {there[0]} already: give another --output, or --overwrite")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputExistsError(f"cannot make {folder}: {error.strerror}") from error
+        raise OutputError(f"cannot make {folder}: {error.strerror}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputExistsError(f"cannot write into {folder}")
+        raise OutputError(f"cannot write into {folder}")
 
 
 @contextmanager
@@ -43,12 +44,12 @@ def staged(folder: Path) -> Iterator[Path]:
     the folder stays as it was.
 
     Raises:
-        OutputExistsError: The folder cannot be written.
+        OutputError: The folder cannot be written.
     """
     try:
         scratch = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
     except OSError as error:
-        raise OutputExistsError(f"cannot write into {folder}: {error.strerror}") from error
+        raise OutputError(f"cannot write into {folder}: {error.strerror}") from error
     try:
         yield scratch
         for name in _OURS:
@@ -56,6 +57,6 @@ def staged(folder: Path) -> Iterator[Path]:
         for made in sorted(scratch.iterdir(), key=lambda path: path.name == RESULTS_NAME):
             made.replace(folder / made.name)
     except OSError as error:
-        raise OutputExistsError(f"cannot write into {folder}: {error.strerror}") from error
+        raise OutputError(f"cannot write into {folder}: {error.strerror}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

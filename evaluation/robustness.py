@@ -91,8 +91,8 @@ class _DegradedRun:
         with open_media(row.file.path) as stream:
             format_ = identify(stream, name)
             frames = read_frames(stream, format_, name, deadline=Deadline(self.timeout_s), max_bytes=max_bytes)
-        if len(frames) != len(row.frames):
-            raise MediaDecodeError(f"{name} gives {len(frames)} frames now and gave {len(row.frames)} before")
+        if [(f.index, f.timestamp_s) for f in frames] != [(f.index, f.timestamp_s) for f in row.frames]:
+            raise MediaDecodeError(f"{name} does not give the frames that it gave in the clean run: it has changed")
         return frames
 
     def _pair(self, row: ScoredFile, frames: Sequence[Frame], degradation: Degradation) -> PairedScore:

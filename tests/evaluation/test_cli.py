@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -129,7 +130,7 @@ def test_an_earlier_result_is_not_clobbered(
 
 
 def test_no_server(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
-    done = evaluate(folder, "--url", f"127.0.0.1:{free_ports(1)[0]}")
+    done = evaluate(folder, "--url", f"127.0.0.1:{free_ports(1)[0]}", "--outage-wait-s", "0")
     assert done.exit_code == 3
     assert not (tmp_path / "out" / "results.json").exists()
 
@@ -148,7 +149,7 @@ def test_the_server_is_lost_on_the_way(
     monkeypatch.setattr(server, "ModelInfer", infer_some)
     server.stop()
     server.start()
-    done = evaluate(folder, "--url", server.url, "--workers", "1")
+    done = evaluate(folder, "--url", server.url, "--workers", "1", "--outage-wait-s", "0")
     assert done.exit_code == 3, done.output
     found = read_results(tmp_path / "out")
     assert found["server_lost"] is True
@@ -206,6 +207,32 @@ def test_the_same_seed_gives_the_same_intervals(
     assert (tmp_path / "1" / "roc.png").read_bytes() == (tmp_path / "2" / "roc.png").read_bytes()
 
 
+def test_a_result_that_cannot_be_written(
+    evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    done = evaluate(folder, "--url", server.url)
+    assert done.exit_code == 4
+    assert "No space left" in done.stderr
+    assert "AUC" in done.stdout, "what was measured is not lost"
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_ctrl_c(
+    evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("evaluation.cli.score_files", interrupted)
+    done = evaluate(folder, "--url", server.url)
+    assert done.exit_code == 130
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_a_file_name_that_is_no_text(evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path) -> None:
     (folder / "real" / os.fsdecode(b"\xff\x1b[31m.jpg")).write_bytes(jpeg("status=6"))
     done = evaluate(folder, "--url", server.url)
@@ -218,6 +245,7 @@ def test_help_names_the_exit_codes_and_the_options(evaluate: Evaluate) -> None:
     text = " ".join(evaluate("--help").stdout.split())
     for part in ("0 every file was scored", "1 some were not", "2 wrong usage", "3 the server cannot be reached"):
         assert part in text
+    assert "4 the result cannot be written; 130 interrupted" in text
     for option in (
         "--url",
         "--output",

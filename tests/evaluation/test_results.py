@@ -10,7 +10,7 @@ from evaluation import results
 from evaluation.bootstrap import BootstrapPlan
 from evaluation.dataset import Dataset, Label, LabelledFile
 from evaluation.document import Run, RunSettings, build_results
-from evaluation.errors import OutputExistsError
+from evaluation.errors import OutputError, OutputExistsError
 from evaluation.output import FIGURE_NAMES, RESULTS_NAME, check_output, staged
 from evaluation.scoring import ScoredFile
 from tests.inference_server import DESCRIPTION
@@ -99,7 +99,7 @@ def test_files_of_an_earlier_result_refuse_a_new_one(tmp_path: Path, name: str) 
 def test_other_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(OutputExistsError):
+        with pytest.raises(OutputError):
             check_output(place, overwrite=True)
     check_output(tmp_path / "a" / "b", overwrite=False)
     assert (tmp_path / "a" / "b").is_dir()
