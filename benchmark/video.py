@@ -185,7 +185,7 @@ def _run_other(method: str, path: Path) -> tuple[list[tuple[float, Pixels]], flo
 
 def _corner(image: bytes) -> Pixels:
     with Image.open(io.BytesIO(image)) as opened:
-        return np.asarray(opened.convert("RGB"))[_CORNER]
+        return np.asarray(opened.convert("RGB"))[_CORNER].copy()
 
 
 def _error_frames(spec: ClipSpec, timestamp_s: float, corner: Pixels) -> int:

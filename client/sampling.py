@@ -24,7 +24,8 @@ class Timeline:
 
     Attributes:
         pts: int64 (frames,), of all packets, without repeats.
-        keyframes_pts: int64 (key frames,), of those packets that can be decoded without others.
+        keyframes_pts: int64 (key frames,), of those packets that can be decoded without others; also of packets that an
+            edit list hides and `pts` therefore lacks.
         tick_s: One tick in seconds.
         reliable: False where the container knows only the decoding order, so that a packet's time is not its frame's.
     """
@@ -44,19 +45,18 @@ class Timeline:
         right = int(np.searchsorted(self.keyframes_pts, pts, "right"))
         return int(self.keyframes_pts[right - 1]) if right else None
 
-    def group_from(self, pts: int) -> slice:
-        """Where in `pts` the frames from a time up to the next key frame stand."""
+    def next_keyframe(self, pts: int) -> int:
+        """The time of the first key frame after a time; after the last one, a time later than all."""
         following = int(np.searchsorted(self.keyframes_pts, pts, "right"))
-        end = self.keyframes_pts[following] if following < len(self.keyframes_pts) else np.iinfo(np.int64).max
-        return slice(int(np.searchsorted(self.pts, pts)), int(np.searchsorted(self.pts, end)))
+        return int(self.keyframes_pts[following]) if following < len(self.keyframes_pts) else np.iinfo(np.int64).max
 
-    def without_groups_from(self, lost_pts: Sequence[int]) -> "Timeline":
-        """The timeline without the frames from each of these times up to the next key frame."""
-        kept = np.ones(len(self.pts), bool)
-        for pts in lost_pts:
-            kept[self.group_from(pts)] = False
-        pts = self.pts[kept]
-        return replace(self, pts=pts, keyframes_pts=np.intersect1d(self.keyframes_pts, pts, assume_unique=True))
+    def without(self, spans: Sequence[tuple[int, int]]) -> "Timeline":
+        """The timeline without the frames in these spans of time, each from its start up to before its end."""
+        pts, keyframes_pts = self.pts, self.keyframes_pts
+        for start, end in spans:
+            pts = pts[(pts < start) | (pts >= end)]
+            keyframes_pts = keyframes_pts[(keyframes_pts < start) | (keyframes_pts >= end)]
+        return replace(self, pts=pts, keyframes_pts=keyframes_pts)
 
 
 def spread(times: Times, count: int) -> list[int]:
@@ -73,7 +73,7 @@ def spread_on_keyframes(timeline: Timeline, count: int) -> list[int]:
     frame nearest to it; so neighbours are half an interval to one and a half apart. Videos of up to `LONG_VIDEO_S`
     are spread exactly.
     """
-    times, keyframes = timeline.pts, timeline.keyframes_pts
+    times, keyframes = timeline.pts, np.intersect1d(timeline.keyframes_pts, timeline.pts, assume_unique=True)
     if timeline.duration_s <= LONG_VIDEO_S or len(times) <= count or count < 3 or not len(keyframes):
         return spread(times, count)
     tolerance = KEYFRAME_TOLERANCE * float(times[-1] - times[0]) / (count - 1)

@@ -16,7 +16,7 @@ from client.video_source import VideoSource
 
 _WORTH_SEEKING = 0.9  # share of the frames that must still be decoded; above it one pass from the start is as fast
 _UNKNOWN = np.iinfo(np.int64).min  # the time of a frame that has none
-_ATTEMPTS = 3  # at a long video whose key frames turn out to be damaged, before all of it is decoded
+_ATTEMPTS = 5  # at a long video whose key frames turn out to be damaged, before all of it is decoded
 
 
 def sample_video(
@@ -77,11 +77,12 @@ def _read_timeline(source: VideoSource) -> Timeline:
     with source.open_video() as (container, video):
         for packet in source.packets(container, video):
             time = packet.pts if packet.pts is not None else packet.dts
-            if time is None or packet.is_discard:
+            if time is None:
                 continue
-            pts.append(time)
             if packet.is_keyframe:
                 keyframes.append(time)
+            if not packet.is_discard:
+                pts.append(time)
         tick_s = float(video.time_base or 0)
     times, keyframe_times = np.unique(np.array(pts, np.int64)), np.unique(np.array(keyframes, np.int64))
     reliable = len(times) == len(pts) and (not source.orders_by_decoding or len(keyframes) == len(pts))
@@ -96,15 +97,19 @@ def _decode_groups(
     To decode a long video in order for one damaged group would cost minutes. There the frames that did not come are
     taken out of the timeline, and the frames to be scored are chosen anew from the rest.
     """
-    for _ in range(_ATTEMPTS if timeline.duration_s > LONG_VIDEO_S else 1):
+    long = timeline.duration_s > LONG_VIDEO_S
+    if long and len(timeline.keyframes_pts):
+        timeline = timeline.without([(int(timeline.pts[0]), int(timeline.keyframes_pts[0]))])
+    for _ in range(_ATTEMPTS if long else 1):
         wanted = [int(timeline.pts[i]) for i in choose(timeline, count)]
         groups = _groups(timeline, wanted)
         if not groups or not _worth_seeking(timeline, groups):
             return []
-        found, lost = _decode_each(source, groups)
-        if not lost:
-            return [_frame(i, pts - int(timeline.pts[0]), timeline.tick_s, found[pts]) for i, pts in enumerate(wanted)]
-        timeline = timeline.without_groups_from(lost)
+        found, reached = _decode_each(source, groups)
+        if len(found) == len(wanted):
+            start = int(timeline.pts[0])
+            return [_frame(i, pts - start, timeline.tick_s, found[pts]) for i, pts in enumerate(wanted)]
+        timeline = timeline.without(_lost_spans(timeline, groups, found, reached))
     return []
 
 
@@ -128,35 +133,56 @@ def _worth_seeking(timeline: Timeline, groups: dict[int, list[int]]) -> bool:
     return timeline.reliable and cost <= _WORTH_SEEKING * len(times)
 
 
-def _decode_each(source: VideoSource, groups: dict[int, list[int]]) -> tuple[dict[int, bytes], list[int]]:
-    """The wanted frames of all groups, encoded, by their times; and of each group the first time that did not come."""
+def _decode_each(source: VideoSource, groups: dict[int, list[int]]) -> tuple[dict[int, bytes], dict[int, int | None]]:
+    """The wanted frames of all groups, encoded, by their times; and the last time that each group was decoded to."""
     found: dict[int, bytes] = {}
-    lost: list[int] = []
+    reached: dict[int, int | None] = {}
     with source.open_video() as (container, video):
         for keyframe, group in groups.items():
             try:
                 container.seek(keyframe, stream=video, backward=True)
             except av.error.FFmpegError:
-                lost.append(group[0])
+                reached[keyframe] = None
                 continue
-            _decode_group(source, source.decoded_until(container, video, group), group, found)
-            lost.extend([pts for pts in group if pts not in found][:1])
-    return found, lost
+            reached[keyframe] = _decode_group(source, source.decoded_until(container, video, group), group, found)
+    return found, reached
 
 
 def _decode_group(
     source: VideoSource, decoded: "Iterator[av.VideoFrame]", wanted: list[int], found: dict[int, bytes]
-) -> None:
-    """Adds the frames with the wanted times to `found`; stops early when times run backwards or past the last one."""
+) -> int | None:
+    """Adds the frames with the wanted times to `found`; stops early when times run backwards or past the last one.
+
+    Returns the time of the last frame that came, None without one.
+    """
     last: int | None = None
     for frame in decoded:
         if frame.pts is None or (last is not None and frame.pts <= last):
-            return
-        last = frame.pts
-        if frame.pts in wanted:
-            found[frame.pts] = source.encode(frame)
-        if frame.pts >= wanted[-1]:
-            return
+            break
+        last = int(frame.pts)
+        if last in wanted:
+            found[last] = source.encode(frame)
+        if last >= wanted[-1]:
+            break
+    return last
+
+
+def _lost_spans(
+    timeline: Timeline, groups: dict[int, list[int]], found: dict[int, bytes], reached: dict[int, int | None]
+) -> list[tuple[int, int]]:
+    """What cannot be decoded: the rest of each group that broke off, and all between two neighbours that did."""
+    spans: list[tuple[int, int]] = []
+    adjoining = False
+    for keyframe, group in groups.items():
+        broken = any(pts not in found for pts in group)
+        if broken:
+            last = reached[keyframe]
+            start = keyframe if last is None or last < keyframe or last >= group[-1] else last + 1
+            if adjoining:
+                start = spans.pop()[0]
+            spans.append((start, timeline.next_keyframe(keyframe)))
+        adjoining = broken
+    return spans
 
 
 def _decode_in_order(source: VideoSource, timeline: Timeline, count: int) -> list[Frame]:

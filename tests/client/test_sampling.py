@@ -1,0 +1,104 @@
+"""Which frames are chosen, on timelines without a video."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from client.sampling import KEYFRAME_TOLERANCE, LONG_VIDEO_S, Timeline, spread, spread_on_keyframes
+from client.scores import sample_indices
+
+
+def timeline(pts: list[int], keyframes_pts: list[int], tick_s: float = 0.001) -> Timeline:
+    return Timeline(np.array(pts, np.int64), np.array(keyframes_pts, np.int64), tick_s, True)
+
+
+def steady(seconds: float, keyframe_every_s: float, rate: int = 25) -> Timeline:
+    pts = [number * 1000 // rate for number in range(int(seconds * rate))]
+    every = round(keyframe_every_s * rate)
+    return timeline(pts, pts[::every])
+
+
+def interval_of(times: np.ndarray, count: int = 30) -> float:
+    return float(times[-1] - times[0]) / (count - 1)
+
+
+@pytest.mark.parametrize("seconds", [1, 10, 60, LONG_VIDEO_S])
+def test_short_videos_are_spread_exactly(seconds: float) -> None:
+    clip = steady(seconds, 0.4)
+    assert spread_on_keyframes(clip, 30) == sample_indices(len(clip.pts)) == spread(clip.pts, 30)
+
+
+@pytest.mark.parametrize(("seconds", "keyframe_every_s"), [(600, 10), (600, 1), (1800, 10), (7200, 2), (121, 1.9)])
+def test_in_long_videos_every_frame_but_the_last_is_a_key_frame(seconds: float, keyframe_every_s: float) -> None:
+    clip = steady(seconds, keyframe_every_s)
+    chosen = spread_on_keyframes(clip, 30)
+    assert len(chosen) == 30
+    assert set(clip.pts[chosen[:-1]]) <= set(clip.keyframes_pts)
+    assert (chosen[0], chosen[-1]) == (0, len(clip.pts) - 1)
+
+
+def test_a_key_frame_too_far_away_is_not_taken() -> None:
+    clip = steady(600, 200)
+    assert spread_on_keyframes(clip, 30) == spread(clip.pts, 30)
+
+
+@st.composite
+def long_timelines(draw: st.DrawFn) -> Timeline:
+    steps = draw(st.lists(st.integers(1, 60_000), min_size=40, max_size=400))
+    pts = list(itertools.accumulate(steps, initial=draw(st.integers(-50_000, 50_000))))
+    keyframes = [pts[0], *draw(st.lists(st.sampled_from(pts), max_size=100))]
+    return timeline(pts, sorted(set(keyframes)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(clip=long_timelines(), count=st.integers(1, 35))
+def test_frames_are_distinct_even_and_chosen_alike_each_time(clip: Timeline, count: int) -> None:
+    chosen = spread_on_keyframes(clip, count)
+    assert chosen == spread_on_keyframes(clip, count)
+    assert len(chosen) == len(set(chosen)) == min(count, len(clip.pts))
+    assert chosen == sorted(chosen)
+    if count >= 3 and clip.duration_s > LONG_VIDEO_S:
+        places = np.linspace(clip.pts[0], clip.pts[-1], count)
+        to_frame = np.abs(clip.pts[chosen][None] - places[:, None]).min(axis=1)
+        to_nearest = np.abs(clip.pts[None] - places[:, None]).min(axis=1)
+        allowed = np.maximum(KEYFRAME_TOLERANCE * interval_of(clip.pts, count), to_nearest)
+        assert np.all(to_frame <= allowed + 1e-6)
+    if count >= 2:
+        assert (chosen[0], chosen[-1]) == (0, len(clip.pts) - 1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(seconds=st.floats(125, 20_000), keyframe_every_s=st.floats(0.2, 60), rate=st.integers(1, 30))
+def test_neighbours_are_half_an_interval_to_one_and_a_half_apart(
+    seconds: float, keyframe_every_s: float, rate: int
+) -> None:
+    clip = steady(seconds, max(keyframe_every_s, 1 / rate), rate)
+    gaps = np.diff(clip.pts[spread_on_keyframes(clip, 30)]) / interval_of(clip.pts)
+    one_frame = 1000 / rate / interval_of(clip.pts)
+    assert gaps.min() >= 1 - 2 * KEYFRAME_TOLERANCE - one_frame
+    assert gaps.max() <= 1 + 2 * KEYFRAME_TOLERANCE + one_frame
+
+
+def test_a_key_frame_that_an_edit_list_hides_is_not_chosen() -> None:
+    shown = steady(600, 10)
+    clip = timeline([int(time) for time in shown.pts], [-40, *(int(time) for time in shown.keyframes_pts)])
+    assert spread_on_keyframes(clip, 30) == spread_on_keyframes(shown, 30)
+    assert clip.keyframe_before(-1) == -40
+
+
+def test_spans_that_cannot_be_decoded_are_taken_out() -> None:
+    clip = timeline([0, 10, 20, 30, 40, 50, 60, 70], [0, 30, 60])
+    left = clip.without([(10, clip.next_keyframe(0)), (60, clip.next_keyframe(60))])
+    assert left.pts.tolist() == [0, 30, 40, 50]
+    assert left.keyframes_pts.tolist() == [0, 30]
+
+
+def test_without_frames_or_key_frames() -> None:
+    assert spread_on_keyframes(timeline([], []), 30) == []
+    assert timeline([], []).duration_s == 0.0
+    assert timeline([5], []).keyframe_before(5) is None
+    long = timeline(list(range(0, 600_000, 100)), [])
+    assert spread_on_keyframes(long, 30) == spread(long.pts, 30)
