@@ -1,0 +1,151 @@
+"""deepfake-detect --report: what it writes, when it writes nothing, and what it refuses."""
+
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from client.cli import app
+from tests.inference_server import InferenceServer, jpeg
+from tests.media import encode_image, photo_pixels
+from tests.service import Service
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(server: InferenceServer, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("DEEPFAKE_URL", server.url)
+    return lambda *arguments, **options: CliRunner().invoke(app, [str(argument) for argument in arguments], **options)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "media" / "a <b>.jpg"
+    path.parent.mkdir()
+    path.write_bytes(encode_image(photo_pixels("astronaut.png"), "JPEG"))
+    return path
+
+
+def test_both_forms_beside_the_normal_output(run: Run, image: Path, tmp_path: Path) -> None:
+    html, data = tmp_path / "out.html", tmp_path / "out.JSON"
+    html.write_text("old")
+    result = run(image, "--format", "jsonl", "--report", html, "--report", data)
+    assert result.exit_code == 0
+    row = json.loads(result.stdout)
+    document = json.loads(data.read_text("utf-8"))
+    assert document["input"]["sha256"] == row["metadata"]["sha256"]
+    assert document["input"]["file_name"] == "a <b>.jpg"
+    assert document["verdict"]["result"] == row["result"]
+    assert document["key_frames"][0]["picture"]["width_px"] == 480
+    assert "a &lt;b&gt;.jpg" in html.read_text("utf-8")
+    assert str(tmp_path) not in html.read_text("utf-8") + data.read_text("utf-8"), "folders name people"
+    assert document["run"]["created_at"][:19].replace("T", " ") in html.read_text("utf-8"), "one report in two forms"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["media", "out.JSON", "out.html"]
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE(html.stat().st_mode) == 0o666 & ~umask
+
+
+def test_nothing_is_written_when_detection_fails(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_bytes(jpeg("status=6"))
+    (tmp_path / "old.html").write_text("old")
+    for name in ("bad.jpg", "missing.jpg"):
+        assert run(tmp_path / name, "--report", tmp_path / "old.html").exit_code == 1
+        assert run(tmp_path / name, "--report", tmp_path / "new.json").exit_code == 1
+    assert (tmp_path / "old.html").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.jpg", "old.html"]
+
+
+def test_a_failed_write_leaves_the_old_report(
+    run: Run, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "out.html").write_text("old")
+    monkeypatch.setattr("client.evidence_file.os.fsync", fail)
+    result = run(image, "--report", tmp_path / "out.html")
+    assert result.exit_code == 2
+    assert "No space left on device" in result.stderr
+    assert "astronaut" not in result.stderr
+    assert (tmp_path / "out.html").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["media", "out.html"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{image}", "--report", "x.pdf"], "must end in .html or .json"),
+        (["{image}", "--report", "x"], "must end in .html or .json"),
+        (["{image}", "{image}2", "--report", "x.html"], "about one file, not 2"),
+        (["{folder}", "--report", "x.html"], "about one file"),
+        (["{image}", "--report", "no/such/folder/x.html"], "cannot be written there"),
+        (["{image}", "--report", "{folder}/a.html"], "cannot be written there"),
+        (["{folder}/b.json", "--report", "{folder}/b.json"], "would replace the input file"),
+        (["{image}", "--report", "x.html", "--output", "x.jsonl", "--resume"], "no --resume"),
+    ],
+)
+def test_wrong_usage_is_refused_before_anything_is_scored(
+    run: Run,
+    server: InferenceServer,
+    image: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    image.parent.joinpath("a.html").mkdir()
+    image.parent.joinpath("b.json").write_bytes(image.read_bytes())
+    result = run(*(argument.format(image=image, folder=image.parent) for argument in arguments))
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert server.received == []
+    assert [path.name for path in tmp_path.iterdir()] == ["media"]
+
+
+def test_standard_input(run: Run, image: Path, tmp_path: Path) -> None:
+    result = run("-", "--report", tmp_path / "out.json", input=image.read_bytes())
+    assert result.exit_code == 0
+    assert json.loads((tmp_path / "out.json").read_text())["input"]["file_name"] == "standard input"
+
+
+def test_help_names_the_option(run: Run) -> None:
+    assert "--report" in run("--help").stdout
+
+
+def test_a_real_video_through_a_real_triton(service: Service, clip: Callable[[str], Path], tmp_path: Path) -> None:
+    documents = []
+    for number in range(2):
+        paths = [tmp_path / f"{number}.json", tmp_path / f"{number}.html"]
+        reports = [part for path in paths for part in ("--report", str(path))]
+        result = CliRunner().invoke(app, [str(clip("h264.mov")), "--url", service.grpc, "--timeout-s", "120", *reports])
+        assert result.exit_code == 0, result.stderr
+        documents.append(json.loads(paths[0].read_text("utf-8")))
+        assert "<svg" in paths[1].read_text("utf-8")
+    first, second = documents
+    assert first["input"]["duration_s"] == pytest.approx(149 / 25)
+    assert (first["input"]["width_px"], first["input"]["height_px"]) == (320, 240)
+    codes = [finding["code"] for finding in first["findings"]]
+    assert codes[0] == "UNTRAINED_MODEL"
+    assert "LOW_RESOLUTION" in codes
+    assert first["model"]["preprocessing_version"] == 1
+    assert first["model"]["crop_factor"] == 1.3
+    assert len(first["model"]["checkpoint_sha256"]) == 64
+    faces = [frame for frame in first["frames"] if frame["face_box_px"]]
+    assert len(faces) > 15
+    assert any(key["crop"] for key in first["key_frames"])
+    del first["run"], second["run"]
+    # A server that batches frames as they come may move a last digit, and with it which frames are shown.
+    assert [frame["fake_probability"] for frame in first["frames"]] == pytest.approx(
+        [frame["fake_probability"] for frame in second["frames"]], abs=2e-4
+    )
+    for document in documents:
+        del document["frames"], document["key_frames"], document["scores"], document["verdict"]["fake_probability"]
+        del document["findings"]
+    assert first == second

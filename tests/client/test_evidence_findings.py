@@ -1,0 +1,241 @@
+"""The findings: each rule at both sides of its threshold, and nothing else found."""
+
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import client.findings as findings
+from client.detector import ScoredFrame
+from client.evidence import BandsOrigin, FindingCode, KeyFrameReason, Severity
+from client.evidence_builder import build_evidence
+from client.key_frames import MAX_PEAKS, PEAK_PROMINENCE, SMALL_FACE_PX, choose_key_frames, find_peaks
+from client.model_info import VerdictBands
+from tests.client.evidence_cases import FACE_PX, MODEL, SIZE_PX, made_output
+
+DOCS = Path(__file__).parents[2] / "docs" / "evidence-report.md"
+OWN_BANDS = replace(MODEL, image_bands=VerdictBands(0.2, 0.8), video_bands=VerdictBands(0.25, 0.75))
+SOUND = [0.9 + 0.001 * i for i in range(30)]
+"""A video about which there is nothing to say: with bands of its own no rule finds anything."""
+
+
+def codes(scores: list[Any], **options: Any) -> set[str]:
+    output = made_output(scores, **{"model": OWN_BANDS, **options})
+    return {finding.code.value for finding in build_evidence(output, "x").findings}
+
+
+def sentence(code: str, scores: list[Any], **options: Any) -> str:
+    evidence = build_evidence(made_output(scores, **{"model": OWN_BANDS, **options}), "x")
+    return next(finding.message for finding in evidence.findings if finding.code == code)
+
+
+def test_a_sound_result_has_no_findings() -> None:
+    assert codes(SOUND) == set()
+    assert codes([0.9], is_video=False) == set()
+
+
+def test_untrained() -> None:
+    assert codes(SOUND, model=replace(OWN_BANDS, trained=False)) == {"UNTRAINED_MODEL"}
+
+
+def test_default_bands_are_known_by_their_values() -> None:
+    assert codes(SOUND, model=MODEL) == {"DEFAULT_BANDS"}
+    changed = replace(MODEL, image_bands=VerdictBands(0.3, 0.8))
+    assert codes(SOUND, model=changed) == {"DEFAULT_BANDS"}, "those of videos are still the defaults"
+    assert codes([0.95], model=changed, is_video=False) == set()
+
+
+def test_the_defaults_are_those_of_the_export() -> None:
+    from export.checkpoint import VerdictBands as Exported
+
+    exported = Exported()
+    assert exported.image.model_dump() == asdict(findings.DEFAULT_IMAGE_BANDS)
+    assert exported.video.model_dump() == asdict(findings.DEFAULT_VIDEO_BANDS)
+
+
+def test_faces() -> None:
+    assert codes(SOUND, without_face=range(15)) == set()
+    assert codes(SOUND, without_face=range(16)) == {"FEW_FACES"}
+    assert "14 of 30 scored frames" in sentence("FEW_FACES", SOUND, without_face=range(16))
+    assert codes(SOUND, without_face=range(30)) == {"NO_FACE"}
+    assert codes([0.9], is_video=False, without_face=[0]) == {"NO_FACE"}
+    off = replace(OWN_BANDS, face_detection=False)
+    assert codes(SOUND, model=off, without_face=range(30)) == {"FACE_DETECTION_OFF"}
+    assert codes(["DECODE_FAILED", *SOUND], without_face=range(17)) == {"FRAMES_FAILED", "FEW_FACES"}, (
+        "a frame that was not scored has no face and counts in neither number"
+    )
+
+
+def test_small_faces() -> None:
+    assert codes(SOUND, face_side_px=64.0) == set()
+    assert codes(SOUND, face_side_px=63.9) == {"SMALL_FACE"}
+    assert sentence("SMALL_FACE", [0.9], is_video=False, face_side_px=40.0).startswith("The face is 40 px")
+
+
+def test_low_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert SIZE_PX[1] >= findings.LOW_RESOLUTION_PX
+    monkeypatch.setattr(findings, "LOW_RESOLUTION_PX", SIZE_PX[1])
+    assert codes(SOUND) == set()
+    monkeypatch.setattr(findings, "LOW_RESOLUTION_PX", SIZE_PX[1] + 1)
+    assert codes(SOUND) == {"LOW_RESOLUTION"}
+    assert "480 x 384 px" in sentence("LOW_RESOLUTION", SOUND)
+    assert codes(SOUND, keep_frames=False) == set(), "not known without the frames"
+
+
+def test_failed_frames_say_why() -> None:
+    message = sentence("FRAMES_FAILED", [*SOUND, "DECODE_FAILED", "TOO_COMPLEX", "DECODE_FAILED"])
+    assert message == (
+        "The result leaves out 3 of 33 frames that could not be scored. DECODE_FAILED (2): Meaning of DECODE_FAILED.; "
+        "TOO_COMPLEX (1): Meaning of TOO_COMPLEX."
+    )
+
+
+def test_few_frames() -> None:
+    assert codes(SOUND[:11]) == set()
+    assert codes(SOUND[:10]) == {"FEW_FRAMES"}
+    assert codes([*SOUND[:10], "DECODE_FAILED"]) == {"FEW_FRAMES", "FRAMES_FAILED"}
+
+
+def test_the_number_of_frames_is_where_one_frame_moves_the_percentile() -> None:
+    """The threshold's own reason: the highest of 10 frames moves video_score, the highest of 11 does not."""
+
+    def video_score(count: int, highest: float) -> float:
+        return made_output([0.5] * (count - 1) + [highest]).scores.video_score
+
+    assert video_score(findings.FEW_FRAMES, 0.9) == pytest.approx(video_score(findings.FEW_FRAMES, 0.6))
+    assert video_score(findings.FEW_FRAMES - 1, 0.9) > video_score(findings.FEW_FRAMES - 1, 0.6) + 1
+
+
+def test_short_videos() -> None:
+    assert codes(SOUND, interval_s=2 / 29) == set()
+    assert codes(SOUND, interval_s=1.99 / 29) == {"SHORT_VIDEO"}
+
+
+def test_frames_that_disagree() -> None:
+    assert codes([0.95] * 27 + [0.2] * 3) == {"SCORES_DISAGREE"}
+    assert codes([0.95] * 28 + [0.2] * 2) == set(), "two odd frames of thirty do not"
+    assert codes([0.3, 0.72] * 15) == {"SCORES_DISAGREE"}, "a deviation of 0.21, all of it between the bands"
+    assert codes([0.3, 0.68] * 15) == set(), "a deviation of 0.19"
+    assert "3 lie in the fake band and 27 in the real band" in sentence("SCORES_DISAGREE", [0.1] * 27 + [0.8] * 3)
+
+
+def test_an_isolated_peak_is_what_raises_the_risk_score() -> None:
+    output = made_output([0.1] * 29 + [0.9], model=OWN_BANDS)
+    assert output.scores.risk_score > output.scores.video_score
+    assert codes([0.1] * 29 + [0.9]) == {"ISOLATED_PEAK"}
+    output = made_output([0.1] * 29 + [0.19])
+    assert output.scores.risk_score == output.scores.video_score
+    assert codes([0.1] * 29 + [0.19]) == set()
+
+
+@pytest.mark.parametrize(("p", "near"), [(0.801, True), (0.849, True), (0.851, False), (0.751, True), (0.749, False)])
+def test_near_the_fake_band(p: float, near: bool) -> None:
+    assert (codes([p], is_video=False) == {"NEAR_BAND_EDGE"}) is near
+
+
+def test_near_the_real_band() -> None:
+    assert "edge of the real band (0.2)" in sentence("NEAR_BAND_EDGE", [0.21], is_video=False)
+
+
+def test_reduced_precision() -> None:
+    assert codes(SOUND, model=replace(OWN_BANDS, precision="bf16")) == {"REDUCED_PRECISION"}
+
+
+def test_the_worst_comes_first() -> None:
+    model = replace(MODEL, trained=False, precision="bf16")
+    output = made_output([0.61], model=model, without_face=[0])
+    severities = [finding.severity for finding in build_evidence(output, "x").findings]
+    assert severities == sorted(severities, key=list(Severity).index)
+    assert severities[0] is Severity.CRITICAL
+    assert len(severities) == 7
+
+
+def test_every_code_has_one_rule() -> None:
+    assert [code for code, _, _ in findings._RULES] == list(FindingCode)
+
+
+def test_the_documentation_lists_each_finding_with_its_severity_and_threshold() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (\w+) \| (.+?) \|", DOCS.read_text("utf-8"), re.MULTILINE)
+    rows = [row for row in rows if row[0] in list(FindingCode)]
+    assert [(code, severity) for code, severity, _ in rows] == [(c.value, s.value) for c, s, _ in findings._RULES]
+    conditions = {code: condition for code, _, condition in rows}
+    for code, threshold in {
+        "FEW_FACES": "half",
+        "SMALL_FACE": f"under {SMALL_FACE_PX} px",
+        "LOW_RESOLUTION": f"under {findings.LOW_RESOLUTION_PX} px",
+        "FEW_FRAMES": f"fewer than {findings.FEW_FRAMES}",
+        "SHORT_VIDEO": f"under {findings.SHORT_VIDEO_S:g} s",
+        "SCORES_DISAGREE": f"{findings.DISAGREEING_SHARE:.0%}",
+        "ISOLATED_PEAK": f"more than {findings.ISOLATED_PEAK_POINTS:g} points",
+        "NEAR_BAND_EDGE": f"less than {findings.NEAR_EDGE:g}",
+    }.items():
+        assert threshold in conditions[code], code
+    assert f"{findings.DISAGREEING_DEVIATION:g} or more" in conditions["SCORES_DISAGREE"]
+
+
+def frames_of(scores: list[Any], **options: Any) -> tuple[ScoredFrame, ...]:
+    return made_output(scores, keep_frames=False, **options).frames
+
+
+def test_key_frames_of_a_video() -> None:
+    scores = [0.5, 0.9, 0.1, "DECODE_FAILED", 0.52, 0.4]
+    chosen = choose_key_frames(frames_of(scores, without_face=[4, 5]), is_image=False)
+    assert chosen == {
+        0: [KeyFrameReason.TYPICAL],
+        1: [KeyFrameReason.HIGHEST],
+        2: [KeyFrameReason.LOWEST],
+        4: [KeyFrameReason.PEAK, KeyFrameReason.FIRST_WITHOUT_FACE],
+    }
+
+
+def test_equal_frames_give_the_first_whatever_the_noise() -> None:
+    for noise in (1e-7, -1e-7):
+        chosen = choose_key_frames(frames_of([0.5, 0.5 + noise, 0.5]), is_image=False)
+        assert chosen == {0: [KeyFrameReason.HIGHEST, KeyFrameReason.LOWEST, KeyFrameReason.TYPICAL]}
+
+
+def test_only_a_face_that_is_too_small_is_shown_for_its_size() -> None:
+    def reasons(side: float) -> list[KeyFrameReason]:
+        chosen = choose_key_frames(frames_of([0.5, 0.6], face_side_px=side), is_image=False)
+        return [reason for reasons in chosen.values() for reason in reasons]
+
+    assert KeyFrameReason.SMALLEST_FACE not in reasons(64.0)
+    assert KeyFrameReason.SMALLEST_FACE in reasons(63.9)
+
+
+def test_an_image_is_its_own_key_frame() -> None:
+    assert choose_key_frames(frames_of([0.5], is_video=False), is_image=True) == {0: [KeyFrameReason.ONLY_IMAGE]}
+
+
+@pytest.mark.parametrize(
+    ("scores", "peaks"),
+    [
+        ([0.5], [0]),
+        ([0.1, 0.2, 0.3], [2]),
+        ([0.3, 0.2, 0.1], [0]),
+        ([0.1, 0.5, 0.1, 0.4, 0.1], [1, 3]),
+        ([0.1, 0.5, 0.41, 0.5, 0.1], [1]),
+        ([0.1, 0.5, 0.39, 0.5, 0.1], [1, 3]),
+        ([0.1, 0.4, 0.4, 0.1, 0.5], [4, 1]),
+        ([0.1, 0.9, 0.1, 0.8, 0.1, 0.7, 0.1, 0.6, 0.1], [1, 3, 5]),
+        ([0.1, 0.4, "DECODE_FAILED", 0.5, 0.1], [3]),
+        ([0.5, 0.45, 0.55, 0.5], [2]),
+    ],
+)
+def test_peaks(scores: list[Any], peaks: list[int]) -> None:
+    assert find_peaks(frames_of(scores)) == peaks
+    assert len(peaks) <= MAX_PEAKS
+
+
+def test_a_peaks_prominence_is_where_a_frame_begins_to_count_by_itself() -> None:
+    assert pytest.approx(findings.ISOLATED_PEAK_POINTS) == 100 * PEAK_PROMINENCE
+    assert FACE_PX[2] - FACE_PX[0] > SMALL_FACE_PX
+
+
+@pytest.mark.parametrize("is_video", [True, False])
+def test_where_bands_come_from(is_video: bool) -> None:
+    for model, expected in ((MODEL, BandsOrigin.DEFAULT), (OWN_BANDS, BandsOrigin.CHECKPOINT)):
+        bands, origin = findings.bands_of(made_output([0.5], model=model, is_video=is_video))
+        assert (bands, origin) == (model.video_bands if is_video else model.image_bands, expected)
