@@ -106,7 +106,8 @@ def evaluate(
         _require_packages()
         with _connect(url, outage_wait_s) as (detector, model):
             plan = BootstrapPlan(resamples, seed)
-            settings = RunSettings(url, workers, timeout_s or detector.settings.timeout_s, plan, degradations)
+            deadline_s = timeout_s or detector.settings.timeout_s
+            settings = RunSettings(url, workers, deadline_s, outage_wait_s, plan, degradations)
             run = _score(detector, model, dataset, settings)
         results = build_results(run)
         print_report(results, sys.stdout)

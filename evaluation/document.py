@@ -27,6 +27,7 @@ class RunSettings:
         target: Triton address, or directory of a release or checkpoint.
         workers: Files in progress at the same time.
         timeout_s: Deadline of each file.
+        outage_wait_s: How long a file waits for a server that is away or overloaded.
         plan: Of the bootstrap.
         degradations: Of the robustness run; may be empty.
     """
@@ -34,6 +35,7 @@ class RunSettings:
     target: str
     workers: int
     timeout_s: float
+    outage_wait_s: float
     plan: BootstrapPlan
     degradations: tuple[Degradation, ...] = ()
 
@@ -120,6 +122,7 @@ def _command(run: Run) -> results.CommandResult:
         target=settings.target,
         workers=settings.workers,
         timeout_s=settings.timeout_s,
+        outage_wait_s=settings.outage_wait_s,
         resamples=settings.plan.resamples,
         seed=settings.plan.seed,
         degradations=[degradation.name for degradation in settings.degradations],

@@ -47,6 +47,8 @@ class CommandResult(_Part):
     """Files in progress at the same time."""
     timeout_s: float
     """Deadline of each file."""
+    outage_wait_s: float
+    """How long a file waits for a server that is away or overloaded."""
     resamples: int
     """Of the bootstrap."""
     seed: int

@@ -53,6 +53,15 @@ def test_the_equal_error_rate_between_two_thresholds() -> None:
     assert ranking_metrics(np.array([True, False, False]), np.array([0.9, 0.9, 0.1]))["eer"] == pytest.approx(1 / 3)
 
 
+@pytest.mark.parametrize(("name", "enough"), [("tpr_at_1pct_fpr", 100), ("tpr_at_5pct_fpr", 20)])
+def test_how_many_real_files_a_false_positive_rate_takes(name: str, enough: int) -> None:
+    """One real file scores above one of the two fake ones: a false positive that only a large enough set allows."""
+    for real, expected in ((enough, 1.0), (enough - 1, 0.5)):
+        is_fake = np.array([False] * real + [True] * 2)
+        p = np.array([0.9] + [0.1] * (real - 1) + [0.95, 0.5])
+        assert ranking_metrics(is_fake, p)[name] == expected
+
+
 def test_decisions_by_hand() -> None:
     matrix = confusion_matrix(IS_FAKE, P)
     counts = matrix.real_called_real, matrix.real_called_fake, matrix.fake_called_real, matrix.fake_called_fake

@@ -39,7 +39,7 @@ def a_run(real: list[float], fake: list[float]) -> Run:
         for n, (label, p) in enumerate(files)
     )
     info = ModelInfo.from_json(json.dumps(DESCRIPTION))
-    settings = RunSettings("host:1", 2, 60.0, BootstrapPlan(100))
+    settings = RunSettings("host:1", 2, 60.0, 30.0, BootstrapPlan(100))
     return Run(settings, Dataset(Path("set"), tuple(row.file for row in rows)), info, rows)
 
 
