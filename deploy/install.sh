@@ -38,6 +38,18 @@ find_python() {
   fail "no Python 3.11 or 3.12 with a shared libpython (Debian, Ubuntu: apt install python3.11-venv libpython3.11); set PYTHON=/path/to/python"
 }
 
+install_packages() { # from apt as root, else names the command; WHAT: packages
+  local what=$1
+  shift
+  if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+    echo "install: apt-get install $*"
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null ||
+      fail "apt-get could not install $*"
+  else
+    fail "$what missing: $*. Run: sudo apt-get install --no-install-recommends $*"
+  fi
+}
+
 install_libraries() { # what mediapipe and cv2 load
   local missing=() entry libraries
   libraries=$(/sbin/ldconfig -p) # whole: a pipe that grep closes early would count as a failure
@@ -45,17 +57,22 @@ install_libraries() { # what mediapipe and cv2 load
     grep -q "${entry%%:*}" <<<"$libraries" || missing+=("${entry##*:}")
   done
   ((${#missing[@]})) || return 0
-  if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
-    echo "install: apt-get install ${missing[*]}"
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
-      fail "apt-get could not install ${missing[*]}"
-  else
-    fail "these system libraries are missing: ${missing[*]}. Run: sudo apt-get install ${missing[*]}"
-  fi
+  install_packages "these system libraries are" "${missing[@]}"
+}
+
+install_browser() { # what the tests of the page drive
+  [[ $component == dev ]] || return 0
+  local browser=${CHROMIUM:-/usr/bin/chromium} driver=${CHROMEDRIVER:-/usr/bin/chromedriver}
+  [[ -x $browser && -x $driver ]] && return 0
+  [[ -z ${CHROMIUM:-}${CHROMEDRIVER:-} ]] || fail "CHROMIUM=$browser or CHROMEDRIVER=$driver is no program"
+  install_packages "the browser of the tests is" chromium chromium-driver
+  [[ -x $browser && -x $driver ]] ||
+    fail "there is no $browser and $driver even so; install Chromium with its driver and set CHROMIUM and CHROMEDRIVER"
 }
 
 [[ $(uname -s)-$(uname -m) == Linux-x86_64 ]] || fail "Linux on x86-64 is needed, this is $(uname -s) $(uname -m): use Docker there"
 install_libraries
+install_browser
 wanted=$(cat "$lock" pyproject.toml | sha256sum)
 if [[ -x $venv_python && -f $stamp && $(cat "$stamp") == "$wanted" ]] && fits $venv_python; then
   exit 0

@@ -1,6 +1,7 @@
 """The pages for people: `/`, the API reference at `/docs`, and the static files of both."""
 
 import hashlib
+import mimetypes
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,6 +16,8 @@ _TYPED_POLICY = f"{PAGE_POLICY}; require-trusted-types-for 'script'; trusted-typ
 
 _VENDORED = {"swagger-ui.css": "css/swagger-ui.css", "swagger-ui-bundle.js": "js/swagger-ui-bundle.js"}
 _VENDOR_MAX_AGE_S = 24 * 3600
+
+mimetypes.add_type("text/javascript", ".js")  # Python and systems differ here
 
 pages = Blueprint("pages", __name__, static_folder="static", static_url_path="/static", template_folder="templates")
 

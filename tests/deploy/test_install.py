@@ -26,9 +26,9 @@ def program(path: Path, script: str) -> Path:
     return path
 
 
-def install(checkout: Path, **env: str) -> "subprocess.CompletedProcess[str]":
+def install(checkout: Path, component: str = "local", **env: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        ["bash", "deploy/install.sh", "local"],
+        ["bash", "deploy/install.sh", component],
         cwd=checkout, env={**os.environ, **env}, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
 
@@ -62,3 +62,23 @@ def test_an_unreachable_package_index_is_one_clear_line(checkout: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("install: pip could not install requirements/local.lock")
     assert not (checkout / ".venv" / ".installed-local").exists()
+
+
+def test_a_missing_browser_names_the_command_where_apt_may_not_be_run(checkout: Path) -> None:
+    program(checkout / "bin" / "id", "echo 1000")
+    script = (checkout / "deploy" / "install.sh").read_text().replace("/usr/bin/chrom", "/nowhere/chrom")
+    (checkout / "deploy" / "install.sh").write_text(script)
+    path = f"{checkout / 'bin'}:{os.environ['PATH']}"
+    done = install(checkout, "dev", PATH=path, CHROMIUM="", CHROMEDRIVER="")
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        "install: the browser of the tests is missing: chromium chromium-driver. "
+        "Run: sudo apt-get install --no-install-recommends chromium chromium-driver"
+    )
+    assert "browser" not in install(checkout, PATH=path, PYTHON="/nowhere/python").stderr
+
+
+def test_a_browser_of_ones_own_must_exist(checkout: Path) -> None:
+    done = install(checkout, "dev", CHROMIUM="/nowhere/chromium")
+    assert done.returncode == 1
+    assert "CHROMIUM=/nowhere/chromium" in done.stderr

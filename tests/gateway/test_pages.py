@@ -1,6 +1,7 @@
 """The pages for people: their headers, their static files, and that nothing in them needs a laxer policy."""
 
 import re
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -182,3 +183,12 @@ def test_every_script_is_used() -> None:
         and not any(f"./{name}" in code for other, code in scripts.items() if other != name)
     ]
     assert unused == []
+
+
+def test_an_installed_gateway_has_its_pages() -> None:
+    package = STATIC.parent
+    project = tomllib.loads((package.parent / "pyproject.toml").read_text("utf-8"))
+    shipped = {file for glob in project["tool"]["setuptools"]["package-data"]["gateway"] for file in package.glob(glob)}
+    data = {path for path in package.rglob("*") if path.suffix in (".html", ".css", ".js", ".svg")}
+    assert data
+    assert data <= shipped
