@@ -109,9 +109,7 @@ def evaluate(
             deadline_s = timeout_s or detector.settings.timeout_s
             settings = RunSettings(url, workers, deadline_s, outage_wait_s, plan, degradations)
             run = _score(detector, model, dataset, settings)
-        results = build_results(run)
-        print_report(results, sys.stdout)
-        names = _write(results, run, output, ("png", "svg") if svg else ("png",))
+        names = _report(build_results(run), run, output, ("png", "svg") if svg else ("png",))
     except ServerLostError as error:
         _fail(str(error), EXIT_UNREACHABLE)
     except OutputExistsError as error:
@@ -122,7 +120,7 @@ def evaluate(
         _fail(str(error), EXIT_USAGE)
     except KeyboardInterrupt:
         _fail("interrupted: there is no result", EXIT_INTERRUPTED)
-    typer.echo(f"written to {output}: {', '.join(names)}")
+    print(f"written to {output}: {', '.join(names)}")
     if run.server_lost:
         raise typer.Exit(EXIT_UNREACHABLE)
     raise typer.Exit(0 if run.all_scored else EXIT_SOME_FAILED)
@@ -138,6 +136,14 @@ def _score(detector: Detector, model: ModelInfo, dataset: Dataset, settings: Run
         return Run(settings, dataset, model, rows)
     degrading = score_degraded(detector, rows, settings.degradations, model, timeout_s=timeout_s, workers=workers)
     return Run(settings, dataset, model, rows, tuple(_with_progress(degrading, total, "degraded")))
+
+
+def _report(results: Results, run: Run, output: Path, suffixes: tuple[str, ...]) -> list[str]:
+    """Writes everything and prints the tables; prints them also when nothing can be written."""
+    try:
+        return _write(results, run, output, suffixes)
+    finally:
+        print_report(results, sys.stdout)
 
 
 def _write(results: Results, run: Run, output: Path, suffixes: tuple[str, ...]) -> list[str]:

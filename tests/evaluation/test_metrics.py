@@ -67,6 +67,8 @@ def test_decisions_by_hand() -> None:
     counts = matrix.real_called_real, matrix.real_called_fake, matrix.fake_called_real, matrix.fake_called_fake
     assert counts == (3, 1, 1, 3)
     assert decision_metrics(IS_FAKE, P) == {"accuracy": 0.75, "false_positive_rate": 0.25, "false_negative_rate": 0.25}
+    found = decision_metrics(np.array([False, False, False, True]), np.array([0.6, 0.1, 0.1, 0.4]))
+    assert (found["false_positive_rate"], found["false_negative_rate"]) == (pytest.approx(1 / 3), 1.0)
     assert confusion_matrix(np.array([False]), np.array([0.5])).real_called_fake == 1, "p = 0.5 is called fake"
 
 
