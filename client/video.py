@@ -103,7 +103,7 @@ def _decode_groups(
     for _ in range(_ATTEMPTS if long else 1):
         wanted = [int(timeline.pts[i]) for i in choose(timeline, count)]
         groups = _groups(timeline, wanted)
-        if not groups or not _worth_seeking(timeline, groups):
+        if not groups or not _worth_seeking(source, timeline, groups):
             return []
         found, reached = _decode_each(source, groups)
         if len(found) == len(wanted):
@@ -124,13 +124,13 @@ def _groups(timeline: Timeline, wanted: list[int]) -> dict[int, list[int]]:
     return groups
 
 
-def _worth_seeking(timeline: Timeline, groups: dict[int, list[int]]) -> bool:
+def _worth_seeking(source: VideoSource, timeline: Timeline, groups: dict[int, list[int]]) -> bool:
     times = timeline.pts
     cost = sum(
         int(np.searchsorted(times, group[-1], "right") - np.searchsorted(times, keyframe))
         for keyframe, group in groups.items()
     )
-    return timeline.reliable and cost <= _WORTH_SEEKING * len(times)
+    return timeline.reliable and (source.skips_unreferenced or cost <= _WORTH_SEEKING * len(times))
 
 
 def _decode_each(source: VideoSource, groups: dict[int, list[int]]) -> tuple[dict[int, bytes], dict[int, int | None]]:
@@ -170,7 +170,7 @@ def _decode_group(
 def _lost_spans(
     timeline: Timeline, groups: dict[int, list[int]], found: dict[int, bytes], reached: dict[int, int | None]
 ) -> list[tuple[int, int]]:
-    """What cannot be decoded: the rest of each group that broke off, and all between two neighbours that did."""
+    """What cannot be decoded: the rest of each group that broke off, and all between two that gave nothing."""
     spans: list[tuple[int, int]] = []
     adjoining = False
     for keyframe, group in groups.items():
@@ -178,7 +178,7 @@ def _lost_spans(
         if broken:
             last = reached[keyframe]
             start = keyframe if last is None or last < keyframe or last >= group[-1] else last + 1
-            if adjoining:
+            if adjoining and not any(pts in found for pts in group):
                 start = spans.pop()[0]
             spans.append((start, timeline.next_keyframe(keyframe)))
         adjoining = broken

@@ -44,6 +44,9 @@ class VideoSource:
     ) -> None:
         """Opens nothing yet.
 
+        `keep_damaged` may be set for pictures that a decoder made up; `skips_unreferenced` says, once the video was
+        opened, whether `decoded_until` saves more than the frames that it does not come to.
+
         Args:
             stream: Seekable, opened in binary mode.
             format_: The sniffed format, whose one demuxer is allowed.
@@ -58,6 +61,7 @@ class VideoSource:
         self._name = name
         self._encoded_bytes = 0
         self.keep_damaged = False
+        self.skips_unreferenced = False
 
     @contextlib.contextmanager
     def open_video(self) -> "Iterator[tuple[av.container.InputContainer, av.VideoStream]]":
@@ -83,6 +87,7 @@ class VideoSource:
                 raise ValueError(f"its frames are {video.width} x {video.height}, over {MAX_FRAME_PIXELS} pixels")
             video.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
             video.thread_type = "AUTO"
+            self.skips_unreferenced = video.codec_context.name in _SAYS_WHAT_NOTHING_REFERS_TO
             yield container, video
 
     def packets(self, container: "av.container.InputContainer", video: "av.VideoStream") -> "Iterator[av.Packet]":
@@ -125,12 +130,10 @@ class VideoSource:
     def _packets_until(
         self, container: "av.container.InputContainer", video: "av.VideoStream", wanted: Collection[int]
     ) -> "Iterator[av.Packet]":
-        context = video.codec_context
         missing = set(wanted)
-        skips = context.name in _SAYS_WHAT_NOTHING_REFERS_TO
         for packet in self.packets(container, video):
-            if skips:
-                context.skip_frame = "DEFAULT" if packet.pts in missing else "NONREF"
+            if self.skips_unreferenced:
+                video.codec_context.skip_frame = "DEFAULT" if packet.pts in missing else "NONREF"
             yield packet
             missing.discard(packet.pts)
             if not missing:

@@ -18,7 +18,7 @@ from client import video as video_module
 from client.errors import MediaDecodeError
 from client.frames import identify, open_media
 from client.media import Frame
-from client.sampling import LONG_VIDEO_S
+from client.sampling import LONG_VIDEO_S, Timeline
 from client.scores import sample_indices
 from client.video import sample_video
 from client.video_source import encode_frame
@@ -70,7 +70,9 @@ X264_STREAMS = {
 
 
 @pytest.mark.parametrize("name", X264_STREAMS)
-def test_pixels_are_those_of_decoding_everything(tmp_path: Path, name: str) -> None:
+def test_pixels_are_those_of_decoding_everything(tmp_path: Path, name: str, request: pytest.FixtureRequest) -> None:
+    if name != "intra refresh":  # whose later key frames do not stand for themselves
+        request.getfixturevalue("no_full_decode")
     path = write_video(tmp_path / "clip.mp4", VideoSpec(200, size=(256, 96), options={**_X264, **X264_STREAMS[name]}))
     every = decoded_in_order(path)
     frames = sampled(path)
@@ -95,19 +97,28 @@ def test_a_long_video_gives_the_pixels_of_decoding_everything(long_clip: Path, e
 
 @pytest.mark.usefixtures("no_full_decode")
 def test_a_long_video_is_decoded_at_key_frames_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """30 frames scored: no more than these and the way to the last one are decoded."""
-    decoded: list[int] = []
-    original = video_module.VideoSource.decoded_until
+    """30 frames scored: the decoder is fed no more than these and the way to the last one."""
+    fed: list[int] = []
+    original = video_module.VideoSource._packets_until
 
     def counted(self: Any, *args: Any) -> Iterator[Any]:
-        for frame in original(self, *args):
-            decoded.append(frame.pts)
-            yield frame
+        for packet in original(self, *args):
+            fed.append(packet.pts)
+            yield packet
 
-    monkeypatch.setattr(video_module.VideoSource, "decoded_until", counted)
+    monkeypatch.setattr(video_module.VideoSource, "_packets_until", counted)
     spec = VideoSpec(900, size=(256, 64), rate=3, options={**_X264, "g": "12", "bf": "3"})
     assert len(sampled(write_video(tmp_path / "long.mp4", spec))) == 30
-    assert len(decoded) <= 29 + 12
+    assert len(fed) <= 29 + 12
+
+
+def test_all_between_two_neighbours_that_broke_off_is_lost() -> None:
+    """A hole of many groups is left within few attempts, whether or not its groups were tried."""
+    timeline = Timeline(np.arange(100), np.arange(0, 100, 10), 1.0, True)
+    groups = {10: [12], 30: [35], 50: [55], 80: [85, 89], 90: [99]}
+    found = {12: b"", 85: b"", 99: b""}
+    reached = {10: 12, 30: 33, 50: None, 80: 86, 90: 99}
+    assert video_module._lost_spans(timeline, groups, found, reached) == [(34, 60), (87, 90)]
 
 
 @pytest.mark.usefixtures("no_full_decode")
