@@ -86,7 +86,7 @@ function bandShapes(bands) {
 /** Over the lines, so that they stay readable. @param {Bands} bands */
 function bandNames(bands) {
   const wide = spans(bands).filter(([, from, to]) => to - from > 0.08);
-  return wide.map(([name, , to]) => svg("text", { class: "band-name", x: 8, y: y(to) + 17 }, name));
+  return wide.map(([name, , to]) => svg("text", { class: `band-name on-${name}`, x: 8, y: y(to) + 17 }, name));
 }
 
 /**

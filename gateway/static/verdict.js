@@ -103,7 +103,7 @@ function gauge(probability, bands) {
     { class: "gauge", role: "img", "aria-label": label, width: "100%", height: 74 },
     ...parts,
     ...ticks,
-    svg("svg", { class: "needle", x: at(probability), y: 22 }, svg("path", { d: "M0 0-8-14Q0-19 8-14z" })),
+    svg("svg", { class: "needle", x: at(probability), y: 22 }, svg("path", { d: "M0 0-8-14H8z" })),
   );
 }
 
