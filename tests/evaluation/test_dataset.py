@@ -40,6 +40,8 @@ def test_the_digest_depends_on_content_and_labels_and_on_nothing_else(tmp_path: 
 
     first = digest("1", {"real/a.jpg": b"1", "fake/b.jpg": b"2"})
     assert digest("2", {"real/sub/z.png": b"1", "fake/y.mp4": b"2"}) == first
+    in_one_order = digest("5", {"real/a.jpg": b"1", "real/b.jpg": b"2", "fake/c.jpg": b"3"})
+    assert digest("6", {"real/a.jpg": b"2", "real/b.jpg": b"1", "fake/c.jpg": b"3"}) == in_one_order
     assert digest("3", {"real/a.jpg": b"2", "fake/b.jpg": b"1"}) != first
     assert digest("4", {"real/a.jpg": b"1", "fake/b.jpg": b"2", "fake/c.jpg": b"2"}) != first
 
