@@ -11,6 +11,7 @@ from gateway.errors import OverloadedRequestError
 from gateway.schemas import DetailedInferenceResponse
 
 _SCHEMAS = "#/components/schemas/"
+_REQUEST_ID_HEADER = {"description": "The request's id.", "schema": {"type": "string"}}
 
 
 def complete_document(derived: dict[str, Any]) -> dict[str, Any]:
@@ -22,10 +23,8 @@ def complete_document(derived: dict[str, Any]) -> dict[str, Any]:
     document = copy.deepcopy(derived)
     document["info"]["description"] = DESCRIPTION
     document["tags"] = copy.deepcopy(TAGS)
-    document["components"] = {
-        "schemas": document["components"]["schemas"]
-    }  # the library adds a null, which is no scheme
     schemas = document["components"]["schemas"]
+    document["components"] = {"schemas": schemas}  # the library adds a null for security schemes, which is invalid
     _add_model(schemas)
     for route in ROUTES:
         _complete(document["paths"][route.path][route.method], route)
@@ -56,9 +55,7 @@ def _complete(operation: dict[str, Any], route: Route) -> None:
         responses[str(status)]["content"]["application/json"]["example"] = copy.deepcopy(example)
     responses.update({str(failure.error.status): _failure_response(failure) for failure in route.failures})
     for response in responses.values():
-        response.setdefault("headers", {})["X-Request-ID"] = {
-            "description": "The request's id.", "schema": {"type": "string"},
-        }  # fmt: skip
+        response.setdefault("headers", {})["X-Request-ID"] = copy.deepcopy(_REQUEST_ID_HEADER)
     operation["responses"] = responses
 
 

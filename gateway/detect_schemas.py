@@ -31,6 +31,8 @@ class DetectForm(BaseModel):
 class FramePrediction(BaseModel):
     """One sampled frame."""
 
+    model_config = ConfigDict(extra="allow")
+
     index: int = Field(description="Position among the sampled frames, from 0.")
     timestamp_s: float = Field(description="Seconds from the video's first frame; 0 for an image.")
     status: str = Field(description="OK, or why the frame was not scored.")
@@ -66,6 +68,8 @@ class FrameThumbnail(BaseModel):
 
 class Scores(BaseModel):
     """The scores of POST /api/v1/inference over the same frames, 0-100."""
+
+    model_config = ConfigDict(extra="allow")
 
     video_score: float = Field(description="90th percentile of the fake probabilities.")
     peak_risk: float = Field(description="Highest fake probability.")

@@ -4,19 +4,23 @@ import { byId } from "./dom.js";
 
 /**
  * @param {(file: File, ignored: number) => void} take Called with the first file and how many others there were.
+ * @param {(name: string) => void} refuseFolder Called with the name of a dropped folder, which cannot be read like a file.
  */
-export function watchForFiles(take) {
+export function watchForFiles(take, refuseFolder) {
   const input = /** @type {HTMLInputElement} */ (byId("file"));
   input.addEventListener("change", () => {
     takeFirst(input.files, take);
     input.value = ""; // so that choosing the same file again is a change
   });
   document.addEventListener("paste", (event) => takeFirst(event.clipboardData?.files, take));
-  watchForDrops(take);
+  watchForDrops(take, refuseFolder);
 }
 
-/** @param {(file: File, ignored: number) => void} take */
-function watchForDrops(take) {
+/**
+ * @param {(file: File, ignored: number) => void} take
+ * @param {(name: string) => void} refuseFolder
+ */
+function watchForDrops(take, refuseFolder) {
   let depth = 0; // drag events come for every element that is crossed
   /** @param {number} now */
   const enter = (now) => {
@@ -38,7 +42,9 @@ function watchForDrops(take) {
     if (!carriesFiles(event)) return;
     event.preventDefault();
     enter(0);
-    takeFirst(event.dataTransfer?.files, take);
+    const entry = event.dataTransfer?.items[0]?.webkitGetAsEntry();
+    if (entry?.isDirectory) refuseFolder(entry.name);
+    else takeFirst(event.dataTransfer?.files, take);
   });
 }
 

@@ -23,7 +23,7 @@ let previewUrl = "";
 byId("max-image").textContent = size(MAX_IMAGE_BYTES);
 byId("max-video").textContent = size(MAX_BODY_BYTES);
 watchHealth();
-watchForFiles(analyse);
+watchForFiles(analyse, refuseFolder);
 
 /**
  * @param {File} file
@@ -93,6 +93,13 @@ function requireFit(file) {
     message: `The file holds ${size(file.size)}; at most ${size(limit)} are taken. It was not sent.`,
     code: "FILE_TOO_LARGE",
   });
+}
+
+/** @param {string} name */
+function refuseFolder(name) {
+  takeTurn();
+  const said = { title: "A folder", message: "Folders are not taken. Nothing was sent.", code: "FOLDER" };
+  showProblem(new Problem(said), name, () => {});
 }
 
 /** Tells screen readers. @param {string} text */

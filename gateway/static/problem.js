@@ -12,6 +12,7 @@ const REPORT = "This is a fault of the service. Tell whoever runs it, with the r
 const ADVICE = {
   UNSUPPORTED_MEDIA: `Choose a ${FORMATS}. Photos in HEIC or AVIF have to be converted first.`,
   EMPTY_FILE: "The file holds nothing. Check that it was copied completely.",
+  FOLDER: "Open the folder and drop one of its files.",
   FILE_TOO_LARGE: SMALLER,
   BODY_TOO_LARGE: SMALLER,
   IMAGE_TOO_LARGE: SMALLER,

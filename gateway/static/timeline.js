@@ -30,11 +30,15 @@ export function timeline(answer) {
       class: "plot", role: "listbox", "aria-orientation": "horizontal", width: "100%", height: HEIGHT_PX + AXIS_PX,
       "aria-label": "Fake probability of each frame over time. Arrow keys move between frames.",
     },
-    ...bandShapes(bands),
-    ...timeAxis(frames, places),
-    ...connections(frames, places),
-    meanLine(answer.confidence_score),
-    ...bandNames(bands),
+    svg(
+      "g",
+      { "aria-hidden": "true" },
+      ...bandShapes(bands),
+      ...timeAxis(frames, places),
+      ...connections(frames, places),
+      meanLine(answer.confidence_score),
+      ...bandNames(bands),
+    ),
     ...options,
   );
   letChoose(options, (i) => showDetail(detail, frames[i], bands));

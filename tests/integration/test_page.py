@@ -382,6 +382,14 @@ def test_a_file_over_the_limit_is_not_sent(scripted_page: Page, tmp_path: Path) 
     assert not any(url.endswith("/detect") for url in requested_urls(scripted_page.driver))
 
 
+def test_a_dropped_folder_is_refused(scripted_page: Page, tmp_path: Path) -> None:
+    (tmp_path / "holiday").mkdir()
+    drop_file(scripted_page.driver, tmp_path / "holiday", 300, 300)
+    scripted_page.problem()
+    assert scripted_page.facts() == {"File": "holiday", "Code": "FOLDER"}
+    assert "drop one of its files" in scripted_page.text("#problem")
+
+
 # --- What all of it must hold
 
 
@@ -401,6 +409,8 @@ def test_the_page_is_complete_for_assistive_technology(scripted_page: Page, clip
     assert_accessible(scripted_page)
     roles = [node["role"] for node in accessibility_tree(scripted_page.driver)]
     assert roles.count("option") == 30
+    inside = scripted_page.all("[role=listbox] > :not([role=option]):not([aria-hidden=true])")
+    assert inside == []
     assert roles.count("row") == 31
     assert {"listbox", "table", "columnheader", "rowheader", "figure", "list", "article", "region"} <= set(roles)
     scripted_page.choose(noise)
