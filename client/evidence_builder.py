@@ -136,7 +136,7 @@ def _pictures(frame: ScoredFrame, model: ModelInfo) -> tuple[Picture | None, Pic
         return None, None
     try:
         whole = _picture(make_thumbnail(frame.encoded, box, max_side_px=FRAME_SIDE_PX, max_pixels=limit))
-        if box is None or not model.face_detection or model.crop_factor is None:
+        if box is None or model.crop_factor is None:
             return whole, None
         crop = make_crop_thumbnail(frame.encoded, box, model.crop_factor, max_side_px=CROP_SIDE_PX, max_pixels=limit)
         return whole, _picture(crop)

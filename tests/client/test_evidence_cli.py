@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -55,24 +56,26 @@ def test_nothing_is_written_when_detection_fails(run: Run, tmp_path: Path) -> No
     (tmp_path / "bad.jpg").write_bytes(jpeg("status=6"))
     (tmp_path / "old.html").write_text("old")
     for name in ("bad.jpg", "missing.jpg"):
-        assert run(tmp_path / name, "--report", tmp_path / "old.html").exit_code == 1
-        assert run(tmp_path / name, "--report", tmp_path / "new.json").exit_code == 1
+        for report in ("old.html", "new.json"):
+            result = run(tmp_path / name, "--report", tmp_path / report)
+            assert result.exit_code == 1
+            assert isinstance(result.exception, SystemExit)
     assert (tmp_path / "old.html").read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.jpg", "old.html"]
 
 
+@pytest.mark.parametrize("step", ["client.evidence_file.os.fsync", "client.evidence_file.Path.replace"])
 def test_a_failed_write_leaves_the_old_report(
-    run: Run, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    def fail(_descriptor: int) -> None:
+    def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     (tmp_path / "out.html").write_text("old")
-    monkeypatch.setattr("client.evidence_file.os.fsync", fail)
+    monkeypatch.setattr(step, fail)
     result = run(image, "--report", tmp_path / "out.html")
     assert result.exit_code == 2
     assert "No space left on device" in result.stderr
-    assert "astronaut" not in result.stderr
     assert (tmp_path / "out.html").read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["media", "out.html"]
 
@@ -141,11 +144,8 @@ def test_a_real_video_through_a_real_triton(service: Service, clip: Callable[[st
     assert len(faces) > 15
     assert any(key["crop"] for key in first["key_frames"])
     del first["run"], second["run"]
-    # A server that batches frames as they come may move a last digit, and with it which frames are shown.
-    assert [frame["fake_probability"] for frame in first["frames"]] == pytest.approx(
-        [frame["fake_probability"] for frame in second["frames"]], abs=2e-4
-    )
-    for document in documents:
-        del document["frames"], document["key_frames"], document["scores"], document["verdict"]["fake_probability"]
-        del document["findings"]
     assert first == second
+    pages = [
+        re.sub(r'<footer id="run">.*?</footer>', "", (tmp_path / f"{n}.html").read_text(), flags=re.S) for n in (0, 1)
+    ]
+    assert pages[0] == pages[1]

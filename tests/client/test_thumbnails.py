@@ -2,6 +2,7 @@ import io
 import random
 import struct
 import zlib
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ FACE = (173.0, 67.0, 276.0, 170.0)  # the astronaut's, as the service finds it
 GPS = {0x0112: 6, 0x010E: "a secret place", 0x8825: {1: "N", 2: (52.0, 31.0, 0.0)}}
 
 
+@cache
 def with_exif(orientation: int, format_: str = "JPEG", **options: Any) -> bytes:
     """The astronaut, 512 x 384, stored turned so that viewing it upright needs `orientation`."""
     exif = Image.Exif()
@@ -149,6 +151,9 @@ def test_the_pixel_limit_is_checked_on_the_header_before_decoding(monkeypatch: p
                 make(encoded)
     with pytest.raises(MediaTooLargeError, match=r"512 x 512 pixels, the limit is 262143"):
         make_thumbnail(photo("astronaut.png").read_bytes(), max_pixels=512 * 512 - 1)
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("Pillow allocates the canvas of a WebP on opening"))
+    with pytest.raises(MediaTooLargeError, match=r"16383 x 16383"):
+        make_thumbnail(webp)
 
 
 @pytest.mark.parametrize(
