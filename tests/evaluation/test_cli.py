@@ -196,17 +196,6 @@ def test_degradations_are_measured_in_pairs(
     }  # fmt: skip
 
 
-def test_the_same_seed_gives_the_same_intervals(
-    evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path
-) -> None:
-    for name, seed in (("1", "5"), ("2", "5"), ("3", "6")):
-        evaluate(folder, "--url", server.url, "--output", tmp_path / name, "--seed", seed)
-    one, two, three = (read_results(tmp_path / name)["metrics"] for name in "123")
-    assert one == two
-    assert one != three
-    assert (tmp_path / "1" / "roc.png").read_bytes() == (tmp_path / "2" / "roc.png").read_bytes()
-
-
 def test_a_result_that_cannot_be_written(
     evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,8 @@ from evaluation.bootstrap import BootstrapPlan
 from evaluation.dataset import Dataset, Label, LabelledFile
 from evaluation.document import Run, RunSettings, build_results
 from evaluation.errors import OutputError, OutputExistsError
+from evaluation.figures import FigureData, write_figures
+from evaluation.measure import ScoreTable
 from evaluation.output import FIGURE_NAMES, RESULTS_NAME, check_output, staged
 from evaluation.scoring import ScoredFile
 from tests.inference_server import DESCRIPTION
@@ -30,7 +32,7 @@ def test_the_schema_refuses_what_it_does_not_know() -> None:
     assert all(set(part["required"]) == set(part["properties"]) for part in objects)
 
 
-def a_run(real: list[float], fake: list[float]) -> Run:
+def a_run(real: list[float], fake: list[float], seed: int = 0) -> Run:
     files = [(Label.REAL, p) for p in real] + [(Label.FAKE, p) for p in fake]
     rows = tuple(
         ScoredFile(
@@ -39,8 +41,24 @@ def a_run(real: list[float], fake: list[float]) -> Run:
         for n, (label, p) in enumerate(files)
     )
     info = ModelInfo.from_json(json.dumps(DESCRIPTION))
-    settings = RunSettings("host:1", 2, 60.0, 30.0, BootstrapPlan(100))
+    settings = RunSettings("host:1", 2, 60.0, 30.0, BootstrapPlan(100, seed))
     return Run(settings, Dataset(Path("set"), tuple(row.file for row in rows)), info, rows)
+
+
+def test_the_same_seed_gives_the_same_intervals_and_pictures(tmp_path: Path) -> None:
+    runs = [a_run([0.1, 0.2, 0.4, 0.8], [0.3, 0.8, 0.9, 0.95], seed) for seed in (5, 5, 6)]
+    one, two, three = (build_results(run) for run in runs)
+    assert one.metrics == two.metrics
+    assert one.metrics.auc.value == three.metrics.auc.value
+    assert one.metrics != three.metrics
+    pictures = []
+    for number, run in enumerate(runs[:2]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        names = write_figures(FigureData(one, ScoreTable.of(run.rows), run.settings.plan), folder, ["png"])
+        assert names == ["roc.png", "scores.png", "reliability.png"]
+        pictures.append([(folder / name).read_bytes() for name in names])
+    assert pictures[0] == pictures[1]
 
 
 def test_a_number_that_is_not_finite_is_refused() -> None:
