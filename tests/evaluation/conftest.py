@@ -47,6 +47,12 @@ def evaluate(tmp_path: Path) -> Evaluate:
     return run
 
 
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares the second that drawing takes where a test is about something else."""
+    monkeypatch.setattr("evaluation.cli.write_figures", lambda *_: [])
+
+
 def read_results(folder: Path) -> Any:
     """results.json, checked against the committed schema."""
     document = json.loads((folder / "results.json").read_text("utf-8"), parse_constant=_not_json)

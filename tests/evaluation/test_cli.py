@@ -14,6 +14,7 @@ from tests.inference_server import DESCRIPTION, InferenceServer, jpeg
 from tests.service import ROOT, free_ports
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_every_file_is_scored(evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path) -> None:
     done = evaluate(folder, "--url", server.url)
     assert done.exit_code == 0, done.output
@@ -50,6 +51,7 @@ def test_what_is_printed(evaluate: Evaluate, server: InferenceServer, folder: Pa
     assert "results.json, roc.png, scores.png, reliability.png" in printed
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_files_that_fail_are_rows(evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path) -> None:
     (folder / "fake" / "bad.jpg").write_bytes(jpeg("status=6"))
     (folder / "real" / "empty.png").write_bytes(b"")
@@ -135,6 +137,7 @@ def test_no_server(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "results.json").exists()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_server_is_lost_on_the_way(
     evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +183,7 @@ def _with_another_release(*arguments: object, **settings: object) -> object:
         yield replace(report, output=other)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_degradations_are_measured_in_pairs(
     evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path
 ) -> None:
@@ -222,6 +226,7 @@ def test_ctrl_c(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_file_name_that_is_no_text(evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path) -> None:
     (folder / "real" / os.fsdecode(b"\xff\x1b[31m.jpg")).write_bytes(jpeg("status=6"))
     done = evaluate(folder, "--url", server.url)

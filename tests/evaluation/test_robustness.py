@@ -121,6 +121,7 @@ def test_a_server_that_comes_back_is_asked_again(clip: Path) -> None:
     assert "away" in lost.error_message
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_server_is_lost_during_the_degraded_run(
     evaluate: Evaluate, server: InferenceServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
