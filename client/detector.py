@@ -134,6 +134,17 @@ class Detector:
             )
         return Deadline(timeout_s)
 
+    def read_frames(self, stream: BinaryIO, format_: MediaFormat, name: str, deadline: Deadline) -> list[Frame]:
+        """The frames of an open file that are scored, by the detector's settings; see `frames.read_frames`."""
+        return read_frames(
+            stream,
+            format_,
+            name,
+            deadline=deadline,
+            max_bytes=self.settings.max_media_bytes,
+            keyframes_may_stand_in=self.settings.keyframes_may_stand_in,
+        )
+
     def _detect(
         self,
         stream: BinaryIO,
@@ -148,7 +159,7 @@ class Detector:
         format_ = identify(stream, name)
         if media_type is not None and format_.media_type is not media_type:
             raise InputError(f"{name}: said to be a {media_type} but its content is {format_.name}")
-        frames = read_frames(stream, format_, name, deadline=deadline, max_bytes=self.settings.max_media_bytes)
+        frames = self.read_frames(stream, format_, name, deadline)
         scoring = self.scorer.score([frame.encoded for frame in frames], deadline, request_id)
         stream.seek(0)
         digest = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]

@@ -52,6 +52,8 @@ def read_frames(
     count: int = MAX_SCORED_FRAMES,
     deadline: Deadline | None = None,
     max_bytes: int | None = None,
+    *,
+    keyframes_may_stand_in: bool = True,
 ) -> list[Frame]:
     """The frames of a media file that are scored: an image itself, or frames of a video spread evenly over it.
 
@@ -62,6 +64,7 @@ def read_frames(
         count: Number of frames of a video, fewer if it has fewer.
         deadline: Bounds the decoding of a video; None for no bound.
         max_bytes: Bounds the encoded frames together; None for no bound.
+        keyframes_may_stand_in: See `sample_video`.
 
     Raises:
         MediaDecodeError: No frame of the video can be decoded.
@@ -73,4 +76,6 @@ def read_frames(
         if max_bytes is not None and len(encoded) > max_bytes:
             raise MediaTooLargeError(f"{name}: the image holds over {max_bytes} bytes, the limit; send a smaller one")
         return [Frame(0, 0.0, encoded)]
-    return sample_video(stream, format_, name, count, deadline, max_bytes)
+    return sample_video(
+        stream, format_, name, count, deadline, max_bytes, keyframes_may_stand_in=keyframes_may_stand_in
+    )

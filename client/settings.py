@@ -32,4 +32,8 @@ class ClientSettings(BaseSettings):
         ge=1,
         description="Most bytes of an image file, and of the frames of one video as they are sent to Triton, together.",
     )
+    keyframes_may_stand_in: bool = Field(
+        default=True,
+        description="In videos over two minutes, whether a key frame near an even place is scored for the frame there.",
+    )
     timeout_s: float = Field(default=60.0, gt=0, description="Deadline of one detection, in seconds.")

@@ -16,7 +16,7 @@ from client.errors import (
     ServerUnavailableError,
     ServiceError,
 )
-from client.frames import identify, open_media, read_frames
+from client.frames import identify, open_media
 from client.media import Frame, MediaType
 from client.model_info import ModelInfo
 from client.scorer import OK, Deadline, Scoring
@@ -87,10 +87,9 @@ class _DegradedRun:
     def _frames(self, row: ScoredFile) -> list[Frame]:
         """The frames that the clean run sent."""
         name = str(row.file.path)
-        max_bytes = self.detector.settings.max_media_bytes
         with open_media(row.file.path) as stream:
             format_ = identify(stream, name)
-            frames = read_frames(stream, format_, name, deadline=Deadline(self.timeout_s), max_bytes=max_bytes)
+            frames = self.detector.read_frames(stream, format_, name, Deadline(self.timeout_s))
         if [(f.index, f.timestamp_s) for f in frames] != [(f.index, f.timestamp_s) for f in row.frames]:
             raise MediaDecodeError(f"{name} does not give the frames that it gave in the clean run: it has changed")
         return frames

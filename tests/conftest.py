@@ -11,6 +11,14 @@ from export.run import ExportSettings, export_checkpoint
 from tests.service import Service, run_service
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_torch_thread() -> None:
+    """The tests' models are too small for more, and their threads would only spin beside the servers under test."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SigLIP classifier with two narrow layers and seeded weights: real architecture, real files, fast."""
