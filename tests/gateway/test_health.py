@@ -89,17 +89,17 @@ def test_ready_flag_is_no_proof(gateway: Gateway, error: tuple[grpc.StatusCode, 
 
 
 def test_canary_that_is_not_scored_is_no_proof(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.health_monitor._canary_image", lambda: b"status=7")
+    monkeypatch.setattr("gateway.health_monitor.canary_image", lambda: b"status=7")
     assert gateway.http.get("/health").status_code == 503
 
 
 def test_nan_is_no_proof(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.health_monitor._canary_image", lambda: b"p=nan")
+    monkeypatch.setattr("gateway.health_monitor.canary_image", lambda: b"p=nan")
     assert gateway.http.get("/health").status_code == 503
 
 
 def test_an_odd_failure_is_unhealthy_not_500(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.health_monitor._canary_image", lambda: 1 / 0)
+    monkeypatch.setattr("gateway.health_monitor.canary_image", lambda: 1 / 0)
     for _ in range(2):  # and the next check runs again
         assert gateway.http.get("/health").status_code == 503
 
