@@ -129,3 +129,16 @@ def encode_image(pixels: np.ndarray, format_: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format=format_, **options)
     return buffer.getvalue()
+
+
+def add_sound(container: "av.container.OutputContainer") -> None:
+    """Adds half a second of silence as an AAC stream."""
+    stream = container.add_stream("aac", rate=44100)
+    stream.layout = "mono"
+    frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+    frame.sample_rate = 44100
+    for number in range(20):
+        frame.pts = number * 1024
+        frame.time_base = Fraction(1, 44100)
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))

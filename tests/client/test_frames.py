@@ -5,7 +5,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from tests.media import (
     H264_LONG_GOP,
     H264_SHORT_GOP,
     VideoSpec,
+    add_sound,
     encode_image,
     numbered_frames,
     photo_pixels,
@@ -232,22 +232,10 @@ def test_undecodable_half_is_no_part_of_the_duration(clip: Clip, tmp_path: Path)
     assert sum(map(shows_its_own_number, frames)) >= 28
 
 
-def audio_packets(container: "av.container.OutputContainer") -> None:
-    stream = container.add_stream("aac", rate=44100)
-    stream.layout = "mono"
-    frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-    frame.sample_rate = 44100
-    for number in range(20):
-        frame.pts = number * 1024
-        frame.time_base = Fraction(1, 44100)
-        container.mux(stream.encode(frame))
-    container.mux(stream.encode(None))
-
-
 def test_audio_alone_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "sound.mp4"
     with av.open(str(path), "w") as container:
-        audio_packets(container)
+        add_sound(container)
     with pytest.raises(MediaDecodeError, match="no video stream"):
         frames_of(path)
 

@@ -14,8 +14,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.client.test_frames import audio_packets
-from tests.media import VideoSpec, encode_image, photo_pixels, write_video
+from tests.media import VideoSpec, add_sound, encode_image, photo_pixels, write_video
 from tests.service import ROOT, Service
 
 FILES, VIDEOS, BROKEN = 2000, 50, 50
@@ -56,7 +55,7 @@ def _write_broken(names: list[Path], video: bytes, image: bytes) -> None:
         suffix, content = kinds[number % len(kinds)]
         name.with_suffix(suffix).write_bytes(content)
     with av.open(str(names[0].with_suffix(".mp4")), "w") as container:
-        audio_packets(container)
+        add_sound(container)
 
 
 def test_two_thousand_files_killed_and_resumed_have_one_row_each(service: Service, mixed: Path, tmp_path: Path) -> None:
