@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from pydantic import ValidationError
 
 from client.batch import VIDEO_WORKERS, WORKERS, FileReport, detect_files
-from client.connect import create_detector
+from client.connect import connect_for_batch
 from client.detector import DetectionOutput, Detector
 from client.errors import ConfigurationError, DetectionError, ServiceError
 from client.evidence_file import check_report_paths, write_evidence
 from client.media import MediaType
 from client.media_files import find_media, read_list
 from client.output import Output, OutputFormat, Score
-from client.settings import ClientSettings
 from client.standard_input import standard_input_too
 
 EXIT_SOME_FAILED = 1
@@ -27,7 +25,6 @@ EXIT_UNREACHABLE = 3
 EXIT_NOT_WRITTEN = 4
 EXIT_INTERRUPTED = 130
 
-_CONNECT_TIMEOUT_S = 5.0
 EPILOG = (
     "Exit codes: 0 every file was scored; 1 some were not, each with an error code and a reason in its row; "
     "2 wrong usage; 3 the server cannot be reached or serves no such model, at the start or for good later: files "
@@ -195,18 +192,12 @@ def _check_report(report: list[Path], inputs: list[str], paths: list[Path], resu
 def _connect(url: str, outage_wait_s: float) -> Iterator[tuple[Detector, str]]:
     """A detector that has answered once, and what it is; ends the program otherwise."""
     try:
-        # A batch waits for a server that is away or busy; nobody sits before it.
-        waiting = {"outage_wait_s": outage_wait_s, "overload_wait_s": outage_wait_s}
-        detector = create_detector(url, ClientSettings().model_copy(update=waiting))
-    except ValidationError as error:
-        _fail(f"a DEEPFAKE_CLIENT_ setting is wrong: {error}", EXIT_USAGE)
-    except (ConfigurationError, ImportError) as error:
+        detector, info = connect_for_batch(url, outage_wait_s)
+    except ConfigurationError as error:
         _fail(str(error), EXIT_USAGE)
+    except DetectionError as error:
+        _fail(str(error), EXIT_UNREACHABLE)
     with detector:
-        try:
-            info = detector.info(timeout_s=_CONNECT_TIMEOUT_S)
-        except DetectionError as error:
-            _fail(str(error), EXIT_UNREACHABLE)
         if info.notice:
             typer.echo(f"{info.version}: {info.notice}", err=True)
         yield detector, info.version

@@ -3,9 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from client.detector import Detector
 from client.errors import ConfigurationError
+from client.model_info import ModelInfo
 from client.settings import ClientSettings
+
+_CONNECT_TIMEOUT_S = 5.0
 
 
 def create_detector(target: str | Path | Sequence[str], settings: ClientSettings | None = None) -> Detector:
@@ -34,6 +39,36 @@ def create_detector(target: str | Path | Sequence[str], settings: ClientSettings
     from client.triton_scorer import TritonScorer
 
     return Detector(TritonScorer(list(dict.fromkeys(urls)), settings), settings)
+
+
+def connect_for_batch(target: str, outage_wait_s: float) -> tuple[Detector, ModelInfo]:
+    """A detector for a run over many files that has answered once, and what answered.
+
+    Nobody sits before such a run: a server that is away or overloaded later is waited for.
+
+    Args:
+        target: See `create_detector`.
+        outage_wait_s: How long each request waits for a server that is away or overloaded.
+
+    Raises:
+        ConfigurationError: The target, or a DEEPFAKE_CLIENT_ variable, makes no sense, or an extra is missing.
+        ServiceError: No server answers now.
+    """
+    try:
+        settings = ClientSettings().model_copy(
+            update={"outage_wait_s": outage_wait_s, "overload_wait_s": outage_wait_s}
+        )
+    except ValidationError as error:
+        raise ConfigurationError(f"a DEEPFAKE_CLIENT_ setting is wrong: {error}") from error
+    try:
+        detector = create_detector(target, settings)
+    except ImportError as error:
+        raise ConfigurationError(str(error)) from error
+    try:
+        return detector, detector.info(timeout_s=_CONNECT_TIMEOUT_S)
+    except BaseException:
+        detector.close()
+        raise
 
 
 def _address(text: str) -> str:

@@ -24,8 +24,9 @@ from client.evidence import (
 from client.findings import LIMITS, Subject, bands_of, duration_of, find_weaknesses
 from client.key_frames import EXPLANATIONS, choose_key_frames, find_peaks
 from client.model_info import ModelInfo, VerdictBands
+from client.pictures import MAX_PIXELS
 from client.scores import verdict
-from client.thumbnails import MAX_PIXELS, Thumbnail, frame_size_px, make_crop_thumbnail, make_thumbnail
+from client.thumbnails import Thumbnail, frame_size_px, make_crop_thumbnail, make_thumbnail
 
 FRAME_SIDE_PX = 480
 CROP_SIDE_PX = 224

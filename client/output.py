@@ -11,7 +11,7 @@ from typing import TextIO
 
 from client.batch import FileReport
 from client.errors import ConfigurationError
-from client.progress import with_bar, with_lines
+from client.progress import with_progress
 from client.results_file import ResultsFile
 from client.rows import CommaSeparated, JsonLines, RowFormat
 from client.table import write_table
@@ -71,16 +71,16 @@ class Output:
                 _write_missing(results, self._rows, paths, score, model_version)
         elif self.path is not None:
             with _atomically(self.path) as stream:
-                write_table(_with_progress(score(paths), len(paths)), stream)
+                write_table(with_progress(score(paths), len(paths)), stream)
         elif self._rows is not None:
             self._rows.write_header(sys.stdout)
             reports = score(paths)
             # Rows on a terminal are progress enough, and a bar would run through them.
-            for report in reports if sys.stdout.isatty() else _with_progress(reports, len(paths)):
+            for report in reports if sys.stdout.isatty() else with_progress(reports, len(paths)):
                 self._rows.write_row(report, sys.stdout)
                 sys.stdout.flush()
         else:
-            write_table(_with_progress(score(paths), len(paths)), sys.stdout)
+            write_table(with_progress(score(paths), len(paths)), sys.stdout)
 
 
 def _write_missing(
@@ -94,13 +94,9 @@ def _write_missing(
     missing = [path for path in paths if format_.file_name(path) not in results.done]
     if results.done:
         print(f"{len(results.done)} files have a row already, {len(missing)} are left", file=sys.stderr)
-    for report in _with_progress(score(missing), len(missing)):
+    for report in with_progress(score(missing), len(missing)):
         results.write(report)
     results.complete()
-
-
-def _with_progress(reports: Iterable[FileReport], total: int) -> Iterator[FileReport]:
-    return (with_bar if sys.stderr.isatty() else with_lines)(reports, total)
 
 
 @contextlib.contextmanager

@@ -14,15 +14,20 @@ T = TypeVar("T")
 _LINE_INTERVAL_S = 10.0
 
 
-def with_bar(items: Iterable[T], total: int) -> Iterator[T]:
-    """Passes items on under a bar with their number, their rate and the time left."""
-    columns = (TextColumn("detecting"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(compact=True))
+def with_progress(items: Iterable[T], total: int, doing: str = "detecting") -> Iterator[T]:
+    """Passes items on, and shows how far they are as standard error allows."""
+    return _with_bar(items, total, doing) if sys.stderr.isatty() else _with_lines(items, total)
+
+
+def _with_bar(items: Iterable[T], total: int, doing: str) -> Iterator[T]:
+    """Under a bar with their number, their rate and the time left."""
+    columns = (TextColumn(f"{doing:9}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(compact=True))
     with Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=60) as progress:
         yield from progress.track(items, total=total)
 
 
-def with_lines(items: Iterable[T], total: int) -> Iterator[T]:
-    """Passes items on and says every ten seconds how far it is: a log is readable, a short run is quiet."""
+def _with_lines(items: Iterable[T], total: int) -> Iterator[T]:
+    """Every ten seconds a line: a log is readable, a short run is quiet."""
     started = last = time.monotonic()
     for done, item in enumerate(items, start=1):
         yield item

@@ -4,16 +4,15 @@ import contextlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from client import ClientSettings, ConfigurationError, DetectionError, Detector, ModelInfo, create_detector
+from client import ConfigurationError, DetectionError, Detector, ModelInfo
+from client.connect import connect_for_batch
+from client.progress import with_progress
 from evaluation.bootstrap import BootstrapPlan
 from evaluation.dataset import Dataset, find_dataset
 from evaluation.degradation import STANDARD_SET, Degradation, parse_degradation
@@ -33,7 +32,6 @@ EXIT_UNREACHABLE = 3
 EXIT_NOT_WRITTEN = 4
 EXIT_INTERRUPTED = 130
 
-_CONNECT_TIMEOUT_S = 5.0
 
 EPILOG = (
     "Exit codes: 0 every file was scored; 1 some were not, each with a code and a reason in its row, and the result is "
@@ -131,11 +129,11 @@ def _score(detector: Detector, model: ModelInfo, dataset: Dataset, settings: Run
     total = len(dataset.files)
     timeout_s, workers = settings.timeout_s, settings.workers
     scoring = score_files(detector, dataset.files, model, timeout_s=timeout_s, workers=workers)
-    rows = tuple(_with_progress(scoring, total, "scored"))
+    rows = tuple(with_progress(scoring, total, "scoring"))
     if not settings.degradations:
         return Run(settings, dataset, model, rows)
     degrading = score_degraded(detector, rows, settings.degradations, model, timeout_s=timeout_s, workers=workers)
-    return Run(settings, dataset, model, rows, tuple(_with_progress(degrading, total, "degraded")))
+    return Run(settings, dataset, model, rows, tuple(with_progress(degrading, total, "degrading")))
 
 
 def _report(results: Results, run: Run, output: Path, suffixes: tuple[str, ...]) -> list[str]:
@@ -172,32 +170,13 @@ def _require_packages() -> None:
 def _connect(url: str, outage_wait_s: float) -> Iterator[tuple[Detector, ModelInfo]]:
     """A detector that has answered once, and who answered; ends the program otherwise."""
     try:
-        # An evaluation waits for a server that is away or busy; nobody sits before it.
-        waiting = {"outage_wait_s": outage_wait_s, "overload_wait_s": outage_wait_s}
-        detector = create_detector(url, ClientSettings().model_copy(update=waiting))
-    except ValidationError as error:
-        _fail(f"a DEEPFAKE_CLIENT_ setting is wrong: {error}", EXIT_USAGE)
-    except (ConfigurationError, ImportError) as error:
+        detector, model = connect_for_batch(url, outage_wait_s)
+    except ConfigurationError as error:
         _fail(str(error), EXIT_USAGE)
+    except DetectionError as error:
+        _fail(str(error), EXIT_UNREACHABLE)
     with detector:
-        try:
-            model = detector.info(timeout_s=_CONNECT_TIMEOUT_S)
-        except DetectionError as error:
-            _fail(str(error), EXIT_UNREACHABLE)
         yield detector, model
-
-
-def _with_progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """A bar on a terminal, else a line for every tenth of the files, on standard error."""
-    if sys.stderr.isatty():
-        columns = (TextColumn(f"{what:8}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            yield from progress.track(items, total=total)
-        return
-    for number, item in enumerate(items, start=1):
-        yield item
-        if number * 10 // total > (number - 1) * 10 // total:
-            typer.echo(f"{what} {number}/{total}", err=True)
 
 
 def _fail(message: str, code: int) -> NoReturn:
