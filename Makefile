@@ -8,7 +8,7 @@ help:  ## list the targets
 install:  ## install the service into .venv
 	@deploy/install.sh local
 
-serve: install  ## export the model if needed, then run Triton and the gateway (settings: README.md)
+serve: install  ## export the model if needed, then run Triton and the gateway (settings: docs/settings.md)
 	@exec .venv/bin/python -m deploy.local
 
 test: lint  ## lint, types and all tests

@@ -39,7 +39,7 @@ def find_perf_analyzer(name: str) -> str:
 def perf(
     images: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Image files to send in turn.")],
     url: Annotated[str, typer.Option(help="host:port of Triton's gRPC endpoint.")] = "localhost:8001",
-    concurrency: Annotated[str, typer.Option(help="start:end:step of concurrent requests.")] = "1:4:1",
+    concurrency: Annotated[str, typer.Option(help="Concurrent requests, as start:stop:step.")] = "1:4:1",
     batch: Annotated[int, typer.Option(min=1, max=32, help="Frames in one request.")] = 1,
     interval_ms: Annotated[int, typer.Option(min=500, help="Length of one measurement window.")] = 5000,
     stability_percent: Annotated[

@@ -30,6 +30,7 @@ def ensure_release(settings: LocalSettings, say: Callable[[str], None]) -> Relea
         face_detection=settings.face_detection,
         max_image_bytes=settings.max_image_bytes,
         max_image_pixels=settings.max_image_pixels,
+        fake_labels=tuple(label.strip() for label in settings.fake_labels.split(",") if label.strip()),
         cache_dir=settings.cache_dir,
     )
     release = existing_release(located, export_settings)
@@ -46,9 +47,9 @@ def ensure_release(settings: LocalSettings, say: Callable[[str], None]) -> Relea
 def _locate(settings: LocalSettings, say: Callable[[str], None]) -> LocatedCheckpoint:
     """The chosen checkpoint. Only the unchosen default falls back: whoever names a model gets that one or an error."""
     if settings.checkpoint is not None:
-        return locate_checkpoint(settings.checkpoint)
+        return locate_checkpoint(settings.checkpoint, settings.revision)
     try:
-        return locate_checkpoint(DEFAULT_CHECKPOINT)
+        return locate_checkpoint(DEFAULT_CHECKPOINT, settings.revision)
     except HubUnreachableError as error:
         if not settings.embedded_fallback:
             raise

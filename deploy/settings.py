@@ -44,6 +44,10 @@ class LocalSettings(BaseSettings):
         description="Hub id or directory of the model. Unset: the default model, or the embedded one where the hub "
         "cannot be reached. MODEL_PATH is accepted too.",
     )
+    revision: str | None = Field(default=None, description="Branch, tag or commit of the hub repository.")
+    fake_labels: str = Field(
+        default="", description="Names of the fake classes, separated by commas, where a model's labels do not say."
+    )
     precision: str = Field(default="fp32", pattern="^(fp32)$", description="Numeric format of the classifier.")
     face_detection: bool = Field(default=True, description="Crop each frame to its largest face.")
     max_image_bytes: int = Field(

@@ -14,7 +14,7 @@ from export.labels import fake_label_indices, ordered_labels
 from preprocessing import ResizeMode, ResizeSpec
 
 SIDECAR = "deepfake.json"
-"""Optional file of a checkpoint: name, trained, notice, crop_factor, verdict_bands. Training writes it."""
+"""Optional file of a checkpoint: name, trained, notice, crop_factor, verdict_bands (docs/triton.md)."""
 
 
 class Bands(BaseModel):

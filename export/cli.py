@@ -83,7 +83,7 @@ def export(
 ) -> None:
     """Turns an image classifier into a release: a Triton model repository that passed the parity gate.
 
-    Exit codes: 0 released, 1 refused or failed (what is served has not changed), 2 usage.
+    Exit codes: 0 released, 1 refused or failed (what is served has not changed), 2 usage, 143 ended by SIGTERM.
     """
     if gpu and backend is not Backend.ONNXRUNTIME:
         raise typer.BadParameter("--gpu needs --backend onnxruntime")

@@ -18,6 +18,7 @@ _FAKE_WORDS = frozenset(
     }
 )  # fmt: skip
 _NEGATIONS = frozenset({"not", "non", "no", "un"})
+_HOW_TO_SAY = "name the fake classes (deepfake-export --fake-label NAME, make serve FAKE_LABELS=NAME,...)"
 
 
 def ordered_labels(id2label: Mapping[int | str, str]) -> list[str]:
@@ -58,9 +59,7 @@ def fake_label_indices(labels: Sequence[str], fake_labels: Sequence[str] = ()) -
     fake = [index for index, kind in enumerate(kinds) if kind == "fake"]
     chosen = [index for index in range(len(labels)) if index not in real] if real else fake
     if not chosen or len(chosen) == len(labels):
-        raise LabelError(
-            f"none of the labels {list(labels)} says which class is fake or real: name the fake ones with --fake-label"
-        )
+        raise LabelError(f"none of the labels {list(labels)} says which class is fake or real: {_HOW_TO_SAY}")
     return chosen
 
 
@@ -74,5 +73,5 @@ def _kind(label: str) -> str:
     words = set(re.findall(r"[a-z]+", spaced.lower()))
     says_real, says_fake = bool(words & _REAL_WORDS), bool(words & _FAKE_WORDS)
     if (says_real and says_fake) or ((says_real or says_fake) and words & _NEGATIONS):
-        raise LabelError(f"the label {label!r} is ambiguous: name the fake classes with --fake-label")
+        raise LabelError(f"the label {label!r} is ambiguous: {_HOW_TO_SAY}")
     return "real" if says_real else "fake" if says_fake else "other"

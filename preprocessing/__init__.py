@@ -1,4 +1,4 @@
-"""Bytes to pixels: the one implementation that Triton, training and in-process detection share."""
+"""Bytes to pixels: the one implementation that Triton and in-process detection share."""
 
 from preprocessing.crop import Box, Square, crop_square
 from preprocessing.decode import decode_rgb

@@ -7,7 +7,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OURS = {
     "assets", "benchmark", "client", "deploy", "evaluation", "export", "gateway", "model_repository", "preprocessing",
-    "training",
+
 }  # fmt: skip
 
 # What each package may import of ours.

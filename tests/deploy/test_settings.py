@@ -63,3 +63,19 @@ def test_a_wildcard_address_is_reached_by_loopback() -> None:
 
 def test_all_interfaces_for_the_gateway_leave_triton_on_loopback() -> None:
     assert read("--host", "0.0.0.0").triton_addresses.host == "127.0.0.1"
+
+
+def test_fake_labels_reach_the_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model whose labels say nothing is served once the user has said which are fake."""
+    from deploy.model import ensure_release
+    from export.errors import LabelError
+    from tests.export import checkpoints
+
+    checkpoint = checkpoints.siglip(tmp_path / "checkpoint", {0: "LABEL_0", 1: "LABEL_1"})
+    monkeypatch.setenv("CHECKPOINT", str(checkpoint))
+    monkeypatch.setenv("RELEASES_DIR", str(tmp_path / "releases"))
+    with pytest.raises(LabelError, match="make serve FAKE_LABELS="):
+        ensure_release(LocalSettings(), lambda _line: None)
+    monkeypatch.setenv("FAKE_LABELS", "LABEL_1, ")
+    release = ensure_release(LocalSettings(), lambda _line: None)
+    assert release.manifest["description"]["fake_labels"] == ["LABEL_1"]

@@ -23,7 +23,7 @@ FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP"}
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """2,000 files in subfolders: images of four formats, 50 videos of four containers, 50 broken files of each kind."""
+    """2,000 files in subfolders: images of four formats, 50 videos of four containers, 50 broken files of all kinds."""
     root = tmp_path_factory.mktemp("mixed")
     for folder in range(20):
         (root / f"{folder:02}").mkdir()
