@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, NoReturn, Protocol, TypeVar
 
-from client.errors import ModelNotServedError, ServerUnavailableError, ServiceError
+from client.errors import DeadlineExceededError, ModelNotServedError, ServerUnavailableError, ServiceError
 from client.model_info import ModelInfo
 from client.scorer import Deadline
 
@@ -34,7 +34,7 @@ E = TypeVar("E", bound=Endpoint)
 
 @dataclass
 class _Member(Generic[E]):
-    """A server and what is known of it; the balancer's lock guards all but `describing`."""
+    """A server and what is known of it. `describing` guards what follows it, the balancer's lock the rest."""
 
     endpoint: E
     info: ModelInfo | None = None
@@ -45,6 +45,8 @@ class _Member(Generic[E]):
     scores_fail: bool = False
     rests_until: float = 0.0
     describing: threading.Lock = field(default_factory=threading.Lock)
+    asked: int = 0
+    last_error: ServiceError | None = None
 
     def rest_s(self, now: float) -> float:
         """How long the server should be left alone: after a failure, one request at a time finds out if it is back."""
@@ -135,15 +137,24 @@ class Balancer(Generic[E]):
         """
         asked: set[int] = set()
         errors: list[ServiceError] = []
+        deadline.remaining_s()
         while (member := self._pick(release_id, asked)) is not None:
             asked.add(id(member))
             try:
-                info = self._describe(member, deadline)
+                info = self._describe(member, deadline, len(self._members) - len(asked))
+            except _AskedByAnotherError as error:  # counted where it was found out
+                self._returned(member)
+                deadline.remaining_s()
+                errors.append(error.reason)
+                continue
             except ServiceError as error:
                 self._failed(member, error, scoring=False)
                 deadline.remaining_s()
                 errors.append(error)
                 continue
+            except BaseException:
+                self._returned(member)
+                raise
             if release_id is None or info.release_id == release_id:
                 return Lease(info, member, self)
             self._returned(member)
@@ -166,19 +177,26 @@ class Balancer(Generic[E]):
             best.sent += 1
             return best
 
-    def _describe(self, member: _Member[E], deadline: Deadline) -> ModelInfo:
-        """The member's description: as known, or read; one thread asks and the others wait for its answer."""
+    def _describe(self, member: _Member[E], deadline: Deadline, others: int) -> ModelInfo:
+        """The member's description: as known, or read; one thread asks and the others wait for its answer.
+
+        Raises:
+            ServiceError: It does not answer, within its share of the time where `others` have not been asked yet.
+            _AskedByAnotherError: It did not answer the thread that was waited for.
+        """
         info = self._known(member)
         if info is not None:
             return info
-        with member.describing:
+        asked_before = member.asked
+        if not member.describing.acquire(timeout=deadline.remaining_s()):
+            raise DeadlineExceededError(f"no answer within {deadline.timeout_s:g} s")
+        try:
             info = self._known(member)
             if info is not None:
                 return info
-            timeout_s = deadline.remaining_s()
-            if len(self._members) > 1:
-                timeout_s = min(timeout_s, _DESCRIBE_TIMEOUT_S)
-            info = member.endpoint.read_info(timeout_s)
+            if member.asked != asked_before and member.last_error is not None:
+                raise _AskedByAnotherError(member.last_error)
+            info = self._read(member, deadline.remaining_s() / (others + 1))
             with self._lock:
                 if member.info is None:  # a newcomer has no claim to what the others have already had
                     member.sent = max(other.sent for other in self._members)
@@ -186,6 +204,20 @@ class Balancer(Generic[E]):
                 if not member.scores_fail:  # a server with a dead model process describes itself well
                     member.failures, member.rests_until = 0, 0.0
             return info
+        finally:
+            member.describing.release()
+
+    def _read(self, member: _Member[E], timeout_s: float) -> ModelInfo:
+        if len(self._members) > 1:
+            timeout_s = min(timeout_s, _DESCRIBE_TIMEOUT_S)
+        member.last_error = None
+        try:
+            return member.endpoint.read_info(timeout_s)
+        except ServiceError as error:
+            member.last_error = error
+            raise
+        finally:
+            member.asked += 1
 
     def _known(self, member: _Member[E]) -> ModelInfo | None:
         with self._lock:
@@ -214,6 +246,14 @@ class Balancer(Generic[E]):
                 if now >= member.rests_until:
                     member.failures += 1
                 member.rests_until = now + min(_FIRST_REST_S * 2 ** (member.failures - 1), _LONGEST_REST_S)
+
+
+class _AskedByAnotherError(Exception):
+    """The server did not answer the question that this thread waited for."""
+
+    def __init__(self, reason: ServiceError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 def _raise_first_retryable(errors: Sequence[ServiceError]) -> NoReturn:

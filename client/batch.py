@@ -3,7 +3,7 @@
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +46,7 @@ def detect_files(
     video_workers: int = VIDEO_WORKERS,
     open_file: OpenMedia = open_media,
     keep_frames: bool = False,
-) -> Iterator[FileReport]:
+) -> Generator[FileReport]:
     """Detects the files on several threads; reports come in the order of the paths, as soon as that allows.
 
     A file during which the service failed is tried once more when its turn to be reported comes. If it fails again
@@ -92,9 +92,11 @@ class _Batch:
     open_file: OpenMedia
     keep_frames: bool
     deadlines: set[Deadline] = field(default_factory=set)
+    cancelled: threading.Event = field(default_factory=threading.Event)
 
     def cancel(self) -> None:
-        """Gives up what is under way."""
+        """Gives up what is under way, and what begins from now on."""
+        self.cancelled.set()
         for deadline in list(self.deadlines):
             deadline.cancel()
 
@@ -136,6 +138,8 @@ class _Batch:
     def _deadline(self) -> Iterator[Deadline]:
         deadline = self.detector.deadline(self.timeout_s)
         self.deadlines.add(deadline)
+        if self.cancelled.is_set():
+            deadline.cancel()
         try:
             yield deadline
         finally:

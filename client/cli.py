@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -15,7 +15,7 @@ from client.detector import DetectionOutput, Detector
 from client.errors import ConfigurationError, DetectionError, ServiceError
 from client.evidence_file import check_report_paths, write_evidence
 from client.media import MediaType
-from client.media_files import find_media, read_list
+from client.media_files import find_media, named, read_list
 from client.output import Output, OutputFormat, Score
 from client.standard_input import standard_input_too
 
@@ -107,12 +107,14 @@ def detect(
     """
     try:
         destination = Output(output, format_, resume)
+        paths = destination.without_itself(_find(inputs or [], files_from))
     except ConfigurationError as error:
         _fail(str(error), EXIT_USAGE)
-    paths = _find(inputs or [], files_from)
+    if not paths:
+        _fail("there is no image or video to score", EXIT_USAGE)
     report = report or []
     _check_report(report, inputs or [], paths, resume)
-    with _connect(url, outage_wait_s) as (detector, model_version), standard_input_too() as open_file:
+    with _connect(url, outage_wait_s) as (detector, model_version), standard_input_too(paths) as open_file:
         tally = _Tally(
             lambda todo: detect_files(
                 detector,
@@ -132,14 +134,15 @@ def detect(
         except ConfigurationError as error:
             _fail(str(error), EXIT_USAGE)
         except ServiceError as error:
-            _fail(f"{error}. {tally.left} files have not been scored{_how_to_go_on(output)}", EXIT_UNREACHABLE)
+            _fail(f"{error}. {tally.left} files have not been scored{destination.how_to_go_on}", EXIT_UNREACHABLE)
         except BrokenPipeError:
             raise
         except OSError as error:
             _fail(f"the results cannot be written: {error.strerror or error}", EXIT_NOT_WRITTEN)
         except KeyboardInterrupt:
-            _fail(f"interrupted: {tally.left} files have not been scored{_how_to_go_on(output)}", EXIT_INTERRUPTED)
-    raise typer.Exit(EXIT_SOME_FAILED if tally.failed else 0)
+            left = f"{tally.left} files have not been scored"
+            _fail(f"interrupted: {left}{destination.how_to_go_on}", EXIT_INTERRUPTED)
+    raise typer.Exit(EXIT_SOME_FAILED if tally.failed or destination.failed_before else 0)
 
 
 class _Tally:
@@ -151,17 +154,20 @@ class _Tally:
         self.left = 0
         self.last: DetectionOutput | None = None
 
-    def __call__(self, paths: list[Path]) -> Iterator[FileReport]:
+    def __call__(self, paths: list[Path]) -> Generator[FileReport]:
         self.left = len(paths)
-        for report in self._score(paths):
-            yield report
-            self.left -= 1  # only now has it been written
-            self.failed += report.output is None
-            self.last = report.output
+        with contextlib.closing(self._score(paths)) as reports:
+            for report in reports:
+                yield report
+                self.left -= 1  # only now has it been written
+                self.failed += report.output is None
+                self.last = report.output
 
 
 def _find(inputs: list[str], files_from: str | None) -> list[Path]:
     """The files to score; ends the program where there is none."""
+    if sys.stdin is None and "-" in (files_from, *inputs):
+        _fail("standard input is closed", EXIT_USAGE)
     if files_from == "-" and "-" in inputs:
         _fail("standard input cannot be both a list of files and a file: give one - only", EXIT_USAGE)
     if not inputs and files_from is None:
@@ -170,11 +176,9 @@ def _find(inputs: list[str], files_from: str | None) -> list[Path]:
     if files_from is not None:
         try:
             with sys.stdin.buffer if files_from == "-" else Path(files_from).open("rb") as stream:
-                paths += [Path(name) for name in read_list(stream)]
+                paths += [named(name) for name in read_list(stream) if name != "-"]
         except OSError as error:
             _fail(f"cannot read the list {files_from}: {error.strerror}", EXIT_USAGE)
-    if not paths:
-        _fail("there is no image or video to score in these directories", EXIT_USAGE)
     return list(dict.fromkeys(paths))
 
 
@@ -203,10 +207,6 @@ def _connect(url: str, outage_wait_s: float) -> Iterator[tuple[Detector, str]]:
         yield detector, info.version
 
 
-def _how_to_go_on(output: Path | None) -> str:
-    return "; the same command with --resume goes on with them" if output else ""
-
-
 def _fail(message: str, code: int) -> NoReturn:
     typer.echo(f"deepfake-detect: {message}", err=True)
     raise typer.Exit(code)
@@ -214,6 +214,8 @@ def _fail(message: str, code: int) -> NoReturn:
 
 def main() -> None:
     """Entry point of the console script."""
+    if sys.stderr is None:  # closed by whoever started this: what is said is lost, the results are not
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
     try:
         app(prog_name="deepfake-detect")
     except BrokenPipeError:  # the reader of our output, such as head, has enough

@@ -19,14 +19,23 @@ def find_media(inputs: Sequence[str]) -> list[Path]:
     """
     found: list[Path] = []
     for text in inputs:
-        path = Path(text)
+        path = named(text)
         if path.is_dir():
             found += _scan(path)
         elif not path.exists() and (matches := sorted(glob.glob(text, recursive=True))):  # noqa: PTH207 - absolute too
-            found += [Path(match) for match in matches if not Path(match).is_dir()]
+            found += [_no_standard_input(Path(match)) for match in matches if not Path(match).is_dir()]
         else:
             found.append(path)
     return list(dict.fromkeys(found))
+
+
+def named(text: str) -> Path:
+    """The path that a name means: only the name `-` itself is standard input, `./-` is a file."""
+    return Path(text) if text == "-" else _no_standard_input(Path(text))
+
+
+def _no_standard_input(path: Path) -> Path:
+    return path.absolute() if str(path) == "-" else path
 
 
 def read_list(stream: BinaryIO) -> list[str]:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TextIO
@@ -12,7 +12,7 @@ from typing import TextIO
 from client.batch import FileReport
 from client.errors import ConfigurationError
 from client.progress import with_progress
-from client.results_file import ResultsFile
+from client.results_file import ResultsFile, partial_path
 from client.rows import CommaSeparated, JsonLines, RowFormat
 from client.table import write_table
 
@@ -28,12 +28,17 @@ class OutputFormat(StrEnum):
 _ROW_FORMATS: dict[OutputFormat, RowFormat] = {OutputFormat.JSONL: JsonLines(), OutputFormat.CSV: CommaSeparated()}
 _SUFFIXES = {".jsonl": OutputFormat.JSONL, ".ndjson": OutputFormat.JSONL, ".csv": OutputFormat.CSV}
 
-Score = Callable[[list[Path]], Iterable[FileReport]]
+Score = Callable[[list[Path]], Generator[FileReport]]
 """Scores files; one report for each, in order."""
 
 
 class Output:
-    """A place for reports."""
+    """A place for reports.
+
+    Attributes:
+        path: The file, None for standard output.
+        failed_before: How many rows that were there already are of files that failed.
+    """
 
     def __init__(self, path: Path | None, format_: OutputFormat | None, resume: bool) -> None:
         """Opens nothing yet.
@@ -47,6 +52,7 @@ class Output:
             ConfigurationError: The arguments do not go together, or the file's directory is missing.
         """
         self.path = path
+        self.failed_before = 0
         chosen = format_ or (_SUFFIXES.get(path.suffix.lower()) if path else None) or OutputFormat.TABLE
         self._rows = _ROW_FORMATS.get(chosen)
         self._resume = resume
@@ -54,6 +60,29 @@ class Output:
             raise ConfigurationError("--resume needs --output FILE and --format jsonl or csv")
         if path is not None and not path.parent.is_dir():
             raise ConfigurationError(f"cannot write {path}: there is no directory {path.parent}")
+        if path is not None and path.exists() and not path.is_file():
+            raise ConfigurationError(f"cannot write {path}: it is no regular file")
+        if path is None and sys.stdout is None:
+            raise ConfigurationError("standard output is closed: give --output FILE")
+
+    @property
+    def how_to_go_on(self) -> str:
+        """What to tell after a run that was cut off."""
+        return "; the same command with --resume goes on with them" if self.path and self._rows else ""
+
+    def without_itself(self, paths: list[Path]) -> list[Path]:
+        """The paths without the output file of an earlier run.
+
+        Raises:
+            ConfigurationError: The output would replace one of the files to be scored.
+        """
+        if self.path is None:
+            return paths
+        own = [file for file in (self.path, partial_path(self.path)) if file.exists()]
+        kept = [path for path in paths if not any(_is_same(path, file) for file in own)]
+        if len(kept) < len(paths) and not self._resume:
+            raise ConfigurationError(f"{self.path} is one of the files to be scored, and would be replaced")
+        return kept
 
     def write(self, paths: list[Path], score: Score, model_version: str) -> None:
         """Scores the files that have no row yet and writes their reports as they come.
@@ -68,25 +97,29 @@ class Output:
         """
         if self.path is not None and self._rows is not None:
             with ResultsFile(self.path, self._rows, self._resume) as results:
+                self.failed_before = results.failed
                 _write_missing(results, self._rows, paths, score, model_version)
         elif self.path is not None:
-            with _atomically(self.path) as stream:
-                write_table(with_progress(score(paths), len(paths)), stream)
+            with _atomically(self.path) as stream, contextlib.closing(score(paths)) as reports:
+                write_table(with_progress(reports, len(paths)), stream)
         elif self._rows is not None:
-            self._rows.write_header(sys.stdout)
-            reports = score(paths)
-            # Rows on a terminal are progress enough, and a bar would run through them.
-            for report in reports if sys.stdout.isatty() else with_progress(reports, len(paths)):
-                self._rows.write_row(report, sys.stdout)
-                sys.stdout.flush()
+            stream = sys.stdout
+            self._rows.write_header(stream)
+            with contextlib.closing(score(paths)) as reports:
+                # Rows on a terminal are progress enough, and a bar would run through them.
+                for report in reports if stream.isatty() else with_progress(reports, len(paths)):
+                    self._rows.write_row(report, stream)
+                    stream.flush()
         else:
-            write_table(with_progress(score(paths), len(paths)), sys.stdout)
+            with contextlib.closing(score(paths)) as reports:
+                write_table(with_progress(reports, len(paths)), sys.stdout)
 
 
 def _write_missing(
     results: ResultsFile, format_: RowFormat, paths: list[Path], score: Score, model_version: str
 ) -> None:
     if others := results.model_versions - {model_version}:
+        results.discard_if_unchanged()
         raise ConfigurationError(
             f"the rows that are there are scores of {', '.join(sorted(others))}, and {model_version} is served now: "
             "serve that model again to continue, or score everything again into another file"
@@ -94,9 +127,22 @@ def _write_missing(
     missing = [path for path in paths if format_.file_name(path) not in results.done]
     if results.done:
         print(f"{len(results.done)} files have a row already, {len(missing)} are left", file=sys.stderr)
-    for report in with_progress(score(missing), len(missing)):
-        results.write(report)
+    with contextlib.closing(score(missing)) as reports:
+        for report in with_progress(reports, len(missing)):
+            if report.output is not None and report.output.model_version != model_version:
+                raise ConfigurationError(
+                    f"{report.output.model_version} answers now, {model_version} did at the start, and one file holds "
+                    "the scores of one model: serve the first one again and continue with --resume"
+                )
+            results.write(report)
     results.complete()
+
+
+def _is_same(path: Path, file: Path) -> bool:
+    try:
+        return path.samefile(file)
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

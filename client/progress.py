@@ -1,5 +1,6 @@
 """How far a run is: a bar on a terminal, a line now and then elsewhere; always on standard error."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -22,7 +23,15 @@ def with_progress(items: Iterable[T], total: int, doing: str = "detecting") -> I
 def _with_bar(items: Iterable[T], total: int, doing: str) -> Iterator[T]:
     """Under a bar with their number, their rate and the time left."""
     columns = (TextColumn(f"{doing:9}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(compact=True))
-    with Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=60) as progress:
+    # Not redirected: rows that are written to standard output meanwhile go there, not to the terminal.
+    with Progress(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        speed_estimate_period=60,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as progress:
         yield from progress.track(items, total=total)
 
 
@@ -36,7 +45,9 @@ def _with_lines(items: Iterable[T], total: int) -> Iterator[T]:
             last = now
             rate = done / (now - started)
             left_s = (total - done) / rate
-            print(f"{done} of {total} files, {rate:.1f} files/s, {_duration(left_s)} left", file=sys.stderr, flush=True)
+            line = f"{done} of {total} files, {rate:.1f} files/s, {_duration(left_s)} left"
+            with contextlib.suppress(OSError):  # a log that cannot be written ends no run
+                print(line, file=sys.stderr, flush=True)
 
 
 class _Rate(ProgressColumn):

@@ -4,9 +4,11 @@ While a run writes, its rows are in `<name>.partial`, each in full or, the last 
 the run is complete. A run that continues drops a torn row and skips the files that have one.
 """
 
+import csv
 import fcntl
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +27,8 @@ class ResultsFile:
 
     Attributes:
         done: Names of the files that have a row, as the rows name them.
-        model_versions: Models that scored them.
+        failed: How many of these rows are of files that failed.
+        model_versions: Models that scored the others.
     """
 
     def __init__(self, path: Path, format_: RowFormat, resume: bool) -> None:
@@ -42,11 +45,13 @@ class ResultsFile:
         """
         self._path = path
         self._format = format_
-        self._partial = path.with_name(f"{path.name}.partial")
+        self._partial = partial_path(path)
+        self._is_copy = False
         self.done: set[str] = set()
+        self.failed = 0
         self.model_versions: set[str] = set()
         if resume and path.exists() and not self._partial.exists():
-            _copy(path, self._partial)
+            self._is_copy = _copy(path, self._partial)
         try:
             # "a" where it may have rows: what is there stays, whatever happens.
             self._stream = self._partial.open("a+", encoding="utf-8", newline="")
@@ -73,6 +78,11 @@ class ResultsFile:
         self._partial.replace(self._path)
         _sync_directory(self._path.parent)
 
+    def discard_if_unchanged(self) -> None:
+        """Removes the partial file where it only repeats the complete one: the run ends before its first row."""
+        if self._is_copy:
+            self._partial.unlink(missing_ok=True)
+
     def __enter__(self) -> "ResultsFile":
         return self
 
@@ -90,6 +100,12 @@ class ResultsFile:
             fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise ConfigurationError(f"{self._partial} is being written by another run") from error
+        try:
+            ours = os.fstat(self._stream.fileno()).st_ino == self._partial.stat().st_ino
+        except FileNotFoundError:
+            ours = False
+        if not ours:  # another run completed or replaced it between opening and locking
+            raise ConfigurationError(f"{self._partial} has just been written by another run: try again")
 
     def _read_rows(self, resume: bool) -> None:
         size = self._partial.stat().st_size
@@ -104,6 +120,8 @@ class ResultsFile:
                 self.done.add(row.file)
                 if row.model_version:
                     self.model_versions.add(row.model_version)
+                else:
+                    self.failed += 1
         else:
             self._format.write_header(self._stream)
             self._stream.flush()
@@ -111,7 +129,7 @@ class ResultsFile:
     def _rows(self) -> Iterator[Row]:
         try:
             yield from self._format.read_rows(self._stream)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, csv.Error) as error:
             raise ConfigurationError(
                 f"{self._partial} was not written with --format {self._format.name}: {error}"
             ) from error
@@ -133,12 +151,27 @@ def _drop_torn_row(stream: TextIO) -> int:
     return end
 
 
-def _copy(source: Path, target: Path) -> None:
-    """The whole file or nothing under the new name."""
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
+def partial_path(path: Path) -> Path:
+    """Where the rows of a results file are until it is complete."""
+    return path.with_name(f"{path.name}.partial")
+
+
+def _copy(source: Path, target: Path) -> bool:
+    """The whole file or nothing under the new name; whether it was made here and not by another run meanwhile."""
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {target}: {error.strerror}") from error
+    os.close(descriptor)
+    scratch = Path(name)
     try:
         shutil.copyfile(source, scratch)
-        scratch.replace(target)
+        shutil.copymode(source, scratch)
+        try:
+            os.link(scratch, target)  # unlike a rename it never takes the place of what another run is writing
+        except FileExistsError:
+            return False
+        return True
     except OSError as error:
         raise ConfigurationError(f"cannot write {target}: {error.strerror}") from error
     finally:

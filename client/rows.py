@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
@@ -37,7 +38,7 @@ class Row:
 
     Attributes:
         file: The file's name as the row has it; `RowFormat.file_name` gives the same for a path.
-        model_version: Which model scored it, "" if none did.
+        model_version: Which model scored it, "" if none did: the file failed.
     """
 
     file: str
@@ -113,6 +114,7 @@ class CommaSeparated:
 
     def read_rows(self, stream: TextIO) -> Iterator[Row]:
         """See `RowFormat`."""
+        csv.field_size_limit(sys.maxsize)
         reader = csv.reader(stream, strict=True)
         if tuple(next(reader, ())) != CSV_COLUMNS:
             raise ValueError(f"its first line is not {','.join(CSV_COLUMNS)}")

@@ -4,7 +4,6 @@ import contextlib
 import shutil
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,23 +17,27 @@ OpenMedia = Callable[[Path], AbstractContextManager[BinaryIO]]
 
 
 @contextlib.contextmanager
-def standard_input_too() -> Iterator[OpenMedia]:
-    """Gives an `open_media` that knows `-`: a temporary copy, since a video is not read from start to end."""
+def standard_input_too(paths: list[Path]) -> Iterator[OpenMedia]:
+    """Gives an `open_media` for the paths that knows `-`.
+
+    Standard input is copied first where `-` is among them: a video is not read from start to end, and only here can an
+    interrupt end the reading.
+    """
+    if STANDARD_INPUT not in paths:
+        yield open_media
+        return
     with tempfile.NamedTemporaryFile(prefix="deepfake-detect-") as copy:
-        lock = threading.Lock()
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        copy.flush()
 
         @contextlib.contextmanager
-        def open_named_or_standard_input(path: Path) -> Iterator[BinaryIO]:
+        def open_named_or_copy(path: Path) -> Iterator[BinaryIO]:
             if path != STANDARD_INPUT:
                 with open_media(path) as stream:
                     yield stream
                 return
-            with lock:
-                if copy.tell() == 0:
-                    shutil.copyfileobj(sys.stdin.buffer, copy)
-                    copy.flush()
             with open(copy.name, "rb", buffering=0) as raw:  # noqa: PTH123 - its name can be changed
                 raw.name = str(STANDARD_INPUT)  # what messages call it
                 yield raw
 
-        yield open_named_or_standard_input
+        yield open_named_or_copy

@@ -67,7 +67,10 @@ class PendingAnswer:
             raise _service_error(error, self.url) from error
         if error is not None:
             raise ServerUnavailableError(f"{self.url}: {error}") from error
-        return _parse(self.arrived.result(), info, self.frames)
+        try:
+            return _parse(self.arrived.result(), info, self.frames)
+        except (ValueError, TypeError, IndexError) as error:
+            raise ModelFaultError(f"the answer of {self.url} cannot be read: {error}") from error
 
     def cancel(self) -> None:
         """Tells the server that nobody waits any more."""

@@ -111,7 +111,7 @@ class TritonScorer:
                         sent = self._send(job, waiting.popleft(), deadline, request_id)
                         under_way[sent.pending.arrived] = sent
                     for arrived in _first_of(under_way, deadline):
-                        under_way.pop(arrived).add_to(job)
+                        under_way.pop(arrived).add_to(job, deadline)
                 except ServiceError as error:
                     if not error.retryable:
                         raise
@@ -130,17 +130,22 @@ class TritonScorer:
         lease.returned()
         return lease.info
 
+    def _patience_s(self, deadline: Deadline) -> float:
+        """How long one request may take: with other servers to try, half of what is left, since one can hang."""
+        left_s = deadline.remaining_s()
+        return left_s / 2 if len(self._endpoints) > 1 else left_s
+
     def _send(self, job: "_Job", number: int, deadline: Deadline, request_id: str) -> "_Sent":
         assert job.info is not None
         lease = self._balancer.take(deadline, job.info.release_id)
         if lease is None:
             raise ServerUnavailableError(f"no server serves the release {job.info.release_id} any more")
         try:
-            pending = lease.endpoint.send(job.chunks[number], deadline.remaining_s(), request_id)
+            pending = lease.endpoint.send(job.chunks[number], self._patience_s(deadline), request_id)
         except BaseException as error:
             lease.failed(error)
             raise
-        return _Sent(number, pending, lease)
+        return _Sent(number, pending, lease, len(self._endpoints) > 1)
 
 
 @dataclass
@@ -166,13 +171,14 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Sent:
-    """A chunk under way."""
+    """A chunk under way; `others_wait`: it was given part of the time only, since there are other servers."""
 
     number: int
     pending: PendingAnswer
     lease: Lease[TritonEndpoint]
+    others_wait: bool
 
-    def add_to(self, job: _Job) -> None:
+    def add_to(self, job: _Job, deadline: Deadline) -> None:
         """Adds the scores that have arrived.
 
         Raises:
@@ -186,7 +192,13 @@ class _Sent:
                     f"{self.pending.url} answers as export {strangers.pop()} and describes itself as "
                     f"{self.lease.info.export_id}: it is being replaced, or its release was put together by hand"
                 )
-        except ServiceError as error:
+        except DeadlineExceededError as error:
+            self.lease.failed(error)
+            if not self.others_wait:
+                raise
+            deadline.remaining_s()
+            raise ServerUnavailableError(f"{self.pending.url} does not answer") from error
+        except BaseException as error:
             self.lease.failed(error)
             raise
         self.lease.succeeded()

@@ -1,9 +1,8 @@
 """The clean run: every file through the client, one report each, and an end to it when the server is lost."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import cast
 
 from client.batch import FileReport, detect_files
 from client.detector import Detector, ScoredFrame
@@ -76,9 +75,7 @@ def score_files(
         ModelChangedError: Another model has answered.
     """
     paths = [file.path for file in files]
-    reports = cast(
-        "Generator[FileReport, None, None]", detect_files(detector, paths, timeout_s=timeout_s, workers=workers)
-    )
+    reports = detect_files(detector, paths, timeout_s=timeout_s, workers=workers)
     rest = iter(files)
     with closing(reports):  # left to the garbage collector, it could be closed by one of its own threads
         try:

@@ -231,6 +231,65 @@ def test_a_server_that_comes_back_is_waited_for(run: Run, server: InferenceServe
     assert len(lines(result)) == 41
 
 
+def test_rows_go_to_standard_output_while_a_bar_is_on_the_terminal(
+    server: InferenceServer, folder: Path, tmp_path: Path
+) -> None:
+    import pty
+
+    terminal, inside = pty.openpty()
+    with (tmp_path / "rows.jsonl").open("wb") as rows:
+        command = [sys.executable, "-m", "client", str(folder), "--url", server.url, "--format", "jsonl"]
+        done = subprocess.run(command, cwd=ROOT, stdout=rows, stderr=inside, check=False)
+    shown = os.read(terminal, 65536)
+    os.close(inside)
+    os.close(terminal)
+    assert done.returncode == 1
+    assert b"detecting" in shown
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 5
+
+
+def test_an_interrupt_ends_videos_that_wait_for_their_turn(server: InferenceServer, folder: Path) -> None:
+    server.behaviour.delay_s = 0.5
+    videos = [write_video(folder / f"{number}.mp4", VideoSpec(frames=4)) for number in range(12)]
+    with create_detector(server.url) as detector:
+        reports = detect_files(detector, videos, workers=12, video_workers=1)
+        next(reports)
+        reports.close()
+        assert len(server.received) <= 3
+
+
+def test_the_output_replaces_no_input(run: Run, folder: Path, tmp_path: Path) -> None:
+    result = run(folder / "a.jpg", "--output", folder / "a.jpg")
+    assert result.exit_code == 2
+    assert "would be replaced" in result.stderr
+    assert (folder / "a.jpg").read_bytes() == jpeg("p=0.9 face")
+    assert run(folder / "a.jpg", "--output", "/dev/null").exit_code == 2
+    for _ in range(2):  # its own results are no media, also when a pattern covers them
+        result = run(f"{folder}/*.*", "--output", folder / "results.jsonl", "--resume")
+        assert result.exit_code == 1
+    rows = (folder / "results.jsonl").read_text().splitlines()
+    assert sorted(Path(json.loads(row)["file"]).name for row in rows) == ["a.jpg", "b.PNG", "broken.webm", "notes.txt"]
+
+
+def test_only_a_lone_dash_is_standard_input(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "-").write_bytes(jpeg("p=0.1"))
+    (row,) = lines(run("./-", "--format", "jsonl", input=jpeg("p=0.9")))
+    assert row["result"] == "real"
+
+
+@pytest.mark.parametrize(("closed", "code"), [("2>&-", 1), (">&-", 2), ("<&-", 2)])
+def test_closed_streams(server: InferenceServer, folder: Path, tmp_path: Path, closed: str, code: int) -> None:
+    inputs = "-" if closed == "<&-" else str(folder)
+    output = "" if closed == ">&-" else f"--output {tmp_path}/rows.jsonl"
+    command = f"{sys.executable} -m client {inputs} --url {server.url} --format jsonl {output} {closed}"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    if code == 1:
+        assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 5
+
+
 def test_several_servers(folder: Path) -> None:
     with inference_server() as one, inference_server() as two:
         urls = f"{one.url},grpc://{two.url}"

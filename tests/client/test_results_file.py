@@ -5,6 +5,7 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,6 +90,32 @@ def test_two_runs_do_not_write_the_same_file(tmp_path: Path) -> None:
         ResultsFile(tmp_path / "r", JsonLines(), resume=True)
 
 
+def test_a_run_that_completes_while_another_begins_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both copy the complete file; the one that is late must not take the place of what the first writes."""
+    path = tmp_path / "r"
+    with ResultsFile(path, JsonLines(), resume=False) as results:
+        results.write(report("old.jpg"))
+        results.complete()
+    module = "client.results_file"
+    copied = shutil.copyfile
+    first: list[ResultsFile] = []
+
+    def late(source: Path, target: Path) -> None:
+        copied(source, target)
+        monkeypatch.undo()
+        first.append(ResultsFile(path, JsonLines(), resume=True))
+
+    monkeypatch.setattr(f"{module}.shutil.copyfile", late)
+    with pytest.raises(ConfigurationError, match="another run"):
+        ResultsFile(path, JsonLines(), resume=True)
+    first[0].write(report("new.jpg"))
+    first[0].complete()
+    first[0].__exit__(None, None, None)
+    assert len(path.read_text().splitlines()) == 2
+
+
 @pytest.mark.parametrize(
     ("format_", "content"),
     [
@@ -97,6 +124,7 @@ def test_two_runs_do_not_write_the_same_file(tmp_path: Path) -> None:
         (JsonLines(), "[1]\n"),
         (CommaSeparated(), '{"file": "x"}\n'),
         (CommaSeparated(), ",".join(CSV_COLUMNS) + "\nonly,three,columns\n"),
+        (CommaSeparated(), ",".join(CSV_COLUMNS) + '\n"a"b\n'),
     ],
 )
 def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path: Path, format_: RowFormat, content: str) -> None:
@@ -166,7 +194,7 @@ def test_files_that_came_later_are_added(server: InferenceServer, folder: Path, 
     asked = len(server.received)
     (folder / "new.jpg").write_bytes(jpeg("p=0.5"))
     again = detect(server, folder, "--output", output, "--resume")
-    assert again.exit_code == 0
+    assert again.exit_code == 1, "ten of the rows that are there failed"
     assert "400 files have a row already, 1 are left" in again.stderr
     assert len(server.received) == asked + 1
     assert len(output.read_text().splitlines()) == 401
@@ -205,6 +233,26 @@ def test_another_model_does_not_continue(server: InferenceServer, folder: Path, 
     assert result.exit_code == 2
     assert "serve that model again" in result.stderr
     assert len(output.read_text().splitlines()) == 1
+    assert not output.with_name("results.jsonl.partial").exists()
+
+
+def test_a_model_that_changes_during_the_run_ends_it(
+    server: InferenceServer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("client.balancer._INFO_FRESH_S", 0.0)
+    write = ResultsFile.write
+
+    def changing(self: ResultsFile, report: FileReport) -> None:
+        server.behaviour.description = {**DESCRIPTION, "release_id": "ffffffffffff"}
+        write(self, report)
+
+    monkeypatch.setattr(ResultsFile, "write", changing)
+    output = tmp_path / "results.jsonl"
+    result = detect(server, folder, "--output", output)
+    assert result.exit_code == 2
+    assert "one file holds the scores of one model" in result.stderr
+    rows = [json.loads(line) for line in output.with_name("results.jsonl.partial").read_text().splitlines()]
+    assert {row["model_version"] for row in rows} - {None} == {"example/detector@fp32-0123456789ab"}
 
 
 def test_a_full_disk_is_said(server: InferenceServer, folder: Path) -> None:
