@@ -76,10 +76,18 @@ class Supervisor:
         Raises:
             StartError: One of them ended or never answered; the end of its log is in the message.
         """
-        triton = self._start_triton()
-        self._await(lambda: triton.ready, triton.child, "Triton")
+        timeout_s = self._settings.start_timeout_s
+        first_s = timeout_s / 3
+        if not self._triton_answers(first_s):
+            # Seen once in many starts: the model processes hang while they load. The next start is a new chance.
+            self._say(f"Triton has not answered within {first_s:g} s; starting it again")
+            self._end_triton(grace_s=0)
+            if not self._triton_answers(timeout_s - first_s):
+                assert self._triton is not None
+                raise _no_answer("Triton", timeout_s, self._triton.child)
         gateway = self._start_gateway()
-        self._await(self._gateway_healthy, gateway, "the gateway")
+        if not self._answers(self._gateway_healthy, gateway, "the gateway", timeout_s):
+            raise _no_answer("the gateway", timeout_s, gateway)
 
     def run(self) -> None:
         """Watches both processes until `request_stop`."""
@@ -122,17 +130,26 @@ class Supervisor:
         self._gateway = Child("gateway", [sys.executable, "-P", "-m", "gateway"], env, self._logs / "gateway.log")
         return self._gateway
 
-    def _await(self, answers: Callable[[], bool], child: Child, name: str) -> None:
-        deadline = time.monotonic() + self._settings.start_timeout_s
+    def _triton_answers(self, timeout_s: float) -> bool:
+        triton = self._start_triton()
+        return self._answers(lambda: triton.ready, triton.child, "Triton", timeout_s)
+
+    def _answers(self, answers: Callable[[], bool], child: Child, name: str, timeout_s: float) -> bool:
+        """Whether a process that was started answers in time (or a stop is requested).
+
+        Raises:
+            StartError: It ended.
+        """
+        deadline = time.monotonic() + timeout_s
         while not self._stopping.is_set():
             if child.exit_code is not None:
                 raise StartError(f"{name} ended with code {child.exit_code}; its log ends:\n{child.log_tail()}")
             if answers():
-                return
+                return True
             if time.monotonic() > deadline:
-                timeout_s = self._settings.start_timeout_s
-                raise StartError(f"{name} did not answer within {timeout_s:g} s; its log ends:\n{child.log_tail()}")
+                return False
             self._stopping.wait(_POLL_S)
+        return True
 
     def _gateway_healthy(self) -> bool:
         # Without the machine's proxy settings, which are not meant for this machine's own services.
@@ -177,3 +194,7 @@ class Supervisor:
             self._triton.end(grace_s)
             self._triton = None
         remove_regions(self._shm_prefix)
+
+
+def _no_answer(name: str, timeout_s: float, child: Child) -> StartError:
+    return StartError(f"{name} did not answer within {timeout_s:g} s; its log ends:\n{child.log_tail()}")

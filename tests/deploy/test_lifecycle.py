@@ -1,11 +1,13 @@
 """Start errors and ends of the real command: exit codes, one clear line, nothing left behind."""
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -110,6 +112,27 @@ def test_a_hanging_triton_does_not_delay_the_stop(tiny_checkpoint: Path, tiny_re
         started = time.monotonic()
         assert service.process.wait(60) == 0
     assert time.monotonic() - started < 20  # Triton's grace and no more
+
+
+def test_a_triton_that_hangs_at_its_start_is_started_again(
+    tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path
+) -> None:
+    def stop_the_first() -> None:
+        links = f"{tmp_path}/cache/run/links-"
+        while True:
+            for entry in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    if links in entry.read_text("utf-8", errors="replace"):
+                        os.kill(int(entry.parent.name), signal.SIGSTOP)
+                        return
+            time.sleep(0.005)
+
+    stopper = threading.Thread(target=stop_the_first)
+    stopper.start()
+    with run_service(tiny_checkpoint, tiny_release.path.parent, tmp_path, {"START_TIMEOUT_S": "36"}) as service:
+        stopper.join()
+        assert "Triton has not answered within 12 s; starting it again" in service.printed()
+        assert requests.get(f"{service.url}/health", timeout=10).status_code == 200
 
 
 def test_awkward_surroundings(tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path) -> None:
