@@ -188,8 +188,8 @@ class Balancer(Generic[E]):
         if info is not None:
             return info
         asked_before = member.asked
-        if not member.describing.acquire(timeout=deadline.remaining_s()):
-            raise DeadlineExceededError(f"no answer within {deadline.timeout_s:g} s")
+        if not member.describing.acquire(timeout=deadline.remaining_s() / (others + 1)):
+            raise _AskedByAnotherError(DeadlineExceededError(f"no answer within {deadline.timeout_s:g} s"))
         try:
             info = self._known(member)
             if info is not None:
@@ -249,7 +249,7 @@ class Balancer(Generic[E]):
 
 
 class _AskedByAnotherError(Exception):
-    """The server did not answer the question that this thread waited for."""
+    """The server did not answer, or not in time, the question of another thread that this one waited for."""
 
     def __init__(self, reason: ServiceError) -> None:
         super().__init__(str(reason))

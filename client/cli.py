@@ -26,9 +26,9 @@ EXIT_NOT_WRITTEN = 4
 EXIT_INTERRUPTED = 130
 
 EPILOG = (
-    "Exit codes: 0 every file was scored; 1 some were not, each with an error code and a reason in its row; "
-    "2 wrong usage; 3 the server cannot be reached or serves no such model, at the start or for good later: files "
-    "without a row were not scored; 4 the results cannot be written; 130 interrupted."
+    "Exit codes: 0 every file was scored; 1 some were not, in this run or in the one that it continues, each with an "
+    "error code and a reason in its row; 2 wrong usage; 3 the server cannot be reached or serves no such model, at the "
+    "start or for good later: files without a row were not scored; 4 the results cannot be written; 130 interrupted."
 )
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

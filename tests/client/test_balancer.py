@@ -182,6 +182,28 @@ def test_nobody_waits_for_anothers_question_beyond_the_own_deadline() -> None:
     first.join()
 
 
+def test_a_thread_in_a_hurry_does_not_wait_where_another_server_is_idle() -> None:
+    class Slow(Described):
+        def read_info(self, timeout_s: float) -> ModelInfo:
+            time.sleep(1.5)
+            return super().read_info(timeout_s)
+
+    balancer = Balancer([Slow("slow"), Described("idle")])
+    first = threading.Thread(target=lambda: balancer.info(Deadline(10)))
+    first.start()
+    time.sleep(0.1)
+    hurried = [threading.Thread(target=lambda: balancer.info(Deadline(1))) for _ in range(2)]
+    started = time.monotonic()
+    for thread in hurried:
+        thread.start()
+    lease = balancer.take(Deadline(1))
+    assert lease is not None
+    assert lease.endpoint.url == "idle"
+    assert time.monotonic() - started < 1
+    for thread in (first, *hurried):
+        thread.join()
+
+
 def test_a_request_that_ends_oddly_is_no_longer_under_way(servers: list[InferenceServer]) -> None:
     made = TritonScorer([servers[0].url, servers[1].url], ClientSettings(attempts=1))
 
