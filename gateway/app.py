@@ -22,6 +22,7 @@ from gateway.media_root import MediaRoot
 from gateway.pages import pages
 from gateway.request_context import Services, install
 from gateway.schemas import ErrorResponse, describe_violations
+from gateway.score_cache import CachingScorer
 from gateway.security_headers import add_security_headers
 from gateway.settings import GatewaySettings
 from gateway.strict_json import use_strict_json
@@ -64,9 +65,11 @@ def _triton_detector(settings: GatewaySettings) -> Detector:
 
 def _services(settings: GatewaySettings, detector: Detector) -> Services:
     scorer = WatchedScorer(detector.scorer)
+    # The cache is above what health sees: a remembered score proves nothing.
+    answering = CachingScorer(scorer, settings.score_cache_frames) if settings.score_cache_frames else scorer
     return Services(
         settings=settings,
-        detector=Detector(scorer, detector.settings),
+        detector=Detector(answering, detector.settings),
         media_root=MediaRoot(settings.media_root),
         monitor=HealthMonitor(scorer, settings.health_fresh_s, settings.canary_timeout_s),
         admission=Admission(settings.max_in_flight, settings.retry_after_s),

@@ -78,6 +78,12 @@ class GatewaySettings(BaseSettings):
         lt=5,
         description="Time limit of the inference that /health runs without such a proof, in seconds; callers wait 5.",
     )
+    score_cache_frames: int = Field(
+        default=20_000,
+        ge=0,
+        description="Frames whose scores each worker remembers, so that identical ones are scored once; 0: none. "
+        "Each takes 0.8 KB; images are not kept.",
+    )
 
     @model_validator(mode="after")
     def _leave_threads_for_health(self) -> Self:

@@ -71,7 +71,8 @@ def scripted_gateway(**settings: Any) -> Iterator[ScriptedGateway]:
     """A gateway on a free port."""
     scorer = ScriptedScorer()
     scorer.gate.set()
-    app = create_app(GatewaySettings(health_fresh_s=0, **settings), Detector(scorer))
+    # Without a cache: the scorer answers by a frame's place, whatever its bytes are.
+    app = create_app(GatewaySettings(health_fresh_s=0, score_cache_frames=0, **settings), Detector(scorer))
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -122,6 +122,7 @@ def test_a_recent_success_counts(gateway: Gateway) -> None:
 
 
 def test_overload_and_deadlines_do_not_undo_a_success(gateway: Gateway) -> None:
+    gateway.configure(score_cache_frames=0)  # the same frame shall reach Triton again
     paths = gateway.frames([0.5])
     gateway.infer(mediaType="IMAGE", extractedFrames=paths)
     for code in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.DEADLINE_EXCEEDED):
@@ -131,6 +132,7 @@ def test_overload_and_deadlines_do_not_undo_a_success(gateway: Gateway) -> None:
 
 
 def test_a_broken_service_undoes_a_success(gateway: Gateway) -> None:
+    gateway.configure(score_cache_frames=0)  # the same frame shall reach Triton again
     paths = gateway.frames([0.5])
     gateway.infer(mediaType="IMAGE", extractedFrames=paths)
     gateway.server.behaviour.error = (grpc.StatusCode.INTERNAL, "Stub process is not healthy")

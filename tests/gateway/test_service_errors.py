@@ -30,7 +30,7 @@ def wait_until(condition: Any) -> None:
 
 
 def test_beyond_the_limit_is_refused_at_once(gateway: Gateway, image: dict[str, Any]) -> None:
-    gateway.configure(max_in_flight=2, retry_after_s=7)
+    gateway.configure(max_in_flight=2, retry_after_s=7, score_cache_frames=0)
     gateway.infer(image)
     gate = gateway.server.behaviour.gate = threading.Event()
     with ThreadPoolExecutor(2) as pool:
@@ -178,6 +178,7 @@ def test_request_id_is_echoed_and_reaches_triton(gateway: Gateway, image: dict[s
 def test_a_request_id_is_made_when_there_is_no_sane_one(
     gateway: Gateway, image: dict[str, Any], sent: str | None
 ) -> None:
+    gateway.configure(score_cache_frames=0)  # both shall reach Triton
     headers = {} if sent is None else {"X-Request-ID": sent}
     made = [
         gateway.http.post("/api/v1/inference", json=image, headers=headers).headers["X-Request-ID"] for _ in range(2)

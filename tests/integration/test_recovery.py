@@ -22,10 +22,14 @@ RECOVERY_BOUND_S = 60.0  # generous: some seconds are expected, docs/verified.md
 
 @pytest.fixture(scope="module")
 def victim(tiny_checkpoint: Path, tiny_release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service of its own, so that no other test meets a killed process. RECOVERY_CHECKPOINT: another model."""
+    """A service of its own, so that no other test meets a killed process. RECOVERY_CHECKPOINT: another model.
+
+    It remembers no scores: every request of the load shall need the processes that are killed.
+    """
     other = os.environ.get("RECOVERY_CHECKPOINT")
     checkpoint = Path(other) if other else tiny_checkpoint
-    with run_service(checkpoint, tiny_release.path.parent, tmp_path_factory.mktemp("victim")) as running:
+    folder = tmp_path_factory.mktemp("victim")
+    with run_service(checkpoint, tiny_release.path.parent, folder, {"SCORE_CACHE_FRAMES": "0"}) as running:
         yield running
 
 
