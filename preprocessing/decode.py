@@ -1,4 +1,4 @@
-"""Encoded bytes to RGB pixels: structure and header first, then decode, EXIF orientation, RGB.
+"""Encoded bytes to RGB pixels: structure and header first, then decode, RGB, EXIF orientation.
 
 The result equals what transformers' image pipelines load (Pillow, `exif_transpose`, `convert("RGB")`), so that the
 service scores the pixels the checkpoint's authors scored. The one exception is 16-bit grey, which Pillow clips and
@@ -6,13 +6,14 @@ which is scaled here.
 """
 
 import io
-import struct
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from preprocessing.complexity import check_structure, check_work
+from preprocessing.jpeg import decode_jpeg
+from preprocessing.orientation import read_orientation, upright
 from preprocessing.status import ImageRejectedError, Status
 
 ACCEPTED_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
@@ -25,16 +26,6 @@ _KNOWN_BUT_REFUSED = {
     b"\x00\x00\x01\x00": "ICO",
     b"8BPS": "PSD",
     b"\x00\x00\x00\x0cjP  ": "JPEG 2000",
-}
-# How a picture stored with an EXIF orientation becomes upright (EXIF 2.32, tag 0x0112).
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
 }
 _HEIF_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis")
 
@@ -64,8 +55,10 @@ def decode_rgb(encoded: bytes, *, max_bytes: int, max_pixels: int) -> NDArray[np
         _check_pixels(image.width, image.height, max_pixels)
         check_work(scans, image.width, image.height)
         try:
-            image.load()
-            return _to_rgb_array(_upright(image))
+            pixels = decode_jpeg(image, encoded)
+            if pixels is None:
+                pixels = _load_rgb(image)
+            return upright(pixels, read_orientation(image))
         except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, OverflowError) as error:
             raise ImageRejectedError(Status.DECODE_FAILED, f"{type(error).__name__}: {error}") from error
 
@@ -124,19 +117,10 @@ def _check_pixels(width: int, height: int, max_pixels: int) -> None:
         )
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Equal to Pillow's `exif_transpose`, which also writes the other tags anew and fails where one is malformed."""
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):
-        return image  # an EXIF block that cannot be read says nothing
-    method = _TRANSPOSE.get(orientation) if isinstance(orientation, int) else None
-    return image if method is None else image.transpose(method)
-
-
-def _to_rgb_array(image: Image.Image) -> NDArray[np.uint8]:
+def _load_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    image.load()
     if image.mode.startswith("I"):
         grey = (np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
         return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
     image.info.pop("transparency", None)  # changes no colour, but Pillow warns about some palettes that have it
-    return np.ascontiguousarray(np.asarray(image.convert("RGB")))
+    return np.ascontiguousarray(np.asarray(image if image.mode == "RGB" else image.convert("RGB")))

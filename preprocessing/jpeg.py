@@ -1,0 +1,36 @@
+"""JPEG pixels without Pillow's detours: the same libjpeg-turbo, bit for bit, straight into an array of three bytes.
+
+Pillow decodes into four bytes per pixel, fed 64 KiB at a time, and copies twice on the way to such an array. It stays
+the judge of what is an image: here strict decoding either gives its very pixels or nothing.
+"""
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+
+_MAX_BYTES = 16 * 2**20
+"""Damage shows only when all is decoded, and Pillow then decodes again; files that may take seconds are spared that."""
+
+
+def decode_jpeg(header: Image.Image, encoded: bytes) -> NDArray[np.uint8] | None:
+    """Decodes a colour or grey JPEG as stored, before EXIF orientation.
+
+    Args:
+        header: Pillow's image of the same bytes, not loaded; its size bounds what is decoded.
+        encoded: The file.
+
+    Returns:
+        (H, W, 3) uint8, RGB, C-contiguous, equal to Pillow's; None where Pillow must decide: another format, CMYK, and
+        whatever libjpeg refuses or warns about.
+    """
+    if not isinstance(header, JpegImageFile) or header.mode not in ("L", "RGB") or len(encoded) > _MAX_BYTES:
+        return None
+    pixels = np.empty((header.height, header.width, 3), np.uint8)
+    try:
+        # The buffer is also the limit: a size other than the checked one raises or shows in the shape.
+        decoded = simplejpeg.decode_jpeg(encoded, "RGB", fastdct=False, fastupsample=False, buffer=pixels, strict=True)
+    except (ValueError, RuntimeError):
+        return None
+    return pixels if decoded.shape == pixels.shape else None
