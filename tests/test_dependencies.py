@@ -18,7 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "gateway": {"gateway", "client"},
     "export": {"export", "preprocessing", "assets"},
     "model_repository": {"preprocessing"},
-    "benchmark": {"benchmark", "assets", "client"},
+    "benchmark": {"benchmark", "assets", "client", "export", "preprocessing"},
     "evaluation": {"evaluation", "client"},
     "deploy": {"deploy", "assets", "client", "export", "preprocessing"},
 }

@@ -1,0 +1,128 @@
+"""How an image of the drift list is made from catalogued photos: a recipe, and the pixels it gives.
+
+Every step is Pillow's or integer arithmetic on pixels, in a fixed order: crop, second photo beside it, mirror, turn,
+resize, light, grey, blur, noise. A recipe says all of it, so nothing is drawn at random when the list is made.
+"""
+
+import io
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageFilter
+
+FORMATS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What becomes of a photo.
+
+    Attributes:
+        source: Name of the photo in the catalogue.
+        crop: Left, top, right, bottom in the photo's pixels.
+        width_px: Width of the result; the height follows.
+        beside: A second photo, whole, put to the right at the same height; "" for none.
+        mirror: Whether left and right change places.
+        turn_degrees: Counterclockwise. Multiples of 90 keep every pixel; other angles keep the size and fill with grey.
+        brightness: 1 leaves it, as for the next two.
+        contrast: Around the mean grey level.
+        colour: 0 is grey.
+        blur_px: Standard deviation of the Gaussian, 0 for none.
+        noise: Uniform within +- so many grey levels, per channel, 0 for none.
+        seed: Of the noise.
+        format: `JPEG`, `PNG` or `WEBP`.
+        quality: Of JPEG and WebP.
+    """
+
+    source: str
+    crop: tuple[int, int, int, int]
+    width_px: int
+    beside: str = ""
+    mirror: bool = False
+    turn_degrees: int = 0
+    brightness: float = 1.0
+    contrast: float = 1.0
+    colour: float = 1.0
+    blur_px: float = 0.0
+    noise: int = 0
+    seed: int = 0
+    format: str = "JPEG"
+    quality: int = 90
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise ValueError(f"{self.format} is none of {', '.join(FORMATS)}")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":
+        """The inverse of `to_dict`. Raises TypeError or ValueError on unknown or impossible values."""
+        left, top, right, bottom = values["crop"]
+        return cls(**{**values, "crop": (left, top, right, bottom)})
+
+    def to_dict(self) -> dict[str, Any]:
+        """What differs from the defaults, as JSON-ready values."""
+        defaults = asdict(Recipe(self.source, self.crop, self.width_px))
+        required = ("source", "crop", "width_px")
+        return {key: value for key, value in asdict(self).items() if key in required or value != defaults[key]}
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The photos it needs."""
+        return (self.source, self.beside) if self.beside else (self.source,)
+
+
+def render(recipe: Recipe, photos: Mapping[str, Image.Image]) -> Image.Image:
+    """The RGB image of a recipe, before it is encoded.
+
+    Args:
+        recipe: What to do.
+        photos: RGB images by their name in the catalogue.
+    """
+    image = photos[recipe.source].crop(recipe.crop)
+    if recipe.beside:
+        image = _side_by_side(image, photos[recipe.beside])
+    if recipe.mirror:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if recipe.turn_degrees:
+        whole = recipe.turn_degrees % 90 == 0
+        image = image.rotate(
+            recipe.turn_degrees,
+            Image.Resampling.NEAREST if whole else Image.Resampling.BICUBIC,
+            expand=whole,
+            fillcolor=(128, 128, 128),
+        )
+    height_px = max(round(image.height * recipe.width_px / image.width), 1)
+    image = image.resize((recipe.width_px, height_px), Image.Resampling.BICUBIC)
+    for enhancer, factor in (
+        (ImageEnhance.Brightness, recipe.brightness),
+        (ImageEnhance.Contrast, recipe.contrast),
+        (ImageEnhance.Color, recipe.colour),
+    ):
+        if factor != 1:
+            image = enhancer(image).enhance(factor)
+    if recipe.blur_px:
+        image = image.filter(ImageFilter.GaussianBlur(recipe.blur_px))
+    return _with_noise(image, recipe.noise, recipe.seed) if recipe.noise else image
+
+
+def encode(recipe: Recipe, image: Image.Image) -> bytes:
+    """The file of a rendered recipe."""
+    stream = io.BytesIO()
+    image.save(stream, recipe.format, **({} if recipe.format == "PNG" else {"quality": recipe.quality}))
+    return stream.getvalue()
+
+
+def _side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
+    right = right.resize((max(round(right.width * left.height / right.height), 1), left.height))
+    both = Image.new("RGB", (left.width + right.width, left.height))
+    both.paste(left, (0, 0))
+    both.paste(right, (left.width, 0))
+    return both
+
+
+def _with_noise(image: Image.Image, amplitude: int, seed: int) -> Image.Image:
+    # RandomState's stream is frozen for good; that of numpy's newer generators may change between versions.
+    noise = np.random.RandomState(seed).randint(-amplitude, amplitude + 1, (image.height, image.width, 3))
+    return Image.fromarray(np.clip(np.asarray(image).astype(np.int16) + noise, 0, 255).astype(np.uint8))
