@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -23,6 +25,19 @@ and sixteen clients may meet the same worker."""
 
 POOL = 300
 """Different pictures: as many as a server is sent in all rounds of 30-frame requests."""
+
+
+@dataclass(frozen=True)
+class ExportOutcome:
+    """What became of an export.
+
+    Attributes:
+        refusal: The end of its message, "" where there is a release.
+        took_s: Little where the release was there already.
+    """
+
+    refusal: str
+    took_s: float
 
 
 class ExportFailedError(Exception):
@@ -67,7 +82,7 @@ class Bench:
         self.media_root = (options.remote and options.remote.media_root) or self.folder / "media"
         self._stack = ExitStack()
         self._targets: dict[str, Target] = {}
-        self._exported: set[Path] = set()
+        self.exports: dict[str, ExportOutcome] = {}
         self._supply: FrameSupply | None = None
         self._checkpoint = options.checkpoint
 
@@ -80,6 +95,32 @@ class Bench:
             self.say("making a full-size checkpoint with seeded weights (once)")
             self._checkpoint = make_spread_checkpoint()
         return self._checkpoint.resolve()
+
+    @cached_property
+    def precisions(self) -> tuple[str, ...]:
+        """Those of the options that can be exported for this machine; `exports` says why others cannot.
+
+        Raises:
+            ExportFailedError: None can.
+        """
+        good, reason = [], ""
+        for precision in self.options.precisions:
+            try:
+                self.release(precision)
+                good.append(precision)
+            except ExportFailedError as error:
+                reason = str(error)
+                self.say(reason)
+        if not good:
+            raise ExportFailedError(reason)
+        return tuple(good)
+
+    @property
+    def detail(self) -> str:
+        """The precision of the parts that look at one only; another one where it cannot be exported."""
+        if self.options.remote or self.options.detail in self.precisions:
+            return self.options.detail
+        return self.precisions[-1]
 
     @property
     def frames_folder(self) -> Path:
@@ -182,14 +223,17 @@ class Bench:
     def _export(self, precision: str, instances: int) -> Path:
         """Apart from starting, since it may take longer than a start may."""
         releases = self._releases(precision, instances)
-        if releases not in self._exported:
-            self.say(f"exporting {precision} unless it is there")
+        outcome = self.exports.get(releases.name)
+        if outcome is None:
+            self.say(f"exporting {releases.name} unless it is there")
+            started = time.monotonic()
             command = [sys.executable, "-m", "export", "--checkpoint", str(self.checkpoint)]
             environment = {**os.environ, **_choices(precision, instances), "RELEASES_DIR": str(releases)}
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise ExportFailedError(f"deepfake-export --precision {precision}: {done.stderr.strip()[-500:]}")
-            self._exported.add(releases)
+            refusal = " ".join(done.stderr.split())[-400:] if done.returncode else ""
+            outcome = self.exports[releases.name] = ExportOutcome(refusal, time.monotonic() - started)
+        if outcome.refusal:
+            raise ExportFailedError(f"deepfake-export --precision {precision}: {outcome.refusal}")
         return (releases / "current").resolve()
 
     def _releases(self, precision: str, instances: int) -> Path:

@@ -106,7 +106,7 @@ def _title(name: str) -> str:
 
 
 def _ratio(part: VideoRates) -> Lines:
-    yield f"{part.frames} JPEG frames of 1280 x 720 with a face in one `POST /api/v1/inference`, one client, "
+    yield f"{part.frames} JPEG frames of 1280 x 720 with a face in one `POST /api/v1/inference`, one client,"
     yield f"{part.requests} requests a round after one to warm up."
     yield ""
     yield from table(

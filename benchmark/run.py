@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from benchmark.bench import Bench, LeftOutError
-from benchmark.machine import Machine, this_machine
+from benchmark.machine import this_machine
 from benchmark.options import RunOptions
 from benchmark.parts.catalogue import PARTS, Part
 from benchmark.results import PartRecord, ResultsFile
@@ -43,40 +43,35 @@ def run_parts(
     """
     results.read()  # before an hour's work, not after it
     machine, command = this_machine(), shlex.join(["deepfake-bench", *sys.argv[1:]])
+
+    def put(name: str, status: str, reason: str, took_s: float, figures: Any = None) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        results.put(name, PartRecord(status, reason, round(took_s, 1), now, command, machine, figures))
+
     failed = []
     with bench_of(options, lambda line: say(f"  {line}")) as bench:
         for part in (part for part in PARTS.values() if part.name in names):
             say(f"{part.name}: {part.title}")
-            record = _measured(part, bench, machine, command)
-            results.put(part.name, record)
-            if record.status == FAILED:
+            started = time.monotonic()
+            status, reason, figures = _measured(part, bench)
+            took_s = time.monotonic() - started
+            put(part.name, status, reason, took_s, figures)
+            if status == FAILED:
                 failed.append(part.name)
-            say(
-                f"{part.name}: {record.status} in {record.took_s:.0f} s"
-                + (f": {record.reason}" if record.reason else "")
-            )
+            say(f"{part.name}: {status} in {took_s:.0f} s" + (f": {reason}" if reason else ""))
+            for name, outcome in bench.exports.items():
+                put(f"export {name}", FAILED if outcome.refusal else MEASURED, outcome.refusal, outcome.took_s)
     return failed
 
 
-def _measured(part: Part, bench: Bench, machine: Machine, command: str) -> PartRecord:
-    """One part's record, whatever becomes of it: the others go on."""
-    started = time.monotonic()
-    status, reason, figures = MEASURED, "", None
+def _measured(part: Part, bench: Bench) -> tuple[str, str, Any]:
+    """Status, reason and figures of one part, whatever becomes of it: the others go on."""
     try:
-        figures = part.measure(bench)
+        return MEASURED, "", part.measure(bench)
     except LeftOutError as error:
-        status, reason = LEFT_OUT, str(error)
+        return LEFT_OUT, str(error), None
     except Exception as error:
-        status, reason = FAILED, f"{type(error).__name__}: {error}"
-    return PartRecord(
-        status=status,
-        reason=reason,
-        took_s=round(time.monotonic() - started, 1),
-        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=command,
-        machine=machine,
-        figures=figures,
-    )
+        return FAILED, f"{type(error).__name__}: {error}", None
 
 
 def read_figures(records: dict[str, PartRecord]) -> dict[str, Any]:

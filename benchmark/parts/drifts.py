@@ -44,7 +44,7 @@ def measure(bench: Bench) -> Drifts:
     """
     found = []
     remote = bench.options.remote
-    for precision in [bench.options.detail] if remote else bench.options.precisions:
+    for precision in [bench.detail] if remote else bench.precisions:
         where = ["--url", remote.grpc] if remote else ["--release", str(bench.release(precision))]
         found.append(_drift(bench, precision, where))
         bench.say(f"{precision}: largest |dp| {found[-1].max_dp:.2g}, {found[-1].flipped} decisions flipped")

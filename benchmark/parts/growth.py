@@ -50,7 +50,7 @@ class Growth:
 
 def measure(bench: Bench) -> Growth:
     """All curves of the detail precision's service."""
-    target = bench.ours(bench.options.detail)
+    target = bench.ours(bench.detail)
     curves = []
     if target.video:
         curves.append(_curve(bench, "frames of a request", "frames", "ms", _frames(bench, target)))
@@ -98,7 +98,7 @@ def _clients(bench: Bench, target: Target) -> list[Point]:
 def _instances(bench: Bench) -> list[Point]:
     points = []
     for instances in _INSTANCES:
-        target = bench.ours(bench.options.detail, instances)
+        target = bench.ours(bench.detail, instances)
         points.append(Point(instances, 1e3 / closed_loop(bench, target, _INSTANCE_CLIENTS).images_per_s))
     return points
 

@@ -34,7 +34,7 @@ def measure(bench: Bench) -> GrpcSweeps:
         LeftOutError: perf_analyzer is not here.
         PerfAnalyzerError: It failed.
     """
-    target = bench.ours(bench.options.detail)
+    target = bench.ours(bench.detail)
     with GrpcLoad.open(bench, target) as load:
         rate = load.rough_rate()
         closed = [load.closed(number, rate) for number in _CONCURRENCIES]

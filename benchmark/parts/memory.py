@@ -50,7 +50,7 @@ def measure(bench: Bench) -> Memory:
     if bench.options.remote:
         raise LeftOutError("the deployment's processes are not on this machine")
     if not bench.started():
-        for target in [bench.seed(1), *(bench.ours(precision) for precision in bench.options.precisions)]:
+        for target in [bench.seed(1), *(bench.ours(precision) for precision in bench.precisions)]:
             post_frames(target.url, bench.supply.files(FRAMES), "VIDEO")
     return Memory([_of(target) for target in bench.started()])
 

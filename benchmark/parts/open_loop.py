@@ -48,7 +48,7 @@ def measure(bench: Bench) -> OpenLoops:
         PerfAnalyzerError: It failed.
     """
     options = bench.options
-    names = [options.detail] if options.remote else list(options.precisions)
+    names = [bench.detail] if options.remote else list(bench.precisions)
     found = {name: OpenLoop(bench.ours(name).name, [], [], []) for name in names}
     for number in range(min(options.rounds, 2)):
         for name, loop in found.items():

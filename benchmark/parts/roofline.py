@@ -42,7 +42,7 @@ class Roofline:
 def measure(bench: Bench) -> Roofline:
     """Ceilings and classifiers in turn, each in a process of its own."""
     gflop = VisionShape.load(bench.checkpoint).flop_per_image / 1e9
-    releases = {precision: str(bench.release(precision)) for precision in bench.options.precisions}
+    releases = {precision: str(bench.release(precision)) for precision in bench.precisions}
     seconds = "0.2" if bench.options.quick else "2"
     ceilings: list[dict[str, float]] = []
     alone: dict[str, list[tuple[float, dict[str, float]]]] = {precision: [] for precision in releases}

@@ -48,7 +48,7 @@ def measure(bench: Bench) -> ServedPath:
     """
     if bench.options.remote:
         raise LeftOutError("the bare process runs on the machine of the server")
-    found = {precision: Served(bench.ours(precision).name, [], []) for precision in bench.options.precisions}
+    found = {precision: Served(bench.ours(precision).name, [], []) for precision in bench.precisions}
     for number in range(bench.options.rounds):
         for precision, served in found.items():
             served.bare.append(_bare_rate(bench, precision))

@@ -55,7 +55,7 @@ class SideBySide:
 
 def measure(bench: Bench) -> SideBySide:
     """Every server in turn, for each number of clients, each round."""
-    precision = bench.options.detail
+    precision = bench.detail
     ours = bench.ours(precision)
     targets = [ours]
     if not bench.options.remote:

@@ -33,7 +33,7 @@ class SingleLatencies:
 def measure(bench: Bench) -> SingleLatencies:
     """Every server in turn, each round: one request after the other, each with a new image."""
     remote = bench.options.remote
-    targets = [bench.ours(bench.options.detail)] if remote else video_targets(bench)
+    targets = [bench.ours(bench.detail)] if remote else video_targets(bench)
     p50: dict[str, list[float]] = {target.name: [] for target in targets}
     p95: dict[str, list[float]] = {target.name: [] for target in targets}
     for number in range(bench.options.rounds):

@@ -49,10 +49,10 @@ class Stages:
 
 def measure(bench: Bench) -> Stages:
     """Steps in a process of their own, then the served path."""
-    target = bench.ours(bench.options.detail)
+    target = bench.ours(bench.detail)
     steps: list[Step] = []
     if not bench.options.remote:
-        release, frames = str(bench.release(bench.options.detail)), str(bench.frames_folder)
+        release, frames = str(bench.release(bench.detail)), str(bench.frames_folder)
         steps = [Step(**step) for step in run_module("benchmark.parts.preprocess_alone", release, frames)]
     return Stages(target.name, steps, [_served(bench, target, clients) for clients in _CLIENTS])
 

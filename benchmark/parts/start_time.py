@@ -65,7 +65,7 @@ def measure(bench: Bench) -> StartTime:
     """
     if bench.options.remote:
         raise LeftOutError("a running deployment is measured; its start is not")
-    precision = bench.options.detail
+    precision = bench.detail
     release = bench.release(precision)
     times = []
     for number in range(bench.options.rounds):

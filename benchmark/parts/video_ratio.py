@@ -53,11 +53,11 @@ def video_targets(bench: Bench) -> list[Target]:
         LeftOutError: It takes no listed frames.
     """
     if bench.options.remote:
-        target = bench.ours(bench.options.detail)
+        target = bench.ours(bench.detail)
         if not target.video:
             raise LeftOutError("without --media-root no frames can be put where the deployment reads them")
         return [target]
-    return [bench.seed(1), bench.seed(8), *(bench.ours(precision) for precision in bench.options.precisions)]
+    return [bench.seed(1), bench.seed(8), *(bench.ours(precision) for precision in bench.precisions)]
 
 
 def _rate(bench: Bench, target: Target, requests: int) -> float:

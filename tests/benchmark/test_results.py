@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmark import run
-from benchmark.bench import LeftOutError
+from benchmark.bench import Bench, ExportFailedError, ExportOutcome, LeftOutError
 from benchmark.options import RunOptions
 from benchmark.parts.catalogue import PARTS, Part
 from benchmark.results import ResultsError, ResultsFile
@@ -62,6 +62,7 @@ class NoBench:
 
     def __init__(self, options: RunOptions, _say: object) -> None:
         self.options = options
+        self.exports: dict[str, ExportOutcome] = {}
 
     def __enter__(self) -> "NoBench":
         return self
@@ -123,3 +124,13 @@ def test_the_machine_is_described() -> None:
     assert machine.memory_gib > 0.1
     assert machine.versions["python"].startswith("3.")
     assert type(machine) is type(MACHINE)
+
+
+def test_a_precision_that_is_refused_costs_the_others_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(RunOptions(folder=tmp_path, checkpoint=tmp_path), lambda _line: None)
+    refused = {"fp32": "", "bf16": "no AMX", "int8": ""}
+    monkeypatch.setattr(bench, "exports", {name: ExportOutcome(reason, 1.0) for name, reason in refused.items()})
+    assert bench.precisions == ("fp32", "int8")
+    assert bench.detail == "int8"
+    with pytest.raises(ExportFailedError, match="no AMX"):
+        bench.release("bf16")
