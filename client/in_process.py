@@ -1,12 +1,11 @@
 """Detection without a server: the same preprocessing and the same exported graph, in this process.
 
-Only this module of the client imports the preprocessing package and onnxruntime, and it is imported only when asked
+Only this module of the client imports the preprocessing and runtime packages, and it is imported only when asked
 for (extras `preprocessing` and `cpu`; `export` too for a raw checkpoint).
 """
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -26,7 +25,6 @@ from client.scorer import Deadline, FrameScore, Scoring, frame_scores
 _MANIFEST = "release.json"
 _BATCH = 8
 _Prepared = tuple[NDArray[np.uint8], int, tuple[float, ...], float]
-_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 
 class InProcessScorer:
@@ -42,9 +40,8 @@ class InProcessScorer:
             ConfigurationError: The folder is no complete release, or an extra is not installed.
         """
         try:
-            import onnxruntime
-
             from preprocessing import PREPROCESSING_VERSION, Preparer, PreprocessParams
+            from runtime import ClassifierLoadError, load_classifier, usable_cores
         except ImportError as error:
             raise ConfigurationError(
                 f"in-process detection needs the extras preprocessing and cpu (or gpu): {error}"
@@ -60,19 +57,15 @@ class InProcessScorer:
             raise ConfigurationError(f"{release} was made with preprocessing version {version}: export it again")
         entry = release / "model_repository" / "preprocess" / "1"
         params = PreprocessParams.load(entry / "preprocess.json")
-        cores = len(os.sched_getaffinity(0))
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = cores
-        self._session: Any = onnxruntime.InferenceSession(
-            str(release / "model_repository" / "classifier" / "1" / "model.onnx"),
-            options,
-            providers=[p for p in _PROVIDERS if p in onnxruntime.get_available_providers()],
-        )
+        try:
+            self._classifier = load_classifier(release / "model_repository" / "classifier" / "1")
+        except ClassifierLoadError as error:
+            raise ConfigurationError(str(error)) from error
         # A preparer belongs to one thread, so each thread of the pool makes its own.
         self._local = threading.local()
         self._preparers: list[Any] = []
         self._make_preparer: Callable[[], Any] = lambda: Preparer(params, entry)
-        self._pool = ThreadPoolExecutor(cores, thread_name_prefix="deepfake-prepare")
+        self._pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="deepfake-prepare")
         self._size_px = params.resize.size_px
 
     @classmethod
@@ -114,7 +107,7 @@ class InProcessScorer:
         for preparer in self._preparers:
             preparer.close()
         self._preparers.clear()
-        self._session = None
+        self._classifier.close()
 
     def _prepare(self, encoded: bytes, deadline: Deadline) -> _Prepared:
         """Pixels, status, face box and face score of one image, as the preprocess model answers them."""
@@ -136,9 +129,11 @@ class InProcessScorer:
 
     def _classify(self, prepared: Sequence[_Prepared]) -> list[FrameScore]:
         pixels, statuses, boxes, face_scores = zip(*prepared, strict=True)
-        feed = {"PIXELS": np.stack(pixels), "STATUS": np.array(statuses, np.int32)[:, None]}
-        fake, softmax, export_id = self._session.run(["FAKE_PROBABILITY", "PROBABILITIES", "EXPORT_ID"], feed)
-        return frame_scores(self._info, statuses, fake[:, 0], softmax, boxes, face_scores, export_id[:, 0])
+        answer = self._classifier.run(np.stack(pixels), np.array(statuses, np.int32)[:, None])
+        fake, softmax, export_id = (values.tolist() for values in answer)
+        return frame_scores(
+            self._info, statuses, [p for (p,) in fake], softmax, boxes, face_scores, [i for (i,) in export_id]
+        )
 
 
 def _within(deadline: Deadline, future: "Future[_Prepared]") -> _Prepared:

@@ -8,6 +8,7 @@ from export.cli import DEFAULT_CHECKPOINT, step_reporter
 from export.errors import HubUnreachableError
 from export.hub import LocatedCheckpoint, locate_checkpoint
 from export.release import Release, promote, verify_files
+from export.report import explain_choice
 from export.run import ExportSettings, existing_release, export_checkpoint
 
 
@@ -41,6 +42,8 @@ def ensure_release(settings: LocalSettings, say: Callable[[str], None]) -> Relea
     verify_files(release)
     promote(release)
     say(f"model {release.manifest['description']['model']}, release {release.release_id}")
+    for line in explain_choice(release.path):
+        say(line)
     return release
 
 

@@ -26,9 +26,13 @@ app = typer.Typer(add_completion=False, no_args_is_help=False, pretty_exceptions
 
 
 class Precision(StrEnum):
-    """Numeric formats that can be exported."""
+    """Numeric formats that can be exported, and the fastest of them."""
 
     FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+    INT8 = "int8"
+    AUTO = "auto"
 
 
 class Backend(StrEnum):
@@ -47,9 +51,12 @@ def export(
     releases_dir: Annotated[
         Path, typer.Option(envvar="RELEASES_DIR", help="Where releases are kept; `current` points to the served one.")
     ] = Path("releases"),
-    precision: Annotated[Precision, typer.Option(envvar="PRECISION", help="Numeric format.")] = Precision.FP32,
+    precision: Annotated[
+        Precision,
+        typer.Option(envvar="PRECISION", help="Numeric format; auto: the fastest that passes on this machine."),
+    ] = Precision.FP32,
     backend: Annotated[
-        Backend, typer.Option(help="python: onnxruntime behind the Python backend; onnxruntime: NVIDIA's image.")
+        Backend, typer.Option(help="python: OpenVINO behind the Python backend; onnxruntime: NVIDIA's image.")
     ] = Backend.PYTHON,
     gpu: Annotated[bool, typer.Option("--gpu", help="Run the onnxruntime backend on a GPU.")] = False,
     instances: Annotated[
@@ -57,7 +64,7 @@ def export(
         typer.Option(
             envvar="INSTANCES",
             min=0,
-            help="Instances of each model; 0: one per core, at most 8 and what fits.",
+            help="Instances of preprocess; 0: one per core, at most 8 and what fits.",
         ),
     ] = 0,
     face_detection: Annotated[
@@ -75,7 +82,9 @@ def export(
     tolerance: Annotated[
         float | None, typer.Option(min=0.0, help="Limit of max |dp| from PyTorch; the precision's own by default.")
     ] = None,
-    parity_images: Annotated[int, typer.Option(min=8, help="Images in the parity gate.")] = 32,
+    parity_images: Annotated[
+        int, typer.Option(min=8, help="Generated images in the gate; twice as many photos for low precisions.")
+    ] = 32,
     promote_release: Annotated[
         bool, typer.Option("--promote/--no-promote", help="Make the release the current one.")
     ] = True,

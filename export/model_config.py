@@ -19,9 +19,13 @@ class ServingPlan:
     Attributes:
         size_px: Side of the classifier's input.
         labels: Labels by class index.
-        instances: Model instances of preprocess and classifier each.
-        threads: Threads of each classifier instance.
-        backend: `python` (onnxruntime behind the Python backend) or `onnxruntime` (NVIDIA's image).
+        instances: Instances of preprocess; of the classifier too with the onnxruntime backend on a CPU.
+        threads: Threads of each such classifier instance.
+        classifier_instances: Instances of the classifier with the Python backend, each of which uses several cores.
+        cores_per_instance: Cores of each of these; 0 for an equal share of what the serving machine has.
+        preferred_batch: Frames that Triton waits for, if it waits at all.
+        queue_delay_us: How long it waits for them, in microseconds.
+        backend: `python` (OpenVINO behind the Python backend) or `onnxruntime` (NVIDIA's image).
         gpu: Whether the onnxruntime backend runs on a GPU.
     """
 
@@ -29,6 +33,10 @@ class ServingPlan:
     labels: tuple[str, ...]
     instances: int
     threads: int = 1
+    classifier_instances: int = 1
+    cores_per_instance: int = 0
+    preferred_batch: int = 8
+    queue_delay_us: int = 0
     backend: str = "python"
     gpu: bool = False
 
@@ -80,14 +88,16 @@ def read_config(path: Path) -> Any:
 
 def _plan_classifier(config: Any, plan: ServingPlan, schema: Any) -> None:
     group = config.instance_group[0]
-    group.count = plan.instances
-    threads = str(plan.threads)
+    config.dynamic_batching.preferred_batch_size[:] = [plan.preferred_batch]
+    config.dynamic_batching.max_queue_delay_microseconds = plan.queue_delay_us
     if plan.backend == "python":
-        config.parameters["intra_op_threads"].string_value = threads
+        group.count = plan.classifier_instances
+        config.parameters["cores_per_instance"].string_value = str(plan.cores_per_instance)
     else:
+        group.count = plan.instances
         config.backend = "onnxruntime"
         config.default_model_filename = "model.onnx"
-        config.parameters["intra_op_thread_count"].string_value = threads
+        config.parameters["intra_op_thread_count"].string_value = str(plan.threads)
         if plan.gpu:
             group.kind = schema.ModelInstanceGroup.KIND_GPU
             group.count = 1

@@ -4,8 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-import onnx
-
 from assets import FACE_MODELS, fetch_assets
 from export.model_config import ServingPlan, render_config
 from preprocessing import PREPROCESSING_VERSION, PreprocessParams
@@ -13,19 +11,21 @@ from preprocessing import PREPROCESSING_VERSION, PreprocessParams
 TEMPLATES = Path(__file__).resolve().parent.parent / "model_repository"
 """The repository's hand-written part, copied into every release."""
 
-_EXTERNAL_DATA_BYTES = 1_500_000_000  # protobuf files end at 2 GB; larger weights lie beside the graph
 
+def write_classifier(folder: Path, variant: Path, plan: ServingPlan) -> None:
+    """Writes the classifier's entry.
 
-def write_classifier(folder: Path, graph: onnx.ModelProto, plan: ServingPlan) -> Path:
-    """Writes the classifier's entry; returns the path of its graph."""
+    Args:
+        folder: The entry, `classifier`.
+        variant: The folder of the variant that is to be served; its files are moved.
+        plan: How it is to be served.
+    """
     version = _start_entry(folder, plan)
-    path = version / "model.onnx"
-    large = graph.ByteSize() > _EXTERNAL_DATA_BYTES
-    onnx.save_model(graph, str(path), save_as_external_data=large, location="model.onnx.data")
+    for path in variant.iterdir():
+        path.rename(version / path.name)
     if plan.backend == "python":
         shutil.copyfile(TEMPLATES / folder.name / "1" / "model.py", version / "model.py")
     _write_labels(folder, plan)
-    return path
 
 
 def write_preprocess(folder: Path, params: PreprocessParams, plan: ServingPlan, cache_dir: Path | None) -> None:

@@ -1,23 +1,31 @@
-"""One export: checkpoint -> optimum's graph -> serving graph -> parity gate -> release."""
+"""One export: checkpoint -> optimum's graph -> serving graph -> precision variants -> parity gate -> release."""
 
 import hashlib
 import json
 import os
+import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import onnx
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from assets import FACE_MODELS, fetch_assets
+from export.candidates import Candidate, Workshop, choose, make_candidates
 from export.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint
-from export.errors import ExportError, ReleaseError
+from export.errors import ReleaseError
+from export.gate_photos import calibration_photos, judging_photos
 from export.hub import LocatedCheckpoint
 from export.model_config import ServingPlan
-from export.onnx_export import OPSET, export_logits_graph
-from export.parity import LOGIT_TOLERANCES, TOLERANCES, ParityResult, check_parity
+from export.onnx_export import export_logits_graph
+from export.parity import Reference, make_reference
+from export.parity_images import varied_images
+from export.precision import Variant, variants_of
 from export.release import (
     REPOSITORY,
     Release,
@@ -28,12 +36,18 @@ from export.release import (
     release_id_of,
     served_description,
 )
+from export.report import write_report
 from export.repository import TEMPLATES, describe_ensemble, write_classifier, write_ensemble, write_preprocess
-from export.serving_graph import ServingHead, build_serving_graph
-from preprocessing import PREPROCESSING_VERSION, STATUS_TABLE, PreprocessParams
+from export.serving_graph import ServingHead, build_serving_graph, with_export_id
+from preprocessing import PREPROCESSING_VERSION, STATUS_TABLE, PreprocessParams, resize_to_square
+from runtime import usable_cores
+from runtime.openvino_classifier import processor
 
 _MAX_INSTANCES = 8
-_INSTANCE_BYTES = 2 * 2**30  # an instance of a full-size fp32 classifier, its preprocessing, and room to work
+_INSTANCE_BYTES = 2**30  # an instance of preprocess at work on large images, and a share of the classifier
+_CORES_PER_CLASSIFIER = 16  # of one instance: a batch has 32 frames at most, and fewer as a rule
+_CALIBRATION_PHOTOS = 48
+_SCRATCH = "scratch"
 
 
 @dataclass(frozen=True)
@@ -42,16 +56,20 @@ class ExportSettings:
 
     Attributes:
         releases_dir: Where releases are kept.
-        precision: `fp32`.
+        precision: `fp32`, `bf16`, `fp16`, `int8`, or `auto`: the fastest that passes the gate on this machine.
         backend: `python` or `onnxruntime`, see `ServingPlan`.
         gpu: Whether the onnxruntime backend runs on a GPU.
-        instances: Instances of each model; 0 for one per usable core, at most 8 and what memory holds.
+        instances: Instances of preprocess; 0 for one per usable core, at most 8 and what memory holds.
+        classifier_instances: Instances of the classifier with the Python backend; 0 for one per 16 cores.
+        cores_per_instance: Cores of each of these; 0 for an equal share of what the serving machine has.
+        preferred_batch: Frames that Triton gathers for one run of the classifier.
+        queue_delay_us: How long it waits for them, in microseconds; 0: not at all.
         face_detection: Off: the classifier always sees the whole image.
         max_image_bytes: Largest encoded image the release accepts.
         max_image_pixels: Largest width x height it accepts, read from the header.
         fake_labels: Names of the fake classes, if the labels do not say.
         tolerance: Limit of max |dp|; the precision's declared one by default.
-        parity_images: Number of images in the gate.
+        parity_images: Number of generated images in the gate; low precisions are judged on twice as many photos too.
         cache_dir: Where fetched files are kept; the assets' own default if None.
     """
 
@@ -60,6 +78,10 @@ class ExportSettings:
     backend: str = "python"
     gpu: bool = False
     instances: int = 0
+    classifier_instances: int = 0
+    cores_per_instance: int = 0
+    preferred_batch: int = 8
+    queue_delay_us: int = 0
     face_detection: bool = True
     max_image_bytes: int = PreprocessParams.max_bytes
     max_image_pixels: int = PreprocessParams.max_pixels
@@ -81,16 +103,8 @@ class Step:
 Progress = Callable[[Step], None]
 
 
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0))
-
-
 def _instances(settings: ExportSettings) -> int:
-    """Instances of each model: one per core, which is fastest on a CPU, but no more than fit into memory.
-
-    The cores that are left over become threads of the instances.
-    """
+    """Instances of preprocess: one per core, which is fastest on a CPU, but no more than fit into memory."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return settings.instances or max(min(usable_cores(), _MAX_INSTANCES, memory // _INSTANCE_BYTES), 1)
 
@@ -111,14 +125,7 @@ def export_checkpoint(
     started = time.monotonic()
     progress(Step("load checkpoint"))
     checkpoint = load_checkpoint(located, settings.fake_labels)
-    plan = ServingPlan(
-        size_px=checkpoint.resize.size_px,
-        labels=tuple(checkpoint.labels),
-        instances=_instances(settings),
-        threads=max(usable_cores() // _instances(settings), 1),
-        backend=settings.backend,
-        gpu=settings.gpu,
-    )
+    plan = _plan(checkpoint, settings)
     params = PreprocessParams(
         resize=checkpoint.resize,
         face_detection=settings.face_detection,
@@ -130,70 +137,88 @@ def export_checkpoint(
         fetch_assets(FACE_MODELS, settings.cache_dir)  # before the long part, not after it
     try:
         with open_partial(settings.releases_dir) as partial:
-            export_id = _export_id(checkpoint, settings)
             repository = partial / REPOSITORY
-            graph = _build_graph(checkpoint, plan, export_id, partial, progress)
-            onnx_path = write_classifier(repository / "classifier", graph, plan)
-            parity = _check_parity(checkpoint, onnx_path, settings, progress)
+            candidates = _make_classifiers(checkpoint, plan, settings, partial, progress)
+            chosen = candidates[0].variant
             progress(Step("write release"))
+            write_classifier(repository / "classifier", candidates[0].folder, plan)
+            shutil.rmtree(partial / _SCRATCH)
             write_preprocess(repository / "preprocess", params, plan, settings.cache_dir)
             write_ensemble(repository / "deepfake_detector", plan)
-            description = _description(checkpoint, settings, params, export_id)
+            description = _description(checkpoint, settings, params, chosen)
             files = hashed_files(partial)
-            manifest = {
+            manifest: dict[str, Any] = {
                 "release_id": release_id_of(description, files),
                 "description": description,
                 "files": files,
             }
             served = json.dumps(served_description(manifest), sort_keys=True)
             describe_ensemble(repository / "deepfake_detector", plan, served)
-            _write_report(partial, manifest, parity, onnx_path, time.monotonic() - started)
+            classifier = repository / "classifier" / "1"
+            write_report(partial, manifest["release_id"], candidates, classifier, time.monotonic() - started)
             key = _source_key(checkpoint.sha256, located.name, settings)
             return publish(partial, settings.releases_dir, manifest, key)
     except OSError as error:
         raise ReleaseError(f"cannot write the release below {settings.releases_dir}: {error.strerror}") from error
 
 
-def _build_graph(
-    checkpoint: Checkpoint, plan: ServingPlan, export_id: int, scratch: Path, progress: Progress
-) -> onnx.ModelProto:
-    progress(Step("export with optimum"))
-    logits_graph = export_logits_graph(checkpoint.located.path, scratch)
-    progress(Step("fold preprocessing into the graph"))
-    head = ServingHead(len(checkpoint.labels), checkpoint.fake_indices, export_id)
-    return build_serving_graph(logits_graph, plan.size_px, checkpoint.normalisation, head)
-
-
-def _check_parity(
-    checkpoint: Checkpoint, onnx_path: Path, settings: ExportSettings, progress: Progress
-) -> ParityResult:
-    tolerance = TOLERANCES[settings.precision] if settings.tolerance is None else settings.tolerance
-    return check_parity(
-        checkpoint,
-        onnx_path,
-        tolerance,
-        LOGIT_TOLERANCES[settings.precision],
-        settings.parity_images,
-        lambda done, total: progress(Step("parity with PyTorch", done, total)),
+def _plan(checkpoint: Checkpoint, settings: ExportSettings) -> ServingPlan:
+    cores = usable_cores()
+    return ServingPlan(
+        size_px=checkpoint.resize.size_px,
+        labels=tuple(checkpoint.labels),
+        instances=_instances(settings),
+        threads=max(cores // _instances(settings), 1),
+        classifier_instances=settings.classifier_instances or -(-cores // _CORES_PER_CLASSIFIER),
+        cores_per_instance=settings.cores_per_instance,
+        preferred_batch=settings.preferred_batch,
+        queue_delay_us=settings.queue_delay_us,
+        backend=settings.backend,
+        gpu=settings.gpu,
     )
 
 
-def _write_report(
-    partial: Path, manifest: Mapping[str, Any], parity: ParityResult, onnx_path: Path, duration_s: float
-) -> None:
-    report = {
-        "release_id": manifest["release_id"],
-        "parity": parity.to_dict(),
-        "duration_s": round(duration_s, 2),
-        "opset": OPSET,
-        "onnx_bytes": sum(f.stat().st_size for f in onnx_path.parent.glob("model.onnx*")),
-        "versions": _library_versions(),
-    }
-    (partial / "export_report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+def _make_classifiers(
+    checkpoint: Checkpoint, plan: ServingPlan, settings: ExportSettings, partial: Path, progress: Progress
+) -> list[Candidate]:
+    """The classifier in every variant that was tried, the one to serve first."""
+    runtime = "openvino" if settings.backend == "python" else "onnxruntime"
+    wanted = variants_of(settings.precision, runtime)
+    scratch = partial / _SCRATCH
+    scratch.mkdir()
+    progress(Step("export with optimum"))
+    logits_graph = export_logits_graph(checkpoint.located.path, scratch)
+    progress(Step("fold preprocessing into the graph"))
+    head = ServingHead(len(checkpoint.labels), checkpoint.fake_indices, export_id=0)
+    graph = build_serving_graph(logits_graph, plan.size_px, checkpoint.normalisation, head)
+    workshop = Workshop(
+        graph_of=lambda variant: with_export_id(graph, _export_id(checkpoint, variant)),
+        runtime=runtime,
+        scratch=scratch,
+        reference=_reference(checkpoint, settings, progress),
+        calibration=lambda: _squares(checkpoint, calibration_photos(_CALIBRATION_PHOTOS, settings.cache_dir)),
+        tolerance=settings.tolerance,
+        say=lambda name: progress(Step(name)),
+    )
+    return choose(make_candidates(workshop, wanted), workshop.reference, workshop.say)
+
+
+def _reference(checkpoint: Checkpoint, settings: ExportSettings, progress: Progress) -> Reference:
+    """PyTorch's answers for the gate's images: generated ones and, for all but fp32, photographs."""
+    photos = 0 if settings.precision == "fp32" else 2 * settings.parity_images
+    total = settings.parity_images + photos
+    images: Iterator[Image.Image] = varied_images(settings.parity_images)
+    if photos:
+        images = chain(images, judging_photos(photos, settings.cache_dir))
+    return make_reference(checkpoint, images, lambda done: progress(Step("reference from PyTorch", done, total)))
+
+
+def _squares(checkpoint: Checkpoint, images: Iterator[Image.Image]) -> Sequence[NDArray[np.uint8]]:
+    return [resize_to_square(np.asarray(image), checkpoint.resize) for image in images]
 
 
 def _description(
-    checkpoint: Checkpoint, settings: ExportSettings, params: PreprocessParams, export_id: int
+    checkpoint: Checkpoint, settings: ExportSettings, params: PreprocessParams, chosen: Variant
 ) -> dict[str, Any]:
     """What the release says about itself to clients, through the ensemble's config."""
     return {
@@ -203,9 +228,9 @@ def _description(
         "architecture": type(checkpoint.model).__name__,
         "trained": checkpoint.trained,
         "notice": checkpoint.notice,
-        "precision": settings.precision,
+        "precision": chosen.precision,
         "backend": settings.backend,
-        "export_id": export_id,
+        "export_id": _export_id(checkpoint, chosen),
         "labels": checkpoint.labels,
         "fake_labels": [checkpoint.labels[i] for i in checkpoint.fake_indices],
         "verdict_bands": checkpoint.verdict_bands.model_dump(),
@@ -215,14 +240,14 @@ def _description(
     }
 
 
-def _export_id(checkpoint: Checkpoint, settings: ExportSettings) -> int:
-    """A positive INT32 that names the classifier's graph: checkpoint, precision, fake classes and exporter."""
-    parts = [checkpoint.sha256, settings.precision, str(checkpoint.fake_indices), _code_digest("export")]
+def _export_id(checkpoint: Checkpoint, variant: Variant) -> int:
+    """A positive INT32 that names the classifier's graph: checkpoint, variant, fake classes and exporter."""
+    parts = [checkpoint.sha256, variant.name, str(checkpoint.fake_indices), _code_digest("export")]
     return int(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8], 16) % (2**31 - 1) + 1
 
 
 def _source_key(checkpoint_sha256: str, name: str, settings: ExportSettings) -> str:
-    """Equal for exports that would give the same release: same checkpoint, settings, serving plan and code."""
+    """Equal for exports that would give the same release: same checkpoint, settings, plan, processor and code."""
     chosen = {
         "checkpoint": checkpoint_sha256,
         "name": name,
@@ -230,12 +255,20 @@ def _source_key(checkpoint_sha256: str, name: str, settings: ExportSettings) -> 
         "backend": settings.backend,
         "gpu": settings.gpu,
         "instances": _instances(settings),
+        "plan": [
+            settings.classifier_instances,
+            settings.cores_per_instance,
+            settings.preferred_batch,
+            settings.queue_delay_us,
+        ],
         "cores": usable_cores(),
+        # What is fastest, and what can be run at all, is the processor's business.
+        "processor": "" if settings.precision == "fp32" else processor(),
         "face_detection": settings.face_detection,
         "limits": [settings.max_image_bytes, settings.max_image_pixels],
         "fake_labels": list(settings.fake_labels),
         "tolerance": settings.tolerance,
-        "code": _code_digest("export", "preprocessing", "model_repository"),
+        "code": _code_digest("export", "preprocessing", "model_repository", "runtime"),
     }
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
@@ -248,13 +281,3 @@ def _code_digest(*folders: str) -> str:
         for path in sorted(p for p in (root / folder).rglob("*") if p.suffix in (".py", ".pbtxt")):
             digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
-
-
-def _library_versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    names = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime", "numpy")
-    try:
-        return {name: version(name) for name in names}
-    except ImportError as error:
-        raise ExportError(f"a library of the export is missing: {error}") from error

@@ -72,6 +72,14 @@ def build_serving_graph(
     return model
 
 
+def with_export_id(model: onnx.ModelProto, export_id: int) -> onnx.ModelProto:
+    """Gives a served graph another EXPORT_ID, in place."""
+    for tensor in model.graph.initializer:
+        if tensor.name == "export_id":
+            tensor.CopyFrom(numpy_helper.from_array(np.array([[export_id]], np.int32), "export_id"))
+    return model
+
+
 def _inline_identities(graph: onnx.GraphProto) -> None:
     """Removes the Identity nodes by which optimum shares equal weights, so that consumers name the constants."""
     constants = {tensor.name for tensor in graph.initializer}

@@ -115,6 +115,7 @@ def run_service(
         "MEDIA_ROOT": str(media_root),
         "RELEASES_DIR": str(releases),
         "DEEPFAKE_CACHE_DIR": str(cache),
+        "PRECISION": "fp32",  # as the tests' releases are; `auto` would try every precision at every start
         **({"CHECKPOINT": str(checkpoint)} if checkpoint else {}),
         **(extra or {}),
     }

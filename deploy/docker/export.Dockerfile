@@ -13,6 +13,7 @@ RUN python -c "from pathlib import Path; from assets import FACE_MODELS, fetch_a
 COPY pyproject.toml ./
 COPY export export
 COPY preprocessing preprocessing
+COPY runtime runtime
 # The project lists every package; those that this image does without are empty folders to it.
 RUN python -c "import os, tomllib; [os.makedirs(p, exist_ok=True) for p in tomllib.load(open('pyproject.toml', 'rb'))['tool']['setuptools']['packages']]" \
     && pip --python /venv/bin/python install --no-cache-dir --no-deps .

@@ -11,6 +11,7 @@ COPY assets assets
 COPY client client
 COPY deploy deploy
 COPY preprocessing preprocessing
+COPY runtime runtime
 # Of the export only what reads and verifies a release.
 COPY export/__init__.py export/errors.py export/model_config.py export/release.py export/
 # The project lists every package; those that this image does without are empty folders to it.

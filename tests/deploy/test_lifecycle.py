@@ -76,7 +76,7 @@ def test_a_damaged_release_is_not_served(tiny_checkpoint: Path, tiny_release: Re
     shutil.copytree(tiny_release.path.parent, releases, symlinks=True)
     model = releases / tiny_release.release_id / "model_repository" / "classifier" / "1" / "model.onnx"
     model.write_bytes(model.read_bytes()[:-100])
-    done = serve(tmp_path, CHECKPOINT=str(tiny_checkpoint))
+    done = serve(tmp_path, CHECKPOINT=str(tiny_checkpoint), PRECISION="fp32")
     assert done.returncode == 1
     assert "is damaged (classifier/1/model.onnx)" in last_line(done)
 

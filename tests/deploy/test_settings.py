@@ -24,7 +24,7 @@ def test_the_defaults_are_those_people_expect() -> None:
     assert (settings.host, settings.port) == ("127.0.0.1", 5000)
     assert (settings.triton_http_port, settings.triton_grpc_port, settings.triton_metrics_port) == (8000, 8001, 8002)
     assert settings.checkpoint is None
-    assert settings.precision == "fp32"
+    assert settings.precision == "auto"
 
 
 def test_environment_then_command_line(monkeypatch: pytest.MonkeyPatch) -> None:

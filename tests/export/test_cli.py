@@ -30,7 +30,7 @@ def test_export_promotes_and_a_refused_one_leaves_the_served_release_alone(tmp_p
     done = deepfake_export(*arguments)
     assert done.returncode == 0, done.stderr
     assert "fake = P(Fake)" in done.stdout
-    assert "parity with PyTorch" in done.stderr  # progress
+    assert "parity of fp32 with PyTorch" in done.stderr  # progress
     served = (releases / "current").readlink()
     before = sorted(p.name for p in releases.iterdir())
 
@@ -138,7 +138,7 @@ def test_sigterm_leaves_nothing_behind(tiny_checkpoint: Path, tmp_path: Path) ->
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if "parity" in line:
+            if "reference" in line:
                 process.terminate()
                 break
         rest = process.stderr.read()

@@ -46,7 +46,7 @@ def test_a_release_is_complete_and_named_by_its_hash(tiny_release: Release) -> N
     assert "model_warmup" in (tiny_release.repository / "classifier" / "config.pbtxt").read_text()
     report = json.loads((tiny_release.path / "export_report.json").read_text())
     assert report["release_id"] == tiny_release.release_id
-    assert report["parity"]["max_dp"] <= report["parity"]["tolerance"] == 1e-5
+    assert report["parity"]["max_dp"] <= report["parity"]["tolerance"]["max_dp"] == 1e-5
     verify_files(tiny_release)
 
 

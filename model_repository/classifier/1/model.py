@@ -1,4 +1,4 @@
-"""Runs the exported ONNX graph with onnxruntime; the requests of a dynamic batch are computed together."""
+"""Triton's glue around the `runtime` package; the requests of a dynamic batch are computed together."""
 
 import json
 import sys
@@ -6,34 +6,27 @@ import traceback
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import triton_python_backend_utils as pb_utils
 
-INPUTS = ("PIXELS", "STATUS")
-OUTPUTS = ("FAKE_PROBABILITY", "PROBABILITIES", "EXPORT_ID")
+from runtime import INPUTS, OUTPUTS, load_classifier, usable_cores
 
 
 class TritonPythonModel:
     """Serves PIXELS, STATUS -> FAKE_PROBABILITY, PROBABILITIES, EXPORT_ID."""
 
     def initialize(self, args):
-        """Loads the graph with one thread per instance unless the config says otherwise."""
-        parameters = json.loads(args["model_config"])["parameters"]
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = int(parameters["intra_op_threads"]["string_value"])
-        options.inter_op_num_threads = 1
-        # Spinning threads would take the cores from the other instances.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            str(Path(__file__).with_name("model.onnx")), options, providers=["CPUExecutionProvider"]
-        )
+        """Loads the classifier, with an equal share of the cores for each instance unless the config says otherwise."""
+        config = json.loads(args["model_config"])
+        instances = sum(group["count"] for group in config["instance_group"])
+        cores = int(config["parameters"]["cores_per_instance"]["string_value"])
+        self._classifier = load_classifier(Path(__file__).parent, cores or max(usable_cores() // instances, 1))
 
     def execute(self, requests):
-        """Concatenates the requests, runs the graph once and splits the answer."""
+        """Concatenates the requests, classifies once and splits the answer."""
         try:
             batches = [[pb_utils.get_input_tensor_by_name(r, name).as_numpy() for r in requests] for name in INPUTS]
-            feed = {name: np.concatenate(parts) for name, parts in zip(INPUTS, batches, strict=True)}
-            results = self._session.run(OUTPUTS, feed)
+            pixels, status = (np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in batches)
+            results = self._classifier.run(pixels, status)
         except Exception as error:
             # An uncaught exception would send its traceback to the client.
             print(traceback.format_exc(), file=sys.stderr, flush=True)
@@ -45,3 +38,7 @@ class TritonPythonModel:
             pb_utils.InferenceResponse([pb_utils.Tensor(n, v) for n, v in zip(OUTPUTS, values, strict=True)])
             for values in zip(*split, strict=True)
         ]
+
+    def finalize(self):
+        """Frees the model."""
+        self._classifier.close()

@@ -1,0 +1,32 @@
+"""Opens an exported classifier with the library its release names."""
+
+from pathlib import Path
+
+from runtime.answer import Classifier
+from runtime.cores import usable_cores
+from runtime.errors import ClassifierLoadError
+from runtime.spec import RuntimeSpec
+
+
+def load_classifier(folder: Path, cores: int = 0) -> Classifier:
+    """Opens a classifier.
+
+    Args:
+        folder: `model_repository/classifier/1` of a release.
+        cores: Cores it may use; 0 for all that this process may.
+
+    Raises:
+        ClassifierLoadError: The folder is damaged, the library is missing, or this processor cannot run it.
+    """
+    spec = RuntimeSpec.load(folder)
+    cores = cores or usable_cores()
+    try:
+        if spec.runtime == "openvino":
+            from runtime.openvino_classifier import OpenVinoClassifier
+
+            return OpenVinoClassifier(folder, spec, cores)
+        from runtime.onnxruntime_classifier import OnnxRuntimeClassifier
+
+        return OnnxRuntimeClassifier(folder, spec, cores)
+    except ImportError as error:
+        raise ClassifierLoadError(f"running a classifier needs the extra cpu (or gpu): {error}") from error

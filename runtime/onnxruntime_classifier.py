@@ -1,0 +1,46 @@
+"""Runs the plain graph with onnxruntime: releases made for NVIDIA's image, outside it; on a GPU where there is one."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from runtime.answer import OUTPUTS, Answer
+from runtime.errors import ClassifierLoadError
+from runtime.spec import RuntimeSpec
+
+_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+
+
+class OnnxRuntimeClassifier:
+    """See `Classifier`."""
+
+    def __init__(self, folder: Path, spec: RuntimeSpec, cores: int) -> None:
+        """Loads the graph.
+
+        Raises:
+            ClassifierLoadError: onnxruntime refuses it.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = cores
+        options.log_severity_level = 3
+        # Spinning threads would take the cores from the processes beside this one.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        available = onnxruntime.get_available_providers()
+        try:
+            self._session: Any = onnxruntime.InferenceSession(
+                str(folder / spec.graph), options, providers=[p for p in _PROVIDERS if p in available]
+            )
+        except Exception as error:
+            raise ClassifierLoadError(f"onnxruntime cannot load {folder / spec.graph}: {error}") from error
+
+    def run(self, pixels: NDArray[np.uint8], status: NDArray[np.int32]) -> Answer:
+        """See `Classifier.run`."""
+        feed = {"PIXELS": pixels, "STATUS": status}
+        return Answer(*self._session.run(list(OUTPUTS), feed))
+
+    def close(self) -> None:
+        """See `Classifier.close`."""
+        self._session = None

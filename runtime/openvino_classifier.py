@@ -1,0 +1,105 @@
+"""Runs a classifier with OpenVINO on the CPU.
+
+One image per core at a time is faster than all cores on one image (less waiting for each other), but a lone image would
+then leave all cores but one idle. So the model is compiled twice: once with a stream of its own for each core, among
+which a batch is divided evenly, and once for all cores together, which takes what cannot be divided. Both compute the
+same numbers, bit for bit (the export's gate compares them).
+"""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from runtime.answer import OUTPUTS, Answer
+from runtime.errors import ClassifierLoadError, UnsupportedPrecisionError
+from runtime.spec import RuntimeSpec
+
+_HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+
+
+def computes_in(number_format: str) -> bool:
+    """Whether this processor computes in `fp32`, `bf16` or `fp16` by itself, rather than by way of another format."""
+    return number_format.upper() in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def processor() -> str:
+    """Name and abilities of this machine's processor, as far as they decide what runs fastest on it."""
+    core = openvino.Core()
+    abilities = sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    return f"{core.get_property('CPU', 'FULL_DEVICE_NAME')} ({', '.join(abilities)})"
+
+
+class OpenVinoClassifier:
+    """See `Classifier`."""
+
+    def __init__(self, folder: Path, spec: RuntimeSpec, cores: int) -> None:
+        """Loads and compiles the graph.
+
+        Raises:
+            UnsupportedPrecisionError: The processor lacks the spec's numeric format.
+            ClassifierLoadError: OpenVINO refuses the graph.
+        """
+        core = openvino.Core()
+        if not computes_in(spec.computed_in):
+            raise UnsupportedPrecisionError(
+                f"this release needs a processor that computes in {spec.computed_in}, and this one does not: export "
+                "for it with --precision fp32, or on it with --precision auto"
+            )
+        options: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": _HINTS[spec.computed_in],
+            "INFERENCE_NUM_THREADS": cores,
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": spec.dynamic_quantisation_group,
+            # Pinned threads would wait for whatever else runs on their core, with other cores idle.
+            "ENABLE_CPU_PINNING": False,
+        }
+        try:
+            model = core.read_model(folder / spec.graph)
+            together = core.compile_model(model, "CPU", {**options, "NUM_STREAMS": 1})
+            each = core.compile_model(model, "CPU", {**options, "NUM_STREAMS": cores}) if cores > 1 else together
+        except RuntimeError as error:
+            raise ClassifierLoadError(f"OpenVINO cannot load {folder / spec.graph}: {error}") from error
+        self._together: Any = together.create_infer_request()
+        self._each: list[Any] = [each.create_infer_request() for _ in range(cores)] if cores > 1 else []
+        self._lock = threading.Lock()
+
+    def run(self, pixels: NDArray[np.uint8], status: NDArray[np.int32]) -> Answer:
+        """See `Classifier.run`."""
+        count, streams = len(pixels), len(self._each)
+        share = count // streams if streams else 0
+        divided = share * streams
+        with self._lock:
+            parts = self._run_divided(pixels[:divided], status[:divided], share) if divided else []
+            if divided < count:
+                _give(self._together, pixels[divided:], status[divided:])
+                self._together.infer()
+                parts.append(_take(self._together))
+        return parts[0] if len(parts) == 1 else Answer(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+    def close(self) -> None:
+        """See `Classifier.close`."""
+        with self._lock:
+            self._together = None
+            self._each = []
+
+    def _run_divided(self, pixels: NDArray[np.uint8], status: NDArray[np.int32], share: int) -> list[Answer]:
+        for i, request in enumerate(self._each):
+            _give(request, pixels[i * share : (i + 1) * share], status[i * share : (i + 1) * share])
+            request.start_async()
+        for request in self._each:
+            request.wait()
+        return [_take(request) for request in self._each]
+
+
+def _give(request: Any, pixels: NDArray[np.uint8], status: NDArray[np.int32]) -> None:
+    """Sets the inputs without copying them; they live as long as the caller's call."""
+    request.set_tensor("PIXELS", openvino.Tensor(np.ascontiguousarray(pixels), shared_memory=True))
+    request.set_tensor("STATUS", openvino.Tensor(np.ascontiguousarray(status), shared_memory=True))
+
+
+def _take(request: Any) -> Answer:
+    """Copies the outputs, whose memory the next inference uses again."""
+    return Answer(*(np.array(request.get_tensor(name).data) for name in OUTPUTS))

@@ -1,0 +1,170 @@
+"""Low-precision exports: each really is one, keeps what it promises, and the fastest is taken on request."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import export.candidates as candidates
+import export.int8 as int8
+from assets import DRIFT_PHOTOS, SAMPLE_PHOTOS
+from export.errors import ExportError, ParityError
+from export.gate_photos import _CALIBRATE_ON, _JUDGE_ON, calibration_photos, judging_photos
+from export.hub import locate_checkpoint
+from export.precision import TOLERANCES, variants_of
+from export.release import Release
+from export.report import explain_choice
+from export.run import ExportSettings, export_checkpoint
+from runtime import load_classifier
+from tests.export import checkpoints
+
+
+def export(path: Path, releases: Path, **settings: object) -> Release:
+    chosen = ExportSettings(releases, parity_images=8, **settings)  # type: ignore[arg-type]
+    return export_checkpoint(locate_checkpoint(str(path)), chosen)
+
+
+def report(release: Release) -> dict[str, dict[str, float]]:
+    return json.loads((release.path / "export_report.json").read_text())
+
+
+def classifier_folder(release: Release) -> Path:
+    return release.repository / "classifier" / "1"
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_a_low_precision_keeps_its_promise_and_is_no_fp32_in_disguise(
+    precision: str, tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path
+) -> None:
+    release = export(tiny_checkpoint, tmp_path, precision=precision)
+    assert release.manifest["description"]["precision"] == precision
+    parity = report(release)["parity"]
+    assert 1e-5 < parity["max_dp"] <= TOLERANCES[precision].max_dp
+    assert parity["max_batch_dp"] <= TOLERANCES[precision].max_batch_dp
+    assert parity["images"] == 8 + 16
+    assert parity["std_p"] >= 0.2
+    assert release.manifest["description"]["export_id"] != tiny_release.manifest["description"]["export_id"]
+    answers = []
+    for folder in (classifier_folder(release), classifier_folder(tiny_release)):
+        classifier = load_classifier(folder)
+        images = np.stack([np.asarray(image.resize((224, 224))) for image in judging_photos(12)])
+        answers.append(classifier.run(images, np.zeros((12, 1), np.int32)))
+        classifier.close()
+    low, full = (answer.fake_probability for answer in answers)
+    assert 1e-6 < np.abs(low - full).max() <= 2 * TOLERANCES[precision].max_dp
+    assert (answers[0].export_id == release.manifest["description"]["export_id"]).all()
+
+
+def test_int8_quantises_the_layers_that_stand_it_and_no_others(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    release = export(tiny_checkpoint, tmp_path, precision="int8")
+    assert not (classifier_folder(release) / "model.onnx").exists()
+    layers = ElementTree.parse(classifier_folder(release) / "model.xml").getroot().findall("layers/layer")
+    quantised = [layer.get("name", "") for layer in layers if layer.get("type") == "FakeQuantize"]
+    weights = [
+        layer for layer in layers if layer.get("type") == "Const" and layer.find("data[@element_type='i8']") is not None
+    ]
+    # Two layers with six products each: q, k and v share their input, and the output projection stays.
+    assert len(weights) == 2 * 5
+    assert len(quantised) == 2 * 3
+    assert not [name for name in quantised if "out_proj" in name or "patch" in name or "classifier" in name]
+
+
+def test_a_static_variant_that_fails_is_followed_by_the_dynamic_one(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = int8.write_int8
+    seen: list[str] = []
+
+    def damaged(folder: Path, onnx_path: Path, recipe: int8.Int8Recipe, images: list[np.ndarray]) -> None:
+        seen.append(recipe.value)
+        # Black calibration images: ranges far too small for anything else.
+        write(folder, onnx_path, recipe, [np.zeros_like(images[0])] if recipe is int8.Int8Recipe.STATIC else images)
+
+    monkeypatch.setattr("export.precision.write_int8", damaged)
+    release = export(tiny_checkpoint, tmp_path, precision="int8")
+    assert seen == ["static", "dynamic"]
+    assert report(release)["variant"] == "int8 (dynamic)"
+    assert any("int8 (static) refused" in line and "exceeds" in line for line in explain_choice(release.path))
+
+
+def test_a_precision_that_breaks_its_promise_is_refused_and_leaves_nothing(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ParityError, match=r"bf16: max \|dp\| = \S+ over 24 images exceeds the tolerance 1e-06"):
+        export(tiny_checkpoint, tmp_path, precision="bf16", tolerance=1e-6)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_auto_takes_the_fastest_of_those_that_pass(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        candidates, "_rates", lambda folders, _squares: [10.0 if "bf16" in f.name else 5.0 for f in folders]
+    )
+    release = export(tiny_checkpoint, tmp_path, precision="auto")
+    assert release.manifest["description"]["precision"] == "bf16"
+    lines = explain_choice(release.path)
+    assert len(lines) == 3
+    assert lines[0].startswith("precision bf16: 10.0 images/s")
+    assert lines[0].endswith("<- served")
+    assert [line.split()[1].rstrip(":") for line in lines] == ["bf16", "int8", "fp32"]
+    assert not (release.path / "scratch").exists()
+
+
+def test_auto_measures_and_falls_back_to_what_passes(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    release = export(tiny_checkpoint, tmp_path, precision="auto", tolerance=1e-5)
+    assert release.manifest["description"]["precision"] == "fp32"
+    tried = report(release)["candidates"]
+    assert [bool(one["refused"]) for one in tried] == [False, True, True, True]  # type: ignore[index]
+
+
+def test_a_processor_without_bf16_still_gets_int8_and_fp32(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def only_fp32(number_format: str) -> bool:
+        return number_format == "fp32"
+
+    monkeypatch.setattr("runtime.openvino_classifier.computes_in", only_fp32)
+    monkeypatch.setattr(int8, "computes_in", only_fp32)
+    release = export(tiny_checkpoint, tmp_path / "auto", precision="auto")
+    tried = {one["variant"]: one["refused"] for one in report(release)["candidates"]}  # type: ignore[index]
+    assert "computes in bf16, and this one does not" in tried["bf16"]
+    assert tried["fp32"] == ""
+    assert tried.get("int8 (static)") == "" or tried.get("int8 (dynamic)") == ""
+    with pytest.raises(ExportError, match="computes in bf16"):
+        export(tiny_checkpoint, tmp_path / "bf16", precision="bf16")
+
+
+def test_a_model_without_layers_for_int8_says_so(tmp_path: Path) -> None:
+    checkpoint = checkpoints.resnet(tmp_path / "checkpoint")
+    with pytest.raises(ExportError, match="int8 has nothing to offer"):
+        export(checkpoint, tmp_path / "releases", precision="int8")
+
+
+def test_fp16_for_the_onnxruntime_backend_passes_the_gate(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    import onnx
+
+    release = export(tiny_checkpoint, tmp_path, precision="fp16", backend="onnxruntime")
+    parity = report(release)["parity"]
+    assert 1e-6 < parity["max_dp"] <= TOLERANCES["fp16"].max_dp
+    graph = onnx.load(str(classifier_folder(release) / "model.onnx")).graph
+    kinds = {tensor.data_type for tensor in graph.initializer if len(tensor.dims) == 2 and min(tensor.dims) > 2}
+    assert kinds == {onnx.TensorProto.FLOAT16}
+    assert [i.type.tensor_type.elem_type for i in graph.input] == [onnx.TensorProto.UINT8, onnx.TensorProto.INT32]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8", "auto"])
+def test_the_onnxruntime_backend_refuses_what_it_cannot_compute(precision: str) -> None:
+    with pytest.raises(ExportError, match="takes fp32 or fp16"):
+        variants_of(precision, "onnxruntime")
+
+
+def test_calibration_and_judgement_share_no_photo() -> None:
+    assert not set(_CALIBRATE_ON) & set(_JUDGE_ON)
+    known = {asset.name for asset in SAMPLE_PHOTOS + DRIFT_PHOTOS}
+    assert {*_CALIBRATE_ON, *_JUDGE_ON} <= known
+    first, again = ([np.asarray(i).sum() for i in calibration_photos(5)] for _ in range(2))
+    assert first == again
+    assert len(set(first)) == 5
