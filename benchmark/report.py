@@ -53,7 +53,7 @@ def document(records: Mapping[str, PartRecord], figures: Mapping[str, Any], plot
     yield "services is off. Face detection is on everywhere. Written by `deepfake-bench`: do not edit."
     yield ""
     yield from _goals(figures)
-    yield from _not_measured(records)
+    yield from _not_measured(records, figures)
     for name, part in PARTS.items():
         if name in figures:
             yield f"## {part.title[0].upper()}{part.title[1:]}"
@@ -91,9 +91,13 @@ def _goals(figures: Mapping[str, Any]) -> Lines:
     )  # fmt: skip
 
 
-def _not_measured(records: Mapping[str, PartRecord]) -> Lines:
+def _not_measured(records: Mapping[str, PartRecord], figures: Mapping[str, Any]) -> Lines:
     missing = [(name, record) for name, record in records.items() if record.status != MEASURED]
     missing_rows = [(_title(name), record.status, " ".join(record.reason.split())[:300]) for name, record in missing]
+    outdated = [
+        name for name, record in records.items() if record.status == MEASURED and name in set(PARTS) - set(figures)
+    ]
+    missing_rows += [(_title(name), "by another version", "measure it again") for name in outdated]
     missing_rows += [(f"{n}: {part.title}", "not run", "") for n, part in PARTS.items() if n not in records]
     if missing_rows:
         yield "## Not measured"
@@ -227,10 +231,15 @@ def _memory(part: Memory) -> Lines:
     yield "Peaks (VmHWM); pages that processes share are counted in each, so sums are upper bounds."
     yield ""
     rows = [
-        (s.server, f"{s.sum_mib:.0f}", ", ".join(f"{p.name} {p.peak_mib:.0f}" for p in s.processes))
-        for s in part.servers
+        (
+            server.server,
+            f"{server.sum_mib:.0f}",
+            ", ".join(f"{process.name} {process.peak_mib:.0f}" for process in server.processes),
+            f"{server.idle_cores:.3f}",
+        )
+        for server in part.servers
     ]
-    yield from table(("server", "sum, MiB", "processes, MiB"), rows)
+    yield from table(("server", "sum, MiB", "processes, MiB", "cores used while idle"), rows)
 
 
 def _start(part: StartTime) -> Lines:

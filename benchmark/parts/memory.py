@@ -1,5 +1,7 @@
-"""The most memory each process of each server has held."""
+"""The most memory each process of each server has held, and what the servers cost while nobody asks them."""
 
+import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +25,17 @@ class ProcessPeak:
 
 @dataclass(frozen=True)
 class ServerMemory:
-    """One server's processes, the largest first."""
+    """One server.
+
+    Attributes:
+        server: Its name.
+        processes: The largest first.
+        idle_cores: Processor time of all of them while no server was asked anything, in cores.
+    """
 
     server: str
     processes: list[ProcessPeak]
+    idle_cores: float
 
     @property
     def sum_mib(self) -> float:
@@ -52,12 +61,33 @@ def measure(bench: Bench) -> Memory:
     if not bench.started():
         for target in [bench.seed(1), *(bench.ours(precision) for precision in bench.precisions)]:
             post_frames(target.url, bench.supply.files(FRAMES), "VIDEO")
-    return Memory([_of(target) for target in bench.started()])
+    return Memory(_all(bench.started(), 2.0 if bench.options.quick else 10.0))
 
 
-def _of(target: Target) -> ServerMemory:
-    peaks = [peak for pid in target.pids() if (peak := _peak(pid)) is not None]
-    return ServerMemory(target.name, sorted(peaks, key=lambda peak: -peak.peak_mib))
+def _all(targets: list[Target], idle_s: float) -> list[ServerMemory]:
+    before = {target.name: _cpu_s(target) for target in targets}
+    time.sleep(idle_s)
+    return [
+        ServerMemory(
+            target.name,
+            sorted(filter(None, map(_peak, target.pids())), key=lambda peak: -peak.peak_mib),
+            max(_cpu_s(target) - before[target.name], 0.0) / idle_s,
+        )
+        for target in targets
+    ]
+
+
+def _cpu_s(target: Target) -> float:
+    """User and system time of the processes that live now."""
+    ticks = 0
+    for pid in target.pids():
+        try:
+            # The name, in parentheses, may hold spaces; utime and stime are the 12th and 13th field behind it.
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _peak(pid: int) -> ProcessPeak | None:

@@ -72,7 +72,9 @@ FIGURES: dict[str, Any] = {
             Curve("size of an image", "pixels", "ms", [Point(1e5, 100), Point(1e7, 20000)], 1.15),
         ],
     ),
-    "memory": Memory([ServerMemory("ours bf16", [ProcessPeak("tritonserver", 300.0), ProcessPeak("gunicorn", 60.0)])]),
+    "memory": Memory(
+        [ServerMemory("ours bf16", [ProcessPeak("tritonserver", 300.0), ProcessPeak("gunicorn", 60.0)], 0.01)]
+    ),
     "start": StartTime(
         "ours bf16", Spread(6, 5, 7, 3), 1.2, [ProcessImports("gateway", 300.0, [PackageTime("flask", 100.0)])]
     ),

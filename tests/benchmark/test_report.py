@@ -51,6 +51,11 @@ def test_failed_and_missing_parts_are_named(tmp_path: Path) -> None:
     assert "| drift: drift from PyTorch fp32 | not run |" in text
 
 
+def test_figures_of_another_version_are_left_out(tmp_path: Path) -> None:
+    text = report(tmp_path, memory=record({"servers": [{"name": "ours"}]}))
+    assert "| memory: peak memory of each process | by another version | measure it again |" in text
+
+
 def test_the_same_figures_give_the_same_files(tmp_path: Path) -> None:
     records = {name: record(figures) for name, figures in FIGURES.items()}
     first, second = tmp_path / "first", tmp_path / "second"
