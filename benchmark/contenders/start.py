@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,8 @@ from benchmark.http_requests import HttpRequests, detect_requests, predict_reque
 
 START_TIMEOUT_S = 300.0
 _FIRST_ANSWER_TIMEOUT_S = 60.0
+# Without the machine's proxy settings, which are not meant for servers on this machine.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _GRACE_S = 20.0
 _SEED_THREADS = 8
 # Settings of whoever runs the benchmark that would lead the service elsewhere.
@@ -225,7 +226,7 @@ def _await_answer(process: "subprocess.Popen[bytes]", server: Contender, request
     problem = "no answer"
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(request, timeout=_FIRST_ANSWER_TIMEOUT_S):
+            with _OPENER.open(request, timeout=_FIRST_ANSWER_TIMEOUT_S):
                 return
         except OSError as error:  # not listening yet, or HTTP 4xx or 5xx
             problem = str(error)
