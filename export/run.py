@@ -1,5 +1,6 @@
 """One export: checkpoint -> optimum's graph -> serving graph -> precision variants -> parity gate -> release."""
 
+import functools
 import hashlib
 import json
 import os
@@ -273,8 +274,9 @@ def _source_key(checkpoint_sha256: str, name: str, settings: ExportSettings) -> 
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
 
+@functools.cache
 def _code_digest(*folders: str) -> str:
-    """SHA-256 over the source files that decide what a release holds."""
+    """SHA-256 over the source files that decide what a release holds, as they were when it was first asked for."""
     digest = hashlib.sha256()
     root = TEMPLATES.parent
     for folder in folders:
