@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark import batch_rate, drift, perf, video
+from benchmark import batch_rate, drift, perf, tune, video
 from benchmark.options import PRECISIONS, Remote, RunOptions
 from benchmark.perf_analyzer import find_program
 from benchmark.report import write_report
@@ -21,6 +21,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.command("perf")(perf.perf)
 app.command("batch-rate")(batch_rate.batch_rate)
 app.command("drift")(drift.drift)
+app.command("tune", help=tune.HELP)(tune.tune)
 app.add_typer(video.app, name="video")
 
 Checkpoint = Annotated[

@@ -7,6 +7,7 @@ from deploy.settings import LocalSettings
 from export.cli import DEFAULT_CHECKPOINT, step_reporter
 from export.errors import HubUnreachableError
 from export.hub import LocatedCheckpoint, locate_checkpoint
+from export.plan_file import PlanFile
 from export.release import Release, promote, verify_files
 from export.report import explain_choice
 from export.run import ExportSettings, existing_release, export_checkpoint
@@ -34,6 +35,10 @@ def ensure_release(settings: LocalSettings, say: Callable[[str], None]) -> Relea
         fake_labels=tuple(label.strip() for label in settings.fake_labels.split(",") if label.strip()),
         cache_dir=settings.cache_dir,
     )
+    if settings.serving_plan is not None:
+        plan = PlanFile.load(settings.serving_plan)
+        export_settings = plan.applied_to(export_settings)
+        say(plan.warning() or f"serving plan {settings.serving_plan}")
     release = existing_release(located, export_settings)
     if release is None:
         say(f"exporting {located.name} ({settings.precision}); this happens once per model")

@@ -64,6 +64,11 @@ class LocalSettings(BaseSettings):
     instances: int = Field(
         default=0, ge=0, description="Instances of preprocess; 0: one per core, at most 8 and what fits."
     )
+    serving_plan: Path | None = Field(
+        default=None,
+        description="File that `deepfake-bench tune` wrote: instances, batching and the gateway's frames per request. "
+        "INSTANCES and DEEPFAKE_CLIENT_CHUNK_FRAMES win over it.",
+    )
     releases_dir: Path = Field(default=Path("releases"), description="Where exported releases are kept.")
     cache_dir: Path = Field(
         default_factory=default_cache_dir,

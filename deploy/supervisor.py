@@ -14,6 +14,7 @@ from deploy.process import Child
 from deploy.settings import LocalSettings
 from deploy.shared_memory import remove_regions
 from deploy.triton_server import TritonServer
+from export.plan_file import PlanFile
 
 _POLL_S = 0.2
 _BACKOFF_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -49,7 +50,11 @@ class Supervisor:
             shm_prefix: Prefix of this deployment's shared memory regions.
             say: Shows one line to the user.
             logs: Folder for the processes' logs.
+
+        Raises:
+            ExportError: There is a serving plan, and it cannot be read.
         """
+        self._client_env = _planned_client(settings)
         self._settings = settings
         self._repository = repository
         self._shm_prefix = shm_prefix
@@ -119,6 +124,7 @@ class Supervisor:
     def _start_gateway(self) -> Child:
         settings = self._settings
         env = {
+            **self._client_env,
             **os.environ,
             "HOST": settings.host,
             "PORT": str(settings.port),
@@ -194,6 +200,13 @@ class Supervisor:
             self._triton.end(grace_s)
             self._triton = None
         remove_regions(self._shm_prefix)
+
+
+def _planned_client(settings: LocalSettings) -> dict[str, str]:
+    """What the serving plan says to the gateway's client; its own environment wins."""
+    if settings.serving_plan is None:
+        return {}
+    return {"DEEPFAKE_CLIENT_CHUNK_FRAMES": str(PlanFile.load(settings.serving_plan).chunk_frames)}
 
 
 def _no_answer(name: str, timeout_s: float, child: Child) -> StartError:

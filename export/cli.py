@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from assets import AssetError
 from export.errors import ExportError
 from export.hub import locate_checkpoint
+from export.plan_file import PlanFile
 from export.release import Release, promote, verify_files
 from export.run import ExportSettings, Step, existing_release, export_checkpoint
 from export.run import Progress as ReportStep
@@ -67,6 +68,10 @@ def export(
             help="Instances of preprocess; 0: one per core, at most 8 and what fits.",
         ),
     ] = 0,
+    plan: Annotated[
+        Path | None,
+        typer.Option(envvar="SERVING_PLAN", help="File that `deepfake-bench tune` wrote; --instances wins over it."),
+    ] = None,
     face_detection: Annotated[
         bool, typer.Option(envvar="FACE_DETECTION", help="Crop each frame to its largest face.")
     ] = True,
@@ -109,9 +114,25 @@ def export(
         tolerance=tolerance,
         parity_images=parity_images,
     )
+    settings = _planned(settings, plan)
     with _ends_on_sigterm() as check:
         release = _release(checkpoint, revision, settings, promote_release, force, check)
     _print_release(release)
+
+
+def _planned(settings: ExportSettings, plan: Path | None) -> ExportSettings:
+    """The settings with the plan's figures; ends the program with a message if it cannot be used."""
+    if plan is None:
+        return settings
+    try:
+        found = PlanFile.load(plan)
+        planned = found.applied_to(settings)
+    except ExportError as error:
+        typer.echo(f"deepfake-export: {error}", err=True)
+        raise typer.Exit(1) from error
+    if warning := found.warning():
+        typer.echo(f"deepfake-export: {warning}", err=True)
+    return planned
 
 
 def _release(

@@ -5,6 +5,7 @@ ExportError
 │   ├── HubUnreachableError  the hub did not answer in time and nothing is cached
 │   └── LabelError           no label says fake or real
 ├── ParityError              the exported graph drifts from PyTorch beyond the tolerance
+├── PlanError                a serving plan cannot be read, used or written
 └── ReleaseError             a release is damaged or cannot be written
 """
 
@@ -27,6 +28,10 @@ class LabelError(CheckpointError):
 
 class ParityError(ExportError):
     """The exported graph does not compute what the checkpoint computes."""
+
+
+class PlanError(ExportError):
+    """A serving plan cannot be read, used or written."""
 
 
 class ReleaseError(ExportError):
