@@ -63,6 +63,7 @@ class Workshop:
         runtime: Which library will run it.
         scratch: Folder for the variants.
         reference: What PyTorch makes of the gate's images.
+        generated: How many of them, the first ones, are generated; fp32 is judged on these alone.
         calibration: Gives calibration images, (S, S, 3) uint8 each.
         tolerance: Limit of max |dp| in place of the precision's own.
         say: Told what is being done.
@@ -72,6 +73,7 @@ class Workshop:
     runtime: str
     scratch: Path
     reference: Reference
+    generated: int
     calibration: Callable[[], Sequence[NDArray[np.uint8]]]
     tolerance: float | None
     say: Callable[[str], None]
@@ -127,7 +129,8 @@ def _judge(folder: Path, workshop: Workshop, variant: Variant) -> ParityResult:
         limits = replace(limits, max_dp=workshop.tolerance, mean_dp=workshop.tolerance)
     classifier = load_classifier(folder)
     try:
-        return check_parity(classifier, workshop.reference, limits)
+        full = workshop.reference
+        return check_parity(classifier, full.first(workshop.generated) if variant.precision == "fp32" else full, limits)
     finally:
         classifier.close()
 

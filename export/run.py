@@ -197,6 +197,7 @@ def _make_classifiers(
         runtime=runtime,
         scratch=scratch,
         reference=_reference(checkpoint, settings, progress),
+        generated=settings.parity_images,
         calibration=lambda: _squares(checkpoint, calibration_photos(_CALIBRATION_PHOTOS, settings.cache_dir)),
         tolerance=settings.tolerance,
         say=lambda name: progress(Step(name)),
