@@ -1,6 +1,6 @@
 # Two commands: `make serve` and `make test`. Both install what they need into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help install serve test lint lock clean
+.PHONY: help install serve test lint bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,10 @@ lint:  ## style and types only
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+bench:  ## measure everything and write benchmark/RESULTS.md (about half an hour; options: BENCH_ARGS)
+	@deploy/install.sh bench
+	.venv/bin/deepfake-bench run $(BENCH_ARGS)
 
 lock:  ## resolve the dependencies again into requirements/*.lock
 	@deploy/install.sh dev

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs one lock (local or dev) and this project into .venv; does nothing when that is already done.
+# Installs one lock (local, bench or dev) and this project into .venv; does nothing when that is already done.
 # Uses $PYTHON, or the first of python3.11, python3.12, python3 that fits.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-component=${1:?usage: deploy/install.sh local|dev}
+component=${1:?usage: deploy/install.sh local|bench|dev}
 lock=requirements/$component.lock
 stamp=.venv/.installed-$component
 venv_python=.venv/bin/python
