@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+from collections.abc import Iterable, Iterator
 
 import psutil  # type: ignore[import-untyped]
 
@@ -38,6 +39,21 @@ def end_tree(process: "subprocess.Popen[bytes]", grace_s: float) -> None:
             orphan.kill()
     process.wait()
     psutil.wait_procs(left, _REST_S)
+
+
+@contextlib.contextmanager
+def stopped(pids: Iterable[int]) -> Iterator[None]:
+    """Holds processes still (SIGSTOP), so that what polls while idle takes nothing from the others."""
+    held = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+    try:
+        for process in held:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+        yield
+    finally:
+        for process in held:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 def _processes(leader: int) -> list[psutil.Process]:

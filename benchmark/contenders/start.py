@@ -25,7 +25,9 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _GRACE_S = 20.0
 _SEED_THREADS = 8
 # Settings of whoever runs the benchmark that would lead the service elsewhere.
-_NOT_INHERITED = frozenset({"CHECKPOINT", "MODEL_PATH", "MEDIA_ROOT", "PORT", "HOST", "REVISION", "RELEASES_DIR"})
+_NOT_INHERITED = frozenset(
+    {"CHECKPOINT", "MODEL_PATH", "MEDIA_ROOT", "PORT", "HOST", "REVISION", "RELEASES_DIR", "SERVING_PLAN"}
+)
 
 
 class ContenderError(Exception):

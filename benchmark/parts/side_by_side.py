@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from benchmark.bench import Bench, Target
+from benchmark.contenders.process_tree import stopped
 from benchmark.http_rates import closed_loop
 from benchmark.parts.grpc_load import GrpcLoad
 from benchmark.spread import Spread
@@ -54,7 +55,10 @@ class SideBySide:
 
 
 def measure(bench: Bench) -> SideBySide:
-    """Every server in turn, for each number of clients, each round."""
+    """Every server in turn, for each number of clients, each round; servers of others are held still meanwhile.
+
+    LitServe's workers poll while idle: a quarter of a core, which the server under measurement would lack.
+    """
     precision = bench.detail
     ours = bench.ours(precision)
     targets = [ours]
@@ -64,11 +68,18 @@ def measure(bench: Bench) -> SideBySide:
     for number in range(min(bench.options.rounds, _ROUNDS)):
         for clients in CLIENTS:
             for target in targets:
-                _add_http(bench, target, clients, found)
-            _add_grpc(bench, ours, clients, found)
+                with stopped(_idle(targets, but=target)):
+                    _add_http(bench, target, clients, found)
+            with stopped(_idle(targets, but=ours)):
+                _add_grpc(bench, ours, clients, found)
             latest = [f"{s.server} {s.images_per_s[-1]:.1f}" for s in found.values() if s.clients == clients]
             bench.say(f"round {number + 1}, {clients} clients, images/s: {', '.join(latest)}")
     return SideBySide(precision, list(found.values()))
+
+
+def _idle(targets: list[Target], but: Target) -> list[int]:
+    """The frameworks' processes; our own and the seed's cost nothing while idle."""
+    return [pid for t in targets if t is not but and t.name in ("LitServe", "mosec") for pid in t.pids()]
 
 
 def _add_http(bench: Bench, target: Target, clients: int, found: dict[tuple[str, int], ServerRates]) -> None:

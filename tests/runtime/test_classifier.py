@@ -121,3 +121,16 @@ def test_a_containers_quota_counts_as_cores(tmp_path: Path, quota: str, expected
     file = tmp_path / "cpu.max"
     file.write_text(f"{quota}\n")
     assert usable_cores(file) == (expected or usable_cores(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "computed_in", "share"),
+    [("avx512_bf16 amx_bf16 amx_tile", "bf16", 4), ("avx512_bf16", "bf16", 1), ("amx_bf16", "fp32", 1)],
+)
+def test_small_batches_stay_together_where_matrix_units_want_large_ones(
+    tmp_path: Path, flags: str, computed_in: str, share: int
+) -> None:
+    cpu_info = tmp_path / "cpuinfo"
+    cpu_info.write_text(f"processor\t: 0\nflags\t\t: fpu {flags}\n")
+    assert ov.smallest_share(computed_in, cpu_info) == share
+    assert ov.smallest_share(computed_in, tmp_path / "none") == 1
