@@ -1,9 +1,10 @@
 """What the figures are meant to reach, and whether they do."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from benchmark.parts.drifts import Drifts
 from benchmark.parts.growth import Growth
 from benchmark.parts.open_loop import OpenLoops, tail
 from benchmark.parts.roofline import Roofline
@@ -13,6 +14,7 @@ from benchmark.parts.video_ratio import VideoRates
 from benchmark.spread import Spread
 
 _RATIOS = {"fp32": (1.35, 1.35), "bf16": (2.7, 3.0), "int8": (4.0, 5.0)}
+_DRIFTS = {"fp32": 1e-4, "bf16": 0.007, "int8": 0.015}
 _ROOF = {"fp32": 0.88, "bf16": 0.88, "int8": 0.65}
 _SERVED = 0.93
 _TAILS = {"constant": 2.5, "poisson": 5.0}
@@ -30,6 +32,7 @@ class Goal:
         measured: Median and range; None where it was not measured.
         met: Whether the median keeps the limit; None where it was not measured.
         depends_on_machine: Whether another processor may well give another answer.
+        digits: Decimals of the figure that matter.
     """
 
     what: str
@@ -37,6 +40,7 @@ class Goal:
     measured: Spread | None
     met: bool | None
     depends_on_machine: bool
+    digits: int = 2
 
 
 def _at_least(what: str, limit: float, measured: Spread | None, machine: bool, aim: float | None = None) -> Goal:
@@ -55,7 +59,7 @@ def judge(figures: Mapping[str, Any]) -> list[Goal]:
         figures: Dataclasses of the measured parts by name.
     """
     makers: tuple[Callable[[Mapping[str, Any]], Iterator[Goal]], ...] = (
-        _ratios, _roofs, _served, _latencies, _tails, _growth,
+        _ratios, _drifts, _roofs, _served, _latencies, _tails, _growth,
     )  # fmt: skip
     return [goal for make in makers for goal in make(figures)]
 
@@ -65,6 +69,15 @@ def _ratios(figures: Mapping[str, Any]) -> Iterator[Goal]:
     for precision, (limit, aim) in _RATIOS.items():
         ratio = part.ratio(f"ours {precision}") if part else None
         yield _at_least(f"{precision}: images/s over the seed's, 30 frames over HTTP", limit, ratio, True, aim)
+
+
+def _drifts(figures: Mapping[str, Any]) -> Iterator[Goal]:
+    part: Drifts | None = figures.get("drift")
+    found = {drift.precision: drift.max_dp for drift in part.precisions} if part else {}
+    for precision, limit in _DRIFTS.items():
+        measured = Spread.of([found[precision]]) if precision in found else None
+        what = f"{precision}: largest drift of a probability from PyTorch fp32, whole path"
+        yield replace(_at_most(what, limit, measured, True), digits=7 if limit < 1e-3 else 4)
 
 
 def _roofs(figures: Mapping[str, Any]) -> Iterator[Goal]:

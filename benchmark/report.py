@@ -83,7 +83,7 @@ def _goals(figures: Mapping[str, Any]) -> Lines:
         ("figure", "goal", "measured", "", "depends on the processor"),
         [
             (
-                goal.what, goal.limit, goal.measured.text() if goal.measured else "-", words[goal.met],
+                goal.what, goal.limit, goal.measured.text(goal.digits) if goal.measured else "-", words[goal.met],
                 "yes" if goal.depends_on_machine else "little",
             )
             for goal in goals
@@ -253,8 +253,8 @@ def _start(part: StartTime) -> Lines:
 
 
 def _drift(part: Drifts) -> Lines:
-    yield "From encoded image to fake probability, against PyTorch fp32 on the same face crops; `deepfake-bench drift`"
-    yield "measures the whole list."
+    yield "From encoded image to fake probability, against PyTorch fp32 on the same face crops, over the images of"
+    yield "`drift_images.json`; `deepfake-bench drift` measures one release and names the worst images."
     yield ""
     rows = [
         (

@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 
 from benchmark.bench import Bench
 
-_IMAGES = 96
 _QUICK_IMAGES = 9
 
 
@@ -37,7 +36,7 @@ class Drifts:
 
 
 def measure(bench: Bench) -> Drifts:
-    """Runs `deepfake-bench drift` over part of its list for every precision.
+    """Runs `deepfake-bench drift` over its whole list for every precision.
 
     Raises:
         RuntimeError: It failed.
@@ -52,12 +51,12 @@ def measure(bench: Bench) -> Drifts:
 
 
 def _drift(bench: Bench, precision: str, where: list[str]) -> PrecisionDrift:
-    count = _QUICK_IMAGES if bench.options.quick else _IMAGES
+    count = ["--count", str(_QUICK_IMAGES)] if bench.options.quick else []
     with TemporaryDirectory(prefix="deepfake-bench-drift-") as scratch:
         output = Path(scratch) / "drift.json"
         command = [
-            sys.executable, "-m", "benchmark.drift", *where, "--checkpoint", str(bench.checkpoint), "--count",
-            str(count), "--output", str(output),
+            sys.executable, "-m", "benchmark.drift", *where, "--checkpoint", str(bench.checkpoint), *count,
+            "--output", str(output),
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
