@@ -20,6 +20,7 @@ def scorer_with(prepare: Any) -> InProcessScorer:
     scorer._local = threading.local()
     scorer._preparers = []
     scorer._pool = ThreadPoolExecutor(1)
+    scorer._classifier = SimpleNamespace(close=lambda: None)  # type: ignore[assignment]
     scorer._make_preparer = lambda: type("Preparer", (), {"prepare": staticmethod(prepare), "close": lambda _: None})()
     return scorer
 
