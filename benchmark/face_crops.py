@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from assets import FACE_MODELS, fetch_assets
-from preprocessing import FaceFinder, PreprocessParams, crop_square, decode_rgb
+from preprocessing import Preparer, PreprocessParams
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,7 @@ class FaceCropper:
             params: A release's parameters.
             models_dir: Folder with MediaPipe's two model files.
         """
-        self._params = params
-        self._finder = FaceFinder(models_dir, params.min_face_score) if params.face_detection else None
+        self._preparer = Preparer(params, models_dir)
 
     def crop(self, encoded: bytes) -> FaceCrop:
         """Decodes an image and cuts its largest face.
@@ -39,20 +38,12 @@ class FaceCropper:
         Raises:
             ImageRejectedError: The image breaks a limit or cannot be decoded.
         """
-        params = self._params
-        pixels = decode_rgb(encoded, max_bytes=params.max_bytes, max_pixels=params.max_pixels)
-        image = Image.fromarray(pixels)
-        face = self._finder.largest_face(pixels) if self._finder else None
-        if face is None:
-            return FaceCrop(image, has_face=False)
-        square = crop_square(face.box, image.width, image.height, params.crop_factor)
-        box = (square.x0, square.y0, square.x0 + square.side, square.y0 + square.side)
-        return FaceCrop(image.crop(box), has_face=True)
+        pixels, face = self._preparer.crop(encoded)
+        return FaceCrop(Image.fromarray(pixels), has_face=face is not None)
 
     def close(self) -> None:
         """Frees the face detectors."""
-        if self._finder:
-            self._finder.close()
+        self._preparer.close()
 
 
 @contextmanager

@@ -45,6 +45,15 @@ class Preparer:
         Raises:
             ImageRejectedError: The image breaks a limit or cannot be decoded.
         """
+        pixels, face = self.crop(encoded)
+        return PreparedImage(resize_to_square(np.ascontiguousarray(pixels), self.params.resize), face)
+
+    def crop(self, encoded: bytes) -> tuple[NDArray[np.uint8], Face | None]:
+        """All but the resize: (H, W, 3) uint8 RGB pixels around the largest face, or the whole image without one.
+
+        Raises:
+            ImageRejectedError: The image breaks a limit or cannot be decoded.
+        """
         params = self.params
         pixels = decode_rgb(encoded, max_bytes=params.max_bytes, max_pixels=params.max_pixels)
         face = self._finder.largest_face(pixels) if self._finder else None
@@ -52,7 +61,7 @@ class Preparer:
             height, width = pixels.shape[:2]
             square = crop_square(face.box, width, height, params.crop_factor)
             pixels = pixels[square.y0 : square.y0 + square.side, square.x0 : square.x0 + square.side]
-        return PreparedImage(resize_to_square(np.ascontiguousarray(pixels), params.resize), face)
+        return pixels, face
 
     def close(self) -> None:
         """Frees the face detectors."""
