@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from export.errors import ExportError
 from export.int8 import Int8Recipe, write_int8
+from export.layer_norm import fold_layer_norms
 from runtime import GRAPH_FILE, RuntimeSpec
 
 AUTO = "auto"
@@ -101,6 +102,11 @@ def write_variant(
         ExportError: The graph cannot be had in this precision.
     """
     path = folder / GRAPH_FILE
+    if variant.recipe is None:
+        folded = onnx.ModelProto()
+        folded.CopyFrom(graph)
+        fold_layer_norms(folded)
+        graph = folded
     if variant.precision == "fp16" and runtime == "onnxruntime":
         graph = _half(graph)
     large = graph.ByteSize() > _EXTERNAL_DATA_BYTES

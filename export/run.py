@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from assets import FACE_MODELS, fetch_assets
+from export.attention import merge_attention
 from export.candidates import Candidate, Workshop, choose, make_candidates
 from export.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint
 from export.errors import ReleaseError
@@ -189,9 +190,10 @@ def _make_classifiers(
     scratch.mkdir()
     progress(Step("export with optimum"))
     logits_graph = export_logits_graph(checkpoint.located.path, scratch)
-    progress(Step("fold preprocessing into the graph"))
+    progress(Step("fold preprocessing into the graph, merge attention's products"))
     head = ServingHead(len(checkpoint.labels), checkpoint.fake_indices, export_id=0)
     graph = build_serving_graph(logits_graph, plan.size_px, checkpoint.normalisation, head)
+    merge_attention(graph)
     workshop = Workshop(
         graph_of=lambda variant: with_export_id(graph, _export_id(checkpoint, variant)),
         runtime=runtime,

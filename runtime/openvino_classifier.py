@@ -23,10 +23,10 @@ _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
 _CPU_INFO = Path("/proc/cpuinfo")
-_SHARE_WITH_AMX = 4
+_SHARE_WITH_AMX = 2
 """Images a core needs at least to be faster alone in bf16 and int8 on AMX; without it one is enough, as it is in fp32.
-Measured on two cores, milliseconds divided and together: bf16 82 and 68 for 2 images, 129 and 92 for 3, 117 and 130 for
-4; fp32 235 and 245 for 2, 356 and 382 for 3."""
+Measured on two cores, milliseconds divided and together: bf16 75 and 65 for 2 images, 119 and 130 for 4, 168 and 182
+for 6; int8 50 and 48, 83 and 88, 119 and 124; fp32 235 and 245 for 2."""
 
 
 def smallest_share(computed_in: str, cpu_info: Path = _CPU_INFO) -> int:

@@ -65,8 +65,8 @@ def test_int8_quantises_the_layers_that_stand_it_and_no_others(tiny_checkpoint: 
     weights = [
         layer for layer in layers if layer.get("type") == "Const" and layer.find("data[@element_type='i8']") is not None
     ]
-    # Two layers with six products each: q, k and v share their input, and the output projection stays.
-    assert len(weights) == 2 * 5
+    # Two layers with four products each: q, k and v are one, and the output projection stays.
+    assert len(weights) == 2 * 3
     assert len(quantised) == 2 * 3
     assert not [name for name in quantised if "out_proj" in name or "patch" in name or "classifier" in name]
 

@@ -125,7 +125,7 @@ def test_a_containers_quota_counts_as_cores(tmp_path: Path, quota: str, expected
 
 @pytest.mark.parametrize(
     ("flags", "computed_in", "share"),
-    [("avx512_bf16 amx_bf16 amx_tile", "bf16", 4), ("avx512_bf16", "bf16", 1), ("amx_bf16", "fp32", 1)],
+    [("avx512_bf16 amx_bf16 amx_tile", "bf16", 2), ("avx512_bf16", "bf16", 1), ("amx_bf16", "fp32", 1)],
 )
 def test_small_batches_stay_together_where_matrix_units_want_large_ones(
     tmp_path: Path, flags: str, computed_in: str, share: int
