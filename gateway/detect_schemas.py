@@ -1,5 +1,6 @@
 """The form and the answer of POST /detect."""
 
+import functools
 from typing import Annotated, Any, Literal
 
 from flask_openapi3.models.file import FileStorage
@@ -26,6 +27,16 @@ class DetectForm(BaseModel):
         description="What `metadata` holds besides, one field for each: `thumbnails` adds pictures of the frames that "
         "matter, `scores` adds `scores` and `verdict_bands`.",
     )
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """See pydantic. Made once: the library asks for it at every request, and making it takes 0.5 ms."""
+        return super().model_json_schema(*args, **kwargs) if args or kwargs else _form_schema()
+
+
+@functools.cache
+def _form_schema() -> dict[str, Any]:
+    return super(DetectForm, DetectForm).model_json_schema()
 
 
 class FramePrediction(BaseModel):
