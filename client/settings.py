@@ -1,13 +1,16 @@
 """Settings of the client, read once from arguments and the environment."""
 
-from pydantic import Field
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class ClientSettings(BaseSettings):
     """How the client talks to Triton. Environment variables have the prefix DEEPFAKE_CLIENT_."""
 
-    model_config = SettingsConfigDict(env_prefix="DEEPFAKE_CLIENT_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="DEEPFAKE_CLIENT_", frozen=True, extra="forbid", env_ignore_empty=True)
 
     model: str = Field(default="deepfake_detector", description="Name of the ensemble.")
     chunk_frames: int = Field(default=8, ge=1, le=32, description="Most frames in one gRPC request.")
@@ -37,3 +40,23 @@ class ClientSettings(BaseSettings):
         description="In videos over two minutes, whether a key frame near an even place is scored for the frame there.",
     )
     timeout_s: float = Field(default=60.0, gt=0, description="Deadline of one detection, in seconds.")
+    tls_ca_file: Path | None = Field(
+        default=None,
+        description="PEM file of the authority that vouches for Triton. Set: the gRPC link is encrypted and no other "
+        "server is talked to.",
+    )
+    tls_cert_file: Path | None = Field(
+        default=None, description="PEM certificate that the client shows Triton, where Triton asks for one."
+    )
+    tls_key_file: Path | None = Field(default=None, description="PEM private key of that certificate.")
+    tls_server_name: str = Field(
+        default="", description="Name in Triton's certificate, where it is not the host of its address."
+    )
+
+    @model_validator(mode="after")
+    def _complete_tls(self) -> Self:
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE must be set together")
+        if self.tls_ca_file is None and (self.tls_cert_file is not None or self.tls_server_name):
+            raise ValueError("TLS_CERT_FILE and TLS_SERVER_NAME say nothing without TLS_CA_FILE, which switches TLS on")
+        return self

@@ -1,6 +1,35 @@
 """Where a Triton listens, and how it is reached."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class GrpcTls:
+    """PEM files with which the gRPC port is encrypted.
+
+    Attributes:
+        certificate: The server's certificate and those that vouch for it.
+        key: Its private key.
+        client_ca: Authority whose certificates clients must show; None: they need none.
+    """
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None
+
+    @classmethod
+    def from_files(cls, certificate: Path | None, key: Path | None, client_ca: Path | None) -> "GrpcTls | None":
+        """None where no file is given.
+
+        Raises:
+            ValueError: Files are missing.
+        """
+        if certificate is None and key is None and client_ca is None:
+            return None
+        if certificate is None or key is None:
+            raise ValueError("TRITON_TLS_CERT_FILE and TRITON_TLS_KEY_FILE must be set together")
+        return cls(certificate.resolve(), key.resolve(), client_ca and client_ca.resolve())
 
 
 @dataclass(frozen=True)
@@ -12,12 +41,28 @@ class ServerAddresses:
         http_port: Of the inference protocol over HTTP.
         grpc_port: Of the inference protocol over gRPC.
         metrics_port: Of the Prometheus metrics.
+        grpc_tls: Encrypts the gRPC port. HTTP, which Triton cannot encrypt, is then on loopback only.
     """
 
     host: str
     http_port: int
     grpc_port: int
     metrics_port: int
+    grpc_tls: GrpcTls | None = None
+
+    def moved(self, offset: int) -> "ServerAddresses":
+        """The same host with every port so much higher."""
+        return replace(
+            self,
+            http_port=self.http_port + offset,
+            grpc_port=self.grpc_port + offset,
+            metrics_port=self.metrics_port + offset,
+        )
+
+    @property
+    def http_host(self) -> str:
+        """Address of the inference protocol over HTTP."""
+        return "127.0.0.1" if self.grpc_tls else self.host
 
     @property
     def grpc_url(self) -> str:

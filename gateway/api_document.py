@@ -6,19 +6,32 @@ The library describes requests and good answers. Every error, the headers, the w
 import copy
 from typing import Any
 
-from gateway.api_reference import DESCRIPTION, INFERENCE_REQUESTS, ROUTES, TAGS, Failure, Route
-from gateway.errors import OverloadedRequestError
+from gateway.api_reference import (
+    DESCRIPTION,
+    INFERENCE_REQUESTS,
+    KEY_FAILURE,
+    KEYS_UNAVAILABLE,
+    RATE_FAILURE,
+    ROUTES,
+    SECURITY_SCHEMES,
+    TAGS,
+    Failure,
+    Route,
+)
+from gateway.errors import OverloadedRequestError, RateLimitedError, UnauthenticatedError
 from gateway.schemas import DetailedInferenceResponse
 
 _SCHEMAS = "#/components/schemas/"
 _REQUEST_ID_HEADER = {"description": "The request's id.", "schema": {"type": "string"}}
 
 
-def complete_document(derived: dict[str, Any]) -> dict[str, Any]:
+def complete_document(derived: dict[str, Any], needs_key: bool = False, limits_clients: bool = False) -> dict[str, Any]:
     """The document that is served.
 
     Args:
         derived: The library's, which is left as it is.
+        needs_key: Whether an API key is asked for.
+        limits_clients: Whether what one client may ask for is limited.
     """
     document = copy.deepcopy(derived)
     document["info"]["description"] = DESCRIPTION
@@ -27,7 +40,14 @@ def complete_document(derived: dict[str, Any]) -> dict[str, Any]:
     document["components"] = {"schemas": schemas}  # the library adds a null for security schemes, which is invalid
     _add_model(schemas)
     for route in ROUTES:
-        _complete(document["paths"][route.path][route.method], route)
+        operation = document["paths"][route.path][route.method]
+        _complete(operation, route)
+        if route.method == "post" and limits_clients:
+            _add_failure(operation, RATE_FAILURE)
+        if route.method == "post" and needs_key:
+            _ask_for_key(operation)
+    if needs_key:
+        document["components"]["securitySchemes"] = copy.deepcopy(SECURITY_SCHEMES)
     inference = document["paths"]["/api/v1/inference"]["post"]
     inference["responses"]["200"]["content"]["application/json"]["schema"] = {
         "anyOf": [{"$ref": f"{_SCHEMAS}{name}"} for name in ("InferenceResponse", "DetailedInferenceResponse")]
@@ -53,10 +73,23 @@ def _complete(operation: dict[str, Any], route: Route) -> None:
     responses = {str(status): {**derived[str(status)], "description": text} for status, text in route.good.items()}
     for status, example in route.examples.items():
         responses[str(status)]["content"]["application/json"]["example"] = copy.deepcopy(example)
-    responses.update({str(failure.error.status): _failure_response(failure) for failure in route.failures})
     for response in responses.values():
         response.setdefault("headers", {})["X-Request-ID"] = copy.deepcopy(_REQUEST_ID_HEADER)
     operation["responses"] = responses
+    for failure in route.failures:
+        _add_failure(operation, failure)
+
+
+def _ask_for_key(operation: dict[str, Any]) -> None:
+    operation["security"] = [{scheme: []} for scheme in SECURITY_SCHEMES]
+    _add_failure(operation, KEY_FAILURE)
+    operation["responses"]["503"]["description"] += KEYS_UNAVAILABLE
+
+
+def _add_failure(operation: dict[str, Any], failure: Failure) -> None:
+    response = _failure_response(failure)
+    response.setdefault("headers", {})["X-Request-ID"] = copy.deepcopy(_REQUEST_ID_HEADER)
+    operation["responses"][str(failure.error.status)] = response
 
 
 def _failure_response(failure: Failure) -> dict[str, Any]:
@@ -66,10 +99,11 @@ def _failure_response(failure: Failure) -> dict[str, Any]:
     }  # fmt: skip
     media = {"schema": {"$ref": f"{_SCHEMAS}ErrorResponse"}, "example": example}
     response: dict[str, Any] = {"description": failure.meaning, "content": {"application/json": media}}
-    if failure.error is OverloadedRequestError:
-        response["headers"] = {
-            "Retry-After": {"description": "Seconds to wait, for `OVERLOADED`.", "schema": {"type": "integer"}}
-        }
+    if failure.error in (OverloadedRequestError, RateLimitedError):
+        meaning = f"Seconds to wait, for `{failure.code}`."
+        response["headers"] = {"Retry-After": {"description": meaning, "schema": {"type": "integer"}}}
+    if failure.error is UnauthenticatedError:
+        response["headers"] = {"WWW-Authenticate": {"description": "`Bearer`.", "schema": {"type": "string"}}}
     return response
 
 

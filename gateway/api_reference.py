@@ -9,7 +9,9 @@ from gateway.errors import (
     MalformedRequestError,
     OutsideMediaRootError,
     OverloadedRequestError,
+    RateLimitedError,
     TooLargeError,
+    UnauthenticatedError,
     UnprocessableError,
     UnsupportedContentError,
 )
@@ -58,7 +60,7 @@ _SERVICE_FAILURES = (
     Failure(
         OverloadedRequestError,
         "Shed for overload (`OVERLOADED`, with Retry-After), or the model cannot answer "
-        "(`MODEL_UNAVAILABLE`, `MODEL_NOT_SERVED`, `MODEL_FAULT`).",
+        "(`MODEL_UNAVAILABLE`, `MODEL_NOT_SERVED`, `MODEL_FAULT`, `SERVER_NOT_TRUSTED`).",
         "OVERLOADED",
         "Too many requests are being worked on. Send it again in 1 s.",
     ),
@@ -68,6 +70,29 @@ _SERVICE_FAILURES = (
         "DEADLINE",
         "There was no answer before the deadline. Send less, or try again.",
     ),
+)
+
+
+KEY_FAILURE = Failure(
+    UnauthenticatedError,
+    "No API key was sent (`API_KEY_REQUIRED`), or one that is not valid (`API_KEY_INVALID`).",
+    "API_KEY_REQUIRED",
+    "Send your API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
+)
+
+KEYS_UNAVAILABLE = " Or the keys cannot be read (`KEYS_UNAVAILABLE`)."
+"""What is added to the meaning of 503 where keys are asked for."""
+
+SECURITY_SCHEMES: dict[str, dict[str, str]] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "Your API key."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key."},
+}
+
+RATE_FAILURE = Failure(
+    RateLimitedError,
+    "This client has too many requests in flight, or sent too many within a minute (`RATE_LIMITED`, with Retry-After).",
+    "RATE_LIMITED",
+    "You have sent 600 requests within a minute. Send it again in 3 s.",
 )
 
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from client import DetectionError
@@ -30,6 +30,7 @@ def register_error_handlers(app: Flask) -> None:
 
 def _gateway_error(error: GatewayError) -> Response:
     response = _response(error.status, error.title, error.code, str(error), error.details)
+    response.headers.update(error.headers)
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(error.retry_after_s)
     return response
@@ -65,6 +66,7 @@ def _unhandled(error: Exception) -> Response:
 
 def _response(status: int, title: str, code: str, message: str, details: dict[str, object]) -> Response:
     body = {"error": title, "message": message, "code": code, "request_id": current_request_id(), **details}
+    g.error_code = code  # for metrics and logs
     response = jsonify(body)
     response.status_code = status
     return response

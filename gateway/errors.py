@@ -2,11 +2,14 @@
 
 GatewayError
 ├── MalformedRequestError      400  the request breaks the schema
+├── UnauthenticatedError       401  no valid API key, where keys are asked for
 ├── OutsideMediaRootError      403  a listed path lies outside the media root
 ├── TooLargeError              413  a limit on size or number is exceeded
 ├── UnsupportedContentError    415  wrong Content-Type, or media that is not analysed
 ├── UnprocessableError         422  well-formed, but nothing in it could be scored
+├── RateLimitedError           429  one client asks for too much; carries Retry-After
 ├── OverloadedRequestError     503  shed; carries Retry-After
+├── KeysUnavailableError       503  nobody can tell whether the API key is valid
 ├── ModelUnavailableError      503  Triton or the model cannot answer
 └── DeadlineError              504  no answer in time
 
@@ -14,6 +17,7 @@ Messages never carry addresses, tracebacks or paths that the caller did not send
 message is fixed here and the detail goes to the log.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from client import (
@@ -26,6 +30,7 @@ from client import (
     ModelNotServedError,
     NothingScoredError,
     OverloadedError,
+    ServerNotTrustedError,
     ServerUnavailableError,
     UnsupportedMediaError,
 )
@@ -37,6 +42,7 @@ class GatewayError(Exception):
     Attributes:
         status: HTTP status.
         title: Short title, the `error` key.
+        headers: More headers of the answer.
         code: Upper-case code for programs, the `code` key.
         details: More keys of the JSON body.
         retry_after_s: Value of the Retry-After header, or None.
@@ -44,6 +50,7 @@ class GatewayError(Exception):
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
+    headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self,
@@ -64,6 +71,14 @@ class MalformedRequestError(GatewayError):
 
     status = 400
     title = "Malformed request"
+
+
+class UnauthenticatedError(GatewayError):
+    """There is no valid API key. The message never holds what was sent."""
+
+    status = 401
+    title = "API key needed"
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="deepfake-detection"'}
 
 
 class OutsideMediaRootError(GatewayError):
@@ -101,6 +116,20 @@ class UnprocessableError(GatewayError):
     title = "Nothing could be scored"
 
 
+class RateLimitedError(GatewayError):
+    """One client asks for more than its share; others are not refused for it."""
+
+    status = 429
+    title = "Too many requests"
+
+
+class KeysUnavailableError(GatewayError):
+    """The API keys cannot be read, so nobody is let in."""
+
+    status = 503
+    title = "API keys unavailable"
+
+
 class OverloadedRequestError(GatewayError):
     """The request was shed."""
 
@@ -132,6 +161,7 @@ _TABLE: tuple[tuple[type[DetectionError], type[GatewayError], str | None], ...] 
     (OverloadedError, OverloadedRequestError, "The inference server is overloaded. Send the request again shortly."),
     (DeadlineExceededError, DeadlineError, "There was no answer before the deadline. Send less, or try again."),
     (ServerUnavailableError, ModelUnavailableError, "The inference server does not answer. Try again shortly."),
+    (ServerNotTrustedError, ModelUnavailableError, "The inference server does not prove that it is the one meant."),
     (ModelNotServedError, ModelUnavailableError, "The inference server does not serve the model."),
     (ModelFaultError, ModelUnavailableError, "The model gave an answer that cannot be right; nothing was scored."),
     (DetectionError, GatewayError, "The gateway is set up wrongly; its log says how."),

@@ -44,7 +44,10 @@ def read_listed_frames(
             f"extractedFrames lists {len(paths)} paths; at most {settings.max_listed_frames} are taken.",
             "TOO_MANY_FRAMES",
         )
-    resolved = [_resolve(root, index, path) for index, path in enumerate(paths)]
+    resolved = []
+    for index, path in enumerate(paths):
+        deadline.remaining_s()
+        resolved.append(_resolve(root, index, path))
     frames = []
     budget = settings.max_total_frame_bytes
     for index in sample_indices(len(paths)) if is_video else [0]:

@@ -2,15 +2,23 @@
 
 Two steps. `resolve` follows symlinks by name only and refuses what leads outside. `read` then walks the resolved
 components from the root with O_NOFOLLOW, so that a component swapped for a symlink after the check is not followed.
+
+Outside the root `resolve` looks at nothing: there it follows the text of a path alone, so neither the answer nor its
+time can tell what exists. Hence a path that reaches the root only through a symlink elsewhere is refused.
+
+A hard link below the root is a file like any other, whatever names it has elsewhere: nothing tells the two apart, and
+whoever may make one there may put a copy there too.
 """
 
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PATH_MAX = 4096  # of Linux, the NUL at the end included
+_MAX_LINKS = 40  # likewise; a loop ends at its folder, which is no file to read
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
@@ -30,12 +38,61 @@ class UnreadableFileError(Exception):
         self.status = status
 
 
+class _Place:
+    """Where a walk along a path has come to: below the root, or elsewhere, where only the text of the path counts.
+
+    Attributes:
+        below: Components below the root; None elsewhere.
+    """
+
+    def __init__(self, root_names: tuple[tuple[str, ...], ...], absolute: bool) -> None:
+        """Begins at the root, or for an absolute path at `/`.
+
+        Args:
+            root_names: The components of the root's absolute path; its real one comes first.
+            absolute: Whether the path is.
+        """
+        self._root_names = root_names
+        self._elsewhere: list[str] = []
+        self.below: list[str] | None = []
+        if absolute:
+            self._go([])
+
+    def step(self, name: str) -> bool:
+        """Goes one component further; whether that is a new one below the root, which may be a symlink."""
+        if name in ("", "."):
+            return False
+        if self.below is None:
+            self._go([*self._elsewhere, name] if name != ".." else self._elsewhere[:-1])
+            return False
+        if name != "..":
+            self.below.append(name)
+            return True
+        if self.below:
+            self.below.pop()
+        else:
+            self._go(list(self._root_names[0][:-1]))
+        return False
+
+    def follow(self, target: str) -> None:
+        """Steps back from a symlink, to where its target is counted from."""
+        assert self.below
+        self.below.pop()
+        if target.startswith("/"):
+            self._go([])
+
+    def _go(self, absolute: list[str]) -> None:
+        self._elsewhere = absolute
+        self.below = [] if tuple(absolute) in self._root_names else None
+
+
 class MediaRoot:
     """The folder that holds the media."""
 
     def __init__(self, root: Path) -> None:
         """Resolves the root itself once; it may be made or mounted later."""
         self._root = Path(os.path.realpath(root))
+        self._names = (self._root.parts[1:], Path(os.path.abspath(root)).parts[1:])  # noqa: PTH100
 
     def resolve(self, path: str) -> tuple[str, ...]:
         """The components below the root of a relative or absolute path, all symlinks followed.
@@ -45,14 +102,35 @@ class MediaRoot:
         Raises:
             OutsideRootError: The path leads outside the root, or nobody can tell where.
         """
-        try:
-            # Not Path.resolve(), which raises on a loop of symlinks.
-            real = Path(os.path.realpath(self._root / path))
-        except OSError as error:  # a symlink that may not be read, or that vanished meanwhile
-            raise OutsideRootError from error
-        if not real.is_relative_to(self._root):
+        if len(os.fsencode(path)) >= _PATH_MAX:
             raise OutsideRootError
-        return real.relative_to(self._root).parts
+        place = _Place(self._names, path.startswith("/"))
+        pending = path.split("/")[::-1]
+        links = 0
+        while pending and links < _MAX_LINKS:
+            if not place.step(pending.pop()) or place.below is None:
+                continue
+            target = self._link(place.below)
+            if target is not None:
+                links += 1
+                place.follow(target)
+                pending += target.split("/")[::-1]
+        if place.below is None:
+            raise OutsideRootError
+        return tuple(place.below)
+
+    def _link(self, components: Sequence[str]) -> str | None:
+        """Where a symlink below the root points to; None for everything else, and for nothing."""
+        path = os.path.join(self._root, *components)  # noqa: PTH118
+        try:
+            if not stat.S_ISLNK(os.lstat(path).st_mode):
+                return None
+        except OSError:
+            return None
+        try:
+            return os.readlink(path)  # noqa: PTH115
+        except OSError as error:  # it may not be read, or vanished meanwhile
+            raise OutsideRootError from error
 
     def read(self, components: tuple[str, ...], max_bytes: int) -> bytes:
         """The content of a resolved file.

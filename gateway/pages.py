@@ -27,7 +27,10 @@ def show_page() -> Response:
     """The page on which a file is analysed."""
     settings = services().settings
     text = render_template(
-        "page.html", max_body_bytes=settings.max_body_bytes, max_image_bytes=settings.max_frame_bytes
+        "page.html",
+        max_body_bytes=settings.max_body_bytes,
+        max_image_bytes=settings.max_frame_bytes,
+        needs_key=settings.api_keys_file is not None,
     )
     return _html(text, _TYPED_POLICY)
 

@@ -40,6 +40,7 @@ async function analyse(file, ignored = 0) {
       onProgress: (sentBytes, totalBytes) => shown.sent(sentBytes, totalBytes),
       onSent: () => shown.analysing(),
       signal: controller.signal,
+      apiKey: typedKey(),
     });
     if (running !== controller) return;
     shown.end();
@@ -51,6 +52,12 @@ async function analyse(file, ignored = 0) {
     panel?.end();
     fail(error, controller, file);
   }
+}
+
+/** The API key from its field, which is there where the service wants one. */
+function typedKey() {
+  const field = document.querySelector("#api-key");
+  return field instanceof HTMLInputElement ? field.value.trim() : "";
 }
 
 /** Ends what runs and clears what is shown. */

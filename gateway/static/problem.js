@@ -19,6 +19,10 @@ const ADVICE = {
   MEDIA_TOO_LARGE: SMALLER,
   MEDIA_DECODE_FAILED: "The file may be damaged or cut off. If it plays on your device, convert it to MP4 (H.264) and send that.",
   NOTHING_SCORED: "The file was read, but nothing in it could be analysed. Open it in an image program, save it again and send that.",
+  API_KEY_REQUIRED: "Enter your API key above, then try again.",
+  API_KEY_INVALID: "Enter another API key above, then try again.",
+  RATE_LIMITED: "Wait a moment, then try again.",
+  KEYS_UNAVAILABLE: REPORT,
   OVERLOADED: "The service is busy. Try again in a moment.",
   MODEL_UNAVAILABLE: "The model is starting or being replaced. Try again in a minute.",
   MODEL_NOT_SERVED: "The model is starting or being replaced. Try again in a minute.",
@@ -37,7 +41,7 @@ const ADVICE = {
 export function showProblem(problem, fileName, retry) {
   const again = html("button", { type: "button", class: "button primary" }, "Try again");
   again.addEventListener("click", retry);
-  const mayPass = problem.status >= 500 || problem.status === 429 || problem.code === "UNREACHABLE";
+  const mayPass = problem.status >= 500 || [401, 429].includes(problem.status) || problem.code === "UNREACHABLE";
   const details = [["File", fileName], ["Code", html("code", {}, problem.code)]];
   if (problem.requestId) details.push(["Request id", html("code", {}, problem.requestId)]);
   const advice = ADVICE[problem.code] ?? "Send another file, or report the code and the request id to whoever runs the service.";

@@ -24,9 +24,10 @@ export class Problem extends Error {
  * @param {(sentBytes: number, totalBytes: number) => void} watch.onProgress
  * @param {() => void} watch.onSent Everything has been sent; the analysis runs.
  * @param {AbortSignal} watch.signal Rejects with its reason.
+ * @param {string} watch.apiKey Sent along if there is one; kept nowhere.
  * @returns {Promise<{answer: Answer, requestId: string}>} Rejects with a Problem.
  */
-export function detect(file, { onProgress, onSent, signal }) {
+export function detect(file, { onProgress, onSent, signal, apiKey }) {
   const form = new FormData();
   form.append("include", "thumbnails");
   form.append("include", "scores");
@@ -46,6 +47,7 @@ export function detect(file, { onProgress, onSent, signal }) {
     });
     request.open("POST", "detect");
     request.setRequestHeader("Accept", "application/json");
+    if (apiKey) request.setRequestHeader("Authorization", `Bearer ${apiKey}`);
     request.send(form);
   });
 }

@@ -145,7 +145,7 @@ def test_long_running_services_are_checked_and_restarted(name: str) -> None:
 
 def test_health_checks_are_real_inferences() -> None:
     assert SERVICES["triton"]["healthcheck"]["test"][1:] == ["python", "-m", "deploy.triton_container", "check"]
-    assert "/health" in SERVICES["gateway"]["healthcheck"]["test"][-1]
+    assert SERVICES["gateway"]["healthcheck"]["test"][1:] == ["python", "-m", "gateway.check"]
 
 
 def test_the_order_of_starting() -> None:

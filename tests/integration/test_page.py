@@ -18,6 +18,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from client.scorer import FrameScore
+from gateway.api_keys import key_line, new_key
 from tests.browser import accessibility_tree, chromium, complaints, drop_file, emulate, low_contrast, requested_urls
 from tests.media import VideoSpec, encode_image, photo, write_video
 from tests.scripted_gateway import ScriptedGateway, scored, scripted_gateway
@@ -370,6 +371,28 @@ def test_a_service_that_is_away_is_shown_and_tried_again(
     again.click()
     scripted_page.result()
     assert scripted_page.text("#result-title") == "Fake"
+
+
+def test_the_api_key_is_asked_for_and_kept_nowhere(browser: Chrome, tmp_path: Path, expected_errors: list[str]) -> None:
+    expected_errors.append("Failed to load resource.*401")
+    key = new_key()
+    keys = tmp_path / "keys"
+    keys.write_text(key_line("page", key))
+    keys.chmod(0o600)
+    with scripted_gateway(api_keys_file=keys) as locked:
+        page = Page(browser, locked.url).open()
+        page.choose(pixels(tmp_path / "image.png"))
+        page.problem()
+        assert page.facts()["Code"] == "API_KEY_REQUIRED"
+        assert "Enter your API key" in page.text("#problem")
+        page.one("#api-key").send_keys(key)
+        page.one("#problem button").click()
+        page.result()
+        assert page.text("#result-title") == "Fake"
+        kept = browser.execute_script("return JSON.stringify([localStorage, sessionStorage, document.cookie])")
+        assert key not in kept
+        page.open()
+        assert page.one("#api-key").get_attribute("value") == ""
 
 
 def test_a_file_over_the_limit_is_not_sent(scripted_page: Page, tmp_path: Path) -> None:

@@ -1,0 +1,134 @@
+"""API keys: who may use the gateway. `python -m gateway.new_key NAME` makes one; a file holds their hashes.
+
+A key is 256 random bits behind the prefix `dfk_`, never words that a person chose, and what has not this form is
+refused unread. So one SHA-256 is enough to keep them by: a slow hash such as scrypt makes guessing dear where a secret
+can be guessed, and nobody guesses 256 random bits, however fast; it would only make every request dear. Whoever
+reads the file learns the clients' names and no key. Whoever writes it lets clients in, which is why that is checked.
+"""
+
+import hashlib
+import hmac
+import logging
+import os
+import re
+import secrets
+import stat
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+_LOG = logging.getLogger("gateway")
+
+KEY = re.compile(r"dfk_[A-Za-z0-9_-]{43}")
+NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_LINE = re.compile(rf"({NAME.pattern}):([0-9a-f]{{64}})")
+_MAX_BYTES = 2**20
+
+
+class KeyFileError(Exception):
+    """The file of keys cannot be used; `str()` says why and what to do, and holds nothing of its content."""
+
+
+def new_key() -> str:
+    """A key that nobody has had before."""
+    return "dfk_" + secrets.token_urlsafe(32)
+
+
+def key_line(name: str, key: str) -> str:
+    """The line of the file that lets a key in."""
+    return f"{name}:{_digest(key).hex()}"
+
+
+@dataclass(frozen=True)
+class KeyTable:
+    """The keys of one version of the file.
+
+    Attributes:
+        digests: Name and SHA-256 of each key. A name may stand there twice, so that its key can be replaced.
+        bad_lines: Numbers of the lines that are none of ours.
+    """
+
+    digests: tuple[tuple[str, bytes], ...]
+    bad_lines: tuple[int, ...]
+
+    def owner(self, key: str) -> str | None:
+        """The name that the key belongs to, None if to nobody. Takes the same time for every key of the right form."""
+        if not KEY.fullmatch(key):
+            return None
+        digest = _digest(key)
+        matches = [name for name, known in self.digests if hmac.compare_digest(digest, known)]
+        return matches[0] if matches else None
+
+
+class ApiKeys:
+    """The keys that are valid now: the file is read again when it has changed. Thread-safe."""
+
+    def __init__(self, path: Path) -> None:
+        """Reads the file.
+
+        Raises:
+            KeyFileError: It cannot be read, others may write it, or it has lines that are no keys.
+        """
+        self._path = path
+        self._lock = threading.Lock()
+        self._version: tuple[int, ...] = ()
+        self._table: KeyTable | None = None
+        table = self._current()
+        if table.bad_lines:
+            raise KeyFileError(f"API_KEYS_FILE {path}: line {table.bad_lines[0]} is not NAME:HASH of gateway.new_key")
+        _LOG.info("%d API keys in %s", len(table.digests), path)
+
+    def owner(self, key: str) -> str | None:
+        """The name that a key belongs to now, None if to nobody.
+
+        Raises:
+            KeyFileError: The file cannot be read any more, so that nobody knows.
+        """
+        return self._current().owner(key)
+
+    def _current(self) -> KeyTable:
+        with self._lock:
+            try:
+                version = _version(self._path)
+                if version != self._version or self._table is None:
+                    self._table = None  # if it cannot be read, the old keys are not to stay in force
+                    self._table = _read(self._path)
+                    self._version = version
+                    for number in self._table.bad_lines:
+                        _LOG.error("API_KEYS_FILE: line %d is no key and was left out", number)
+                return self._table
+            except OSError as error:
+                raise KeyFileError(f"API_KEYS_FILE {self._path}: {error.strerror}") from error
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _read(path: Path) -> KeyTable:
+    with path.open("rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if not stat.S_ISREG(mode):
+            raise KeyFileError(f"API_KEYS_FILE {path}: no regular file")
+        if mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise KeyFileError(f"API_KEYS_FILE {path}: others may write it and so let themselves in; chmod go-w")
+        if mode & stat.S_IROTH:
+            _LOG.warning("API_KEYS_FILE may be read by everyone, who learn the clients' names; chmod o-r")
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise KeyFileError(f"API_KEYS_FILE {path}: larger than {_MAX_BYTES} bytes")
+    digests, bad_lines = [], []
+    for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), 1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        if match := _LINE.fullmatch(text):
+            digests.append((match.group(1), bytes.fromhex(match.group(2))))
+        else:
+            bad_lines.append(number)
+    return KeyTable(tuple(digests), tuple(bad_lines))

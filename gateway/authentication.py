@@ -1,0 +1,53 @@
+"""Lets in who sends a valid API key, where keys are asked for."""
+
+import logging
+
+from flask import Flask, g, request
+
+from gateway.api_keys import ApiKeys, KeyFileError
+from gateway.errors import KeysUnavailableError, UnauthenticatedError
+
+_LOG = logging.getLogger("gateway")
+
+_OPEN = {"health", "pages"}
+"""Blueprints that need no key: load balancers ask for health without one, and the page asks its reader for it.
+Everything else does, a route that is added later included."""
+
+_OPEN_ENDPOINTS = {"openapi", None}
+"""None: no such route, which needs no key to be told."""
+
+
+def require_api_key(app: Flask, keys: ApiKeys) -> None:
+    """Refuses all requests of an application without a key, but for its open routes, before their bodies are read."""
+
+    @app.before_request
+    def check() -> None:
+        # Browsers ask what they may send (OPTIONS) without the key.
+        if request.method == "OPTIONS" or request.blueprint in _OPEN or request.endpoint in _OPEN_ENDPOINTS:
+            return
+        g.client = f"key:{_owner(keys)}"
+
+
+def _owner(keys: ApiKeys) -> str:
+    key = _sent_key()
+    if not key:
+        raise UnauthenticatedError(
+            "Send your API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`.", "API_KEY_REQUIRED"
+        )
+    try:
+        owner = keys.owner(key)
+    except KeyFileError as error:
+        _LOG.error("nobody can be let in: %s", error)
+        raise KeysUnavailableError(
+            "The service cannot read its API keys now. Try again shortly.", "KEYS_UNAVAILABLE"
+        ) from error
+    if owner is None:
+        raise UnauthenticatedError(
+            "The API key is not valid: mistyped, or taken out of use. Ask whoever runs the service.", "API_KEY_INVALID"
+        )
+    return owner
+
+
+def _sent_key() -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "").strip()
