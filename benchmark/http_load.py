@@ -10,8 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -75,6 +74,7 @@ class LoadResult:
         repeated_bodies: Requests whose body had been sent before.
         generator_cpu_s: Processor time of the load generator itself, on the same machine.
         sample_answer: Body of the first answer with 200, "" if there is none.
+        error_times_s: Of the requests counted in `errors`, by kind: from when each was really sent to its answer.
     """
 
     latencies_s: list[float]
@@ -86,6 +86,7 @@ class LoadResult:
     repeated_bodies: int
     generator_cpu_s: float
     sample_answer: str
+    error_times_s: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def requests(self) -> int:
@@ -204,14 +205,19 @@ def _to_result(raw: dict[str, Any], requests: HttpRequests) -> LoadResult:
     if not records:
         raise LoadError("the load generator sent no request")
     answered = [(due, sent, done) for due, sent, done, error in records if not error]
+    error_times: dict[str, list[float]] = {}
+    for _due, sent, done, error in records:
+        if error:
+            error_times.setdefault(error, []).append(done - sent)
     return LoadResult(
         latencies_s=[done - due for due, _sent, done in answered],
         service_times_s=[done - sent for _due, sent, done in answered],
-        errors=dict(Counter(error for *_times, error in records if error)),
+        errors={kind: len(times) for kind, times in error_times.items()},
         started=raw["unix_offset"] + records[0][0],
         finished=raw["unix_offset"] + max(done for _due, _sent, done, _error in records),
         images_per_request=requests.images,
         repeated_bodies=max(len(records) - len(requests), 0),
         generator_cpu_s=raw["cpu_s"],
         sample_answer=raw["sample_answer"],
+        error_times_s=error_times,
     )

@@ -10,7 +10,7 @@ from client.triton_scorer import TritonScorer
 
 CANARY_TIMEOUT_S = 10.0
 _FAILURES = 2  # in a row, before the server counts as broken
-_EAGER_S = 0.2  # pause between canaries until the first success
+_EAGER_S = 0.2  # pause between canaries until the first success, and after a failure
 
 
 class Canary:
@@ -65,7 +65,7 @@ class Prober(threading.Thread):
     def run(self) -> None:
         """Probes until `stop`."""
         failures = 0
-        while not self._stopping.wait(self._interval_s if self.answered.is_set() else _EAGER_S):
+        while not self._stopping.wait(self._interval_s if self.answered.is_set() and not failures else _EAGER_S):
             before = self._canary.completed_requests()
             reason = self._canary.failure()
             if not reason:

@@ -56,7 +56,7 @@ def serve(settings: LocalSettings) -> None:
     run_dir = settings.cache_dir / "run"
     logs = run_dir / f"logs-{settings.port}"
     with region_prefix(run_dir) as prefix:
-        supervisor = Supervisor(settings, release.repository, prefix, say, logs)
+        supervisor = Supervisor(settings, release, prefix, say, logs)
 
         def stop(_number: int, _frame: FrameType | None) -> None:
             supervisor.request_stop()

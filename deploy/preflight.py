@@ -10,6 +10,7 @@ import sysconfig
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from deploy.addresses import ServerAddresses
 from deploy.errors import PreflightError
 from deploy.settings import LocalSettings
 
@@ -92,14 +93,27 @@ def check_ports(settings: LocalSettings) -> None:
     if len({port for _, port in ports.values()}) < len(ports):
         raise PreflightError(f"each port must be another one: {', '.join(f'{k}={v[1]}' for k, v in ports.items())}")
     for name, (host, port) in ports.items():
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                raise PreflightError(
-                    f"{host}:{port} cannot be used ({error.strerror}): stop what uses it or set {name}"
-                ) from error
+        _require_free(host, port, f"stop what uses it or set {name}")
+
+
+def require_free_ports(addresses: ServerAddresses) -> None:
+    """Refuses addresses for another Triton that something else has.
+
+    Raises:
+        PreflightError: One is taken.
+    """
+    for port in (addresses.http_port, addresses.grpc_port, addresses.metrics_port):
+        _require_free(addresses.host, port, "stop what uses it or set TRITON_STANDBY_OFFSET")
+
+
+def _require_free(host: str, port: int, advice: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "no such port"
+            raise PreflightError(f"{host}:{port} cannot be used ({reason}): {advice}") from error
 
 
 def check_media_root(settings: LocalSettings) -> None:

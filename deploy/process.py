@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -42,6 +43,11 @@ class Child:
         """None while it runs."""
         return self._process.poll()
 
+    @property
+    def state(self) -> str:
+        """Its state as the kernel names it (R, S, T, ...); "" if it is gone."""
+        return state_of(self.pid)
+
     def end(self, grace_s: float) -> None:
         """Asks it to end, waits up to `grace_s`, then kills its whole process group."""
         if self.exit_code is None and grace_s > 0:
@@ -68,16 +74,43 @@ def _open_log(log: Path | None) -> AbstractContextManager[IO[bytes] | None]:
     return log.open("ab")
 
 
+class StopWatch:
+    """Notices processes that something has stopped (SIGSTOP) and left so: they hold what they have and do nothing."""
+
+    def __init__(self, limit_s: float = 3.0) -> None:
+        self._limit_s = limit_s
+        self._since: dict[int, float] = {}
+
+    def overdue(self, states: Mapping[int, str]) -> int | None:
+        """A process that has been stopped for longer than the limit, or None.
+
+        Args:
+            states: State by process id, now. A process under a debugger (t) does not count.
+        """
+        now = time.monotonic()
+        self._since = {pid: self._since.get(pid, now) for pid, state in states.items() if state == "T"}
+        return next((pid for pid, since in self._since.items() if now - since > self._limit_s), None)
+
+
+def state_of(pid: int) -> str:
+    """State of a process (R, S, T, Z, ...), "" if there is none."""
+    fields = _stat_fields(Path("/proc") / str(pid))
+    return fields[0] if fields else ""
+
+
 def children_of(pid: int) -> dict[int, str]:
     """Process ids and states (R, S, Z, ...) of a process's direct children."""
     states = {}
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            fields = (entry / "stat").read_text("utf-8").rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == pid:
+        fields = _stat_fields(entry) if entry.name.isdigit() else []
+        if fields and int(fields[1]) == pid:
             states[int(entry.name)] = fields[0]
     return states
+
+
+def _stat_fields(process: Path) -> list[str]:
+    """What the kernel says of a process after its name: state, parent, ...; nothing if it is gone."""
+    try:
+        return (process / "stat").read_text("utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []

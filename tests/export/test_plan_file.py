@@ -12,6 +12,7 @@ from deploy.settings import LocalSettings
 from export.errors import PlanError
 from export.model_config import read_config
 from export.plan_file import Measured, PlanFile
+from export.release import Release
 from export.run import ExportSettings
 from runtime import usable_cores
 from tests.export import checkpoints
@@ -121,6 +122,6 @@ def test_the_gateway_is_told_how_many_frames_to_send(
     if own:
         monkeypatch.setenv("DEEPFAKE_CLIENT_CHUNK_FRAMES", own)
     monkeypatch.setenv("SERVING_PLAN", str(write(tmp_path / "plan.json")))
-    running = supervisor.Supervisor(LocalSettings(), tmp_path, "prefix", print, tmp_path)
+    running = supervisor.Supervisor(LocalSettings(), Release(tmp_path, {}), "prefix", print, tmp_path)
     running._start_gateway()
     assert started[0]["DEEPFAKE_CLIENT_CHUNK_FRAMES"] == expected

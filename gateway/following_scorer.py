@@ -1,0 +1,112 @@
+"""A scorer that goes where a file says: to another Triton, without a request lost, when the file changes."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from client import ModelInfo, ServerUnavailableError
+from client.scorer import Deadline, FrameScorer, Scoring
+
+T = TypeVar("T")
+
+_LOOK_S = 0.5
+
+
+@dataclass
+class _Target:
+    """Where requests go; `users` of them are under way there."""
+
+    url: str
+    scorer: FrameScorer
+    users: int = 0
+
+
+class FollowingScorer:
+    """Scores at the address that a file holds. Thread-safe.
+
+    A request is finished where it began. Where that fails because the server is gone, and the file names another one by
+    then, the request begins anew there.
+    """
+
+    def __init__(self, file: Path, make: Callable[[str], FrameScorer]) -> None:
+        """Reads nothing yet.
+
+        Args:
+            file: Holds host:port of Triton's gRPC endpoint, or several, separated by commas.
+            make: Makes a scorer for that text.
+        """
+        self._file = file
+        self._make = make
+        self._lock = threading.Lock()
+        self._looked_at = -_LOOK_S
+        self._current: _Target | None = None
+
+    def info(self, deadline: Deadline) -> ModelInfo:
+        """See `FrameScorer.info`."""
+        return self._call(lambda scorer: scorer.info(deadline))
+
+    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
+        """See `FrameScorer.score`."""
+        return self._call(lambda scorer: scorer.score(images, deadline, request_id))
+
+    def close(self) -> None:
+        """See `FrameScorer.close`."""
+        with self._lock:
+            target, self._current = self._current, None
+        if target is not None:
+            target.scorer.close()
+
+    def _call(self, call: Callable[[FrameScorer], T]) -> T:
+        target = self._take()
+        try:
+            return call(target.scorer)
+        except ServerUnavailableError:
+            if self._file_names(target.url):
+                raise
+        finally:
+            self._give_back(target)
+        target = self._take(look=True)
+        try:
+            return call(target.scorer)
+        finally:
+            self._give_back(target)
+
+    def _take(self, look: bool = False) -> _Target:
+        """The current target, with one more user; a new one if the file has changed."""
+        left_behind = None
+        with self._lock:
+            now = time.monotonic()
+            if look or self._current is None or now - self._looked_at >= _LOOK_S:
+                self._looked_at = now
+                url = self._read()
+                if self._current is None and not url:
+                    raise ServerUnavailableError(f"{self._file.name} does not say where Triton is")
+                if url and (self._current is None or url != self._current.url):
+                    left_behind, self._current = self._current, _Target(url, self._make(url))
+            assert self._current is not None
+            target = self._current
+            target.users += 1
+            if left_behind is not None and left_behind.users:
+                left_behind = None  # its last user closes it
+        if left_behind is not None:
+            left_behind.scorer.close()
+        return target
+
+    def _give_back(self, target: _Target) -> None:
+        with self._lock:
+            target.users -= 1
+            unused = target.users == 0 and target is not self._current
+        if unused:
+            target.scorer.close()
+
+    def _file_names(self, url: str) -> bool:
+        return self._read() in (url, "")
+
+    def _read(self) -> str:
+        try:
+            return self._file.read_text("ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            return ""  # the last known address is the best guess

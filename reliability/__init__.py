@@ -1,0 +1,1 @@
+"""Programs that try to break the service, and say how it fared: hostile media, overload, faults, long runs."""
