@@ -8,12 +8,17 @@ from pydantic import ValidationError
 from client.detector import Detector
 from client.errors import ConfigurationError
 from client.model_info import ModelInfo
+from client.observer import RequestObserver
 from client.settings import ClientSettings
 
 _CONNECT_TIMEOUT_S = 5.0
 
 
-def create_detector(target: str | Path | Sequence[str], settings: ClientSettings | None = None) -> Detector:
+def create_detector(
+    target: str | Path | Sequence[str],
+    settings: ClientSettings | None = None,
+    observer: RequestObserver | None = None,
+) -> Detector:
     """Makes a detector for Triton servers, or for a model in this process.
 
     Args:
@@ -22,6 +27,7 @@ def create_detector(target: str | Path | Sequence[str], settings: ClientSettings
             a checkpoint, which is exported first. The in-process forms need the extras `preprocessing` and `cpu` (or
             `gpu`), a checkpoint also `export`.
         settings: Client settings; from the environment by default.
+        observer: Told of every inference request to a server, for metrics and traces; not in the in-process forms.
 
     Raises:
         ConfigurationError: The target is neither.
@@ -38,7 +44,7 @@ def create_detector(target: str | Path | Sequence[str], settings: ClientSettings
         raise ConfigurationError("there is no address of a Triton server: give host:port")
     from client.triton_scorer import TritonScorer
 
-    return Detector(TritonScorer(list(dict.fromkeys(urls)), settings), settings)
+    return Detector(TritonScorer(list(dict.fromkeys(urls)), settings, observer), settings)
 
 
 def connect_for_batch(target: str, outage_wait_s: float) -> tuple[Detector, ModelInfo]:

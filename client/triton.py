@@ -1,7 +1,7 @@
 """One Triton server over gRPC: the only module that imports tritonclient; it maps its errors to the client's own."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,10 +11,12 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from client.errors import (
+    ConfigurationError,
     DeadlineExceededError,
     ModelFaultError,
     ModelNotServedError,
     OverloadedError,
+    ServerNotTrustedError,
     ServerUnavailableError,
     ServiceError,
 )
@@ -125,7 +127,9 @@ class TritonEndpoint:
             raise _service_error(error, self.url) from error
         return sum(int(model.inference_stats.success.count) for model in statistics.model_stats)
 
-    def send(self, images: Sequence[bytes], timeout_s: float, request_id: str) -> PendingAnswer:
+    def send(
+        self, images: Sequence[bytes], timeout_s: float, request_id: str, metadata: Mapping[str, str] | None = None
+    ) -> PendingAnswer:
         """Sends encoded images as one request and returns at once."""
         pending = PendingAnswer(self.url, len(images))
         tensor = triton.InferInput("IMAGE", [len(images), 1], "BYTES")
@@ -143,6 +147,7 @@ class TritonEndpoint:
             arrived,
             outputs=[triton.InferRequestedOutput(name) for name in _OUTPUTS],
             request_id=request_id,
+            headers=dict(metadata) if metadata else None,
             client_timeout=timeout_s,
         )
         return pending
@@ -157,9 +162,32 @@ class TritonEndpoint:
     def _connection(self) -> "triton.InferenceServerClient":
         with self._lock:
             if self._client is None:
-                proxy = ("grpc.enable_http_proxy", int(self._settings.use_http_proxy))
-                self._client = triton.InferenceServerClient(self.url, channel_args=[*_CHANNEL_ARGS, proxy])
+                self._client = _connect(self.url, self._settings)
             return self._client
+
+
+def _connect(url: str, settings: ClientSettings) -> "triton.InferenceServerClient":
+    """A client whose channel connects at its first call.
+
+    Raises:
+        ConfigurationError: A file for TLS cannot be read.
+    """
+    channel_args = [*_CHANNEL_ARGS, ("grpc.enable_http_proxy", int(settings.use_http_proxy))]
+    if settings.tls_ca_file is None:
+        return triton.InferenceServerClient(url, channel_args=channel_args)
+    if settings.tls_server_name:
+        channel_args.append(("grpc.ssl_target_name_override", settings.tls_server_name))
+    try:
+        return triton.InferenceServerClient(
+            url,
+            ssl=True,
+            root_certificates=settings.tls_ca_file,
+            certificate_chain=settings.tls_cert_file,
+            private_key=settings.tls_key_file,
+            channel_args=channel_args,
+        )
+    except OSError as error:
+        raise ConfigurationError(f"a file for TLS: {error.filename}: {error.strerror}") from error
 
 
 def _parse(result: Any, info: ModelInfo, frames: int) -> list[FrameScore]:
@@ -191,6 +219,8 @@ def _service_error(error: InferenceServerException, url: str) -> ServiceError:
         return DeadlineExceededError(f"the request to {url} was cancelled")
     if code == "RESOURCE_EXHAUSTED" or (code == "UNAVAILABLE" and _is_queue_rejection(message)):
         return OverloadedError(f"{url} is overloaded: {message}")
+    if code == "UNAVAILABLE" and _is_distrust(message):
+        return ServerNotTrustedError(f"{url} has no certificate of the trusted authority for its name: {message}")
     if code == "UNAVAILABLE" and "Request for unknown model" not in message:
         return ServerUnavailableError(f"no Triton server answers at {url}: {message}")
     if code in ("NOT_FOUND", "UNAVAILABLE", "UNIMPLEMENTED"):
@@ -203,3 +233,8 @@ def _service_error(error: InferenceServerException, url: str) -> ServiceError:
 
 def _is_queue_rejection(message: str) -> bool:
     return "maximum queue size" in message or "Request timeout expired" in message
+
+
+def _is_distrust(message: str) -> bool:
+    """Whether gRPC refused the server's certificate: another authority, or another name."""
+    return "CERTIFICATE_VERIFY_FAILED" in message or "Hostname Verification Check failed" in message

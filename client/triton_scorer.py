@@ -22,6 +22,7 @@ from client.errors import (
     ServiceError,
 )
 from client.model_info import ModelInfo
+from client.observer import ANSWERED, CANCELLED, NoObserver, ObservedRequest, RequestObserver
 from client.scorer import Deadline, FrameScore, Scoring
 from client.settings import ClientSettings
 from client.triton import PendingAnswer, TritonEndpoint
@@ -35,17 +36,24 @@ _LOOK_UP_S = 0.5
 class TritonScorer:
     """Scores frames on Triton servers. Thread-safe. Connects at the first call, so it may be made before a fork."""
 
-    def __init__(self, urls: str | Sequence[str], settings: ClientSettings | None = None) -> None:
+    def __init__(
+        self,
+        urls: str | Sequence[str],
+        settings: ClientSettings | None = None,
+        observer: RequestObserver | None = None,
+    ) -> None:
         """Connects to nothing yet.
 
         Args:
             urls: host:port of the servers' gRPC endpoints. The frames of one call are all scored by the same release,
                 whichever servers take part.
             settings: Model name, chunk limits, retries.
+            observer: Told of every inference request.
         """
         self._settings = settings or ClientSettings()
         self._endpoints = [TritonEndpoint(url, self._settings) for url in ([urls] if isinstance(urls, str) else urls)]
         self._balancer = Balancer(self._endpoints)
+        self._observer = observer or NoObserver()
 
     def info(self, deadline: Deadline) -> ModelInfo:
         """Description of a release that is served now; read again every half minute and after failures."""
@@ -140,12 +148,16 @@ class TritonScorer:
         lease = self._balancer.take(deadline, job.info.release_id)
         if lease is None:
             raise ServerUnavailableError(f"no server serves the release {job.info.release_id} any more")
+        observed = self._observer.begin(lease.endpoint.url, len(job.chunks[number]), request_id)
         try:
-            pending = lease.endpoint.send(job.chunks[number], self._patience_s(deadline), request_id)
+            pending = lease.endpoint.send(
+                job.chunks[number], self._patience_s(deadline), request_id, observed.metadata
+            )
         except BaseException as error:
             lease.failed(error)
+            observed.ended(_code(error))
             raise
-        return _Sent(number, pending, lease, len(self._endpoints) > 1)
+        return _Sent(number, pending, lease, observed, len(self._endpoints) > 1)
 
 
 @dataclass
@@ -176,6 +188,7 @@ class _Sent:
     number: int
     pending: PendingAnswer
     lease: Lease[TritonEndpoint]
+    observed: ObservedRequest
     others_wait: bool
 
     def add_to(self, job: _Job, deadline: Deadline) -> None:
@@ -193,21 +206,31 @@ class _Sent:
                     f"{self.lease.info.export_id}: it is being replaced, or its release was put together by hand"
                 )
         except DeadlineExceededError as error:
-            self.lease.failed(error)
+            self._failed(error)
             if not self.others_wait:
                 raise
             deadline.remaining_s()
             raise ServerUnavailableError(f"{self.pending.url} does not answer") from error
         except BaseException as error:
-            self.lease.failed(error)
+            self._failed(error)
             raise
         self.lease.succeeded()
+        self.observed.ended(ANSWERED)
         job.scored[self.number] = scores
 
     def give_up(self) -> None:
         """Cancels the request."""
         self.pending.cancel()
         self.lease.returned()
+        self.observed.ended(CANCELLED)
+
+    def _failed(self, error: BaseException) -> None:
+        self.lease.failed(error)
+        self.observed.ended(_code(error))
+
+
+def _code(error: BaseException) -> str:
+    return error.code if isinstance(error, DetectionError) else "INTERNAL"
 
 
 def _first_of(under_way: "dict[Future[Any], _Sent]", deadline: Deadline) -> "set[Future[Any]]":

@@ -70,11 +70,25 @@ install_browser() { # what the tests of the page drive
     fail "there is no $browser and $driver even so; install Chromium with its driver and set CHROMIUM and CHROMEDRIVER"
 }
 
+install_prometheus() { # what the tests of the alerts run: the programs out of Debian's package, without its service
+  [[ $component == dev ]] || return 0
+  local folder=$PWD/.venv/prometheus work
+  command -v prometheus >/dev/null && command -v promtool >/dev/null && return 0
+  [[ -x $folder/usr/bin/prometheus && -x $folder/usr/bin/promtool ]] && return 0
+  echo "install: prometheus into .venv/prometheus"
+  [[ $(id -u) != 0 ]] || apt-get update -qq
+  work=$(mktemp -d)
+  (cd "$work" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb "$folder") >/dev/null 2>&1 ||
+    fail "the tests need prometheus and promtool. Run: sudo apt-get install --no-install-recommends prometheus"
+  rm -r "$work"
+}
+
 [[ $(uname -s)-$(uname -m) == Linux-x86_64 ]] || fail "Linux on x86-64 is needed, this is $(uname -s) $(uname -m): use Docker there"
 install_libraries
 install_browser
 wanted=$(cat "$lock" pyproject.toml | sha256sum)
 if [[ -x $venv_python && -f $stamp && $(cat "$stamp") == "$wanted" ]] && fits $venv_python; then
+  install_prometheus
   exit 0
 fi
 if [[ ! -x $venv_python ]] || ! fits $venv_python; then
@@ -89,3 +103,4 @@ $venv_python -m pip install $quiet --disable-pip-version-check -r "$lock" ||
   fail "pip could not install $lock: is the package index reachable?"
 $venv_python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 echo "$wanted" >"$stamp"
+install_prometheus

@@ -1,12 +1,13 @@
 """Settings of the one-command deployment: command line over environment over defaults, read once."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assets import default_cache_dir
-from deploy.addresses import ServerAddresses
+from deploy.addresses import GrpcTls, ServerAddresses
 from preprocessing import PreprocessParams
 
 _HOST = r"^[^:/\s]+$"
@@ -35,6 +36,31 @@ class LocalSettings(BaseSettings):
     triton_http_port: int = Field(default=8000, ge=1, le=65535, description="Triton's HTTP port.")
     triton_grpc_port: int = Field(default=8001, ge=1, le=65535, description="Triton's gRPC port.")
     triton_metrics_port: int = Field(default=8002, ge=1, le=65535, description="Triton's metrics port.")
+    triton_tls_cert_file: Path | None = Field(
+        default=None,
+        description="PEM certificate chain of Triton: with the key its gRPC port is encrypted, and its HTTP port, "
+        "which cannot be, on loopback only. DEEPFAKE_CLIENT_TLS_CA_FILE must name who vouches for it.",
+    )
+    triton_tls_key_file: Path | None = Field(default=None, description="PEM private key of TRITON_TLS_CERT_FILE.")
+    triton_tls_client_ca_file: Path | None = Field(
+        default=None,
+        description="PEM file of the authority whose certificates Triton's clients must show; unset: they need none.",
+    )
+    tls_cert_file: Path | None = Field(
+        default=None, description="PEM certificate chain of the gateway; with TLS_KEY_FILE it speaks https only."
+    )
+    tls_key_file: Path | None = Field(default=None, description="PEM private key of TLS_CERT_FILE.")
+    triton_standby_offset: int = Field(
+        default=10,
+        ge=3,
+        description="A new release starts beside the served one, on its three ports plus this.",
+    )
+    rollout_drain_s: float = Field(
+        default=26.0,
+        ge=0,
+        description="How long the old Triton still runs after the gateway has moved to the new release: "
+        "REQUEST_DEADLINE_S and a little more.",
+    )
     media_root: Path = Field(
         default=Path("media"), description="Folder below which extractedFrames are read; made if it is the default."
     )
@@ -78,17 +104,38 @@ class LocalSettings(BaseSettings):
     embedded_fallback: bool = Field(
         default=True, description="Serve the embedded checkpoint where the default model's hub cannot be reached."
     )
+    otel_exporter_otlp_endpoint: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="Base URL of an OTLP/HTTP collector for traces, such as `http://127.0.0.1:4318`; none without one.",
+    )
     canary_interval_s: float = Field(default=5.0, gt=0, description="Pause between canary inferences.")
     start_timeout_s: float = Field(
         default=180.0, gt=0, description="How long Triton and the gateway may take to start."
     )
 
+    @model_validator(mode="after")
+    def _complete_tls(self) -> Self:
+        GrpcTls.from_files(self.triton_tls_cert_file, self.triton_tls_key_file, self.triton_tls_client_ca_file)
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE must be set together")
+        return self
+
     @property
     def triton_addresses(self) -> ServerAddresses:
         """Where Triton listens."""
-        return ServerAddresses(self.triton_host, self.triton_http_port, self.triton_grpc_port, self.triton_metrics_port)
+        tls = GrpcTls.from_files(self.triton_tls_cert_file, self.triton_tls_key_file, self.triton_tls_client_ca_file)
+        return ServerAddresses(
+            self.triton_host, self.triton_http_port, self.triton_grpc_port, self.triton_metrics_port, tls
+        )
+
+    @property
+    def standby_addresses(self) -> ServerAddresses:
+        """Where a new release starts."""
+        return self.triton_addresses.moved(self.triton_standby_offset)
 
     @property
     def gateway_url(self) -> str:
         """Base URL of the gateway, as clients on this machine reach it."""
-        return f"http://{'127.0.0.1' if self.host == '0.0.0.0' else self.host}:{self.port}"
+        scheme = "https" if self.tls_cert_file else "http"
+        return f"{scheme}://{'127.0.0.1' if self.host == '0.0.0.0' else self.host}:{self.port}"

@@ -16,11 +16,12 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
+from typing import Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from deploy.addresses import ServerAddresses
+from deploy.addresses import GrpcTls, ServerAddresses
 from deploy.canary import Canary
 from deploy.errors import DeployError, StartError
 from deploy.preflight import check_numpy, check_python, check_shared_memory, find_shared_libpython
@@ -43,17 +44,39 @@ class TritonContainerSettings(BaseSettings):
     triton_http_port: int = Field(default=8000, ge=1, le=65535, description="Triton's HTTP port.")
     triton_grpc_port: int = Field(default=8001, ge=1, le=65535, description="Triton's gRPC port.")
     triton_metrics_port: int = Field(default=8002, ge=1, le=65535, description="Triton's metrics port.")
+    triton_tls_cert_file: Path | None = Field(
+        default=None,
+        description="PEM certificate chain: with the key the gRPC port is encrypted, and the HTTP port on loopback "
+        "only. The canaries need DEEPFAKE_CLIENT_TLS_CA_FILE, and _TLS_SERVER_NAME if it is not made out to 127.0.0.1.",
+    )
+    triton_tls_key_file: Path | None = Field(default=None, description="PEM private key of TRITON_TLS_CERT_FILE.")
+    triton_tls_client_ca_file: Path | None = Field(
+        default=None, description="PEM file of the authority whose certificates clients must show; unset: none."
+    )
     releases_dir: Path = Field(default=Path("releases"), description="Folder of releases; `current` in it is served.")
     run_dir: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()) / "deepfake-triton", description="Where run state is kept."
     )
+    otel_exporter_otlp_endpoint: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="Base URL of an OTLP/HTTP collector for traces, such as `http://127.0.0.1:4318`; none without one.",
+    )
     canary_interval_s: float = Field(default=5.0, gt=0, description="Pause between canary inferences.")
     start_timeout_s: float = Field(default=180.0, gt=0, description="How long Triton may take to answer at first.")
+
+    @model_validator(mode="after")
+    def _complete_tls(self) -> Self:
+        GrpcTls.from_files(self.triton_tls_cert_file, self.triton_tls_key_file, self.triton_tls_client_ca_file)
+        return self
 
     @property
     def addresses(self) -> ServerAddresses:
         """Where Triton listens."""
-        return ServerAddresses(self.triton_host, self.triton_http_port, self.triton_grpc_port, self.triton_metrics_port)
+        tls = GrpcTls.from_files(self.triton_tls_cert_file, self.triton_tls_key_file, self.triton_tls_client_ca_file)
+        return ServerAddresses(
+            self.triton_host, self.triton_http_port, self.triton_grpc_port, self.triton_metrics_port, tls
+        )
 
 
 def main() -> None:
@@ -111,7 +134,12 @@ def serve(settings: TritonContainerSettings) -> None:
         return
     with region_prefix(settings.run_dir) as prefix:
         server = TritonServer(
-            release.repository, settings.addresses, prefix, settings.run_dir, settings.canary_interval_s
+            release.repository,
+            settings.addresses,
+            prefix,
+            settings.run_dir,
+            settings.canary_interval_s,
+            trace_collector=settings.otel_exporter_otlp_endpoint,
         )
         try:
             _watch(server, stopping, settings.start_timeout_s)

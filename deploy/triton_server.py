@@ -5,11 +5,12 @@ supervisor and the Triton container) watch it from outside, with this.
 """
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.addresses import ServerAddresses
 from deploy.canary import Prober
-from deploy.process import Child, children_of
+from deploy.process import Child, StopWatch, children_of
 from deploy.triton_wheel import find_wheel, link_for_shell, server_command, server_environment
 from export.model_config import model_process_count
 
@@ -25,6 +26,7 @@ class TritonServer:
         run_dir: Path,
         canary_interval_s: float,
         log: Path | None = None,
+        trace_collector: str = "",
     ) -> None:
         """Starts it.
 
@@ -35,15 +37,17 @@ class TritonServer:
             run_dir: Where links for its command line are made.
             canary_interval_s: Pause between canary inferences.
             log: File for its output; this process's own output if None.
+            trace_collector: Base URL of an OTLP/HTTP collector for its traces; "" for none.
 
         Raises:
             PreflightError: The wheel is not usable, or no path can be given to it.
         """
         wheel = find_wheel()
         self._links = link_for_shell(wheel, repository, run_dir)
-        command = server_command(wheel, self._links, addresses, shm_prefix)
+        command = server_command(wheel, self._links, addresses, shm_prefix, trace_collector)
         self._expected_processes = model_process_count(repository)
         self._processes: set[int] = set()
+        self._stop_watch = StopWatch()
         self.child = Child("triton", command, server_environment(wheel), log)
         self._prober = Prober(addresses.grpc_url, canary_interval_s)
         self._prober.start()
@@ -62,7 +66,10 @@ class TritonServer:
         code = self.child.exit_code
         if code is not None:
             return f"ended with code {code}"
-        living = self._living_processes()
+        states = children_of(self.child.pid)
+        if pid := self._stop_watch.overdue({**states, self.child.pid: self.child.state}):
+            return f"has a process that is stopped ({pid})"
+        living = _living(states)
         if self.ready and (dead := self._processes - living):
             return f"lost the model process {min(dead)}"
         if self._prober.answered.is_set() and len(living) < self._expected_processes:
@@ -76,4 +83,8 @@ class TritonServer:
         shutil.rmtree(self._links, ignore_errors=True)
 
     def _living_processes(self) -> set[int]:
-        return {pid for pid, state in children_of(self.child.pid).items() if state not in "ZX"}
+        return _living(children_of(self.child.pid))
+
+
+def _living(states: Mapping[int, str]) -> set[int]:
+    return {pid for pid, state in states.items() if state not in "ZX"}

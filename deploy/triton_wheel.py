@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.addresses import ServerAddresses
+from deploy.addresses import GrpcTls, ServerAddresses
 from deploy.errors import PreflightError
 from deploy.preflight import find_shared_libpython
 
@@ -109,7 +109,27 @@ def server_environment(wheel: TritonWheel) -> dict[str, str]:
     return env
 
 
-def server_command(wheel: TritonWheel, links: Path, addresses: ServerAddresses, shm_prefix: str) -> list[str]:
+def trace_options(collector: str) -> list[str]:
+    """Has Triton send a trace of each request that comes with a trace's context, such as the gateway's, and of no other.
+
+    Args:
+        collector: Base URL of an OTLP/HTTP collector; "" for no traces.
+    """
+    if not collector:
+        return []
+    return [
+        "--trace-config=mode=opentelemetry",
+        "--trace-config=level=TIMESTAMPS",
+        # Of those without a context one in so many, which spares the collector the canaries.
+        f"--trace-config=rate={2**31 - 1}",
+        f"--trace-config=opentelemetry,url={collector.rstrip('/')}/v1/traces",
+        "--trace-config=opentelemetry,resource=service.name=deepfake-triton",
+    ]
+
+
+def server_command(
+    wheel: TritonWheel, links: Path, addresses: ServerAddresses, shm_prefix: str, trace_collector: str = ""
+) -> list[str]:
     """The command line of a server that serves one repository and takes no administrative requests.
 
     Triton cannot switch its administrative interfaces off, so they want a header with a secret that nobody has.
@@ -127,8 +147,21 @@ def server_command(wheel: TritonWheel, links: Path, addresses: ServerAddresses, 
         f"--grpc-restricted-protocol={_ADMINISTRATION}:secret={secret}",
         f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
         "--log-format=ISO8601",
-        *(f"--{service}-address={addresses.host}" for service in ("http", "grpc", "metrics")),
+        *_tls_options(addresses.grpc_tls),
+        f"--http-address={addresses.http_host}",
+        f"--grpc-address={addresses.host}",
+        f"--metrics-address={addresses.host}",
         f"--http-port={addresses.http_port}",
         f"--grpc-port={addresses.grpc_port}",
         f"--metrics-port={addresses.metrics_port}",
+        *trace_options(trace_collector),
     ]
+
+
+def _tls_options(tls: GrpcTls | None) -> list[str]:
+    if tls is None:
+        return []
+    options = ["--grpc-use-ssl=true", f"--grpc-server-cert={tls.certificate}", f"--grpc-server-key={tls.key}"]
+    if tls.client_ca:
+        options += ["--grpc-use-ssl-mutual=true", f"--grpc-root-cert={tls.client_ca}"]
+    return options

@@ -51,11 +51,12 @@ def detect_upload(form: DetectForm) -> Response:
         output = shared.detector.detect(
             upload,
             MediaType(form.type) if form.type else None,
-            timeout_s=request_deadline().remaining_s(),
+            timeout_s=request_deadline(),
             request_id=current_request_id(),
             keep_frames="thumbnails" in form.include,
         )
         asked_for = _asked_for(form, output)  # within the turn, which bounds how many videos' frames are held
+    shared.telemetry.verdict(output.metadata["input_type"], output.result.value)
     answer = DetectResponse(
         result=output.result.value,
         confidence_score=output.confidence_score,

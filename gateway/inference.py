@@ -30,7 +30,10 @@ def infer(body: InferenceRequest) -> Response:
         raise UnprocessableError("extractedFrames lists no path; there is nothing to score.", "NO_FRAMES")
     is_video = body.media_type is MediaKind.VIDEO
     shared = services()
-    frames = read_listed_frames(body.extracted_frames, is_video, shared.media_root, shared.settings, request_deadline())
+    with shared.telemetry.step("read frames"):
+        frames = read_listed_frames(
+            body.extracted_frames, is_video, shared.media_root, shared.settings, request_deadline()
+        )
     scores, info = _score(frames)
     p = [score.fake_probability for score in scores if score.fake_probability is not None]
     if not p:
@@ -57,9 +60,11 @@ def infer(body: InferenceRequest) -> Response:
 
 def _score(frames: Sequence[ListedFrame]) -> tuple[list[FrameScore], ModelInfo | None]:
     """One score per frame, and which release gave them; those that could not be read keep their own status."""
+    unread = [FrameScore(status=frame.status) for frame in frames if frame.encoded is None]
+    services().telemetry.frames(unread)  # the others are counted when they are scored
     readable = [frame.encoded for frame in frames if frame.encoded is not None]
     if not readable:
-        return [FrameScore(status=frame.status) for frame in frames], None
+        return unread, None
     scoring = services().detector.scorer.score(readable, request_deadline(), current_request_id())
     scored = iter(scoring.scores)
     scores = [FrameScore(status=frame.status) if frame.encoded is None else next(scored) for frame in frames]

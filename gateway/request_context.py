@@ -11,9 +11,12 @@ from client import Detector
 from client.scorer import Deadline
 from gateway.admission import Admission, VideoTurns
 from gateway.body_readers import BodyReaders
+from gateway.client_limits import ClientLimits, client_of_address
+from gateway.disconnects import DisconnectWatch
 from gateway.health_monitor import HealthMonitor
 from gateway.media_root import MediaRoot
 from gateway.settings import GatewaySettings
+from gateway.telemetry import Telemetry
 
 REQUEST_ID_HEADER = "X-Request-ID"
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -31,6 +34,9 @@ class Services:
     admission: Admission
     videos: VideoTurns
     readers: BodyReaders
+    disconnects: DisconnectWatch
+    client_limits: ClientLimits
+    telemetry: Telemetry
 
 
 def install(app: Flask, shared: Services) -> None:
@@ -53,6 +59,12 @@ def current_request_id() -> str:
         g.request_id = sent if _ACCEPTED_ID.fullmatch(sent) else uuid.uuid4().hex
     request_id: str = g.request_id
     return request_id
+
+
+def current_client() -> str:
+    """Who sends the request: `key:NAME` with an API key, else `address:...`."""
+    client: str = g.get("client") or client_of_address(request.remote_addr)
+    return client
 
 
 def request_deadline() -> Deadline:

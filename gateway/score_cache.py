@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 
@@ -64,10 +64,19 @@ class CachingScorer:
     another one is having computed, but neither its failure nor all of its time: it then asks for them itself.
     """
 
-    def __init__(self, scorer: FrameScorer, max_frames: int) -> None:
-        """Takes over the scorer and closes it in `close`; remembers at most `max_frames` scores."""
+    def __init__(
+        self, scorer: FrameScorer, max_frames: int, looked_up: Callable[[str, int], None] = lambda _result, _count: None
+    ) -> None:
+        """Takes over the scorer and closes it in `close`.
+
+        Args:
+            scorer: Asked for what is not known.
+            max_frames: How many scores are remembered at most.
+            looked_up: Told how many frames of a call were a `hit`, a `miss`, or `shared`: under way for another call.
+        """
         self._scorer = scorer
         self._max_frames = max_frames
+        self._looked_up = looked_up
         self._lock = threading.Lock()
         self._info: ModelInfo | None = None
         self._learnt_at = 0.0
@@ -107,6 +116,9 @@ class CachingScorer:
     def _gather(self, frames: Mapping[bytes, bytes], deadline: Deadline, request_id: str) -> list[_Part]:
         """Scores of all frames, each part of one release."""
         stock = self._take_stock(frames)
+        self._looked_up("hit", len(stock.cached.scores) if stock.cached else 0)
+        self._looked_up("miss", len(stock.begun))
+        self._looked_up("shared", len(stock.elsewhere))
         parts = [stock.cached] if stock.cached else []
         if stock.begun:
             # Before waiting for others, who may wait for these.

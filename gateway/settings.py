@@ -1,12 +1,14 @@
 """Settings of the gateway: command line over environment over defaults, read once into a frozen object."""
 
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _MIB = 2**20
+_ORIGIN = r"https?://[A-Za-z0-9.-]+(:[0-9]+)?"
 
 
 class GatewaySettings(BaseSettings):
@@ -28,6 +30,11 @@ class GatewaySettings(BaseSettings):
     )
     triton_url: str = Field(
         default="127.0.0.1:8001", pattern=r"^[^/\s]+:\d+$", description="host:port of Triton's gRPC endpoint."
+    )
+    triton_url_file: Path | None = Field(
+        default=None,
+        description="File that holds TRITON_URL's value and is looked at twice a second: requests move over when it "
+        "changes, and those under way are finished where they began.",
     )
     triton_outage_wait_s: float = Field(
         default=8.0, ge=0, description="How long a request waits for a Triton that is away, before its 503."
@@ -62,6 +69,17 @@ class GatewaySettings(BaseSettings):
         description="Videos of POST /detect that one worker works on at a time, for their memory. As many wait for "
         "up to half of their time; more are refused with 503.",
     )
+    video_decode_process: bool = Field(
+        default=True,
+        description="Whether each video is decoded in a process of its own, which is ended when it hangs, crashes or takes "
+        "more than the two limits below, rather than in a thread of the worker, which cannot be.",
+    )
+    video_decode_s: float = Field(
+        default=20.0, gt=0, description="Time limit of decoding one video in such a process, in seconds."
+    )
+    video_decode_bytes: int = Field(
+        default=4096 * _MIB, ge=256 * _MIB, description="Most memory that such a process allocates."
+    )
     max_body_readers: int = Field(
         default=8,
         ge=1,
@@ -85,6 +103,77 @@ class GatewaySettings(BaseSettings):
         "Each takes 0.8 KB; images are not kept.",
     )
 
+    api_keys_file: Path | None = Field(
+        default=None,
+        description="File of API keys, one `NAME:HASH` of `python -m gateway.new_key` a line, read again when it "
+        "changes. Set: /detect and /api/v1/inference want one of its keys; /health and the pages want none.",
+    )
+    rate_limit_per_minute: int = Field(
+        default=0,
+        ge=0,
+        description="Detections that one client may ask of a worker in any minute; more are refused with 429; 0: any "
+        "number. A client is the owner of an API key, else an address.",
+    )
+    max_in_flight_per_client: int = Field(
+        default=0,
+        ge=0,
+        description="Detections of one client that a worker takes at a time, uploads included; more are refused with "
+        "429; 0: as many as MAX_IN_FLIGHT allows.",
+    )
+    trusted_proxies: int = Field(
+        default=0,
+        ge=0,
+        description="Proxies in front of the gateway, each of which appends to X-Forwarded-For and X-Forwarded-Proto; "
+        "0: these headers are the callers' own and not believed.",
+    )
+    tls_cert_file: Path | None = Field(
+        default=None,
+        description="PEM certificate chain; with TLS_KEY_FILE the gateway speaks https only, TLS 1.2 or newer.",
+    )
+    tls_key_file: Path | None = Field(default=None, description="PEM private key of TLS_CERT_FILE.")
+    hsts_max_age_s: int = Field(
+        default=31_536_000,
+        ge=0,
+        description="How long browsers are told to use https only for this host name, in answers over https; 0: they "
+        "are not told.",
+    )
+    cors_origins: str = Field(
+        default="",
+        pattern=rf"^({_ORIGIN}(,{_ORIGIN})*)?$",
+        description="Other origins whose pages may call the API from a browser, separated by commas, such as "
+        "`https://app.example.com`; none by default.",
+    )
+
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="`json` writes one JSON object a line, gunicorn's own logs included."
+    )
+    metrics_enabled: bool = Field(default=True, description="Whether requests are counted for GET /metrics.")
+    metrics_host: str = Field(default="127.0.0.1", description="Address of METRICS_PORT.")
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port on which /metrics is served, and nothing else. 0: on PORT, if HOST is a loopback address.",
+    )
+    otel_exporter_otlp_endpoint: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="Base URL of an OTLP/HTTP collector for traces, such as `http://127.0.0.1:4318`; without one "
+        "there are none. The SDK's other OTEL_ variables apply too.",
+    )
+
+    @model_validator(mode="after")
+    def _keep_metrics_apart(self) -> Self:
+        if self.metrics_port == self.port:
+            raise ValueError("METRICS_PORT must differ from PORT; 0 serves /metrics on PORT if HOST is loopback")
+        return self
+
+    @model_validator(mode="after")
+    def _pair_certificate_and_key(self) -> Self:
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE must be set together")
+        return self
+
     @model_validator(mode="after")
     def _leave_threads_for_health(self) -> Self:
         if self.max_in_flight + self.max_body_readers >= self.gateway_threads:
@@ -97,3 +186,15 @@ class GatewaySettings(BaseSettings):
     def development(self) -> bool:
         """Whether FLASK_ENV asks for debug logs and indented JSON."""
         return self.flask_env == "development"
+
+    @property
+    def serves_metrics(self) -> bool:
+        """Whether there is a /metrics: on a port of its own, or on one that only this machine reaches."""
+        return self.metrics_enabled and (self.metrics_port > 0 or _is_loopback(self.host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

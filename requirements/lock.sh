@@ -12,11 +12,11 @@ compile() { # lock-file, then pip-compile's arguments
   rm "$lock.new"
   mv "$lock.ready" "$lock"
 }
-local=(--extra gateway --extra preprocessing --extra cpu --extra evaluate --extra export --extra triton-wheel)
+local=(--extra gateway --extra tracing --extra preprocessing --extra cpu --extra evaluate --extra export --extra triton-wheel)
 compile requirements/dev.lock "${local[@]}" --extra bench --extra dev
 within=(--constraint requirements/dev.lock)
 compile requirements/local.lock "${local[@]}" "${within[@]}"
 compile requirements/bench.lock "${local[@]}" --extra bench "${within[@]}"
 compile requirements/export.lock --extra export --extra preprocessing --extra cpu "${within[@]}"
 compile requirements/triton-cpu.lock --extra preprocessing --extra cpu --extra triton-wheel "${within[@]}"
-compile requirements/gateway.lock --extra gateway "${within[@]}"
+compile requirements/gateway.lock --extra gateway --extra tracing "${within[@]}"

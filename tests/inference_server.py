@@ -108,6 +108,7 @@ class Received:
 
     request_id: str
     images: tuple[bytes, ...]
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
@@ -158,7 +159,8 @@ class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: i
         self._require_model(request.model_name, context)
         images = tuple(_decode_bytes_tensor(request.raw_input_contents[0]))
         with self._lock:
-            self.received.append(Received(request.id, images))
+            metadata = {name: value for name, value in context.invocation_metadata() if isinstance(value, str)}
+            self.received.append(Received(request.id, images, metadata))
         behaviour = self.behaviour
         if behaviour.gate is not None:
             behaviour.gate.wait()

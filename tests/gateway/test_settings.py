@@ -51,6 +51,10 @@ def test_environment_names_have_no_prefix(monkeypatch: pytest.MonkeyPatch) -> No
         {"max_in_flight": 8, "max_body_readers": 8, "gateway_threads": 16},
         {"canary_timeout_s": 5},
         {"no_such_setting": 1},
+        {"tls_cert_file": "/cert.pem"},
+        {"tls_key_file": "/key.pem"},
+        {"rate_limit_per_minute": -1},
+        {"trusted_proxies": -1},
     ],
 )
 def test_senseless_values_are_refused(options: dict[str, object]) -> None:
@@ -71,7 +75,7 @@ def test_gunicorn_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"HOST": "::1", "PORT": "8080", "GATEWAY_WORKERS": "3", "GATEWAY_THREADS": "19"}.items():
         monkeypatch.setenv(name, value)
     conf = importlib.reload(importlib.import_module("gateway.gunicorn_conf"))
-    assert (conf.bind, conf.workers, conf.threads) == ("[::1]:8080", 3, 19)
+    assert (conf.bind, conf.workers, conf.threads) == (["[::1]:8080"], 3, 19)
     assert conf.graceful_timeout > GatewaySettings().request_deadline_s
     assert conf.preload_app is False
 
@@ -88,8 +92,10 @@ def test_command_line(arguments: list[str], code: int, text: str) -> None:
 
 
 def test_the_gateway_imports_no_model_runtime_and_nothing_above_it() -> None:
-    allowed = {"client", "gateway", "flask", "flask_openapi3", "werkzeug", "pydantic", "pydantic_core"}
-    allowed |= {"pydantic_settings", "PIL", "gunicorn"} | set(sys.stdlib_module_names)
+    allowed = {"client", "gateway", "flask", "flask_cors", "flask_openapi3", "werkzeug", "pydantic", "pydantic_core"}
+    allowed |= {"pydantic_settings", "PIL", "gunicorn", "prometheus_client", "opentelemetry"} | set(
+        sys.stdlib_module_names
+    )
     for path in Path(gateway_package.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
