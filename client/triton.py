@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+import grpc
 import numpy as np
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
@@ -177,17 +178,21 @@ def _connect(url: str, settings: ClientSettings) -> "triton.InferenceServerClien
         return triton.InferenceServerClient(url, channel_args=channel_args)
     if settings.tls_server_name:
         channel_args.append(("grpc.ssl_target_name_override", settings.tls_server_name))
+    return triton.InferenceServerClient(url, creds=_credentials(settings), channel_args=channel_args)
+
+
+def _credentials(settings: ClientSettings) -> "grpc.ChannelCredentials":
+    """What the client trusts, and what it shows if it is asked. Not left to tritonclient, which fails untidily.
+
+    Raises:
+        ConfigurationError: A file cannot be read.
+    """
+    files = (settings.tls_ca_file, settings.tls_key_file, settings.tls_cert_file)
     try:
-        return triton.InferenceServerClient(
-            url,
-            ssl=True,
-            root_certificates=settings.tls_ca_file,
-            certificate_chain=settings.tls_cert_file,
-            private_key=settings.tls_key_file,
-            channel_args=channel_args,
-        )
+        authority, key, certificate = (file.read_bytes() if file else None for file in files)
     except OSError as error:
         raise ConfigurationError(f"a file for TLS: {error.filename}: {error.strerror}") from error
+    return grpc.ssl_channel_credentials(authority, key, certificate)
 
 
 def _parse(result: Any, info: ModelInfo, frames: int) -> list[FrameScore]:

@@ -112,6 +112,7 @@ def test_the_gateway_says_that_it_does_not_trust_its_server(secured: Secured) ->
         assert http.get("/health").status_code == 503
         with photo("astronaut.png").open("rb") as stream:
             answer = http.post("/detect", data={"file": (stream, "x")})
+        answer.request.environ["wsgi.input"].close()  # the test client leaves its temporary file open
         assert (answer.status_code, answer.json["code"]) == (503, "SERVER_NOT_TRUSTED")
         assert secured.service.grpc not in answer.text
 
