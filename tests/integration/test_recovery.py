@@ -41,7 +41,7 @@ class Loss:
     """A process to lose, which process must be a new one afterwards, and what the supervisor says about it."""
 
     pick: Callable[[Service], int]
-    replaced: Callable[[Service], int]
+    replaced: Callable[[Service], object]
     said_if_killed: str = ""
     said_if_stopped: str = ""
 
@@ -55,7 +55,7 @@ LOSSES = {
         Service.triton_pid, Service.triton_pid, "Triton ended with code -9",
         "Triton has a process that is stopped ({pid})",
     ),
-    "gateway worker": Loss(lambda service: service.worker_pids()[0], lambda service: max(service.worker_pids())),
+    "gateway worker": Loss(lambda service: service.worker_pids()[0], lambda service: set(service.worker_pids())),
     "gunicorn master": Loss(
         Service.gunicorn_pid, Service.gunicorn_pid, "the gateway ended with code -9", "the gateway is stopped"
     ),
@@ -85,7 +85,7 @@ def test_it_comes_back(name: str, signal_number: signal.Signals, victim: Service
     assert set(failed) <= {503, 504, 0}
 
 
-def _await_whole(service: Service, loss: Loss, before: int, stubs: int, workers: int) -> float:
+def _await_whole(service: Service, loss: Loss, before: object, stubs: int, workers: int) -> float:
     """When the killed process has a successor and no process is missing: client retries cannot fake that."""
     deadline = time.monotonic() + RECOVERY_BOUND_S
     while time.monotonic() < deadline:
