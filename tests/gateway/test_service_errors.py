@@ -157,6 +157,7 @@ def test_every_client_error_has_a_public_form() -> None:
         "MediaTooLargeError": 413,
         "NothingScoredError": 422,
         "ServiceError": 500,
+        "ServerNotTrustedError": 503,
         "ServerUnavailableError": 503,
         "OverloadedError": 503,
         "DeadlineExceededError": 504,
