@@ -110,7 +110,7 @@ def server_environment(wheel: TritonWheel) -> dict[str, str]:
 
 
 def trace_options(collector: str) -> list[str]:
-    """Has Triton send a trace of each request that comes with a trace's context, such as the gateway's, and of no other.
+    """Has Triton send a trace of each request that comes with a trace's context, as the gateway's do, and of no other.
 
     Args:
         collector: Base URL of an OTLP/HTTP collector; "" for no traces.

@@ -34,7 +34,8 @@ class _Reading:
     def end(self) -> None:
         if self.connection is not None:
             with contextlib.suppress(OSError):
-                self.connection.shutdown(socket.SHUT_RD)
+                # Not its own method: over TLS that forgets the encryption, and the answer would go out in plain text.
+                socket.socket.shutdown(self.connection, socket.SHUT_RD)
 
 
 class BodyReaders:

@@ -7,8 +7,11 @@ from flask import Blueprint, g, request
 
 from gateway.admission import overloaded
 from gateway.errors import UnsupportedContentError
-from gateway.request_context import request_deadline, services
+from gateway.request_context import current_client, request_deadline, services
 from gateway.settings import GatewaySettings
+
+_MAX_FORM_PARTS = 16
+"""A form has four. Each file part takes up to 500 KB of memory, or a file descriptor."""
 
 
 def guard(
@@ -17,7 +20,7 @@ def guard(
     max_body_bytes: Callable[[GatewaySettings], int],
     read_body: Callable[[], object],
 ) -> None:
-    """Puts all routes of a blueprint under the in-flight limit and limits on the body.
+    """Puts all routes of a blueprint under the limits on requests in flight, on clients and on the body.
 
     Args:
         blueprint: Its routes take requests with a body.
@@ -31,8 +34,12 @@ def guard(
         if request.method != "POST":
             return
         shared = services()
+        client = current_client()
+        shared.client_limits.enter(client)
+        g.counted_client = client
         shared.admission.refuse_if_full()
         request.max_content_length = max_body_bytes(shared.settings)
+        request.max_form_parts = _MAX_FORM_PARTS
         if request.mimetype != content_type:
             raise UnsupportedContentError(f"Send the body as Content-Type: {content_type}.", "WRONG_CONTENT_TYPE")
         with shared.readers.reading(request.environ, request_deadline()):
@@ -45,10 +52,14 @@ def guard(
         # Not before the body is here: connections that only send headers would hold the slots.
         shared.admission.enter()
         g.admitted = True
+        g.watched = shared.disconnects.watch(request.environ, request_deadline())
 
     def after(_error: BaseException | None) -> None:
+        services().disconnects.forget(g.pop("watched", None))
         if g.pop("admitted", False):
             services().admission.leave()
+        if client := g.pop("counted_client", None):
+            services().client_limits.leave(client)
 
     blueprint.before_request(before)
     blueprint.teardown_request(after)

@@ -5,7 +5,7 @@ addresses of callers or error messages. The instrumentation of Flask in OpenTele
 it records each caller's address and whole URL, and is still a beta.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from werkzeug.datastructures import Headers
 
 from client.observer import ANSWERED
 
@@ -41,7 +42,7 @@ class Tracing:
         self._provider = provider
         self._tracer = provider.get_tracer("gateway", version)
 
-    def request(self, method: str, route: str, headers: Mapping[str, str]) -> "ServerSpan":
+    def request(self, method: str, route: str, headers: Headers) -> "ServerSpan":
         """Begins the span of the current request, below the caller's if the headers name one."""
         span = self._tracer.start_span(
             f"{method} {route}",
