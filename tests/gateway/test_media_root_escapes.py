@@ -5,7 +5,6 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
 import unicodedata
 from collections import Counter
