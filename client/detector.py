@@ -3,7 +3,7 @@
 import hashlib
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from client.model_info import ModelInfo
 from client.scorer import OK, Deadline, FrameScore, FrameScorer, Scoring
 from client.scores import DetectionResult, MediaScores, media_scores, verdict
 from client.settings import ClientSettings
+from client.video import sample_video
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,23 @@ class DetectionOutput:
 class Detector:
     """Detects deepfakes in images and videos. Thread-safe; a context manager."""
 
-    def __init__(self, scorer: FrameScorer, settings: ClientSettings | None = None) -> None:
-        """Takes over the scorer and closes it in `close`."""
+    def __init__(
+        self,
+        scorer: FrameScorer,
+        settings: ClientSettings | None = None,
+        decode_video: Callable[..., list[Frame]] = sample_video,
+    ) -> None:
+        """Takes over the scorer and closes it in `close`.
+
+        Args:
+            scorer: What scores.
+            settings: From the environment by default.
+            decode_video: `client.video.sample_video`, or something of the same arguments and results, such as
+                `IsolatedDecoder.sample_video`.
+        """
         self.scorer = scorer
         self.settings = settings or ClientSettings()
+        self._decode_video = decode_video
 
     def detect(
         self,
@@ -143,6 +157,7 @@ class Detector:
             deadline=deadline,
             max_bytes=self.settings.max_media_bytes,
             keyframes_may_stand_in=self.settings.keyframes_may_stand_in,
+            decode_video=self._decode_video,
         )
 
     def _detect(

@@ -5,10 +5,12 @@ DetectionError
 │   ├── MediaNotFoundError         no such file, or not a regular readable one
 │   ├── UnsupportedMediaError      neither an accepted image nor an accepted video
 │   ├── MediaDecodeError           an accepted kind of video, but no frame can be decoded
+│   │   └── MediaDecodeTimeoutError  decoding takes longer than the limit
 │   ├── MediaTooLargeError         an image, or the frames of a video, would take too much memory
 │   └── NothingScoredError         no frame could be scored; carries each frame's status
 ├── ServiceError                   the service is at fault; `retryable` says whether trying again may help
 │   ├── ServerUnavailableError     unreachable, starting, or a dead model process
+│   ├── ServerNotTrustedError      its certificate does not prove that it is the one that was meant
 │   ├── OverloadedError            the server shed the request
 │   ├── DeadlineExceededError      no answer in time
 │   ├── ModelNotServedError        the server does not serve this model
@@ -56,6 +58,12 @@ class MediaDecodeError(InputError):
     code = "MEDIA_DECODE_FAILED"
 
 
+class MediaDecodeTimeoutError(MediaDecodeError):
+    """Decoding the video takes longer than `DecodeLimits.time_s`, and was ended."""
+
+    code = "DECODE_TIMEOUT"
+
+
 class MediaTooLargeError(InputError):
     """The image, or the scored frames of the video together, are over `ClientSettings.max_media_bytes`."""
 
@@ -87,6 +95,12 @@ class ServerUnavailableError(ServiceError):
 
     code = "MODEL_UNAVAILABLE"
     retryable = True
+
+
+class ServerNotTrustedError(ServiceError):
+    """The server does not prove, by a certificate of the trusted authority, that it is the one that was meant."""
+
+    code = "SERVER_NOT_TRUSTED"
 
 
 class OverloadedError(ServiceError):

@@ -1,7 +1,7 @@
 """Frames of a media file as encoded images, ready to be sent: an image as it is, a video's spread evenly over it."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -54,6 +54,7 @@ def read_frames(
     max_bytes: int | None = None,
     *,
     keyframes_may_stand_in: bool = True,
+    decode_video: Callable[..., list[Frame]] = sample_video,
 ) -> list[Frame]:
     """The frames of a media file that are scored: an image itself, or frames of a video spread evenly over it.
 
@@ -65,6 +66,7 @@ def read_frames(
         deadline: Bounds the decoding of a video; None for no bound.
         max_bytes: Bounds the encoded frames together; None for no bound.
         keyframes_may_stand_in: See `sample_video`.
+        decode_video: `sample_video`, or something of the same arguments and results.
 
     Raises:
         MediaDecodeError: No frame of the video can be decoded.
@@ -76,6 +78,6 @@ def read_frames(
         if max_bytes is not None and len(encoded) > max_bytes:
             raise MediaTooLargeError(f"{name}: the image holds over {max_bytes} bytes, the limit; send a smaller one")
         return [Frame(0, 0.0, encoded)]
-    return sample_video(
+    return decode_video(
         stream, format_, name, count, deadline, max_bytes, keyframes_may_stand_in=keyframes_may_stand_in
     )

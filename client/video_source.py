@@ -2,8 +2,10 @@
 
 import contextlib
 import gc
+import importlib
 import io
 import itertools
+import pkgutil
 import struct
 from collections.abc import Collection, Iterator
 from fractions import Fraction
@@ -219,3 +221,12 @@ def _upright(pixels: NDArray[np.uint8], frame: "av.VideoFrame") -> NDArray[np.ui
     else:
         right_to_left, bottom_up = a < 0, d < 0
     return pixels[:: -1 if bottom_up else 1, :: -1 if right_to_left else 1]
+
+
+def warm_up() -> None:
+    """Loads what decoding and encoding load when it is first used: later no file may be opened any more."""
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if not module.name.startswith(("av.__main__", "av.datasets")):
+            importlib.import_module(module.name)
+    for side in (8, 2048):  # as BMP and as PNG
+        encode_frame(av.VideoFrame.from_ndarray(np.zeros((side, side, 3), np.uint8), format="rgb24"))

@@ -7,7 +7,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OURS = {
     "assets", "benchmark", "client", "deploy", "evaluation", "export", "gateway", "model_repository", "preprocessing",
-    "runtime",
+    "reliability", "runtime",
 }  # fmt: skip
 
 # What each package may import of ours.
@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "model_repository": {"preprocessing", "runtime"},
     "benchmark": {"benchmark", "assets", "client", "export", "preprocessing", "runtime"},
     "evaluation": {"evaluation", "client"},
+    "reliability": {"reliability", "assets", "benchmark", "client", "preprocessing"},
     "deploy": {"deploy", "assets", "client", "export", "preprocessing"},
 }
 EXCEPTIONS = {"client/in_process.py": {"preprocessing", "runtime", "assets"}}

@@ -1,0 +1,194 @@
+"""Where the parts of a media file begin, and how parts are made: what hostile files are built from and mutated by.
+
+`split` takes intact files of the formats that the service reads; its pieces, joined, are the file.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_EBML = b"\x1a\x45\xdf\xa3"
+
+_BOXES_OF_BOXES = frozenset(
+    {b"moov", b"trak", b"mdia", b"minf", b"dinf", b"stbl", b"edts", b"mvex", b"moof", b"traf", b"udta"}
+)
+# Segment, SeekHead, Info, Tracks, TrackEntry, Video, Cluster, BlockGroup, Cues, CuePoint, and EBML itself.
+_EBML_MASTERS = frozenset(
+    {
+        b"\x18\x53\x80\x67", b"\x11\x4d\x9b\x74", b"\x15\x49\xa9\x66", b"\x16\x54\xae\x6b", b"\xae", b"\xe0",
+        b"\x1f\x43\xb6\x75", b"\xa0", b"\x1c\x53\xbb\x6b", b"\xbb", _EBML,
+    }
+)  # fmt: skip
+
+
+def split(content: bytes) -> list[bytes]:
+    """The file cut where its parts begin; a container's header is a piece of its own."""
+    if content.startswith(JPEG_START):
+        return list(_jpeg_pieces(content))
+    if content.startswith(PNG_SIGNATURE):
+        return [PNG_SIGNATURE, *_cut(content, 8, lambda at: 12 + _u32(content, at, "big"))]
+    if content.startswith(b"RIFF"):
+        return list(_riff_pieces(content))
+    if content.startswith(_EBML):
+        return list(_ebml_pieces(content))
+    if content[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
+        return list(_box_pieces(content))
+    header = 14 + _u32(content, 14, "little")
+    return [content[:14], content[14:header], content[header:]]
+
+
+def repaired(content: bytes) -> bytes:
+    """With the check sums and sizes that a damaged PNG or RIFF file needs for its damage to be looked at."""
+    if content.startswith(PNG_SIGNATURE):
+        return PNG_SIGNATURE + b"".join(_repaired_chunks(content))
+    if content.startswith(b"RIFF") and len(content) >= 12:
+        return b"RIFF" + (len(content) - 8).to_bytes(4, "little") + content[8:]
+    return content
+
+
+def png_chunk(kind: bytes, body: bytes = b"") -> bytes:
+    """A chunk of a PNG file."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png(
+    width: int,
+    height: int,
+    rows: bytes,
+    *,
+    depth: int = 8,
+    colour: int = 2,
+    interlace: int = 0,
+    before: bytes = b"",
+    after: bytes = b"",
+) -> bytes:
+    """A PNG file.
+
+    Args:
+        width: Said in the header.
+        height: Said in the header.
+        rows: Uncompressed, with filter bytes.
+        depth: Bits of a sample.
+        colour: Colour type.
+        interlace: Method.
+        before: Chunks in front of the pixels.
+        after: Chunks behind the pixels.
+    """
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace))
+    pixels = png_chunk(b"IDAT", zlib.compress(rows))
+    return PNG_SIGNATURE + header + before + pixels + after + png_chunk(b"IEND")
+
+
+def jpeg_segment(marker: int, body: bytes) -> bytes:
+    """A segment of a JPEG file."""
+    return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
+
+
+def riff_chunk(kind: bytes, body: bytes) -> bytes:
+    """A chunk of a RIFF file, padded."""
+    return kind + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
+
+
+def box(kind: bytes, body: bytes = b"") -> bytes:
+    """A box of an MP4 or MOV file."""
+    return struct.pack(">I", 8 + len(body)) + kind + body
+
+
+def edit_boxes(content: bytes, edits: Mapping[bytes, Callable[[bytes], bytes]]) -> bytes:
+    """An MP4 or MOV file with the bodies of some kinds of boxes changed, and the sizes around them right.
+
+    Sample offsets stay right where the changed boxes lie behind the media data.
+
+    Args:
+        content: An intact file.
+        edits: What to do with the body of each box of a kind; for a box of boxes, with its edited children.
+    """
+    out = b""
+    position = 0
+    while position < len(content):
+        size, kind = _u32(content, position, "big"), content[position + 4 : position + 8]
+        body = content[position + 8 : position + size]
+        if kind in _BOXES_OF_BOXES:
+            body = edit_boxes(body, edits)
+        out += box(kind, edits[kind](body) if kind in edits else body)
+        position += size
+    return out
+
+
+def _u32(content: bytes, at: int, order: str) -> int:
+    return int.from_bytes(content[at : at + 4], "big" if order == "big" else "little")
+
+
+def _cut(content: bytes, start: int, size_at: Callable[[int], int]) -> Iterator[bytes]:
+    while start < len(content):
+        size = size_at(start)
+        yield content[start : start + size]
+        start += size
+
+
+def _jpeg_pieces(content: bytes) -> Iterator[bytes]:
+    yield JPEG_START
+    position = 2
+    while position < len(content):
+        marker = content[position + 1]
+        if marker == JPEG_END[1]:
+            yield content[position : position + 2]
+            position += 2
+            if position < len(content):  # another image, or something else, behind it
+                yield content[position:]
+            return
+        end = position + 2 + int.from_bytes(content[position + 2 : position + 4], "big")
+        yield content[position:end]
+        if marker == 0xDA:
+            data = end
+            while content[end] != 0xFF or content[end + 1] in (0, *range(0xD0, 0xD8)):
+                end += 1
+            yield content[data:end]
+        position = end
+
+
+def _repaired_chunks(content: bytes) -> Iterator[bytes]:
+    position = 8
+    while position + 12 <= len(content):
+        size = _u32(content, position, "big")
+        if position + 12 + size > len(content):
+            break
+        yield png_chunk(content[position + 4 : position + 8], content[position + 8 : position + 8 + size])
+        position += 12 + size
+    yield content[position:]
+
+
+def _riff_pieces(content: bytes) -> Iterator[bytes]:
+    yield content[:12]
+    position = 12
+    while position < len(content):
+        size = 12 if content[position : position + 4] == b"LIST" else 8 + _u32(content, position + 4, "little")
+        size += size % 2
+        yield content[position : position + size]
+        position += size
+
+
+def _box_pieces(content: bytes) -> Iterator[bytes]:
+    def size_at(at: int) -> int:
+        return 8 if content[at + 4 : at + 8] in _BOXES_OF_BOXES else _u32(content, at, "big")
+
+    return _cut(content, 0, size_at)
+
+
+def _ebml_pieces(content: bytes) -> Iterator[bytes]:
+    def size_at(at: int) -> int:
+        id_length = _vint_length(content[at])
+        length = _vint_length(content[at + id_length])
+        header = id_length + length
+        if content[at : at + id_length] in _EBML_MASTERS:
+            return header
+        raw = int.from_bytes(content[at + id_length : at + header], "big")
+        return header + (raw & ~(1 << (7 * length)))
+
+    return _cut(content, 0, size_at)
+
+
+def _vint_length(first: int) -> int:
+    return 9 - first.bit_length()

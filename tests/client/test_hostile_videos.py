@@ -1,0 +1,89 @@
+"""Every hostile video of the catalogue ends as it should, in bounded time and memory, and reads nothing else."""
+
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from client.errors import InputError
+from client.frames import identify, read_frames
+from client.isolated_decoding import DecodeLimits, IsolatedDecoder
+from client.media import Frame
+from reliability.hostile_videos import ALL_FRAMES, FRAMES, REFUSAL, HostileVideo, clip, hostile_videos, number_shown
+from reliability.media_structure import split
+from tests.canaries import AddressCanary, FileCanary
+
+VIDEOS = {video.name: video for video in hostile_videos()}
+MOST_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[IsolatedDecoder]:
+    made = IsolatedDecoder(DecodeLimits(time_s=2 * MOST_S, memory_bytes=2**30))
+    yield made
+    made.close()
+
+
+def frames_of(content: bytes, decoder: IsolatedDecoder | None = None) -> list[Frame]:
+    stream = io.BytesIO(content)
+    format_ = identify(stream, "clip")
+    if decoder is None:
+        return read_frames(stream, format_, "clip")
+    return read_frames(stream, format_, "clip", decode_video=decoder.sample_video)
+
+
+def assert_right(video: HostileVideo, content: bytes, decoder: IsolatedDecoder | None = None) -> None:
+    try:
+        frames = frames_of(content, decoder)
+    except InputError:
+        assert video.expected != ALL_FRAMES
+        return
+    assert video.expected != REFUSAL
+    assert [frame.timestamp_s for frame in frames] == sorted(frame.timestamp_s for frame in frames)
+    if not video.name.startswith("AVI"):
+        numbers = [number_shown(frame.encoded) for frame in frames]
+        assert None not in numbers, "a frame that the clip does not have"
+        if video.expected == ALL_FRAMES:
+            assert numbers == list(range(FRAMES))
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_each_ends_as_it_should(name: str, decoder: IsolatedDecoder) -> None:
+    video = VIDEOS[name]
+    content = video.make()
+    started = time.perf_counter()
+    assert_right(video, content, decoder)
+    assert time.perf_counter() - started < MOST_S
+
+
+def test_names_are_unique() -> None:
+    assert len(VIDEOS) == len(hostile_videos())
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "matroska", "avi"])
+def test_a_file_cut_at_any_boundary_gives_real_frames_or_is_refused(container: str, decoder: IsolatedDecoder) -> None:
+    whole = clip(container, "mpeg4" if container == "avi" else "libx264")
+    end = 0
+    for piece in split(whole)[:-1]:
+        end += len(piece)
+        assert_right(HostileVideo(f"cut at {end}", lambda: b""), whole[:end], decoder)
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_nothing_that_a_video_points_to_is_read(isolated: bool, decoder: IsolatedDecoder, tmp_path: Path) -> None:
+    """Not in a process that can open nothing, and not in a thread that could."""
+    address, file = AddressCanary(), FileCanary(tmp_path / "canary.mov", clip("mov"))
+    try:
+        for elsewhere in (address.url, str(file.path), file.path.as_uri()):
+            for video in hostile_videos(elsewhere):
+                if video.name.startswith(("playlist", "reference", "Matroska")):
+                    assert_right(video, video.make(), decoder if isolated else None)
+        assert not address.was_called()
+        assert not file.was_opened()
+        file.path.read_bytes()
+        assert file.was_opened(), "the canary must be able to tell"
+    finally:
+        address.close()
+        file.close()

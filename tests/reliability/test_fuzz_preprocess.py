@@ -1,0 +1,76 @@
+"""The short form of `python -m reliability.fuzz_preprocess`, and that it finds what is there to be found."""
+
+import os
+import random
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from preprocessing import Preparer
+from reliability import fuzz_preprocess, hostile_images, hostile_videos
+from reliability.media_structure import repaired, split
+from reliability.mutation import Mutator
+
+
+@pytest.mark.parametrize("content", [*hostile_images.seeds(), *hostile_videos.seeds()])
+def test_pieces_make_the_whole(content: bytes) -> None:
+    pieces = split(content)
+    assert b"".join(pieces) == content
+    assert len(pieces) > 1
+    assert repaired(content) == content
+
+
+def test_the_same_number_makes_the_same_input() -> None:
+    mutator = Mutator.of_media(hostile_images.seeds())
+    made = [[mutator.mutated(random.Random(f"0/{number}")) for number in range(50)] for _ in range(2)]
+    assert made[0] == made[1]
+    assert len(set(made[0])) > 40
+
+
+def test_no_damaged_image_does_harm() -> None:
+    report = fuzz_preprocess.fuzz(1500, seed=20, processes=1)
+    assert report.findings == []
+    assert report.inputs == 1500
+    assert report.peak_mib < 2000
+    assert report.outcomes["OK"] > 100
+    assert report.outcomes["DECODE_FAILED"] > 100
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[fuzz_preprocess._Worker]:
+    made = fuzz_preprocess._Worker()
+    yield made
+    made.preparer.close()
+
+
+def test_an_unforeseen_exception_is_a_finding(worker: fuzz_preprocess._Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Preparer.prepare
+
+    def fails(self: Preparer, encoded: bytes) -> object:
+        if encoded != worker.intact:
+            raise ZeroDivisionError("seven")
+        return original(self, encoded)
+
+    monkeypatch.setattr(Preparer, "prepare", fails)
+    assert worker.batch(0, [1, 2]).findings == ["1: ZeroDivisionError: seven", "2: ZeroDivisionError: seven"]
+
+
+def test_other_pixels_of_an_intact_image_are_a_finding(worker: fuzz_preprocess._Worker) -> None:
+    worker.intact_pixels = worker.intact_pixels ^ 1
+    assert len(worker.batch(0, [1]).findings) == 2
+
+
+def dies_or_hangs(_seed: int, numbers: list[int]) -> fuzz_preprocess.Report:
+    if 3 in numbers:
+        os._exit(1)
+    if 7 in numbers:
+        time.sleep(60)
+    return fuzz_preprocess.Report(inputs=len(numbers))
+
+
+def test_a_lost_process_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fuzz_preprocess, "_BATCH", 5)
+    report = fuzz_preprocess.fuzz(10, seed=0, processes=1, run_batch=dies_or_hangs, hang_s=0.5)
+    assert report.inputs == 10
+    assert [finding.split(":")[0] for finding in report.findings] == ["3", "7"]
