@@ -157,11 +157,11 @@ def _schedule(
     seed: int,
     hang_s: float,
     batches: list[list[int]],
-) -> list[tuple[list[int], ProcessFuture]]:
+) -> list[tuple[list[int], "ProcessFuture[Report]"]]:
     return [(batch, pool.schedule(run_batch, args=[seed, batch], timeout=hang_s * len(batch))) for batch in batches]
 
 
-def _collect(scheduled: list[tuple[list[int], ProcessFuture]], report: Report) -> Iterator[list[int]]:
+def _collect(scheduled: list[tuple[list[int], "ProcessFuture[Report]"]], report: Report) -> Iterator[list[int]]:
     """Adds what came of the batches, and yields those during which a process was lost."""
     for batch, future in scheduled:
         try:

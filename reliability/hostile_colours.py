@@ -2,12 +2,12 @@
 
 import struct
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from PIL import Image
 
-from reliability.hostile_image import GOOD, HostileImage, as_pillow_decodes, exif_of, grey16, picture, saved
+from reliability.hostile_image import GOOD, HostileImage, exif_of, grey16, picture, saved
 
 
 def odd_colours() -> list[HostileImage]:
@@ -38,7 +38,7 @@ def _colours() -> list[HostileImage]:
     }
     deep = HostileImage(
         "colours: 16-bit grey", lambda: saved("PNG", grey16()), GOOD,
-        lambda _: np.repeat((np.asarray(grey16()) >> 8).astype(np.uint8)[:, :, None], 3, axis=2),
+        lambda: saved("PNG", Image.fromarray((np.asarray(grey16()) >> 8).astype(np.uint8))),
     )  # fmt: skip
     return [*(HostileImage(f"colours: {name}", make, GOOD) for name, make in cases.items()), deep]
 
@@ -47,7 +47,7 @@ def _orientations() -> list[HostileImage]:
     return [
         HostileImage(
             f"orientation {number}: {format_}",
-            lambda number=number, format_=format_: saved(format_, exif=exif_of(number)),
+            partial(saved, format_, exif=exif_of(number)),
             GOOD,
         )
         for format_ in ("JPEG", "PNG", "WEBP")
@@ -67,9 +67,9 @@ def _profiles() -> list[HostileImage]:
     return [
         HostileImage(
             f"profile {name}: {format_}",
-            lambda profile=profile, format_=format_: saved(format_, icc_profile=profile),
+            partial(saved, format_, icc_profile=profile),
             GOOD,
-            lambda _, format_=format_: as_pillow_decodes(saved(format_)),
+            partial(saved, format_),
         )
         for name, profile in profiles.items()
         for format_ in ("JPEG", "PNG", "WEBP")

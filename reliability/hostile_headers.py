@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from functools import partial
 
 from preprocessing import Status
 from reliability.hostile_image import (
@@ -65,7 +66,7 @@ def _lying_png() -> list[HostileImage]:
         "interlaced": (png(9, 7, interlaced_rows(9, 7), interlace=1), GOOD),
         "1 bit": (png(8, 8, b"\0\x55" * 8, depth=1, colour=0), GOOD),
     }
-    return [HostileImage(f"PNG: {name}", lambda one=one: one, right) for name, (one, right) in cases.items()]
+    return [HostileImage(f"PNG: {name}", partial(bytes, one), right) for name, (one, right) in cases.items()]
 
 
 def _lying_jpeg() -> list[HostileImage]:
@@ -107,7 +108,7 @@ def _lying_jpeg() -> list[HostileImage]:
         "only a start and an end": (b"\xff\xd8\xff\xd9", BROKEN | NO_IMAGE),
         "tables alone": (plain[:frame] + JPEG_END, BROKEN),
     }
-    return [HostileImage(f"JPEG: {name}", lambda one=one: one, right) for name, (one, right) in cases.items()]
+    return [HostileImage(f"JPEG: {name}", partial(bytes, one), right) for name, (one, right) in cases.items()]
 
 
 def _lying_bmp() -> list[HostileImage]:
@@ -140,7 +141,7 @@ def _lying_bmp() -> list[HostileImage]:
         "runs beyond the rows": (run_length_bmp(b"\xff\x07" * 50), EITHER),
         "runs that jump outside": (run_length_bmp(b"\0\2\xff\xff" * 50), EITHER),
     }
-    return [HostileImage(f"BMP: {name}", lambda one=one: one, right) for name, (one, right) in cases.items()]
+    return [HostileImage(f"BMP: {name}", partial(bytes, one), right) for name, (one, right) in cases.items()]
 
 
 def _lying_webp() -> list[HostileImage]:
@@ -167,4 +168,4 @@ def _lying_webp() -> list[HostileImage]:
         "no picture": (extended(8, 8, 0), BROKEN),
         "16,383 px a side": (extended(16_383, 16_383, 0, plain[12:]), TOO_LARGE),
     }
-    return [HostileImage(f"WebP: {name}", lambda one=one: one, right) for name, (one, right) in cases.items()]
+    return [HostileImage(f"WebP: {name}", partial(bytes, one), right) for name, (one, right) in cases.items()]

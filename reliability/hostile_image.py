@@ -34,17 +34,17 @@ class HostileImage:
         name: What it is.
         make: Makes it.
         outcomes: The statuses that are right; `OK` stands for the right pixels.
-        pixels: The right pixels; by default what Pillow decodes, upright and as RGB.
+        like: Makes a plain file of the right pixels; by default they are what Pillow makes of the file itself.
     """
 
     name: str
     make: Callable[[], bytes]
     outcomes: frozenset[Status]
-    pixels: Callable[[bytes], Pixels] | None = None
+    like: Callable[[], bytes] | None = None
 
     def right_pixels(self, encoded: bytes) -> Pixels:
         """(H, W, 3) uint8 RGB."""
-        return (self.pixels or as_pillow_decodes)(encoded)
+        return as_pillow_decodes(self.like() if self.like else encoded)
 
 
 def as_pillow_decodes(encoded: bytes) -> Pixels:
@@ -62,7 +62,8 @@ def picture(width: int = 60, height: int = 44) -> Pixels:
     y, x = np.mgrid[:height, :width]
     noise = np.random.default_rng(5).integers(0, 40, (height, width, 3))
     planes = np.stack([x * 4 % 216, y * 5 % 216, (x // 8 + y // 8) % 2 * 200], axis=2)
-    return (planes + noise).astype(np.uint8)
+    pixels: Pixels = (planes + noise).astype(np.uint8)
+    return pixels
 
 
 def saved(format_: str, image: Image.Image | None = None, **options: object) -> bytes:

@@ -3,9 +3,9 @@
 import struct
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from itertools import accumulate
 
-import numpy as np
 from PIL import Image
 
 from preprocessing import Status
@@ -20,7 +20,6 @@ from reliability.hostile_image import (
     TOO_COMPLEX,
     TOO_LARGE,
     HostileImage,
-    as_pillow_decodes,
     exif_of,
     grey16,
     interlaced_rows,
@@ -90,7 +89,7 @@ def _pointers(elsewhere: str) -> list[HostileImage]:
         "Windows metafile": b"\xd7\xcd\xc6\x9a" + bytes(18) + url,
         "X bitmap": b"#define i_width 9\n#define i_height 9\nstatic char i_bits[] = { 0x00 };",
     }
-    named = [HostileImage(f"pointer: {name}", lambda text=text: text, NO_IMAGE) for name, text in texts.items()]
+    named = [HostileImage(f"pointer: {name}", partial(bytes, text), NO_IMAGE) for name, text in texts.items()]
     inside = {
         "PNG with XMP": lambda: png(
             4, 4, png_rows(4, 4), before=png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + texts["XML entity"])
@@ -125,7 +124,7 @@ def _polyglots() -> list[HostileImage]:
         "WebP, then an archive": (saved("WEBP") + archive, saved("WEBP")),
     }
     good = [
-        HostileImage(f"polyglot: {name}", lambda one=one: one, GOOD, lambda _, plain=plain: as_pillow_decodes(plain))
+        HostileImage(f"polyglot: {name}", partial(bytes, one), GOOD, partial(bytes, plain))
         for name, (one, plain) in cases.items()
     ]
     return [*good, HostileImage("polyglot: GIF, then an archive", lambda: saved("GIF") + archive, REFUSED)]
@@ -159,7 +158,7 @@ def _bombs() -> list[HostileImage]:
             "bomb: PNG, 100 MB behind 8 px", lambda: PNG_SIGNATURE + behind_zeros + png_chunk(b"IEND"), EITHER
         ),
         *(
-            HostileImage(f"bomb: PNG, {name}", lambda chunk=chunk: png(8, 8, small, before=chunk), EITHER)
+            HostileImage(f"bomb: PNG, {name}", partial(png, 8, 8, small, before=chunk), EITHER)
             for name, chunk in metadata.items()
         ),
         HostileImage(
@@ -167,12 +166,12 @@ def _bombs() -> list[HostileImage]:
             lambda: saved("GIF", frames[0], save_all=True, append_images=frames[1:500]),
             REFUSED,
         ),
-        HostileImage("bomb: APNG, 1,000 frames", lambda: _animation("PNG", frames), GOOD, lambda _: np.asarray(first)),
+        HostileImage("bomb: APNG, 1,000 frames", lambda: _animation("PNG", frames), GOOD, partial(saved, "PNG", first)),
         HostileImage(
             "bomb: WebP, 1,000 frames",
             lambda: _animation("WEBP", frames, lossless=True),
             GOOD,
-            lambda _: np.asarray(first),
+            partial(saved, "PNG", first),
         ),
         HostileImage("bomb: TIFF called a photo", lambda: saved("TIFF", compression="tiff_deflate"), REFUSED),
         HostileImage(
@@ -186,7 +185,7 @@ def _sizes() -> list[HostileImage]:
     return [
         HostileImage(
             f"size {width} x {height}: {format_}",
-            lambda format_=format_, size=(width, height): saved(format_, Image.new("RGB", size, "teal")),
+            partial(saved, format_, Image.new("RGB", (width, height), "teal")),
             GOOD,
         )
         for format_, most in longest.items()
@@ -199,8 +198,8 @@ def _tiny() -> list[HostileImage]:
     magic = {"JPEG": b"\xff\xd8\xff", "PNG": PNG_SIGNATURE, "BMP": b"BM", "RIFF": b"RIFF", "WebP": b"RIFF\0\0\0\0WEBP"}
     return [
         HostileImage("nothing", lambda: b"", frozenset({Status.EMPTY})),
-        *(HostileImage(f"one byte {one.hex()}", lambda one=one: one, NO_IMAGE) for one in one_byte),
-        *(HostileImage(f"magic alone: {name}", lambda m=m: m, BROKEN | NO_IMAGE) for name, m in magic.items()),
+        *(HostileImage(f"one byte {one.hex()}", partial(bytes, one), NO_IMAGE) for one in one_byte),
+        *(HostileImage(f"magic alone: {name}", partial(bytes, m), BROKEN | NO_IMAGE) for name, m in magic.items()),
     ]
 
 

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 
 import av
 import numpy as np
@@ -126,7 +126,7 @@ def _playlists(elsewhere: str) -> list[HostileVideo]:
         "behind a Matroska header": b"\x1a\x45\xdf\xa3\x8f\x42\x82\x88matroska",
     }
     return [
-        HostileVideo(f"playlist: {name}, {how}", lambda content=header + text: content, REFUSAL)
+        HostileVideo(f"playlist: {name}, {how}", partial(bytes, header + text), REFUSAL)
         for name, text in texts.items()
         for how, header in disguises.items()
     ]
