@@ -47,8 +47,11 @@ def logging_config(form: str, level: str) -> dict[str, Any]:
         },
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
-            name: {"handlers": ["stderr"], "level": level.upper(), "propagate": False}
-            for name in ("gateway", "gunicorn.error", "gunicorn.access")
+            "opentelemetry.exporter": {"level": "ERROR"},  # a line for each batch lost, none for each try
+            **{
+                name: {"handlers": ["stderr"], "level": level.upper(), "propagate": False}
+                for name in ("gateway", "gunicorn.error", "gunicorn.access")
+            },
         },
     }
 

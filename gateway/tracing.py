@@ -5,6 +5,7 @@ addresses of callers or error messages. The instrumentation of Flask in OpenTele
 it records each caller's address and whole URL, and is still a beta.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +22,11 @@ from werkzeug.datastructures import Headers
 from client.observer import ANSWERED
 
 SERVICE_NAME = "deepfake-gateway"
+
+_EXPORT_TIMEOUT_S = 2.0
+"""How long one batch may take, tries included: the SDK's 10 s would hold up a stop while the collector is away."""
+
+_TIMEOUT_VARIABLES = ("OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")
 _W3C = TraceContextTextMapPropagator()
 
 
@@ -37,7 +43,10 @@ class Tracing:
         named = Resource.create({"service.name": SERVICE_NAME, "service.version": version})
         # The environment's OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
         provider = TracerProvider(resource=named.merge(OTELResourceDetector().detect()))
-        exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
+        said = any(name in os.environ for name in _TIMEOUT_VARIABLES)
+        exporter = OTLPSpanExporter(
+            endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=None if said else _EXPORT_TIMEOUT_S
+        )
         provider.add_span_processor(BatchSpanProcessor(exporter))
         self._provider = provider
         self._tracer = provider.get_tracer("gateway", version)

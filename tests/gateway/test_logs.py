@@ -1,7 +1,6 @@
 """The gateway's logs: JSON lines with the fields that operators search for, and nothing that must not be there."""
 
 import json
-import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,32 @@ def lines_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "gateway.log").read_text().splitlines()]
 
 
+def provoke(port: int) -> None:
+    """Requests of all kinds with secrets wherever a caller can put them."""
+    url = f"http://127.0.0.1:{port}"
+    secret = {"Authorization": "Bearer s3cret-token", "X-API-Key": "s3cret-key", "Cookie": "session=s3cret"}
+    for headers in (secret, {**secret, "X-Request-ID": "dfk_s3cret-s3cret-s3cret"}):
+        file = {"file": ("s3cret-name.jpg", jpeg("p=0.9 s3cret content"))}
+        requests.post(f"{url}/detect?key=s3cret", files=file, headers=headers, timeout=20)
+        requests.post(f"{url}/detect", data=b"s3cret body", headers=headers, timeout=20)
+        requests.get(f"http://user:s3cret@127.0.0.1:{port}/nowhere?token=s3cret", headers=headers, timeout=20)
+        requests.post(f"{url}/detect", files={"file": ("s3cret-name", b"s3cret")}, headers=headers, timeout=20)
+
+
+def test_secrets_and_names_stay_out_of_lines_for_people(server: InferenceServer, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    with gateway_process(server, tmp_path, PORT=str(port), FLASK_ENV="development"):
+        provoke(port)
+    text = (tmp_path / "gateway.log").read_text()
+    assert '"POST /detect" 200' in text
+    assert "s3cret" not in text, text
+
+
 def test_json_lines(server: InferenceServer, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     with gateway_process(server, tmp_path, PORT=str(port), LOG_FORMAT="json", TRITON_OUTAGE_WAIT_S="0"):
+        provoke(port)
         requests.post(f"{url}/detect", files={"file": jpeg("p=0.9")}, headers={"X-Request-ID": "first"}, timeout=20)
         requests.get(f"{url}/nowhere%0a\x1b[31m", headers={"X-Request-ID": "second"}, timeout=20)
         server.behaviour.error = (grpc.StatusCode.INTERNAL, "Stub process is not healthy")
@@ -47,22 +68,4 @@ def test_json_lines(server: InferenceServer, tmp_path: Path) -> None:
     assert (access["third"]["status"], access["third"]["reason"]) == (503, "MODEL_UNAVAILABLE")
     (warning,) = [line for line in lines if line["logger"] == "gateway" and line["level"] == "WARNING"]
     assert (warning["request_id"], warning["route"]) == ("third", "/detect")
-
-
-def test_secrets_and_names_stay_out_of_both_forms(server: InferenceServer, tmp_path: Path) -> None:
-    for form in ("text", "json"):
-        folder = tmp_path / form
-        folder.mkdir()
-        (port,) = free_ports(1)
-        url = f"http://127.0.0.1:{port}"
-        secret = {"Authorization": "Bearer s3cret-token", "X-API-Key": "s3cret-key", "Cookie": "session=s3cret"}
-        with gateway_process(server, folder, PORT=str(port), LOG_FORMAT=form, FLASK_ENV="development"):
-            for headers in (secret, {**secret, "X-Request-ID": "dfk_s3cret-s3cret-s3cret"}):
-                file = {"file": ("s3cret-name.jpg", jpeg("p=0.9 s3cret content"))}
-                requests.post(f"{url}/detect?key=s3cret", files=file, headers=headers, timeout=20)
-                requests.post(f"{url}/detect", data=b"s3cret body", headers=headers, timeout=20)
-                requests.get(f"http://user:s3cret@127.0.0.1:{port}/nowhere?token=s3cret", headers=headers, timeout=20)
-                requests.post(f"{url}/detect", files={"file": ("s3cret-name", b"s3cret")}, headers=headers, timeout=20)
-        text = (folder / "gateway.log").read_text()
-        assert "/detect" in text
-        assert not re.search("s3cret", text), text
+    assert "s3cret" not in str(lines)

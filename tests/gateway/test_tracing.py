@@ -1,6 +1,7 @@
 """Traces: one per request, continued from the caller and to Triton, and nothing of them where they are off."""
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -115,4 +116,7 @@ def test_a_collector_that_is_away_costs_no_request(server: InferenceServer, medi
         pass
     traced = TracedGateway(server, media_root, receiver)
     assert traced.infer().status_code == 200
+    started = time.monotonic()
+    traced.spans()
+    assert time.monotonic() - started < 5, "a stop waits as long"
     traced.app.extensions["deepfake_gateway"].detector.close()
