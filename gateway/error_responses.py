@@ -1,15 +1,19 @@
 """Turns every exception of a request into the contract's JSON error."""
 
+import errno
 import logging
 
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from client import DetectionError
+from gateway.admission import overloaded
 from gateway.errors import GatewayError, public_error
 from gateway.request_context import current_request_id, services
 
 _LOG = logging.getLogger("gateway")
+
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOSPC})
 
 _HTTP_ERRORS: dict[int, tuple[str, str, str]] = {
     400: ("Malformed request", "MALFORMED_REQUEST", "The request is malformed."),
@@ -25,6 +29,7 @@ def register_error_handlers(app: Flask) -> None:
     app.register_error_handler(GatewayError, _gateway_error)
     app.register_error_handler(DetectionError, _client_error)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(OSError, _os_error)
     app.register_error_handler(Exception, _unhandled)
 
 
@@ -57,6 +62,14 @@ def _http_error(error: HTTPException) -> Response:
         if name in ("Allow", "Retry-After"):
             response.headers[name] = value
     return response
+
+
+def _os_error(error: OSError) -> Response:
+    """The machine has no more of something: that passes, and the request is not to blame."""
+    if error.errno not in _EXHAUSTED:
+        return _unhandled(error)
+    _LOG.error("request %s: %s", current_request_id(), error.strerror)
+    return _gateway_error(overloaded("The machine is out of files or space.", services().settings.retry_after_s))
 
 
 def _unhandled(error: Exception) -> Response:

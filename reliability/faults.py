@@ -2,7 +2,9 @@
 
 Each fault is made while requests go on, and mended after a while, unless the service is to mend it itself. Reported:
 how long nothing was scored, what the callers got meanwhile, whether any score was wrong, and what was left behind.
-Filling a file system needs root, for a small one of its own.
+
+It needs root, since file systems are filled: it runs in a mount namespace of its own, with small ones for uploads and
+as /dev/shm, and nobody else's is touched.
 """
 
 import contextlib
@@ -31,7 +33,10 @@ from deploy.shared_memory import SHM
 from reliability.steady_load import RECOVERY_BOUND_S, SteadyLoad
 
 _HELD_S = 5.0
+_SETTLE_S = 2.0  # after the load, until connections are closed
 _SPOOL_BYTES = 8 * 2**20  # of the file system for uploads
+_SHM_BYTES = 400 * 2**20
+_INSIDE = "DEEPFAKE_FAULTS_NAMESPACE"
 
 
 @dataclass(frozen=True)
@@ -77,17 +82,25 @@ def faults(
     output: Annotated[Path | None, typer.Option(help="Write the figures here as JSON.")] = None,
 ) -> None:
     """Makes each fault in turn and prints a table."""
+    if _INSIDE not in os.environ:
+        command = ["unshare", "--mount", sys.executable, "-m", "reliability.faults", *sys.argv[1:]]
+        os.execvpe(command[0], command, {**os.environ, _INSIDE: "1"})
     image = fetch_assets(SAMPLE_PHOTOS)["astronaut.png"].read_bytes()
     folder = default_cache_dir() / "reliability"
     source = checkpoint or folder / "tiny"
     if not source.exists():
         make_untrained_checkpoint(source, hidden_size=64, layers=2)
-    with tempfile.TemporaryDirectory(prefix="deepfake-faults-") as scratch, _small_file_system() as spool:
+    with tempfile.TemporaryDirectory(prefix="deepfake-faults-") as scratch:
         state = Path(scratch)
-        (state / "media").mkdir()
+        spool = state / "spool"
+        for needed in (state / "media", spool):
+            needed.mkdir()
+        _mount_small(spool, _SPOOL_BYTES)
+        _mount_small(SHM, _SHM_BYTES)
         settings = {"PRECISION": "fp32", "TMPDIR": str(spool)}
         with serve_ours(source, folder / "releases-tiny", state / "media", state / "service", settings) as service:
             outcomes = [_suffer(name, fault, service, image) for name, fault in _faults_of(service, spool).items()]
+        subprocess.run(["umount", "--lazy", str(spool)], check=False)
     if output:
         output.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1) + "\n", "utf-8")
 
@@ -102,7 +115,9 @@ def _suffer(name: str, fault: AbstractContextManager[None], service: OurService,
             time.sleep(_HELD_S)
         mended = time.monotonic()
         load.await_success(12, after=mended)
-        after = _await_holdings(service, before)
+        _await_processes(service, before.processes)
+    time.sleep(_SETTLE_S)
+    after = _holdings(service)
     scores = [answer.score for answer in load.answers if answer.score is not None and answer.at_s > began]
     outcome = Outcome(
         fault=name,
@@ -191,17 +206,11 @@ def _no_descriptors(service: OurService, role: str) -> Iterator[None]:
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
 
 
-@contextmanager
-def _small_file_system() -> Iterator[Path]:
-    """A folder on a file system of its own, for the files of uploads."""
-    with tempfile.TemporaryDirectory(prefix="deepfake-spool-") as folder:
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={_SPOOL_BYTES}", "none", folder]
-        if subprocess.run(mount, check=False).returncode != 0:
-            sys.exit("faults: a small file system cannot be mounted; run this as root")
-        try:
-            yield Path(folder)
-        finally:
-            subprocess.run(["umount", folder], check=False)
+def _mount_small(folder: Path, size_bytes: int) -> None:
+    """Mounts a file system in this namespace, where it ends with the last process."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "none", str(folder)]
+    if subprocess.run(mount, check=False).returncode != 0:
+        sys.exit("faults: a small file system cannot be mounted; run this as root")
 
 
 def _holdings(service: OurService) -> _Holdings:
@@ -211,12 +220,11 @@ def _holdings(service: OurService) -> _Holdings:
     return _Holdings(len(pids), sum(_descriptors(pid) for pid in pids), len(regions))
 
 
-def _await_holdings(service: OurService, before: _Holdings) -> _Holdings:
-    """What is held once as many processes run as before."""
+def _await_processes(service: OurService, count: int) -> None:
+    """Waits until as many processes run as before, for a while."""
     deadline = time.monotonic() + RECOVERY_BOUND_S
-    while (now := _holdings(service)).processes != before.processes and time.monotonic() < deadline:
+    while len(service.pids()) != count and time.monotonic() < deadline:
         time.sleep(0.2)
-    return now
 
 
 def _descriptors(pid: int) -> int:
