@@ -41,6 +41,7 @@ from gateway.security_headers import add_security_headers
 from gateway.settings import GatewaySettings
 from gateway.strict_json import use_strict_json
 from gateway.telemetry import Telemetry
+from gateway.unread_bodies import discard_unread_bodies
 
 
 def create_app(settings: GatewaySettings | None = None, detector: Detector | None = None) -> OpenAPI:
@@ -68,6 +69,7 @@ def create_app(settings: GatewaySettings | None = None, detector: Detector | Non
     shared = _services(settings, detector or _triton_detector(settings, telemetry), telemetry)
     install(app, shared)
     register_error_handlers(app)
+    discard_unread_bodies(app, settings.spare_threads)
     if settings.api_keys_file is not None:
         require_api_key(app, ApiKeys(settings.api_keys_file))
     add_security_headers(app, settings.hsts_max_age_s)

@@ -42,11 +42,19 @@ class BodyReaders:
     """Hands out the right to read a body. Thread-safe.
 
     Connections that only send headers cannot shut others out: when all readers are taken, the one that has been at it
-    longest, if for longer than `GRACE_S`, makes way for a new one.
+    longest, if for longer than a grace, makes way for a new one.
     """
 
-    def __init__(self, limit: int, retry_after_s: int) -> None:
+    def __init__(self, limit: int, retry_after_s: int, grace_s: float | None = None) -> None:
+        """Reads nothing yet.
+
+        Args:
+            limit: Most bodies at a time.
+            retry_after_s: When to send a refused request again.
+            grace_s: Another time than `GRACE_S`.
+        """
         self._limit = limit
+        self._grace_s = grace_s
         self._retry_after_s = retry_after_s
         self._lock = threading.Lock()
         self._readings: list[_Reading] = []
@@ -86,7 +94,7 @@ class BodyReaders:
         with self._lock:
             if len(self._readings) >= self._limit:
                 slowest = self._readings[0]
-                if reading.started_at - slowest.started_at < GRACE_S:
+                if reading.started_at - slowest.started_at < (GRACE_S if self._grace_s is None else self._grace_s):
                     raise overloaded("Too many requests are being received.", self._retry_after_s)
                 slowest.displaced = True
                 slowest.end()

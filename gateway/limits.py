@@ -9,6 +9,7 @@ from gateway.admission import overloaded
 from gateway.errors import UnsupportedContentError
 from gateway.request_context import current_client, request_deadline, services
 from gateway.settings import GatewaySettings
+from gateway.unread_bodies import body_was_read
 
 _MAX_FORM_PARTS = 16
 """A form has four. Each file part takes up to 500 KB of memory, or a file descriptor."""
@@ -49,6 +50,7 @@ def guard(
                 if error.errno != errno.ENOSPC:
                     raise
                 raise overloaded("There is no room for more uploads.", shared.settings.retry_after_s) from error
+        body_was_read()
         # Not before the body is here: connections that only send headers would hold the slots.
         shared.admission.enter()
         g.admitted = True

@@ -57,7 +57,7 @@ class GatewaySettings(BaseSettings):
         default=256 * _MIB, ge=1, description="Most bytes that the scored frame files of one request hold together."
     )
     gateway_workers: int = Field(default=2, ge=1, description="Number of worker processes.")
-    gateway_threads: int = Field(default=16, ge=3, description="Threads of each worker process.")
+    gateway_threads: int = Field(default=24, ge=3, description="Threads of each worker process.")
     max_in_flight: int = Field(
         default=6,
         ge=1,
@@ -181,6 +181,11 @@ class GatewaySettings(BaseSettings):
                 "MAX_IN_FLIGHT and MAX_BODY_READERS together must be less than GATEWAY_THREADS: /health needs a thread"
             )
         return self
+
+    @property
+    def spare_threads(self) -> int:
+        """Threads that neither detections nor bodies on their way can hold, but for one that is left to answer."""
+        return max(self.gateway_threads - self.max_in_flight - self.max_body_readers - 1, 1)
 
     @property
     def development(self) -> bool:

@@ -1,0 +1,75 @@
+"""Bodies of requests that are refused unread: they hold no thread, and an honest sender gets his answer."""
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.gateway.gateway_process import GatewayProcess, run_gateway
+from tests.inference_server import InferenceServer, jpeg
+
+REFUSED = [
+    b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 99\r\n\r\n",
+    b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"POST /no/such/route HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n",
+    b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n",
+    b"GET /static/page.js HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n",
+]
+
+
+def test_refused_senders(server: InferenceServer, tmp_path: Path) -> None:
+    with run_gateway(server, tmp_path, MAX_BODY_BYTES="2000000") as gateway:
+        for head in REFUSED:
+            _announcing_a_body_holds_no_thread(gateway, head)
+        _an_honest_sender_gets_his_answer(gateway)
+
+
+def _announcing_a_body_holds_no_thread(gateway: GatewayProcess, head: bytes) -> None:
+    connections = []
+    try:
+        for _ in range(50):
+            connections.append(socket.create_connection(("127.0.0.1", gateway.port), timeout=10))
+            connections[-1].sendall(head)
+        started = time.monotonic()
+        for _ in range(5):
+            assert requests.get(f"{gateway.url}/health", timeout=10).status_code == 200
+            assert requests.post(f"{gateway.url}/detect", files={"file": jpeg("p=0.9")}, timeout=10).status_code == 200
+        assert time.monotonic() - started < 2.5, head
+        assert connections[0].recv(9) == b"HTTP/1.1 ", head
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def _an_honest_sender_gets_his_answer(gateway: GatewayProcess) -> None:
+    content = b"\0" * 1_000_000
+    with requests.Session() as session:
+        for _ in range(20):
+            wrong = session.post(
+                f"{gateway.url}/detect", data=content, headers={"Content-Type": "text/plain"}, timeout=10
+            )
+            assert wrong.status_code == 415
+            large = session.post(f"{gateway.url}/detect", files={"file": content + content}, timeout=10)
+            assert large.status_code == 413
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as slow:
+        slow.sendall(REFUSED[0])
+        assert b" 415 " in slow.recv(4000)
+        time.sleep(0.3)
+        slow.sendall(b"x" * 99 + b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert slow.recv(4000).startswith(b"HTTP/1.1 200"), "the connection can be used on"
+
+
+@pytest.mark.timeout(30)
+def test_a_body_that_is_never_finished_is_given_up(server: InferenceServer, tmp_path: Path) -> None:
+    with (
+        run_gateway(server, tmp_path) as gateway,
+        socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as idle,
+    ):
+        idle.sendall(REFUSED[0])
+        assert b" 415 " in idle.recv(4000)
+        started = time.monotonic()
+        assert idle.recv(100) == b"", "closed"
+        assert 1 < time.monotonic() - started < 4.5
