@@ -4,9 +4,10 @@ import errno
 from collections.abc import Callable
 
 from flask import Blueprint, g, request
+from gunicorn.http.errors import ParseException
 
 from gateway.admission import overloaded
-from gateway.errors import UnsupportedContentError
+from gateway.errors import MalformedRequestError, UnsupportedContentError
 from gateway.request_context import current_client, request_deadline, services
 from gateway.settings import GatewaySettings
 from gateway.unread_bodies import body_was_read
@@ -50,6 +51,10 @@ def guard(
                 if error.errno != errno.ENOSPC:
                     raise
                 raise overloaded("There is no room for more uploads.", shared.settings.retry_after_s) from error
+            except ParseException as error:
+                raise MalformedRequestError(
+                    "The body does not end or is not divided as its headers say.", "MALFORMED_REQUEST"
+                ) from error
         body_was_read()
         # Not before the body is here: connections that only send headers would hold the slots.
         shared.admission.enter()
