@@ -150,9 +150,7 @@ class TritonScorer:
             raise ServerUnavailableError(f"no server serves the release {job.info.release_id} any more")
         observed = self._observer.begin(lease.endpoint.url, len(job.chunks[number]), request_id)
         try:
-            pending = lease.endpoint.send(
-                job.chunks[number], self._patience_s(deadline), request_id, observed.metadata
-            )
+            pending = lease.endpoint.send(job.chunks[number], self._patience_s(deadline), request_id, observed.metadata)
         except BaseException as error:
             lease.failed(error)
             observed.ended(_code(error))
