@@ -99,8 +99,12 @@ def send_endlessly(gateway: GatewayProcess) -> bytes:
             return b""
 
 
-def test_nothing_is_left_after_any_outcome(gateway: tuple[GatewayProcess, Path]) -> None:
-    running, uploads = gateway
+def test_nothing_is_left_of_an_upload(gateway: tuple[GatewayProcess, Path]) -> None:
+    _after_any_outcome(*gateway)
+    _by_a_worker_that_is_killed(*gateway)
+
+
+def _after_any_outcome(running: GatewayProcess, uploads: Path) -> None:
     largest, over = [0], threading.Event()
 
     def watch() -> None:
@@ -132,8 +136,7 @@ def test_nothing_is_left_after_any_outcome(gateway: tuple[GatewayProcess, Path])
     assert requests.get(f"{running.url}/health", timeout=5).status_code == 200
 
 
-def test_nothing_is_left_by_a_worker_that_is_killed(gateway: tuple[GatewayProcess, Path]) -> None:
-    running, uploads = gateway
+def _by_a_worker_that_is_killed(running: GatewayProcess, uploads: Path) -> None:
     (worker,) = running.worker_pids()
     with begin_upload(running, 3_000_000, LARGE), begin_upload(running, 3_900_000, LARGE + LARGE):
         wait_for(lambda: sum(open_files(worker, uploads)) > 4_000_000)

@@ -1,8 +1,9 @@
-"""`make serve` with TLS on both links: https to real gunicorn, mutual TLS over gRPC to the real Triton."""
+"""`make serve` with keys and TLS on both links: https to real gunicorn, mutual TLS over gRPC to the real Triton."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import requests
@@ -17,8 +18,11 @@ from client import (
 )
 from export.release import Release
 from gateway import GatewaySettings, create_app
+from gateway.api_keys import key_line, new_key
 from tests.media import photo
 from tests.service import Service, run_service
+
+KEY = new_key()
 
 
 @dataclass(frozen=True)
@@ -70,18 +74,25 @@ def secured(
         "DEEPFAKE_CLIENT_TLS_KEY_FILE": files / "client.key",
         "DEEPFAKE_CLIENT_TLS_SERVER_NAME": "triton.internal",
     }
-    extra = {name: str(value) for name, value in settings.items()}
+    keys = files / "api-keys"
+    keys.write_text(key_line("tests", KEY))
+    keys.chmod(0o600)
+    extra = {name: str(value) for name, value in settings.items()} | {"API_KEYS_FILE": str(keys)}
     releases = tiny_release.path.parent
     with run_service(tiny_checkpoint, releases, tmp_path_factory.mktemp("secured"), extra) as running:
         yield Secured(running, files)
 
 
+def detect(secured: Secured, stream: BinaryIO, headers: dict[str, str]) -> requests.Response:
+    verify = str(secured.files / "ca.pem")
+    return requests.post(f"{secured.url}/detect", files={"file": stream}, headers=headers, timeout=60, verify=verify)
+
+
 def test_a_request_passes_both_links(secured: Secured) -> None:
     with photo("astronaut.png").open("rb") as stream:
-        answer = requests.post(
-            f"{secured.url}/detect", files={"file": stream}, timeout=60, verify=str(secured.files / "ca.pem")
-        )
-    assert answer.status_code == 200, answer.text
+        answer = detect(secured, stream, {"Authorization": f"Bearer {KEY}"})
+        assert answer.status_code == 200, answer.text
+        assert detect(secured, stream, {}).status_code == 401
     assert "Strict-Transport-Security" in answer.headers
     assert "https://" in secured.service.printed()
 
