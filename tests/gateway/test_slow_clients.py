@@ -26,7 +26,7 @@ from tests.gateway.conftest import Gateway
 from tests.gateway.test_bad_requests import error_of
 from tests.gateway.test_detect import upload, video
 from tests.gateway.test_service_errors import wait_until
-from tests.inference_server import InferenceServer, jpeg
+from tests.inference_server import Behaviour, InferenceServer, jpeg
 from tests.service import free_ports
 
 HEADERS_ONLY = (
@@ -76,6 +76,20 @@ def test_connections_that_only_send_headers_shut_nobody_out(server: InferenceSer
         finally:
             for connection in idle:
                 connection.close()
+
+
+def test_a_refused_upload_leaves_its_connection_usable(server: InferenceServer, tmp_path: Path) -> None:
+    with gateway_process(server, tmp_path, MAX_IN_FLIGHT="1", SCORE_CACHE_FRAMES="0") as url:
+        gate, before = threading.Event(), len(server.received)
+        server.behaviour = Behaviour(gate=gate)
+        with ThreadPoolExecutor(1) as pool, requests.Session() as session:
+            held = pool.submit(requests.post, f"{url}/detect", files={"file": jpeg("p=0.9")}, timeout=30)
+            wait_until(lambda: len(server.received) > before)
+            upload_of = {"file": jpeg("p=0.1") + bytes(300_000)}
+            statuses = [session.post(f"{url}/detect", files=upload_of, timeout=10).status_code for _ in range(20)]
+            gate.set()
+            assert held.result().status_code == 200
+        assert statuses == [503] * 20
 
 
 def test_the_working_directory_is_not_imported_from(server: InferenceServer, tmp_path: Path) -> None:
