@@ -1,52 +1,44 @@
-"""Keeps Triton and the gateway running: starts them in order, restarts what dies, ends them for certain."""
+"""Keeps Triton and the gateway running: starts them in order, restarts what dies, ends them for certain.
+
+While it runs, a release that `current` points to next takes over (see rollout.py).
+"""
 
 import os
+import ssl
 import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.addresses import ServerAddresses
+from deploy.backoff import Backoff
 from deploy.errors import StartError
-from deploy.process import Child
+from deploy.kept_triton import KeptTriton
+from deploy.preflight import require_free_ports
+from deploy.process import Child, StopWatch
+from deploy.rollout import Rollout
 from deploy.settings import LocalSettings
-from deploy.shared_memory import remove_regions
-from deploy.triton_server import TritonServer
+from deploy.target_file import TargetFile
 from export.plan_file import PlanFile
+from export.release import Release
 
 _POLL_S = 0.2
-_BACKOFF_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
-_STABLE_S = 60.0  # a process that ran this long starts its back-off anew
 _STOP_GRACE_S = 10.0
 
 
-@dataclass
-class _Restarts:
-    """Back-off of one process."""
-
-    count: int = 0
-    last_start: float = 0.0
-
-    def pause_s(self) -> float:
-        if time.monotonic() - self.last_start > _STABLE_S:
-            self.count = 0
-        self.count += 1
-        return _BACKOFF_S[min(self.count - 1, len(_BACKOFF_S) - 1)]
-
-
 class Supervisor:
-    """Runs one Triton and one gateway until told to stop."""
+    """Runs Triton and one gateway until told to stop."""
 
     def __init__(
-        self, settings: LocalSettings, repository: Path, shm_prefix: str, say: Callable[[str], None], logs: Path
+        self, settings: LocalSettings, release: Release, shm_prefix: str, say: Callable[[str], None], logs: Path
     ) -> None:
         """Starts nothing yet.
 
         Args:
             settings: The deployment's settings.
-            repository: Model repository of the release.
+            release: What is served first.
             shm_prefix: Prefix of this deployment's shared memory regions.
             say: Shows one line to the user.
             logs: Folder for the processes' logs.
@@ -56,15 +48,15 @@ class Supervisor:
         """
         self._client_env = _planned_client(settings)
         self._settings = settings
-        self._repository = repository
         self._shm_prefix = shm_prefix
         self._say = say
         self._logs = logs
         self._stopping = threading.Event()
-        self._triton: TritonServer | None = None
+        self._first = self._triton(release, settings.triton_addresses)
+        self._rollout: Rollout | None = None
         self._gateway: Child | None = None
-        self._restarts = {"triton": _Restarts(), "gateway": _Restarts()}
-        self._announced = True
+        self._gateway_backoff = Backoff()
+        self._stop_watch = StopWatch()
 
     @property
     def stopping(self) -> bool:
@@ -86,40 +78,55 @@ class Supervisor:
         if not self._triton_answers(first_s):
             # Seen once in many starts: the model processes hang while they load. The next start is a new chance.
             self._say(f"Triton has not answered within {first_s:g} s; starting it again")
-            self._end_triton(grace_s=0)
+            self._first.end(grace_s=0)
             if not self._triton_answers(timeout_s - first_s):
-                assert self._triton is not None
-                raise _no_answer("Triton", timeout_s, self._triton.child)
+                raise _no_answer("Triton", timeout_s, self._first.child)
+        target = TargetFile(self._target_path, self._first.addresses.grpc_url)
+        self._rollout = Rollout(
+            self._first,
+            self._settings.standby_addresses,
+            self._newcomer,
+            target,
+            self._settings.rollout_drain_s,
+            self._say,
+        )
         gateway = self._start_gateway()
         if not self._answers(self._gateway_healthy, gateway, "the gateway", timeout_s):
             raise _no_answer("the gateway", timeout_s, gateway)
 
     def run(self) -> None:
-        """Watches both processes until `request_stop`."""
+        """Watches all processes until `request_stop`."""
         while not self._stopping.wait(_POLL_S):
-            if self._triton is not None and (reason := self._triton_failure(self._triton)):
-                self._restart_triton(reason)
-            elif self._gateway is not None and self._gateway.exit_code is not None:
-                self._restart_gateway(f"ended with code {self._gateway.exit_code}")
+            if self._rollout is not None:
+                self._rollout.tick()
+            if self._gateway is not None and (reason := self._gateway_failure(self._gateway)):
+                self._restart_gateway(reason)
 
     def stop(self) -> None:
         """Ends the gateway, then Triton, and removes Triton's shared memory regions."""
         self._stopping.set()
         if self._gateway is not None:
             self._gateway.end(_STOP_GRACE_S)
-        self._end_triton(_STOP_GRACE_S)
+        if self._rollout is not None:
+            self._rollout.end()
+        else:
+            self._first.end()
 
-    def _start_triton(self) -> TritonServer:
-        self._restarts["triton"].last_start = time.monotonic()
-        self._triton = TritonServer(
-            self._repository,
-            self._settings.triton_addresses,
-            self._shm_prefix,
-            self._logs.parent,
-            self._settings.canary_interval_s,
-            self._logs / "triton.log",
-        )
-        return self._triton
+    def _triton(self, release: Release, addresses: ServerAddresses) -> KeptTriton:
+        usual = addresses == self._settings.triton_addresses
+        prefix = f"{self._shm_prefix}{'a' if usual else 'b'}_"
+        log = self._logs / ("triton.log" if usual else "triton-standby.log")
+        return KeptTriton(release, addresses, prefix, self._settings, self._logs.parent, log, self._say, self._stopping)
+
+    def _newcomer(self, release: Release, addresses: ServerAddresses) -> KeptTriton:
+        require_free_ports(addresses)
+        triton = self._triton(release, addresses)
+        triton.start()
+        return triton
+
+    @property
+    def _target_path(self) -> Path:
+        return self._logs / "triton-url"
 
     def _start_gateway(self) -> Child:
         settings = self._settings
@@ -129,16 +136,20 @@ class Supervisor:
             "HOST": settings.host,
             "PORT": str(settings.port),
             "MEDIA_ROOT": str(settings.media_root.resolve()),
+            "TLS_CERT_FILE": str(settings.tls_cert_file or ""),
+            "TLS_KEY_FILE": str(settings.tls_key_file or ""),
             "TRITON_URL": settings.triton_addresses.grpc_url,
+            "TRITON_URL_FILE": str(self._target_path.resolve()),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": settings.otel_exporter_otlp_endpoint,
         }
-        self._restarts["gateway"].last_start = time.monotonic()
+        self._gateway_backoff.started()
         # -P: a gateway.py in the user's current folder is not what is meant.
         self._gateway = Child("gateway", [sys.executable, "-P", "-m", "gateway"], env, self._logs / "gateway.log")
         return self._gateway
 
     def _triton_answers(self, timeout_s: float) -> bool:
-        triton = self._start_triton()
-        return self._answers(lambda: triton.ready, triton.child, "Triton", timeout_s)
+        self._first.start()
+        return self._answers(lambda: self._first.ready, self._first.child, "Triton", timeout_s)
 
     def _answers(self, answers: Callable[[], bool], child: Child, name: str, timeout_s: float) -> bool:
         """Whether a process that was started answers in time (or a stop is requested).
@@ -159,47 +170,35 @@ class Supervisor:
 
     def _gateway_healthy(self) -> bool:
         # Without the machine's proxy settings, which are not meant for this machine's own services.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        handlers = [urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=_own_gateway_context())]
+        opener = urllib.request.build_opener(*handlers)
         try:
             with opener.open(f"{self._settings.gateway_url}/health", timeout=6) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
 
-    def _triton_failure(self, triton: TritonServer) -> str:
-        """Why Triton must be restarted, or ""."""
-        if reason := triton.failure():
-            return reason
-        if triton.ready:
-            if not self._announced:
-                self._announced = True
-                self._say("Triton answers again")
-            return ""
-        loading_s = time.monotonic() - self._restarts["triton"].last_start
-        return "never answered" if loading_s > self._settings.start_timeout_s else ""
-
-    def _restart_triton(self, reason: str) -> None:
-        pause_s = self._restarts["triton"].pause_s()
-        self._say(f"Triton {reason}: restarting it" + (f" in {pause_s:g} s" if pause_s else ""))
-        self._end_triton(0)
-        if not self._stopping.wait(pause_s):
-            self._announced = False
-            self._start_triton()
+    def _gateway_failure(self, gateway: Child) -> str:
+        """Why the gateway must be restarted, or "". Gunicorn itself looks after its workers."""
+        if gateway.exit_code is not None:
+            return f"ended with code {gateway.exit_code}"
+        return "is stopped" if self._stop_watch.overdue({gateway.pid: gateway.state}) else ""
 
     def _restart_gateway(self, reason: str) -> None:
-        pause_s = self._restarts["gateway"].pause_s()
+        pause_s = self._gateway_backoff.pause_s()
         self._say(f"the gateway {reason}: restarting it" + (f" in {pause_s:g} s" if pause_s else ""))
         if self._gateway is not None:
             self._gateway.end(0)  # workers that outlive their master hold its port for seconds
         if not self._stopping.wait(pause_s):
             self._start_gateway()
 
-    def _end_triton(self, grace_s: float) -> None:
-        """Ends the server and its model processes, which share its process group, then removes their regions."""
-        if self._triton is not None:
-            self._triton.end(grace_s)
-            self._triton = None
-        remove_regions(self._shm_prefix)
+
+def _own_gateway_context() -> ssl.SSLContext:
+    """Trusts any certificate: it is made out to the name that callers use, and nothing secret is sent or believed."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _planned_client(settings: LocalSettings) -> dict[str, str]:
