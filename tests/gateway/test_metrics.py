@@ -270,6 +270,10 @@ def test_all_workers_count_together_on_a_port_of_its_own(server: InferenceServer
         assert page.value(f"{PREFIX}requests_total", **ok) == 10
         (folder,) = (tmp_path / "tmp").glob("deepfake-gateway-metrics-*")
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        # All of their room is taken: a write to a mapped file on a full disk would kill the worker.
+        sizes = [file.stat() for file in folder.glob("*.db")]
+        assert len(sizes) >= 6
+        assert all(size.st_blocks * 512 >= size.st_size >= 2**17 for size in sizes)
     assert not folder.exists(), "removed at the end"
 
 
