@@ -72,6 +72,7 @@ def soak(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Directory of the model; default: a tiny seeded one, for many requests.")
     ] = None,
+    pause_s: Annotated[float, typer.Option(min=0, help="Of each of three threads after an answer.")] = 0.1,
     output: Annotated[Path | None, typer.Option(help="Write samples and trends here as JSON.")] = None,
 ) -> None:
     """Loads the service for a while and prints what grew. Exit code 1: a good request failed or a score was wrong."""
@@ -87,7 +88,7 @@ def soak(
         with serve_ours(
             source, folder / "releases-tiny", state / "media", state / "service", {"PRECISION": "fp32"}
         ) as service:
-            samples, load, bad = _run(service, image, minutes * 60)
+            samples, load, bad = _run(service, image, minutes * 60, pause_s)
     failures = load.failures(0)
     scores = [answer.score for answer in load.answers if answer.score is not None]
     wrong = sum(abs(score - scores[0]) > 1e-6 for score in scores)
@@ -109,9 +110,11 @@ def soak(
         raise typer.Exit(1)
 
 
-def _run(service: OurService, image: bytes, duration_s: float) -> tuple[list[Sample], SteadyLoad, dict[str, int]]:
+def _run(
+    service: OurService, image: bytes, duration_s: float, pause_s: float
+) -> tuple[list[Sample], SteadyLoad, dict[str, int]]:
     samples: list[Sample] = []
-    with SteadyLoad(service.url, image, threads=2) as load, _BadLoad(service.url, image) as bad:
+    with SteadyLoad(service.url, image, 2, pause_s) as load, _BadLoad(service.url, image, pause_s) as bad:
         began = time.monotonic()
         while (at_s := time.monotonic() - began) < duration_s:
             samples.append(_sample(service, at_s))
@@ -125,9 +128,9 @@ def _run(service: OurService, image: bytes, duration_s: float) -> tuple[list[Sam
 class _BadLoad:
     """Requests that must be refused, of many kinds, one after the other in one thread."""
 
-    def __init__(self, url: str, image: bytes) -> None:
+    def __init__(self, url: str, image: bytes, pause_s: float) -> None:
         self.answers: Counter[str] = Counter()
-        self._url = url
+        self._pause_s = pause_s
         self._kinds = _bad_requests(url, image)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -142,7 +145,7 @@ class _BadLoad:
 
     def _run(self) -> None:
         draw = random.Random(0)
-        while not self._stop.wait(0.05):
+        while not self._stop.wait(self._pause_s):
             name = draw.choice(sorted(self._kinds))
             try:
                 self.answers[f"{name}: {self._kinds[name](draw)}"] += 1

@@ -34,14 +34,16 @@ class Answered:
 class SteadyLoad:
     """One image sent to POST /detect again and again by several threads; every answer is kept."""
 
-    def __init__(self, url: str, image: bytes, threads: int = 3) -> None:
+    def __init__(self, url: str, image: bytes, threads: int = 3, pause_s: float = 0.0) -> None:
         """Sends nothing yet.
 
         Args:
             url: Base URL of the gateway.
             image: An encoded image.
             threads: Requests at a time.
+            pause_s: Of each thread after an answer.
         """
+        self._pause_s = pause_s
         self.answers: list[Answered] = []
         self._url = url
         self._image = image
@@ -102,6 +104,7 @@ class SteadyLoad:
                 body = answer.json()
                 release_id = body["metadata"]["model"]["release_id"]
                 self.answers.append(Answered(now, 200, body["confidence_score"], release_id, now - began))
+                self._stop.wait(self._pause_s)
             else:
                 self.answers.append(Answered(now, answer.status_code))
                 time.sleep(0.02)
