@@ -2,6 +2,7 @@
 
 import socket
 import time
+from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ REFUSED = [
     b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n",
     b"GET /static/page.js HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n",
 ]
+
+
+def status_of_answer(connection: socket.socket) -> int:
+    """Reads one answer, its body included, and nothing after it."""
+    answer = HTTPResponse(connection)
+    answer.begin()
+    answer.read()
+    return answer.status
 
 
 def test_refused_senders(server: InferenceServer, tmp_path: Path) -> None:
@@ -56,10 +65,10 @@ def _an_honest_sender_gets_his_answer(gateway: GatewayProcess) -> None:
             assert large.status_code == 413
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as slow:
         slow.sendall(REFUSED[0])
-        assert b" 415 " in slow.recv(4000)
+        assert status_of_answer(slow) == 415
         time.sleep(0.3)
         slow.sendall(b"x" * 99 + b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert slow.recv(4000).startswith(b"HTTP/1.1 200"), "the connection can be used on"
+        assert status_of_answer(slow) == 200, "the connection can be used on"
 
 
 @pytest.mark.timeout(30)
@@ -69,7 +78,7 @@ def test_a_body_that_is_never_finished_is_given_up(server: InferenceServer, tmp_
         socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as idle,
     ):
         idle.sendall(REFUSED[0])
-        assert b" 415 " in idle.recv(4000)
+        assert status_of_answer(idle) == 415
         started = time.monotonic()
         assert idle.recv(100) == b"", "closed"
         assert 1 < time.monotonic() - started < 4.5
