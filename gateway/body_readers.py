@@ -3,10 +3,9 @@
 Gunicorn's threads read a body for as long as bytes trickle in, and a read in progress can only be ended from outside:
 closing the socket's receiving side ends it, after which the answer can still be sent.
 
-What remains possible with slow clients: gunicorn reads the request line and headers before any of this runs, with no
-deadline, so connections that never finish their headers each hold a thread; and clients that send bodies slowly while
-all readers are taken are ended after `GRACE_S`, honest ones among them. A front that buffers requests, such as nginx,
-takes care of both.
+What remains possible with slow clients: those that send bodies slowly while all readers are taken are ended after
+`GRACE_S`, honest ones among them. A front that buffers requests, such as nginx, takes care of that. Headers that do not
+come: see `gunicorn_worker`.
 """
 
 import contextlib

@@ -23,12 +23,12 @@ if _settings.metrics_enabled and _settings.metrics_port:
     bind.append(_address(_settings.metrics_host, _settings.metrics_port))
 certfile = _settings.tls_cert_file and str(_settings.tls_cert_file)
 keyfile = _settings.tls_key_file and str(_settings.tls_key_file)
-worker_class = "gthread"
+worker_class = "gateway.gunicorn_worker.Worker"
 workers = _settings.gateway_workers
 threads = _settings.gateway_threads
 # Each worker makes its own application and gRPC channel: a channel does not survive a fork.
 preload_app = False
-# For gthread this watches the worker's main loop, not its requests, which have their own deadline.
+# In a threaded worker this watches the worker's main loop, not its requests, which have their own deadline.
 # A worker that is stopped or hangs holds connections until then.
 timeout = 10
 # A stopping worker finishes what it has accepted.
