@@ -150,6 +150,7 @@ class TritonEndpoint:
             request_id=request_id,
             headers=dict(metadata) if metadata else None,
             client_timeout=timeout_s,
+            timeout=round(timeout_s * 1e6),  # the server gives up as well: it does not see in time that nobody waits
         )
         return pending
 

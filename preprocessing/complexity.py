@@ -9,6 +9,9 @@ import re
 
 from preprocessing.status import ImageRejectedError, Status
 
+MAX_SIDE_PX = 65_535
+"""Pillow keeps a pointer for each row: 1 x 50,000,000 pixels take 1.4 GiB. No JPEG or WebP has a longer side."""
+
 MAX_JPEG_SCANS = 100
 """Ordinary progressive files have 6 to 18; the format needs no more than some 50 for one component."""
 
@@ -58,11 +61,13 @@ def check_structure(encoded: bytes) -> int:
 
 
 def check_work(scans: int, width: int, height: int) -> None:
-    """Refuses a JPEG that visits too many pixels in all its scans.
+    """Refuses an extremely long image, and a JPEG that visits too many pixels in all its scans.
 
     Raises:
         ImageRejectedError: With `TOO_COMPLEX`.
     """
+    if max(width, height) > MAX_SIDE_PX:
+        raise ImageRejectedError(Status.TOO_COMPLEX, f"{width} x {height} pixels; a side may have {MAX_SIDE_PX}")
     if scans > 1 and scans * width * height > MAX_JPEG_SCANNED_PIXELS:
         raise ImageRejectedError(
             Status.TOO_COMPLEX,

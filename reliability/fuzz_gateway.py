@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -255,7 +255,7 @@ def main(
     for finding in report.findings[:_SHOWN]:
         print(f"  {finding}")
     if output:
-        output.write_text(json.dumps({**asdict(report), "seconds": seconds}, indent=1) + "\n", "utf-8")
+        output.write_text(json.dumps({**vars(report), "seconds": seconds}, indent=1) + "\n", "utf-8")
     if report.findings:
         raise typer.Exit(1)
 

@@ -190,7 +190,11 @@ def _sizes() -> list[HostileImage]:
         )
         for format_, most in longest.items()
         for width, height in ((1, 1), (1, most), (most, 1))
-    ] + [HostileImage("size 65,535 x 1: JPEG", lambda: jpeg_of_size(65_535, 1), BROKEN)]
+    ] + [
+        HostileImage("size 65,535 x 1: JPEG", lambda: jpeg_of_size(65_535, 1), BROKEN),
+        HostileImage("size 1 x 65,536: PNG", lambda: saved("PNG", Image.new("RGB", (1, 65_536))), TOO_COMPLEX),
+        HostileImage("size 50,000,000 x 1: PNG", lambda: png(50_000_000, 1, b""), TOO_COMPLEX),
+    ]
 
 
 def _tiny() -> list[HostileImage]:

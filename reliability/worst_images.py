@@ -32,7 +32,7 @@ def _saved(image: Image.Image, format_: str, **options: object) -> bytes:
 
 
 def _repeated_scans(scans: int) -> bytes:
-    encoded = _saved(Image.fromarray(_noise(1)), "JPEG", progressive=True, quality=75)
+    encoded = _saved(Image.fromarray(_noise(1, bits=3)), "JPEG", progressive=True, quality=75)
     head, last = encoded[: encoded.rindex(b"\xff\xda")], encoded[encoded.rindex(b"\xff\xda") : -2]
     return head + last * (scans - 5) + b"\xff\xd9"
 
@@ -44,12 +44,12 @@ def _exif(orientation: int) -> Image.Exif:
 
 
 IMAGES: dict[str, Callable[[], bytes]] = {
-    "JPEG, noise": lambda: _saved(Image.fromarray(_noise(bits=8)), "JPEG", quality=90, subsampling=0),
+    "JPEG, noise": lambda: _saved(Image.fromarray(_noise(bits=8)), "JPEG", quality=75),
     "JPEG, noise, progressive, turned": lambda: _saved(
         Image.fromarray(_noise(bits=7)), "JPEG", quality=90, progressive=True, exif=_exif(7)
     ),
     "JPEG, noise, CMYK": lambda: _saved(Image.fromarray(_noise(4), "CMYK"), "JPEG", quality=75),
-    "JPEG, 20 scans": lambda: _repeated_scans(20),
+    "JPEG, grey noise of 3 bits, 20 scans": lambda: _repeated_scans(20),
     "PNG, noise of 2 bits": lambda: _saved(Image.fromarray(_noise(bits=2)), "PNG", compress_level=1),
     "PNG, one colour": lambda: png(_SIDE, _SIDE, (b"\4" + bytes(3 * _SIDE)) * _SIDE),
     "PNG, one colour, 16 bits and alpha": lambda: png(
@@ -62,7 +62,7 @@ IMAGES: dict[str, Callable[[], bytes]] = {
     "WebP, noise": lambda: _saved(Image.fromarray(_noise(bits=7)), "WEBP", quality=80, method=0),
     "BMP, palette, runs": lambda: _saved(Image.fromarray(_noise(1)).quantize(64), "BMP"),
     "JPEG, 65,500 x 760 px": lambda: _saved(Image.new("RGB", (65_500, 760)), "JPEG"),
-    "PNG, 1 x 50,000,000 px": lambda: png(1, 50_000_000, bytes(4 * 50_000_000)),
+    "PNG, 762 x 65,535 px": lambda: png(762, 65_535, bytes((1 + 3 * 762) * 65_535)),
 }
 
 _PREPARE = """

@@ -1,6 +1,7 @@
 """Triton's glue around the `preprocessing` package: one status per image, and never an exception for a bad one."""
 
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -8,6 +9,10 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from preprocessing import PREPROCESSING_VERSION, ImageRejectedError, Preparer, PreprocessParams, Status
+
+
+class _TimeUpError(Exception):
+    """Nobody waits for the answer any more."""
 
 
 class TritonPythonModel:
@@ -29,9 +34,13 @@ class TritonPythonModel:
     def execute(self, requests):
         """Answers each request on its own; a bad image marks its own row only."""
         responses = []
+        arrived = time.monotonic()
         for request in requests:
             try:
-                responses.append(pb_utils.InferenceResponse(self._prepare_all(request)))
+                responses.append(pb_utils.InferenceResponse(self._prepare_all(request, arrived)))
+            except _TimeUpError:
+                failure = pb_utils.TritonError("the request's timeout has passed", pb_utils.TritonError.UNAVAILABLE)
+                responses.append(pb_utils.InferenceResponse(output_tensors=[], error=failure))
             except Exception as error:
                 # An uncaught exception would fail every request of the dynamic batch and send the traceback out.
                 print(traceback.format_exc(), file=sys.stderr, flush=True)
@@ -41,7 +50,8 @@ class TritonPythonModel:
                 responses.append(pb_utils.InferenceResponse(output_tensors=[], error=failure))
         return responses
 
-    def _prepare_all(self, request):
+    def _prepare_all(self, request, arrived):
+        timeout_us = request.timeout()  # 0: none. That the caller has gone does not show within an ensemble.
         images = pb_utils.get_input_tensor_by_name(request, "IMAGE").as_numpy().reshape(-1)
         count = len(images)
         pixels = np.zeros((count, self._side, self._side, 3), np.uint8)
@@ -49,6 +59,8 @@ class TritonPythonModel:
         face_box = np.full((count, 4), np.nan, np.float32)
         face_score = np.zeros((count, 1), np.float32)
         for i, image in enumerate(images):
+            if timeout_us and time.monotonic() - arrived > timeout_us / 1e6:  # an image may take seconds
+                raise _TimeUpError
             try:
                 prepared = self._preparer.prepare(image)
             except ImageRejectedError as error:
