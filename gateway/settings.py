@@ -71,8 +71,8 @@ class GatewaySettings(BaseSettings):
     )
     video_decode_process: bool = Field(
         default=True,
-        description="Whether each video is decoded in a process of its own, which is ended when it hangs, crashes or takes "
-        "more than the two limits below, rather than in a thread of the worker, which cannot be.",
+        description="Whether each video is decoded in a process of its own, which is ended when it hangs, crashes or "
+        "takes more than the two limits below, rather than in a thread of the worker, which cannot be.",
     )
     video_decode_s: float = Field(
         default=20.0, gt=0, description="Time limit of decoding one video in such a process, in seconds."
