@@ -41,7 +41,7 @@ def tail(points: list[GrpcPoint]) -> Spread:
 
 
 def measure(bench: Bench) -> OpenLoops:
-    """Two rounds of every precision in turn: its capacity just before, then constant and Poisson arrivals.
+    """Rounds of every precision in turn: its capacity just before, then constant and Poisson arrivals.
 
     Raises:
         LeftOutError: perf_analyzer is not here.
@@ -50,7 +50,7 @@ def measure(bench: Bench) -> OpenLoops:
     options = bench.options
     names = [bench.detail] if options.remote else list(bench.precisions)
     found = {name: OpenLoop(bench.ours(name).name, [], [], []) for name in names}
-    for number in range(min(options.rounds, 2)):
+    for number in range(options.rounds):
         for name, loop in found.items():
             with GrpcLoad.open(bench, bench.ours(name)) as load:
                 capacity = load.closed(_CAPACITY_CONCURRENCY, load.rough_rate()).images_per_s
