@@ -85,6 +85,7 @@ def test_large_upload_goes_through_a_file(gateway: Gateway) -> None:
 
 def test_uploads_leave_no_descriptor_open(gateway: Gateway) -> None:
     upload(gateway, jpeg("p=0.25"))
+    upload(gateway, video(2))  # the first one starts the process that decodes, and keeps its socket
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     for content in (jpeg("p=0.25") + b"\0" * 2_000_000, b"\0" * 2_000_000, video(2)):
         upload(gateway, content)
