@@ -20,7 +20,7 @@ import selectors
 import signal
 import socket
 import sys
-from typing import Any
+from typing import Any, BinaryIO
 
 from client.errors import DetectionError
 from client.frames import identify
@@ -34,7 +34,7 @@ NO_MEMORY = 3
 """Exit code of a child that reached its limit of memory in Python's own code."""
 
 INDEX_LENGTH_BYTES = 8
-"""The result: the frames' bytes one after the other, the index as JSON, and the index' length in so many bytes."""
+"""The result: the frames' bytes, the index of places as JSON, and the index' length in so many bytes."""
 
 _VIDEO, _RESULT = 3, 4  # the child's only descriptors besides the standard ones
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
@@ -159,6 +159,22 @@ def _limit(memory_bytes: int, processor_s: int) -> None:
     _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
+class _ResultFile:
+    """Frames are written as they come, so that the memory of one serves for the next."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def keep(self, encoded: bytes) -> bytes:
+        place = [self._file.tell(), len(encoded)]
+        self._file.write(encoded)
+        return json.dumps(place).encode("ascii")
+
+    def forget(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+
+
 def _decode(task: dict[str, Any]) -> None:
     with open(_VIDEO, "rb") as video, open(_RESULT, "wb") as result:
         name = task["name"]
@@ -171,13 +187,12 @@ def _decode(task: dict[str, Any]) -> None:
                 task["count"],
                 max_bytes=task["max_bytes"],
                 keyframes_may_stand_in=task["keyframes_may_stand_in"],
+                store=_ResultFile(result),
             )
         except DetectionError as error:
             index = {"error": error.code, "message": str(error)}
         else:
-            index = {"frames": [[frame.index, frame.timestamp_s, len(frame.encoded)] for frame in frames]}
-            while frames:  # each is freed when it is written: never all of them twice
-                result.write(frames.pop(0).encoded)
+            index = {"frames": [[frame.index, frame.timestamp_s, *json.loads(frame.encoded)] for frame in frames]}
         encoded = json.dumps(index).encode("ascii")
         result.write(encoded + len(encoded).to_bytes(INDEX_LENGTH_BYTES, "big"))
 

@@ -311,15 +311,13 @@ def _parse_result(result: int, name: str) -> list[Frame]:
         raise _error(index, name)
     frames = []
     # From the last one, and what was read is given back at once: never all frames in memory twice.
-    for number, timestamp_s, count in reversed(index["frames"]):
-        end -= count
-        if count < 0 or end < 0:
-            raise ValueError("the index is longer than the frames")
-        frames.append(Frame(int(number), float(timestamp_s), os.pread(result, count, end)))
-        os.ftruncate(result, end)
-    if end != 0 or any(not math.isfinite(frame.timestamp_s) for frame in frames):
-        raise ValueError("frames and index do not agree")
-    return frames[::-1]
+    for number, timestamp_s, start, count in sorted(index["frames"], key=lambda entry: entry[2], reverse=True):
+        if not (0 <= start < start + count <= end and math.isfinite(timestamp_s)):
+            raise ValueError("frames and index do not agree")
+        frames.append(Frame(int(number), float(timestamp_s), os.pread(result, count, start)))
+        os.ftruncate(result, start)
+        end = start
+    return sorted(frames, key=lambda frame: frame.index)
 
 
 def _error(index: dict[str, Any], name: str) -> DetectionError:

@@ -12,7 +12,7 @@ from client.media import Frame, MediaFormat
 from client.sampling import LONG_VIDEO_S, Timeline, Times, spread, spread_on_keyframes
 from client.scorer import Deadline
 from client.scores import MAX_SCORED_FRAMES
-from client.video_source import VideoSource
+from client.video_source import FrameStore, VideoSource
 
 _WORTH_SEEKING = 0.9  # share of the frames that must still be decoded; above it one pass from the start is as fast
 _UNKNOWN = np.iinfo(np.int64).min  # the time of a frame that has none
@@ -28,6 +28,7 @@ def sample_video(
     max_bytes: int | None = None,
     *,
     keyframes_may_stand_in: bool = True,
+    store: FrameStore | None = None,
 ) -> list[Frame]:
     """Decodes up to `count` frames spread evenly over a video's decodable duration.
 
@@ -47,13 +48,14 @@ def sample_video(
         deadline: Bounds the decoding; None for no bound.
         max_bytes: Bounds the encoded frames together; None for no bound.
         keyframes_may_stand_in: False spreads long videos exactly too, which takes several times as long.
+        store: Takes the frames; `Frame.encoded` then is what it returns for each.
 
     Raises:
         MediaDecodeError: The container is broken, has no video, or no frame of it can be decoded.
         MediaTooLargeError: The encoded frames hold more than `max_bytes` together.
         DeadlineExceededError: The deadline passed.
     """
-    source = VideoSource(stream, format_, deadline, max_bytes, name)
+    source = VideoSource(stream, format_, deadline, max_bytes, name, store)
     try:
         timeline = _read_timeline(source)
         choose = spread_on_keyframes if keyframes_may_stand_in else _spread_exactly

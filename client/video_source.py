@@ -9,7 +9,7 @@ import pkgutil
 import struct
 from collections.abc import Collection, Iterator
 from fractions import Fraction
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import av
 import numpy as np
@@ -33,6 +33,16 @@ _SAYS_WHAT_NOTHING_REFERS_TO = frozenset({"h264"})
 the setting once, when it opens."""
 
 
+class FrameStore(Protocol):
+    """Where encoded frames are kept instead of in memory."""
+
+    def keep(self, encoded: bytes) -> bytes:
+        """Takes a frame; what it returns stands for the frame."""
+
+    def forget(self) -> None:
+        """What was kept before is not needed any more."""
+
+
 class VideoSource:
     """Opens one media file, as often as needed, so that nothing in it can reach another file or address."""
 
@@ -43,6 +53,7 @@ class VideoSource:
         deadline: Deadline | None,
         max_bytes: int | None = None,
         name: str = "input",
+        store: FrameStore | None = None,
     ) -> None:
         """Opens nothing yet.
 
@@ -55,7 +66,9 @@ class VideoSource:
             deadline: Bounds demuxing and decoding; None for no bound.
             max_bytes: Bounds the frames encoded since the video was last opened; None for no bound.
             name: What to call the file in messages.
+            store: Takes the frames; None keeps them in memory.
         """
+        self._store = store
         self._stream = stream
         self._format = format_
         self._deadline = deadline
@@ -70,6 +83,8 @@ class VideoSource:
         """The container, opened with the one demuxer of the sniffed format and no protocol, and its video stream."""
         self._stream.seek(0)
         self._encoded_bytes = 0
+        if self._store is not None:
+            self._store.forget()
         with av.open(
             self._stream,
             mode="r",
@@ -171,7 +186,7 @@ class VideoSource:
                 f"{self._name}: the frames to be scored, {frame.width} x {frame.height}, hold over {self._max_bytes} "
                 "bytes together, the limit (DEEPFAKE_CLIENT_MAX_MEDIA_BYTES); send the video at a lower resolution"
             )
-        return encoded
+        return encoded if self._store is None else self._store.keep(encoded)
 
     def check_deadline(self) -> None:
         """Raises DeadlineExceededError when there is no time left."""

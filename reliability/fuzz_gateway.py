@@ -73,6 +73,8 @@ class GatewayFuzzer:
         self._url, self._media_root, self._seed = url, media_root, seed
         self._http = requests.Session()
         self._http.trust_env = False
+        # A connection each: the server may close an idle one at the moment at which it is used again.
+        self._http.headers["Connection"] = "close"
         self._images = Mutator.of_media(hostile_images.seeds())
         self._videos = Mutator.of_media(hostile_videos.seeds())
         photo = fetch_assets(SAMPLE_PHOTOS)["astronaut.png"].read_bytes()
@@ -207,6 +209,12 @@ class GatewayFuzzer:
     def _check(self) -> None:
         """The service is healthy and scores an intact image as ever."""
         self.report.checks += 1
+        try:
+            self._look()
+        except (requests.RequestException, ValueError) as error:
+            self._find(f"no check after {self.report.requests} requests: {type(error).__name__}: {error}")
+
+    def _look(self) -> None:
         health = self._http.get(f"{self._url}/health", timeout=DEADLINE_S)
         if health.status_code != 200:
             self._find(f"/health answered {health.status_code} after {self.report.requests} requests")
