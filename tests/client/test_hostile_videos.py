@@ -1,10 +1,12 @@
 """Every hostile video of the catalogue ends as it should, in bounded time and memory, and reads nothing else."""
 
+import contextlib
 import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import pytest
 
 from client.errors import InputError
@@ -69,6 +71,27 @@ def test_a_file_cut_at_any_boundary_gives_real_frames_or_is_refused(container: s
     for piece in split(whole)[:-1]:
         end += len(piece)
         assert_right(HostileVideo(f"cut at {end}", lambda: b""), whole[:end], decoder)
+
+
+def test_they_do_read_it_where_nothing_stops_them(tmp_path: Path) -> None:
+    address, file = AddressCanary(), FileCanary(tmp_path / "canary.mov", clip("mov"))
+    careless = {"enable_drefs": "1", "use_absolute_path": "1", "safe": "0", "protocol_whitelist": "file,http,tcp"}
+    try:
+        for elsewhere in (address.url, str(file.path)):
+            for video in hostile_videos(elsewhere):
+                if video.name in ("playlist: concatenation, alone", "reference: samples in another file"):
+                    path = tmp_path / "careless"
+                    path.write_bytes(video.make())
+                    with (
+                        contextlib.suppress(av.error.FFmpegError),
+                        av.open(str(path), options=careless, timeout=1) as opened,
+                    ):
+                        next(opened.decode(video=0), None)
+        assert address.was_called()
+        assert file.was_opened()
+    finally:
+        address.close()
+        file.close()
 
 
 @pytest.mark.parametrize("isolated", [True, False])
