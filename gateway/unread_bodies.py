@@ -3,7 +3,7 @@
 What is left of a body is read after the answer, or a client that is still sending would lose the answer with its
 connection. Gunicorn does that in the request's thread for up to 5 s, so a few clients that announce a body and send
 nothing could take all threads, without a key and whatever they are answered. It is done here instead, before gunicorn
-comes to it: in a few threads, for a shorter time, and what is over is cut off.
+comes to it: in a few threads, for a shorter time. When these wait already, what has not come yet is cut off.
 """
 
 import contextlib
@@ -14,9 +14,9 @@ from flask import Flask, Response, g, request
 
 from client.scorer import Deadline
 from gateway.body_readers import BodyReaders
+from gateway.errors import OverloadedRequestError
 
 _DISCARD_S = 2.0
-_GRACE_S = 0.2
 _PIECE_BYTES = 2**16
 
 
@@ -30,9 +30,10 @@ def discard_unread_bodies(app: Flask, threads: int) -> None:
 
     Args:
         app: The application.
-        threads: How many may read such bodies at a time; when all do, the longest makes way, or the newest is cut off.
+        threads: How many may wait for such bodies at a time.
     """
-    discards = BodyReaders(threads, retry_after_s=1, grace_s=_GRACE_S)
+    # With a grace as long as the limit none makes way for another: those over are not waited for.
+    discards = BodyReaders(threads, retry_after_s=1, grace_s=_DISCARD_S)
 
     @app.after_request
     def discard_later(response: Response) -> Response:
@@ -50,10 +51,30 @@ def _discard(environ: dict[str, Any], discards: BodyReaders) -> None:
     """Called when the answer has been sent."""
     try:
         with discards.reading(environ, Deadline(_DISCARD_S)):
-            while environ["wsgi.input"].read(_PIECE_BYTES):
-                pass
+            _read_to_the_end(environ)
+    except OverloadedRequestError:
+        _discard_at_once(environ)
     except Exception:  # whatever is wrong with the body: the request has had its answer
         _cut_off(environ)
+
+
+def _discard_at_once(environ: dict[str, Any]) -> None:
+    """Most bodies are here by now. Otherwise gunicorn's count of what is left is wrong, and the connection ends."""
+    connection = environ.get("gunicorn.socket")
+    try:
+        if isinstance(connection, socket.socket):
+            connection.settimeout(0)
+        _read_to_the_end(environ)
+    except Exception:  # there is nothing more to read now
+        _cut_off(environ)
+    finally:
+        if isinstance(connection, socket.socket):
+            connection.settimeout(None)
+
+
+def _read_to_the_end(environ: dict[str, Any]) -> None:
+    while environ["wsgi.input"].read(_PIECE_BYTES):
+        pass
 
 
 def _cut_off(environ: dict[str, Any]) -> None:
