@@ -278,8 +278,8 @@ ROUTES = (
             ),
             Failure(
                 UnprocessableError,
-                "No frame of the video can be decoded (`MEDIA_DECODE_FAILED`), or none scored "
-                "(`NOTHING_SCORED`; `frames` has each one's reason).",
+                "No frame of the video can be decoded (`MEDIA_DECODE_FAILED`), not in time (`DECODE_TIMEOUT`), or none "
+                "scored (`NOTHING_SCORED`; `frames` has each one's reason).",
                 "MEDIA_DECODE_FAILED",
                 "file: no frame of the video could be decoded",
             ),

@@ -18,6 +18,7 @@ const ADVICE = {
   IMAGE_TOO_LARGE: SMALLER,
   MEDIA_TOO_LARGE: SMALLER,
   MEDIA_DECODE_FAILED: "The file may be damaged or cut off. If it plays on your device, convert it to MP4 (H.264) and send that.",
+  DECODE_TIMEOUT: SMALLER,
   NOTHING_SCORED: "The file was read, but nothing in it could be analysed. Open it in an image program, save it again and send that.",
   API_KEY_REQUIRED: "Enter your API key above, then try again.",
   API_KEY_INVALID: "Enter another API key above, then try again.",
