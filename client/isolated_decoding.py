@@ -39,6 +39,7 @@ _LOG = logging.getLogger("client.isolated_decoding")
 _REACTION_S = 2.0  # the helper does nothing that takes longer: past it, it hangs itself
 _LOOK_S = 0.5  # how often a cancelled deadline is looked for
 _MESSAGE_CHARACTERS = 1000
+_NO_PROCESS = "the system refuses another process for decoding"
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 _FOR_SHORT_LIVES = {
     "OPENBLAS_NUM_THREADS": "1",  # the helper must have no second thread where it forks
@@ -124,7 +125,10 @@ class IsolatedDecoder:
     def _running(self) -> "_Helper":
         with self._lock:
             if self._helper is None:
-                self._helper = _Helper()
+                try:
+                    self._helper = _Helper()
+                except OSError as error:
+                    raise OverloadedError(_NO_PROCESS) from error
             return self._helper
 
     def _replace(self, lost: "_Helper") -> None:
@@ -143,7 +147,7 @@ class IsolatedDecoder:
     def _outcome(self, ended: str, result: int, name: str, format_: MediaFormat) -> list[Frame]:
         """The frames, or what the ways in which a decoder ends stand for."""
         if ended == REFUSED.decode():
-            raise OverloadedError("the system refuses another process for decoding")
+            raise OverloadedError(_NO_PROCESS)
         status = int(ended)
         if status == 0:
             return _read_result(result, name, format_)
@@ -176,7 +180,8 @@ class _Helper:
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.settimeout(_REACTION_S)
-        with theirs:
+        with theirs, contextlib.ExitStack() as on_failure:
+            on_failure.callback(self._control.close)
             # Its own session: Ctrl-C reaches this process alone.
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "client.decode_process", str(theirs.fileno())],
@@ -186,6 +191,7 @@ class _Helper:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
+            on_failure.pop_all()
         self.end = weakref.finalize(self, _end, self._control, self._process)
 
     def run(self, task: bytes, video: int, result: int, deadline: Deadline | None, limit_s: float) -> str:

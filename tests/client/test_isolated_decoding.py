@@ -21,6 +21,7 @@ from client.errors import (
     MediaDecodeError,
     MediaDecodeTimeoutError,
     MediaTooLargeError,
+    OverloadedError,
 )
 from client.frames import identify, open_media
 from client.isolated_decoding import DecodeLimits, IsolatedDecoder
@@ -231,6 +232,21 @@ def test_the_deadline_and_its_cancelling_end_it(make: Callable[..., IsolatedDeco
     with pytest.raises(DeadlineExceededError, match="cancelled"):
         future.result(5)
     wait_for(lambda: not children_of(helper_of(decoder)))
+
+
+def test_where_no_process_can_be_made_the_service_is_overloaded(
+    make: Callable[..., IsolatedDecoder], short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder = make()
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("client.isolated_decoding.subprocess.Popen", refuse)
+        with pytest.raises(OverloadedError):
+            sampled(decoder, short)
+    assert sampled(decoder, short)
 
 
 def test_many_at_once(make: Callable[..., IsolatedDecoder], short: Path) -> None:
