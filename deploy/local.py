@@ -12,12 +12,14 @@ from pydantic_settings import CliApp
 
 from assets import SAMPLE_PHOTOS, AssetError, fetch_assets
 from deploy.errors import DeployError
+from deploy.following import sole_follower
 from deploy.model import ensure_release
 from deploy.preflight import check_machine
 from deploy.settings import LocalSettings
 from deploy.shared_memory import region_prefix
 from deploy.supervisor import Supervisor
 from export.errors import ExportError
+from export.release import Release
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -51,12 +53,18 @@ def serve(settings: LocalSettings) -> None:
     for number in _STOP_SIGNALS:
         signal.signal(number, _exit)
     check_machine(settings)
-    release = ensure_release(settings, say)
+    with sole_follower(settings.releases_dir) as follows:
+        if not follows:
+            say(f"another deployment runs on {settings.releases_dir}: its `current` is neither moved nor followed here")
+        _serve(settings, ensure_release(settings, follows, say), follows, started)
+
+
+def _serve(settings: LocalSettings, release: Release, follows: bool, started: float) -> None:
     sample = fetch_assets(SAMPLE_PHOTOS, settings.cache_dir)["astronaut.png"]
     run_dir = settings.cache_dir / "run"
     logs = run_dir / f"logs-{settings.port}"
     with region_prefix(run_dir) as prefix:
-        supervisor = Supervisor(settings, release, prefix, say, logs)
+        supervisor = Supervisor(settings, release, prefix, say, logs, follows)
 
         def stop(_number: int, _frame: FrameType | None) -> None:
             supervisor.request_stop()

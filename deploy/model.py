@@ -13,11 +13,12 @@ from export.report import explain_choice
 from export.run import ExportSettings, existing_release, export_checkpoint
 
 
-def ensure_release(settings: LocalSettings, say: Callable[[str], None]) -> Release:
-    """The release for these settings, verified and made current.
+def ensure_release(settings: LocalSettings, make_current: bool, say: Callable[[str], None]) -> Release:
+    """The release for these settings, verified.
 
     Args:
         settings: The deployment's settings.
+        make_current: Whether `current` is to point to it.
         say: Shows one line to the user.
 
     Raises:
@@ -45,7 +46,8 @@ def ensure_release(settings: LocalSettings, say: Callable[[str], None]) -> Relea
         with step_reporter() as report:
             release = export_checkpoint(located, export_settings, report)
     verify_files(release)
-    promote(release)
+    if make_current:
+        promote(release)
     say(f"model {release.manifest['description']['model']}, release {release.release_id}")
     for line in explain_choice(release.path):
         say(line)

@@ -33,6 +33,7 @@ class Rollout:
         start: StartTriton,
         target: TargetFile,
         drain_s: float,
+        follows: bool,
         say: Callable[[str], None],
     ) -> None:
         """Takes over a Triton that serves.
@@ -43,6 +44,7 @@ class Rollout:
             start: See `StartTriton`.
             target: Tells the gateway where to send requests.
             drain_s: How long the old one still runs after the gateway has moved: as long as a request may take.
+            follows: Whether `current` is looked at.
             say: Shows one line to the user.
         """
         self.serving = first
@@ -51,6 +53,7 @@ class Rollout:
         self._start = start
         self._target = target
         self._drain_s = drain_s
+        self._follows = follows
         self._say = say
         self._newcomer: KeptTriton | None = None
         self._retiring: KeptTriton | None = None
@@ -87,7 +90,7 @@ class Rollout:
         """The release that `current` points to, if it is another than the served one and sound."""
         served = self.serving.release
         link = served.path.parent / CURRENT
-        name = Path(link.resolve()).name if link.is_symlink() else ""
+        name = Path(link.resolve()).name if self._follows and link.is_symlink() else ""
         if not name or name in (served.path.name, self._refused):
             return None
         try:

@@ -32,7 +32,13 @@ class Supervisor:
     """Runs Triton and one gateway until told to stop."""
 
     def __init__(
-        self, settings: LocalSettings, release: Release, shm_prefix: str, say: Callable[[str], None], logs: Path
+        self,
+        settings: LocalSettings,
+        release: Release,
+        shm_prefix: str,
+        say: Callable[[str], None],
+        logs: Path,
+        follows: bool,
     ) -> None:
         """Starts nothing yet.
 
@@ -42,6 +48,7 @@ class Supervisor:
             shm_prefix: Prefix of this deployment's shared memory regions.
             say: Shows one line to the user.
             logs: Folder for the processes' logs.
+            follows: Whether a release that `current` points to later takes over.
 
         Raises:
             ExportError: There is a serving plan, and it cannot be read.
@@ -51,6 +58,7 @@ class Supervisor:
         self._shm_prefix = shm_prefix
         self._say = say
         self._logs = logs
+        self._follows = follows
         self._stopping = threading.Event()
         self._first = self._triton(release, settings.triton_addresses)
         self._rollout: Rollout | None = None
@@ -88,6 +96,7 @@ class Supervisor:
             self._newcomer,
             target,
             self._settings.rollout_drain_s,
+            self._follows,
             self._say,
         )
         gateway = self._start_gateway()

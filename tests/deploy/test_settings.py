@@ -75,7 +75,7 @@ def test_fake_labels_reach_the_export(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("CHECKPOINT", str(checkpoint))
     monkeypatch.setenv("RELEASES_DIR", str(tmp_path / "releases"))
     with pytest.raises(LabelError, match="make serve FAKE_LABELS="):
-        ensure_release(LocalSettings(), lambda _line: None)
+        ensure_release(LocalSettings(), True, lambda _line: None)
     monkeypatch.setenv("FAKE_LABELS", "LABEL_1, ")
-    release = ensure_release(LocalSettings(), lambda _line: None)
+    release = ensure_release(LocalSettings(), True, lambda _line: None)
     assert release.manifest["description"]["fake_labels"] == ["LABEL_1"]

@@ -122,6 +122,6 @@ def test_the_gateway_is_told_how_many_frames_to_send(
     if own:
         monkeypatch.setenv("DEEPFAKE_CLIENT_CHUNK_FRAMES", own)
     monkeypatch.setenv("SERVING_PLAN", str(write(tmp_path / "plan.json")))
-    running = supervisor.Supervisor(LocalSettings(), Release(tmp_path, {}), "prefix", print, tmp_path)
+    running = supervisor.Supervisor(LocalSettings(), Release(tmp_path, {}), "prefix", print, tmp_path, False)
     running._start_gateway()
     assert started[0]["DEEPFAKE_CLIENT_CHUNK_FRAMES"] == expected

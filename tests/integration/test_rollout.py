@@ -129,6 +129,26 @@ def test_a_damaged_release_is_not_even_started(running: Service, releases: Path,
     assert served(releases) == before
 
 
+def test_a_second_deployment_on_the_folder_changes_nothing_of_the_first(
+    running: Service,
+    releases: Path,
+    tiny_checkpoint: Path,
+    tiny_release: Release,
+    successor: Release,
+    tmp_path: Path,
+) -> None:
+    if served(releases) != successor.release_id:
+        promote(successor)
+        await_said(running, f"release {successor.release_id}: back at port")
+    with run_service(tiny_checkpoint, releases, tmp_path) as second:
+        assert "is neither moved nor followed here" in second.printed()
+        for service, release in ((running, successor), (second, tiny_release)):
+            with load_of(service) as load:
+                load.await_success(1, after=time.monotonic())
+            assert load.answers[-1].release_id == release.release_id
+    assert served(releases) == successor.release_id
+
+
 def test_a_newcomer_that_dies_gives_back_what_it_took(running: Service, releases: Path, tiny_release: Release) -> None:
     before = served(releases)
     newcomer = releases / tiny_release.release_id
