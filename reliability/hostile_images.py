@@ -145,7 +145,7 @@ def _bombs() -> list[HostileImage]:
     }
     first = Image.new("RGB", (8, 8), (0, 0, 0))
     return [
-        HostileImage("bomb: 57 bytes of PNG, 250,000 px a side", lambda: png(250_000, 250_000, b""), TOO_LARGE),
+        HostileImage("bomb: 65 bytes of PNG, 250,000 px a side", lambda: png(250_000, 250_000, b""), TOO_LARGE),
         HostileImage(
             "bomb: 16-bit PNG, 50 megapixels said, none there", lambda: png(7000, 7000, b"", depth=16), BROKEN
         ),
