@@ -150,6 +150,7 @@ def _limit(memory_bytes: int, processor_s: int) -> None:
         (resource.RLIMIT_CORE, 0, 0),
         # Not RLIMIT_AS: that counts what allocators merely reserve, which grows with the number of cores.
         (resource.RLIMIT_DATA, memory_bytes, memory_bytes),
+        (resource.RLIMIT_FSIZE, memory_bytes, memory_bytes),  # the frames lie in a file in memory
         (resource.RLIMIT_CPU, processor_s, processor_s + 1),  # SIGXCPU, by which the sender knows what happened
         (resource.RLIMIT_NOFILE, _RESULT + 1, _RESULT + 1),
     ):

@@ -60,6 +60,11 @@ class Deadline:
         """Makes every step that shares this deadline give up at its next look at it. From any thread."""
         self._cancelled.set()
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._cancelled.is_set()
+
     def remaining_s(self) -> float:
         """Seconds left.
 

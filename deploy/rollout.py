@@ -48,6 +48,7 @@ class Rollout:
             say: Shows one line to the user.
         """
         self.serving = first
+        self._link = first.release.path.parent / CURRENT
         self._home = first.addresses
         self._standby = standby
         self._start = start
@@ -88,18 +89,30 @@ class Rollout:
 
     def _wanted(self) -> Release | None:
         """The release that `current` points to, if it is another than the served one and sound."""
-        served = self.serving.release
-        link = served.path.parent / CURRENT
-        name = Path(link.resolve()).name if self._follows and link.is_symlink() else ""
-        if not name or name in (served.path.name, self._refused):
+        served = self.serving.release.path
+        try:
+            target = self._current() if self._follows else served
+        except (OSError, RuntimeError):  # links that lead round and round
+            target = served
+        if target == served:
+            self._refused = ""
+            return None
+        if target.name == self._refused:
             return None
         try:
-            release = read_release(link)
+            if target.parent != served.parent:
+                raise ReleaseError(f"it is not in {served.parent}")
+            release = read_release(target)
             verify_files(release)
-        except ReleaseError as error:
-            self._refuse(name, str(error))
+        except (ReleaseError, OSError) as error:
+            self._refuse(target.name, str(error))
             return None
         return release
+
+    def _current(self) -> Path:
+        """The folder that `current` points to; the served one's where there is no such link."""
+        link = self._link
+        return link.resolve() if link.is_symlink() else self.serving.release.path
 
     def _begin(self, release: Release, addresses: ServerAddresses) -> None:
         try:
@@ -113,10 +126,9 @@ class Rollout:
             tail = newcomer.child.log_tail(5)
             newcomer.end(0)
             self._refuse(newcomer.release.release_id, f"Triton {reason}; its log ends:\n{tail}")
-        elif newcomer.ready:
+        elif newcomer.ready and self._send_gateway_to(newcomer):
             self._newcomer, self._retiring, self.serving = None, self.serving, newcomer
             self._retires_at = time.monotonic() + self._drain_s
-            self._target.write(newcomer.addresses.grpc_url)
             if newcomer.release.release_id != self._retiring.release.release_id:
                 self._say(f"release {newcomer.release.release_id}: serves now")
             elif newcomer.addresses == self._home:
@@ -135,7 +147,8 @@ class Rollout:
     def _give_back(self, old: KeptTriton, reason: str) -> None:
         """The one that took over failed while the old one still runs."""
         failed = self.serving
-        self._target.write(old.addresses.grpc_url)
+        if not self._send_gateway_to(old):
+            return
         self.serving, self._retiring = old, None
         failed.end(0)
         if failed.release.release_id != old.release.release_id:
@@ -145,10 +158,20 @@ class Rollout:
             self._stays = True
             self._say(f"Triton {reason}: the one at port {old.addresses.grpc_port} serves again")
 
+    def _send_gateway_to(self, triton: KeptTriton) -> bool:
+        """Whether the gateway could be told; if not, the next tick tries again."""
+        try:
+            self._target.write(triton.addresses.grpc_url)
+        except OSError as error:
+            self._say(f"the gateway cannot be sent to port {triton.addresses.grpc_port}: {error.strerror}")
+            return False
+        return True
+
     def _point_back(self, refused_id: str) -> None:
-        """Lets `current` say what is served, and never tries the refused one again."""
+        """Lets `current` say what is served, unless it has been given another release meanwhile."""
         self._refused = refused_id
         try:
-            promote(self.serving.release)
-        except ReleaseError as error:
+            if self._current().name == refused_id:
+                promote(self.serving.release)
+        except (ReleaseError, OSError, RuntimeError) as error:
             self._say(str(error))

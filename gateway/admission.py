@@ -2,10 +2,14 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 
 from client.scorer import Deadline
 from gateway.errors import OverloadedRequestError
+
+_LOOK_S = 0.25
+"""How often a video that waits for its turn looks whether it is still wanted."""
 
 
 class Admission:
@@ -62,8 +66,11 @@ class VideoTurns:
         if not self._present.acquire(blocking=False):
             raise overloaded("Too many videos are waiting.", self._retry_after_s)
         try:
-            if not self._working.acquire(timeout=deadline.remaining_s() / 2):
-                raise overloaded("Other videos take too long.", self._retry_after_s)
+            give_up = time.monotonic() + deadline.remaining_s() / 2
+            while not self._working.acquire(timeout=_LOOK_S):
+                deadline.remaining_s()  # its client may have gone
+                if time.monotonic() > give_up:
+                    raise overloaded("Other videos take too long.", self._retry_after_s)
             try:
                 yield
             finally:

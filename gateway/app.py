@@ -114,9 +114,9 @@ def _triton_detector(settings: GatewaySettings, telemetry: Telemetry) -> Detecto
         return create_detector(settings.triton_url, client_settings, telemetry)
 
     def make(url: str) -> FrameScorer:
-        return create_detector(url, client_settings, telemetry).scorer
+        return create_detector(url, client_settings.model_copy(update={"outage_wait_s": 0.0}), telemetry).scorer
 
-    scorer = FollowingScorer(settings.triton_url_file, make)
+    scorer = FollowingScorer(settings.triton_url_file, make, settings.triton_outage_wait_s)
     return Detector(scorer, client_settings)
 
 

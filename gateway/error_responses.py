@@ -6,10 +6,10 @@ import logging
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from client import DetectionError
+from client import DeadlineExceededError, DetectionError
 from gateway.admission import overloaded
-from gateway.errors import GatewayError, public_error
-from gateway.request_context import current_request_id, services
+from gateway.errors import ClientGoneError, GatewayError, public_error
+from gateway.request_context import current_request_id, request_deadline, services
 
 _LOG = logging.getLogger("gateway")
 
@@ -42,6 +42,8 @@ def _gateway_error(error: GatewayError) -> Response:
 
 
 def _client_error(error: DetectionError) -> Response:
+    if isinstance(error, DeadlineExceededError) and request_deadline().cancelled:
+        return _gateway_error(ClientGoneError("The connection was closed before the answer.", "CLIENT_GONE"))
     public = public_error(error, services().settings.retry_after_s)
     if public.status >= 500:
         _LOG.warning("request %s: %s: %s", current_request_id(), type(error).__name__, error)

@@ -116,6 +116,13 @@ class UnprocessableError(GatewayError):
     title = "Nothing could be scored"
 
 
+class ClientGoneError(GatewayError):
+    """The client went away before its answer; the status, which nobody reads, is the one that nginx logs."""
+
+    status = 499
+    title = "Client gone"
+
+
 class RateLimitedError(GatewayError):
     """One client asks for more than its share; others are not refused for it."""
 

@@ -13,6 +13,7 @@ from client.scorer import Deadline, FrameScorer, Scoring
 T = TypeVar("T")
 
 _LOOK_S = 0.5
+_RETRY_S = 0.25
 
 
 @dataclass
@@ -27,30 +28,32 @@ class _Target:
 class FollowingScorer:
     """Scores at the address that a file holds. Thread-safe.
 
-    A request is finished where it began. Where that fails because the server is gone, and the file names another one by
-    then, the request begins anew there.
+    A request is finished where it began. Where that fails because the server is gone, it begins anew where the file says
+    by then.
     """
 
-    def __init__(self, file: Path, make: Callable[[str], FrameScorer]) -> None:
+    def __init__(self, file: Path, make: Callable[[str], FrameScorer], outage_wait_s: float) -> None:
         """Reads nothing yet.
 
         Args:
             file: Holds host:port of Triton's gRPC endpoint, or several, separated by commas.
-            make: Makes a scorer for that text.
+            make: Makes a scorer for that text, which does not itself wait for a server that is away.
+            outage_wait_s: How long a request waits for a server that is away, or for the file to name another.
         """
         self._file = file
         self._make = make
+        self._outage_wait_s = outage_wait_s
         self._lock = threading.Lock()
         self._looked_at = -_LOOK_S
         self._current: _Target | None = None
 
     def info(self, deadline: Deadline) -> ModelInfo:
         """See `FrameScorer.info`."""
-        return self._call(lambda scorer: scorer.info(deadline))
+        return self._call(lambda scorer: scorer.info(deadline), deadline)
 
     def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
         """See `FrameScorer.score`."""
-        return self._call(lambda scorer: scorer.score(images, deadline, request_id))
+        return self._call(lambda scorer: scorer.score(images, deadline, request_id), deadline)
 
     def close(self) -> None:
         """See `FrameScorer.close`."""
@@ -59,27 +62,25 @@ class FollowingScorer:
         if target is not None:
             target.scorer.close()
 
-    def _call(self, call: Callable[[FrameScorer], T]) -> T:
-        target = self._take()
-        try:
-            return call(target.scorer)
-        except ServerUnavailableError:
-            if self._file_names(target.url):
-                raise
-        finally:
-            self._give_back(target)
-        target = self._take(look=True)
-        try:
-            return call(target.scorer)
-        finally:
-            self._give_back(target)
+    def _call(self, call: Callable[[FrameScorer], T], deadline: Deadline) -> T:
+        give_up = time.monotonic() + self._outage_wait_s
+        while True:
+            target = self._take()
+            try:
+                return call(target.scorer)
+            except ServerUnavailableError as error:
+                if not error.retryable or time.monotonic() > give_up:
+                    raise
+            finally:
+                self._give_back(target)
+            time.sleep(min(_RETRY_S, deadline.remaining_s()))
 
-    def _take(self, look: bool = False) -> _Target:
+    def _take(self) -> _Target:
         """The current target, with one more user; a new one if the file has changed."""
         left_behind = None
         with self._lock:
             now = time.monotonic()
-            if look or self._current is None or now - self._looked_at >= _LOOK_S:
+            if self._current is None or now - self._looked_at >= _LOOK_S:
                 self._looked_at = now
                 url = self._read()
                 if self._current is None and not url:
@@ -101,9 +102,6 @@ class FollowingScorer:
             unused = target.users == 0 and target is not self._current
         if unused:
             target.scorer.close()
-
-    def _file_names(self, url: str) -> bool:
-        return self._read() in (url, "")
 
     def _read(self) -> str:
         try:

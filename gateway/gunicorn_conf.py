@@ -35,6 +35,9 @@ timeout = 10
 graceful_timeout = round(_settings.request_deadline_s) + 5
 keepalive = 5
 control_socket_disable = True
+# Gunicorn itself would believe them from this machine; TRUSTED_PROXIES says who is believed.
+forwarded_allow_ips = ""
+forwarder_headers = ""
 accesslog = "-"
 logger_class = AccessLogger
 loglevel = "debug" if _settings.development else "info"

@@ -17,6 +17,7 @@ from gunicorn.workers import gthread
 _FIRST_BYTE_S = 0.02
 """How long a thread waits for it; then the worker's poller does, which costs no thread."""
 
+_LINGER_S = 0.1
 _LONGEST_S = 5.0
 _STALLED_LOOKS = 3
 _LOOK_S = 0.1
@@ -98,6 +99,22 @@ def _is_readable(connection: Any) -> bool:
     return bool(watched.poll(0))
 
 
+def _linger(connection: socket.socket) -> None:
+    """Waits a little for a client to take its last answer and close.
+
+    Gunicorn would do so next, for up to 2 s and in the loop that all connections need. It then has nothing to wait for.
+    """
+    give_up = time.monotonic() + _LINGER_S
+    watched = select.poll()
+    with contextlib.suppress(OSError, ValueError):  # closed meanwhile
+        watched.register(connection, select.POLLIN)
+        socket.socket.shutdown(connection, socket.SHUT_WR)
+        while (left_s := give_up - time.monotonic()) > 0 and watched.poll(left_s * 1000):
+            if not socket.socket.recv(connection, 2**16):
+                break
+        socket.socket.shutdown(connection, socket.SHUT_RD)
+
+
 class Worker(gthread.ThreadWorker):  # type: ignore[misc]
     """Handles requests as gunicorn's does, once they have begun."""
 
@@ -109,9 +126,12 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         """A connection has come, or has something to read. In a thread of the pool."""
         self._beginnings.begin(conn)
         try:
-            return super().handle(conn)
+            kept = super().handle(conn)
         finally:
             self._beginnings.over(conn)
+        if not kept:
+            _linger(conn.sock)
+        return kept
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """The headers are here."""

@@ -44,6 +44,10 @@ def guard(
         request.max_form_parts = _MAX_FORM_PARTS
         if request.mimetype != content_type:
             raise UnsupportedContentError(f"Send the body as Content-Type: {content_type}.", "WRONG_CONTENT_TYPE")
+        if content_type == "multipart/form-data" and not request.mimetype_params.get("boundary"):
+            raise MalformedRequestError(
+                "Content-Type has no boundary: let the HTTP library set this header.", "MALFORMED_REQUEST"
+            )
         with shared.readers.reading(request.environ, request_deadline()):
             try:
                 read_body()

@@ -76,8 +76,9 @@ def reserve_files() -> bool:
 def _remove_left_behind(parent: Path) -> None:
     for folder in parent.glob(f"{_PREFIX}*"):
         # One without a lock file is just being made.
-        with contextlib.suppress(OSError), (folder / _LOCK).open("rb") as lock:
+        with contextlib.suppress(OSError):
             if folder.lstat().st_uid != os.getuid():
-                continue
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
+                continue  # before anything of it is opened: it may be a trap
+            with os.fdopen(os.open(folder / _LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)

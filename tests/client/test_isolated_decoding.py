@@ -128,16 +128,16 @@ def test_refusals_are_those_of_the_decoder(make: Callable[..., IsolatedDecoder],
 def test_what_hangs_is_killed_and_the_next_video_decoded(
     make: Callable[..., IsolatedDecoder], short: Path, long: Path, stopped: str
 ) -> None:
-    decoder = make(time_s=1.5)
+    decoder = make(time_s=3.0)
     assert sampled(decoder, short)
     child, future = begun(decoder, long)
     os.kill(child if stopped == "decoder" else helper_of(decoder), signal.SIGSTOP)
     if stopped == "helper":
         os.kill(child, signal.SIGSTOP)
     started = time.monotonic()
-    with pytest.raises(MediaDecodeTimeoutError, match=r"takes longer than 1\.5 s to decode"):
+    with pytest.raises(MediaDecodeTimeoutError, match=r"takes longer than 3 s to decode"):
         future.result(20)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 8
     assert len(sampled(decoder, short)) == 30
     wait_for(lambda: not Path(f"/proc/{child}").exists())
 

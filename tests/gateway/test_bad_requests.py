@@ -90,6 +90,11 @@ def test_wrong_content_type_is_415(gateway: Gateway, content_type: str | None) -
     assert "application/json" in error_of(response, 415, "WRONG_CONTENT_TYPE")
 
 
+def test_a_form_without_a_boundary_is_400(gateway: Gateway) -> None:
+    response = gateway.http.post("/detect", data=b"x" * 100, content_type="multipart/form-data")
+    assert "no boundary" in error_of(response, 400, "MALFORMED_REQUEST")
+
+
 def test_a_charset_parameter_is_fine(gateway: Gateway) -> None:
     body = json.dumps({"mediaType": "IMAGE", "extractedFrames": gateway.frames([0.5])})
     assert gateway.http.post(URL, data=body, content_type="application/json; charset=utf-8").status_code == 200

@@ -42,6 +42,7 @@ def handshaken(text: bytes) -> Begin:
 
 
 IN_PLAIN_TEXT = (saying(b""), saying(b"G"), saying(b"GET / HTTP/1.1\r\nHost: x\r\nX-"))
+ANSWERED = (saying(b"GET /nothing HTTP/1.0\r\n\r\n"), saying(b"nonsense\r\n\r\n"))
 ENCRYPTED = (saying(b""), saying(b"\x16\x03\x01\x02\x00\x01"), handshaken(b""), handshaken(b"GET / HTT"))
 
 
@@ -70,6 +71,12 @@ def test_a_crowd_in_plain_text(server: InferenceServer, tmp_path: Path) -> None:
         for begin in IN_PLAIN_TEXT:
             crowd(gateway, begin)
         _an_honest_slow_client_is_answered(gateway)
+
+
+def test_a_crowd_that_has_its_answers_and_stays(server: InferenceServer, tmp_path: Path) -> None:
+    with run_gateway(server, tmp_path) as gateway:
+        for begin in ANSWERED:
+            crowd(gateway, begin)
 
 
 def _an_honest_slow_client_is_answered(gateway: GatewayProcess) -> None:

@@ -43,3 +43,5 @@ def test_a_client_that_goes_frees_its_place(server: InferenceServer, tmp_path: P
         gone = time.monotonic()
         wait_until(lambda: _status(url) == 200)
         assert time.monotonic() - gone < _DELAY_S / 2
+    log = tmp_path / "gateway.log"
+    wait_until(lambda: " 499 " in log.read_text())  # no fault of the service

@@ -154,6 +154,7 @@ def test_every_client_error_has_a_public_form() -> None:
         "MediaNotFoundError": 400,
         "UnsupportedMediaError": 415,
         "MediaDecodeError": 422,
+        "MediaDecodeTimeoutError": 422,
         "MediaTooLargeError": 413,
         "NothingScoredError": 422,
         "ServiceError": 500,

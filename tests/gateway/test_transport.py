@@ -17,7 +17,7 @@ import trustme
 
 from tests.gateway.conftest import Gateway
 from tests.gateway.gateway_process import GatewayProcess, run_gateway
-from tests.inference_server import InferenceServer, jpeg
+from tests.inference_server import InferenceServer, inference_server, jpeg
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,12 @@ def certificates(tmp_path: Path) -> Certificates:
 def encrypted(server: InferenceServer, tmp_path: Path, certificates: Certificates) -> Iterator[GatewayProcess]:
     settings = {**certificates.settings, "REQUEST_DEADLINE_S": "1.5"}
     with run_gateway(server, tmp_path, verify=str(certificates.authority), **settings) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    with inference_server() as server, run_gateway(server, tmp_path_factory.mktemp("plain")) as gateway:
         yield gateway
 
 
@@ -117,6 +123,16 @@ def test_plain_http_never_tells_browsers_to_use_https(gateway: Gateway) -> None:
     assert secure.headers["Strict-Transport-Security"] == "max-age=31536000"
     gateway.configure(hsts_max_age_s=0)
     assert "Strict-Transport-Security" not in gateway.http.get("/health", base_url="https://localhost").headers
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [{"X-Forwarded-Proto": "https", "X-Forwarded-SSL": "off"}, {"SCRIPT_NAME": "/x"}, {"X-Forwarded-Proto": "https"}],
+)
+def test_nothing_that_a_caller_says_of_a_proxy_is_believed(plain: GatewayProcess, sent: dict[str, str]) -> None:
+    answer = requests.get(f"{plain.url}/health", headers=sent, timeout=10)
+    assert answer.status_code == 200
+    assert "Strict-Transport-Security" not in answer.headers
 
 
 @pytest.mark.parametrize("broken", ["missing", "no pair", "only one"])

@@ -40,10 +40,19 @@ def send(url: str, content: bytes) -> requests.Response:
     return requests.post(f"{url}/detect", files={"file": content}, timeout=30)
 
 
-def helpers(below: int | None = None) -> list[int]:
-    """The processes below this one that fork the decoders."""
+def gateway_pid(url: str) -> int:
+    """The process that a test started; those of other tests may run as well."""
+    setting = f"PORT={url.rpartition(':')[2]}".encode()
+    for pid in children_of(os.getpid()):
+        if setting in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            return pid
+    raise LookupError(url)
+
+
+def helpers(below: int) -> list[int]:
+    """The processes below another one that fork the decoders."""
     found = []
-    for pid in children_of(below or os.getpid()):
+    for pid in children_of(below):
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
@@ -52,8 +61,8 @@ def helpers(below: int | None = None) -> list[int]:
     return found
 
 
-def decoders() -> list[int]:
-    return [pid for helper in helpers() for pid in children_of(helper)]
+def decoders(url: str) -> list[int]:
+    return [pid for helper in helpers(gateway_pid(url)) for pid in children_of(helper)]
 
 
 def parent_of(pid: int) -> int:
@@ -72,7 +81,7 @@ def test_a_hung_video_is_422_and_neither_its_neighbours_nor_the_next_one_notice(
     assert send(url, video()).status_code == 200
     with ThreadPoolExecutor(1) as pool:
         hung = pool.submit(send, url, long)
-        (pid,) = wait_for(decoders)
+        (pid,) = wait_for(lambda: decoders(url))
         os.kill(pid, signal.SIGSTOP)
         assert send(url, video()).status_code == 200
         assert send(url, jpeg("p=0.9")).status_code == 200
@@ -89,7 +98,7 @@ def test_a_hung_video_is_422_and_neither_its_neighbours_nor_the_next_one_notice(
 def test_a_crash_is_422(url: str, long: bytes) -> None:
     with ThreadPoolExecutor(1) as pool:
         crashed = pool.submit(send, url, long)
-        (pid,) = wait_for(decoders)
+        (pid,) = wait_for(lambda: decoders(url))
         os.kill(pid, signal.SIGSEGV)
         answer = crashed.result()
     assert (answer.status_code, answer.json()["code"]) == (422, "MEDIA_DECODE_FAILED")
@@ -99,16 +108,16 @@ def test_a_crash_is_422(url: str, long: bytes) -> None:
 
 def test_a_lost_helper_is_replaced(url: str) -> None:
     assert send(url, video()).status_code == 200
-    (helper,) = helpers()
+    (helper,) = helpers(gateway_pid(url))
     os.kill(helper, signal.SIGKILL)
     assert send(url, video()).status_code == 200
-    assert helpers() != [helper]
+    assert helpers(gateway_pid(url)) != [helper]
 
 
 def test_no_decoder_outlives_the_gateway(long: bytes, tmp_path: Path, server: InferenceServer) -> None:
     with gateway_process(server, tmp_path) as url, ThreadPoolExecutor(1) as pool:
         sent = pool.submit(send, url, long)
-        (decoder,) = wait_for(decoders)
+        (decoder,) = wait_for(lambda: decoders(url))
         helper = parent_of(decoder)
         os.kill(decoder, signal.SIGSTOP)
         parent = parent_of(helper)
