@@ -28,8 +28,8 @@ class _Target:
 class FollowingScorer:
     """Scores at the address that a file holds. Thread-safe.
 
-    A request is finished where it began. Where that fails because the server is gone, it begins anew where the file says
-    by then.
+    A request is finished where it began. Where that fails because the server is gone, it begins anew where the file
+    says by then.
     """
 
     def __init__(self, file: Path, make: Callable[[str], FrameScorer], outage_wait_s: float) -> None:
