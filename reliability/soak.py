@@ -89,17 +89,21 @@ def soak(
             source, folder / "releases-tiny", state / "media", state / "service", {"PRECISION": "fp32"}
         ) as service:
             samples, load, bad = _run(service, image, minutes * 60, pause_s)
+            restarts = [line for line in service.log.read_text("utf-8").splitlines() if "restarting" in line]
     failures = load.failures(0)
     scores = [answer.score for answer in load.answers if answer.score is not None]
     wrong = sum(abs(score - scores[0]) > 1e-6 for score in scores)
     trends = _trends(samples)
     _print(samples, load, bad, trends, wrong)
+    for line in restarts:
+        print(line)
     if output:
         record = {
             "minutes": minutes,
             "good_answered": len(scores),
             "good_failed": dict(Counter(answer.status for answer in failures)),
             "wrong_scores": wrong,
+            "restarts": restarts,
             "bad_answers": bad,
             "trends": {name: asdict(trend) for name, trend in trends.items()},
             "latency_s": _latency_over_time(load),
