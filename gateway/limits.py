@@ -46,7 +46,8 @@ def guard(
             raise UnsupportedContentError(f"Send the body as Content-Type: {content_type}.", "WRONG_CONTENT_TYPE")
         if content_type == "multipart/form-data" and not request.mimetype_params.get("boundary"):
             raise MalformedRequestError(
-                "Content-Type has no boundary: let the HTTP library set this header.", "MALFORMED_REQUEST"
+                "file: Content-Type has no boundary, so no file can be found; let the HTTP library set this header.",
+                "NO_FILE",
             )
         with shared.readers.reading(request.environ, request_deadline()):
             try:

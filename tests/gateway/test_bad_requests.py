@@ -92,7 +92,7 @@ def test_wrong_content_type_is_415(gateway: Gateway, content_type: str | None) -
 
 def test_a_form_without_a_boundary_is_400(gateway: Gateway) -> None:
     response = gateway.http.post("/detect", data=b"x" * 100, content_type="multipart/form-data")
-    assert "no boundary" in error_of(response, 400, "MALFORMED_REQUEST")
+    assert "no boundary" in error_of(response, 400, "NO_FILE")
 
 
 def test_a_charset_parameter_is_fine(gateway: Gateway) -> None:
