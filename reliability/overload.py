@@ -26,7 +26,7 @@ from benchmark.http_requests import HttpRequests, detect_requests
 from benchmark.spread import Spread
 
 _FRAMES = 300
-_CAPACITY_CLIENTS = 8
+_CAPACITY_CLIENTS = 4  # fewer than one worker takes: a refused one would ask again at once
 _REFUSALS = ("HTTP 429", "HTTP 503")
 
 
