@@ -48,7 +48,7 @@ class Rollout:
             say: Shows one line to the user.
         """
         self.serving = first
-        self._link = first.release.path.parent / CURRENT
+        self._link = first.release.path.resolve().parent / CURRENT
         self._home = first.addresses
         self._standby = standby
         self._start = start
@@ -89,7 +89,7 @@ class Rollout:
 
     def _wanted(self) -> Release | None:
         """The release that `current` points to, if it is another than the served one and sound."""
-        served = self.serving.release.path
+        served = self.serving.release.path.resolve()
         try:
             target = self._current() if self._follows else served
         except (OSError, RuntimeError):  # links that lead round and round
@@ -112,7 +112,7 @@ class Rollout:
     def _current(self) -> Path:
         """The folder that `current` points to; the served one's where there is no such link."""
         link = self._link
-        return link.resolve() if link.is_symlink() else self.serving.release.path
+        return (link if link.is_symlink() else self.serving.release.path).resolve()
 
     def _begin(self, release: Release, addresses: ServerAddresses) -> None:
         try:

@@ -18,7 +18,7 @@ from export.release import CURRENT, Release, hashed_files, promote, read_release
 from export.run import ExportSettings, export_checkpoint
 from reliability.steady_load import SteadyLoad
 from tests.media import photo
-from tests.service import Service, run_service
+from tests.service import ROOT, Service, run_service
 
 _BOUND_S = 90.0
 
@@ -43,7 +43,8 @@ def successor(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Relea
 def running(tiny_checkpoint: Path, releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service that asks Triton at every request and drains for two seconds."""
     settings = {"SCORE_CACHE_FRAMES": "0", "ROLLOUT_DRAIN_S": "2"}
-    with run_service(tiny_checkpoint, releases, tmp_path_factory.mktemp("service"), settings) as service:
+    relative = Path(os.path.relpath(releases, ROOT))  # as the default is
+    with run_service(tiny_checkpoint, relative, tmp_path_factory.mktemp("service"), settings) as service:
         yield service
 
 
@@ -86,6 +87,7 @@ def test_a_new_release_takes_over_without_a_failed_request(
         await_said(running, f"release {successor.release_id}: back at port")
         load.await_success(6, after=time.monotonic())
         await_said(running, f"release {successor.release_id}: serves now")
+    assert "refused" not in running.printed()
     assert {answer.status for answer in load.answers} == {200}
     order = [answer.release_id for answer in load.answers]
     assert set(order) == {tiny_release.release_id, successor.release_id}
