@@ -36,6 +36,7 @@ _HELD_S = 5.0
 _SETTLE_S = 2.0  # after the load, until connections are closed
 _SPOOL_BYTES = 8 * 2**20  # of the file system for uploads
 _SHM_BYTES = 400 * 2**20
+_PIECE_BYTES = 4096
 _INSIDE = "DEEPFAKE_FAULTS_NAMESPACE"
 
 
@@ -98,9 +99,11 @@ def faults(
         _mount_small(spool, _SPOOL_BYTES)
         _mount_small(SHM, _SHM_BYTES)
         settings = {"PRECISION": "fp32", "TMPDIR": str(spool)}
-        with serve_ours(source, folder / "releases-tiny", state / "media", state / "service", settings) as service:
-            outcomes = [_suffer(name, fault, service, image) for name, fault in _faults_of(service, spool).items()]
-        subprocess.run(["umount", "--lazy", str(spool)], check=False)
+        try:
+            with serve_ours(source, folder / "releases-tiny", state / "media", state / "service", settings) as service:
+                outcomes = [_suffer(name, fault, service, image) for name, fault in _faults_of(service, spool).items()]
+        finally:
+            subprocess.run(["umount", "--lazy", str(spool)], check=False)
     if output:
         output.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1) + "\n", "utf-8")
 
@@ -180,12 +183,13 @@ def _signal(service: OurService, role: str, number: signal.Signals) -> Iterator[
 
 @contextmanager
 def _full(folder: Path) -> Iterator[None]:
-    """Leaves a file system a few pages."""
+    """Leaves a file system next to nothing."""
     filler = folder / "deepfake-faults-filler"
     try:
-        with filler.open("wb") as file:
-            free = os.statvfs(folder)
-            os.posix_fallocate(file.fileno(), 0, max(free.f_bavail * free.f_frsize - 16384, 1))
+        # Piece by piece: the load takes and frees room meanwhile.
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(_PIECE_BYTES)):
+                pass
         yield
     finally:
         filler.unlink(missing_ok=True)
