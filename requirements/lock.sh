@@ -13,10 +13,11 @@ compile() { # lock-file, then pip-compile's arguments
   mv "$lock.ready" "$lock"
 }
 local=(--extra gateway --extra tracing --extra preprocessing --extra cpu --extra evaluate --extra export --extra triton-wheel)
-compile requirements/dev.lock "${local[@]}" --extra bench --extra dev
+compile requirements/dev.lock "${local[@]}" --extra bench --extra train --extra dev
 within=(--constraint requirements/dev.lock)
 compile requirements/local.lock "${local[@]}" "${within[@]}"
 compile requirements/bench.lock "${local[@]}" --extra bench "${within[@]}"
+compile requirements/train.lock "${local[@]}" --extra train "${within[@]}"
 compile requirements/export.lock --extra export --extra preprocessing --extra cpu "${within[@]}"
 compile requirements/triton-cpu.lock --extra preprocessing --extra cpu --extra triton-wheel "${within[@]}"
 compile requirements/gateway.lock --extra gateway --extra tracing "${within[@]}"

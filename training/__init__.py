@@ -1,0 +1,1 @@
+"""Training: labelled media to a checkpoint that `deepfake-export` takes."""
