@@ -24,6 +24,11 @@ class FaceImage:
     person: str
     source: str
 
+    @property
+    def shape_px(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
 
 @dataclass(frozen=True)
 class Forgery:
