@@ -44,7 +44,8 @@ def multiband_blend(foreground: Pixels, background: Pixels, mask: Mask, levels: 
 def gradient_blend(foreground: Pixels, background: Pixels, mask: Mask) -> Pixels:
     """Keeps the foreground's gradients and takes the background's colours along the edge.
 
-    Poisson image editing (Perez, Gangnet and Blake, SIGGRAPH 2003), as OpenCV has it; the mask counts from 0.5 on.
+    Poisson image editing (Perez, Gangnet and Blake, SIGGRAPH 2003), as OpenCV has it: solved for the mask's rectangle, of which
+    a little beside the mask changes, too. The mask counts from 0.5 on.
     """
     binary = np.asarray((mask >= 0.5) * 255, np.uint8)
     binary[[0, -1], :] = 0
@@ -52,7 +53,7 @@ def gradient_blend(foreground: Pixels, background: Pixels, mask: Mask) -> Pixels
     rows, columns = np.flatnonzero(binary.any(axis=1)), np.flatnonzero(binary.any(axis=0))
     if len(rows) < 3 or len(columns) < 3:
         return background.copy()
-    centre = (int(columns[0] + columns[-1] + 1) // 2, int(rows[0] + rows[-1] + 1) // 2)
+    centre = (int(columns[0] + columns[-1]) // 2, int(rows[0] + rows[-1]) // 2)
     return np.asarray(cv2.seamlessClone(foreground, background, binary, centre, cv2.NORMAL_CLONE), np.uint8)
 
 

@@ -74,7 +74,7 @@ def soften(mask: Mask, sigma_px: float) -> Mask:
     """Blurs the edge with a Gaussian; half of the height stays where the edge was."""
     if sigma_px < 0.3:
         return mask
-    return np.asarray(cv2.GaussianBlur(mask, (0, 0), sigma_px), np.float32)
+    return np.asarray(np.minimum(cv2.GaussianBlur(mask, (0, 0), sigma_px), 1), np.float32)
 
 
 def _filled_ellipse(shape_px: tuple[int, int], box: Box, place: tuple[float, ...], angle_degrees: float) -> Mask:

@@ -17,6 +17,8 @@ from training.forgeries.masks import draw_mask
 
 Pixels = NDArray[np.uint8]
 
+_ATTEMPTS = 8
+
 
 @dataclass(frozen=True)
 class ForgeryRecipe:
@@ -30,6 +32,8 @@ class ForgeryRecipe:
         multiband: Probability of a multiband blend; an alpha blend else.
         outside: Probability that the surroundings are the changed part, and the face is not.
         min_opacity: The mask is scaled by a factor between this and 1.
+        min_difference: In grey levels, over the pixels that differ at all: what differs less is drawn again, since
+            a fake that nothing could tell from its original would be a wrong label.
         global_change: Probability that a picture that stays real is changed as a whole, in one of the same ways.
     """
 
@@ -40,6 +44,7 @@ class ForgeryRecipe:
     multiband: float = 0.3
     outside: float = 0.5
     min_opacity: float = 0.65
+    min_difference: float = 3.0
     global_change: float = 0.5
 
 
@@ -59,21 +64,19 @@ class SelfBlender:
         self.recipe = recipe or ForgeryRecipe()
 
     def forge(self, face: FaceImage, rng: np.random.Generator) -> Forgery:
-        """A forgery of the face; `method` is "colour", "frequency" or "colour+frequency", and the blend.
+        """A visible forgery of the face; `method` is "colour", "frequency" or "colour+frequency", and the blend.
 
         Args:
             face: A real face.
             rng: Source of all randomness: the same state gives the same forgery.
         """
-        recipe = self.recipe
-        changed, kind = self._change(face.pixels, rng)
-        if rng.random() < recipe.geometry:
-            changed = change_geometry(changed, rng)
-        mask = draw_mask(face.shape_px, face.box, rng) * np.float32(rng.uniform(recipe.min_opacity, 1))
-        inside, outside = (face.pixels, changed) if rng.random() < recipe.outside else (changed, face.pixels)
-        multiband = rng.random() < recipe.multiband
-        blended = (multiband_blend if multiband else alpha_blend)(inside, outside, mask)
-        return Forgery(blended, mask, f"{kind}/{'multiband' if multiband else 'alpha'}")
+        drawn = []
+        for _ in range(_ATTEMPTS):
+            forgery = self._forge_once(face, rng)
+            drawn.append((_difference(forgery.pixels, face.pixels), forgery))
+            if drawn[-1][0] >= self.recipe.min_difference:
+                break
+        return max(drawn, key=lambda pair: pair[0])[1]  # a face of one colour has none that differs enough
 
     def real(self, face: FaceImage, rng: np.random.Generator) -> Pixels:
         """The face as it is, or changed as a whole.
@@ -84,6 +87,17 @@ class SelfBlender:
         if rng.random() >= self.recipe.global_change:
             return face.pixels
         return self._change(face.pixels, rng)[0]
+
+    def _forge_once(self, face: FaceImage, rng: np.random.Generator) -> Forgery:
+        recipe = self.recipe
+        changed, kind = self._change(face.pixels, rng)
+        if rng.random() < recipe.geometry:
+            changed = change_geometry(changed, rng)
+        mask = draw_mask(face.shape_px, face.box, rng) * np.float32(rng.uniform(recipe.min_opacity, 1))
+        inside, outside = (face.pixels, changed) if rng.random() < recipe.outside else (changed, face.pixels)
+        multiband = rng.random() < recipe.multiband
+        blended = (multiband_blend if multiband else alpha_blend)(inside, outside, mask)
+        return Forgery(blended, mask, f"{kind}/{'multiband' if multiband else 'alpha'}")
 
     def _change(self, pixels: Pixels, rng: np.random.Generator) -> tuple[Pixels, str]:
         recipe = self.recipe
@@ -96,3 +110,9 @@ class SelfBlender:
         if frequency:
             pixels = change_frequency(pixels, rng, recipe.strength)
         return pixels, "+".join(["colour"] * colour + ["frequency"] * frequency)
+
+
+def _difference(a: Pixels, b: Pixels) -> float:
+    """Mean over the pixels that differ, in grey levels."""
+    difference = np.abs(a.astype(np.int16) - b).mean(axis=2)
+    return float(difference.sum() / max(np.count_nonzero(difference), 1))
