@@ -35,7 +35,7 @@ def fetch_archive(package: Package, scratch: Path) -> Path:
     else:
         command = _pip_command(package, scratch)
     _run(command, package, scratch)
-    archives = [path for path in scratch.iterdir() if path.suffix in (".tgz", ".whl")]
+    archives = [path for path in scratch.iterdir() if path.suffix in (".tgz", ".gz", ".whl")]
     if len(archives) != 1:
         raise DatasetError(f"{package.source}: {command[0]} left {len(archives)} archives, expected one")
     check_integrity(archives[0], package)
@@ -85,8 +85,12 @@ def _read_tar_member(ball: tarfile.TarFile, path: str) -> bytes:
 
 
 def _pip_command(package: Package, scratch: Path) -> list[str]:
+    # pip asks a source package for its metadata, which runs its code; given the hash, it first refuses another archive.
+    requirement = scratch / "requirement.txt"
+    requirement.write_text(f"{package.name}=={package.version} --hash={package.integrity}\n", encoding="utf-8")
+    form = _WHEEL_OPTIONS if package.registry == "pypi-wheel" else ["--no-binary", package.name]
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    return [*pip, *_WHEEL_OPTIONS, "--dest", str(scratch), f"{package.name}=={package.version}"]
+    return [*pip, "--require-hashes", *form, "--dest", str(scratch), "--requirement", str(requirement)]
 
 
 def _run(command: list[str], package: Package, folder: Path) -> None:

@@ -9,7 +9,7 @@ from training.errors import DatasetError
 
 Kind = Literal["face", "scene", "video"]
 Split = Literal["train", "val", "test", "development"]
-Registry = Literal["npm", "pypi"]
+Registry = Literal["npm", "pypi-wheel", "pypi-sdist"]
 
 TRAINING_MANIFEST = Path(__file__).with_name("photos.json")
 DEVELOPMENT_MANIFEST = Path(__file__).with_name("photos_development.json")
@@ -53,7 +53,7 @@ class Package:
     """A published package and the files used of it.
 
     Attributes:
-        registry: Where it is published; of the Python package index the wheel for Python 3.11 is taken.
+        registry: Where it is published, and in which form.
         name: As published.
         version: Exact.
         integrity: Of the archive: "sha512-" with base64 as npm states it, or "sha256:" with hexadecimal digits.
