@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from training.embedded.manifest import Package
@@ -72,7 +73,7 @@ def read_members(archive: Path, paths: list[str]) -> dict[str, bytes]:
                 return {path: wheel.read(path) for path in paths}
         with tarfile.open(archive, "r:gz") as ball:
             return {path: _read_tar_member(ball, path) for path in paths}
-    except (KeyError, zipfile.BadZipFile, tarfile.TarError, OSError, EOFError) as error:
+    except (KeyError, zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise DatasetError(f"cannot read the listed files of {archive.name}: {error}") from error
 
 
@@ -96,7 +97,7 @@ def _pip_command(package: Package, scratch: Path) -> list[str]:
 def _run(command: list[str], package: Package, folder: Path) -> None:
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, PermissionError) as error:
         raise DatasetError(
             f"{command[0]} is not installed, and {package.source} is fetched with it: install Node.js with npm "
             "(on Debian: apt-get install npm)"
