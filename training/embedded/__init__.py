@@ -1,0 +1,1 @@
+"""Training material that published packages carry: openly licensed photographs, fetched by checksum."""

