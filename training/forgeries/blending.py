@@ -44,8 +44,8 @@ def multiband_blend(foreground: Pixels, background: Pixels, mask: Mask, levels: 
 def gradient_blend(foreground: Pixels, background: Pixels, mask: Mask) -> Pixels:
     """Keeps the foreground's gradients and takes the background's colours along the edge.
 
-    Poisson image editing (Perez, Gangnet and Blake, SIGGRAPH 2003), as OpenCV has it: solved for the mask's rectangle, of which
-    a little beside the mask changes, too. The mask counts from 0.5 on.
+    Poisson image editing (Perez, Gangnet and Blake, SIGGRAPH 2003), as OpenCV has it: solved for the mask's rectangle,
+    of which a little beside the mask changes, too. The mask counts from 0.5 on.
     """
     binary = np.asarray((mask >= 0.5) * 255, np.uint8)
     binary[[0, -1], :] = 0
