@@ -1,0 +1,110 @@
+"""Which files validate: those of val/, or groups of people and sources drawn from train/."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluation.dataset import Label
+from training.errors import DatasetError
+from training.face_cache import CachedFile
+from training.grouping import group
+from training.media_files import MediaFile, Part
+
+log = logging.getLogger("training")
+
+
+@dataclass(frozen=True)
+class SplitFile:
+    """A readable file and its place.
+
+    Attributes:
+        file: The file.
+        faces: Its cut faces.
+        group: Number of the people and sources that it belongs to.
+        part: Where it is used; None: nowhere, as its people or content are in val/ too.
+    """
+
+    file: MediaFile
+    faces: CachedFile
+    group: int
+    part: Part | None
+
+
+def split_files(
+    readable: Sequence[tuple[MediaFile, CachedFile]], fraction: float, seed: int, one_class_suffices: bool
+) -> list[SplitFile]:
+    """Assigns each file to training or validation; nobody and no content is on both sides.
+
+    Args:
+        readable: Files with their cut faces.
+        fraction: Share of the files for validation where there is no val/.
+        seed: Of the draw.
+        one_class_suffices: There need not be fakes.
+
+    Raises:
+        DatasetError: A side would lack a class.
+    """
+    groups = group([_links(file, faces) for file, faces in readable])
+    if any(file.part is Part.VALIDATION for file, _ in readable):
+        parts = _given(readable, groups)
+    else:
+        parts = _drawn([file for file, _ in readable], groups, fraction, seed)
+    split = [SplitFile(*pair, number, part) for pair, number, part in zip(readable, groups, parts, strict=True)]
+    _refuse_lacking(split, one_class_suffices)
+    return split
+
+
+def _links(file: MediaFile, faces: CachedFile) -> list[str]:
+    people = [f"person:{person}" for person in file.people]
+    picture = [f"picture:{faces.picture_hash}"] if faces.picture_hash else []
+    return [*people, f"content:{file.sha256}", *picture]
+
+
+def _given(readable: Sequence[tuple[MediaFile, CachedFile]], groups: Sequence[int]) -> list[Part | None]:
+    """The folders' parts; what shares a group with val/ leaves training."""
+    validating = {number for (file, _), number in zip(readable, groups, strict=True) if file.part is Part.VALIDATION}
+    parts: list[Part | None] = []
+    for (file, _), number in zip(readable, groups, strict=True):
+        parts.append(None if file.part is Part.TRAIN and number in validating else file.part)
+    if left_out := parts.count(None):
+        log.warning("%d files of train/ show people or contents of val/ and are left out (split.csv)", left_out)
+    return parts
+
+
+def _drawn(files: Sequence[MediaFile], groups: Sequence[int], fraction: float, seed: int) -> list[Part | None]:
+    """Whole groups for validation, with about the same share of each class."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    labels = np.array([file.label is Label.FAKE for file in files])
+    folds = min(max(round(1 / fraction), 2), len(set(groups)), int(np.bincount(labels).max()))
+    if folds < 2:
+        raise DatasetError(
+            f"the {len(files)} files are all of one person or source, so none can be kept for validation: add other "
+            "people, put files of other people into val/, or say in people.csv who is who (the first subfolder of "
+            "real/ and fake/ counts as the person's name)"
+        )
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    parts: list[Part | None] = [Part.TRAIN] * len(files)
+    for number in _best_fold(labels, list(splitter.split(labels, labels, groups))):
+        parts[number] = Part.VALIDATION
+    return parts
+
+
+def _best_fold(labels: np.ndarray, folds: list[tuple[np.ndarray, np.ndarray]]) -> list[int]:
+    """The first fold with the most classes on both of its sides."""
+    best = max(folds, key=lambda fold: min(len(set(labels[side])) for side in fold))
+    return [int(number) for number in best[1]]
+
+
+def _refuse_lacking(split: Sequence[SplitFile], one_class_suffices: bool) -> None:
+    for part in Part:
+        there = {entry.file.label for entry in split if entry.part is part}
+        needed = [Label.REAL] if one_class_suffices else list(Label)
+        if missing := [label for label in needed if label not in there]:
+            side = "training" if part is Part.TRAIN else "validation"
+            raise DatasetError(
+                f"no readable {' and no readable '.join(missing)} file is left for {side}: each class needs files of "
+                "at least two people or sources that share no file; add some, or say in people.csv who is who"
+            )
