@@ -2,5 +2,5 @@
 
 from training.cli import main
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # batch workers import this module again
     main()

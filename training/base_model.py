@@ -106,9 +106,8 @@ def find_base(base: str, revision: str | None = None) -> BaseModel:
         "ForImageClassification" in name for name in config.architectures or ()
     )
     if new_head:
-        log.info(
-            "%s has labels %s: its head is replaced by a new one", located.name, list(config.id2label.values())[:4]
-        )
+        labels = ", ".join(list(config.id2label.values())[:4])
+        log.info("%s has no head for Fake and Real (its labels: %s): it gets a new one", located.name, labels)
     config.id2label, config.label2id = dict(LABELS), {label: index for index, label in LABELS.items()}
     return BaseModel(located, digest, config, processor, resize, normalisation, factor or DEFAULT_CROP_FACTOR, new_head)
 
@@ -116,8 +115,8 @@ def find_base(base: str, revision: str | None = None) -> BaseModel:
 def _refuse_unsuitable(config: Any, name: str) -> None:
     if config.model_type == "siglip2":
         raise OptionError(
-            f"--base {name} is a SigLIP2 NaFlex model, whose number of patches varies; take one of a fixed size, such as "
-            "google/siglip2-base-patch16-224"
+            f"--base {name} is a SigLIP2 NaFlex model, whose number of patches varies; take one of a fixed size, "
+            "such as google/siglip2-base-patch16-224"
         )
     if getattr(getattr(config, "vision_config", config), "num_channels", 3) != 3:
         raise OptionError(f"--base {name} does not take RGB images")

@@ -23,6 +23,17 @@ class Forger(Protocol):
         ...
 
 
+class RealChange(Protocol):
+    """Changes a real face as a whole now and then, such as `training.forgeries.SelfBlender(...).real`.
+
+    Without it a detector may learn the traces of the changes that forgeries contain, not the forgery.
+    """
+
+    def __call__(self, face: FaceImage, rng: np.random.Generator, /) -> NDArray[np.uint8]:
+        """The face as (H, W, 3) uint8 RGB, as it is or changed; everything random comes from `rng`."""
+        ...
+
+
 @dataclass(frozen=True)
 class FaceSet:
     """Labelled faces to train on.

@@ -44,7 +44,7 @@ class Placement:
         if self.turn_deg:
             centre = (self.x0 + self.width / 2 - 0.5, self.y0 + self.height / 2 - 0.5)
             matrix = cv2.getRotationMatrix2D(centre, self.turn_deg, 1.0)
-            matrix[:, 2] -= (self.x0, self.y0)
+            matrix = matrix - [[0, 0, self.x0], [0, 0, self.y0]]
             part = cv2.warpAffine(
                 picture, matrix, (self.width, self.height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
             )
@@ -91,6 +91,6 @@ def patch_shares(mask: NDArray[np.float32], grid: int) -> NDArray[np.float32]:
 
     side = math.ceil(max(mask.shape) / grid) * grid
     if mask.shape != (side, side):
-        mask = cv2.resize(mask, (side, side), interpolation=cv2.INTER_LINEAR)
+        mask = np.asarray(cv2.resize(mask, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
     cells = mask.reshape(grid, side // grid, grid, side // grid).mean(axis=(1, 3), dtype=np.float32)
     return np.asarray(cells.ravel(), np.float32)

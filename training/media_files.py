@@ -66,6 +66,7 @@ def find_media_files(data_dir: Path, one_class_suffices: bool) -> list[MediaFile
         validation = list(_files_of(data_dir, Part.VALIDATION, people))
         _refuse_missing_class(data_dir / Part.VALIDATION, validation, one_class_suffices)
         files += validation
+    _refuse_contradictions(files)
     if unknown := sorted(people.keys() - {file.name for file in files}):
         log.warning("%s names %d files that are not there, such as %s", PEOPLE_FILE, len(unknown), unknown[0])
     return files
@@ -91,6 +92,15 @@ def _refuse_missing_class(folder: Path, files: list[MediaFile], one_class_suffic
         raise DatasetError(
             f"there is no image or video in {' and '.join(str(folder / label) for label in missing)}: "
             f"put files of each class into {folder}/real and {folder}/fake{advice}"
+        )
+
+
+def _refuse_contradictions(files: list[MediaFile]) -> None:
+    real, fake = ({file.sha256: file.name for file in files if file.label is label and file.sha256} for label in Label)
+    if both := sorted(real.keys() & fake.keys(), key=real.__getitem__):
+        first = both[0]
+        raise DatasetError(
+            f"{len(both)} contents are both real and fake, such as {real[first]} and {fake[first]}: remove one of each"
         )
 
 

@@ -51,17 +51,19 @@ def model_card(facts: CardFacts) -> str:
     rows = [("AUC over files", figures["auc"]), ("log loss", figures["log_loss"]), *sorted(other.items())]
     return "\n".join(
         [
-            "---", "library_name: transformers", "pipeline_tag: image-classification", "tags: [deepfake-detection]", "---",
+            "---", "library_name: transformers", "pipeline_tag: image-classification",
+            "tags: [deepfake-detection]", "---",
             f"# {facts.name}", "",
             f"A classifier of real and fake faces, fine-tuned from {facts.base} by `deepfake-train`.",
-            f"Classes: 0 Fake, 1 Real. Input: a square of {facts.crop_factor:g} x the longer side of the largest face's box.",
+            "Classes: 0 Fake, 1 Real. Input: a square around the largest face, its side "
+            f"{facts.crop_factor:g} x the longer side of the face's box; the whole picture without a face.",
             "", "## Data", "", *_table(("", "training", "validation"), _data_rows(facts.data)), "",
             *_remarks(facts.data), f"Digest of the data: `{facts.data_digest}`.", "",
             "## Validation", "",
             f"Kept: epoch {figures['epoch']:g}, step {figures['step']}, chosen by {facts.options.select}.", "",
             *_table(("figure", "value"), [(name, f"{value:.4f}") for name, value in rows]), "",
             "## Options", "", "```json", json.dumps(facts.options.deciding(), indent=1), "```", "",
-            f"Base: `{facts.base_sha256}`. " + ", ".join(f"{name} {version}" for name, version in _versions()) + ".", "",
+            f"Base: `{facts.base_sha256}`. {', '.join(f'{name} {version}' for name, version in _versions())}.", "",
             "## Limits", "", _LIMITS, "",
         ]
     )  # fmt: skip

@@ -1,6 +1,8 @@
 """Reads media files into the cache of cut faces, and keeps account of those that cannot be read."""
 
 import logging
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -124,11 +126,28 @@ def _finder() -> Iterator[Callable[[], FaceFinder]]:
                 models = fetch_assets(FACE_MODELS)
             except AssetError as error:
                 raise DatasetError(f"the face models cannot be fetched: {error}") from error
-            loaded.append(FaceFinder(next(iter(models.values())).parent))
+            with _quiet_native_code():
+                loaded.append(FaceFinder(next(iter(models.values())).parent))
         return loaded[0]
 
     try:
         yield get
     finally:
-        for finder in loaded:
-            finder.close()
+        with _quiet_native_code():
+            for finder in loaded:
+                finder.close()
+
+
+@contextmanager
+def _quiet_native_code() -> Iterator[None]:
+    """MediaPipe's libraries write dozens of lines to file descriptor 2 when they load; nothing else runs then."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -6,18 +6,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from evaluation.dataset import Label
 from export.checkpoint import Sidecar
 from training.base_model import BaseModel, find_base
 from training.checkpoint_folder import write_checkpoint
 from training.cutting import CutParams
-from training.data import Forger, TrainingData
+from training.data import Forger, RealChange, TrainingData
 from training.errors import OptionError, StoppedError
 from training.folder_data import load_folder
 from training.model_card import CardFacts, model_card
 from training.options import TrainingOptions
 from training.run_state import RunFolder, run_identity
 from training.stopping import StopRequest
-from training.views import CLASS_INDEX, Label, TrainingViews, ViewParams
+from training.views import CLASS_INDEX, TrainingViews, ViewParams
 
 _NEEDED = {
     "accelerate": "train",
@@ -49,6 +50,7 @@ def train(
     options: TrainingOptions,
     data: TrainingData | None = None,
     forge: Forger | None = None,
+    change_real: RealChange | None = None,
     stop: StopRequest | None = None,
 ) -> TrainedCheckpoint:
     """Fine-tunes the base and writes a checkpoint.
@@ -57,6 +59,7 @@ def train(
         options: What and how.
         data: What to train on; None: the files in `options.data_dir`.
         forge: Makes a forgery of each real face, with `options.self_blend`.
+        change_real: Changes those real faces as a whole now and then.
         stop: Ends the run after the next step when asked.
 
     Raises:
@@ -86,6 +89,7 @@ def train(
         data.train,
         ViewParams(crop_factor, base.resize, base.grid if options.patch_loss else 0, options.augment, options.seed),
         forge,
+        change_real,
     )
     model = _build_model(options, base, views)
     trainer = FaceTrainer(model, arguments, options, views, validation, stop)

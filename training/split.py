@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evaluation.dataset import Label
 from training.errors import DatasetError
@@ -92,7 +93,7 @@ def _drawn(files: Sequence[MediaFile], groups: Sequence[int], fraction: float, s
     return parts
 
 
-def _best_fold(labels: np.ndarray, folds: list[tuple[np.ndarray, np.ndarray]]) -> list[int]:
+def _best_fold(labels: NDArray[np.bool_], folds: list[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> list[int]:
     """The first fold with the most classes on both of its sides."""
     best = max(folds, key=lambda fold: min(len(set(labels[side])) for side in fold))
     return [int(number) for number in best[1]]

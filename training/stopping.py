@@ -35,7 +35,7 @@ def stops_on_signals(stop: StopRequest) -> Iterator[None]:
 
     def handler(number: int, _frame: FrameType | None) -> None:
         stop.ask(number)
-        signal.signal(number, former[number])
+        signal.signal(number, former[signal.Signals(number)])
 
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in former:

@@ -134,15 +134,15 @@ class FaceTrainer(Trainer):  # type: ignore[misc]
 
     def _note(self, metrics: dict[str, float]) -> None:
         figures = {name.removeprefix("eval_"): value for name, value in metrics.items()}
-        row = {name: figures[name] for name in figures if name.startswith(("auc", "log_loss"))}
+        measured = {name: figures[name] for name in figures if name.startswith(("auc", "log_loss"))}
         losses = [entry for entry in self.state.log_history if "loss" in entry]
         previous = self.history.rows[-1]["step"] if self.history.rows else 0
         recent = [entry["loss"] for entry in losses if entry["step"] > previous]
-        row = {
+        row: dict[str, Any] = {
             "epoch": round(self.state.epoch or 0.0, 4),
             "step": self.state.global_step,
             "train_loss": sum(recent) / len(recent) if recent else None,
-            **row,
+            **measured,
         }
         best = self._is_best(row)
         if best:
@@ -175,6 +175,10 @@ class FaceTrainer(Trainer):  # type: ignore[misc]
             self.average.save(state / _AVERAGE_FILE)
         (state / COMPLETE_MARK).touch()
 
+    def _rotate_checkpoints(self, *_: Any, output_dir: str | None = None, **__: Any) -> None:
+        """By number, not by time: some file systems keep no exact times, of which transformers warns."""
+        super()._rotate_checkpoints(use_mtime=False, output_dir=output_dir)
+
     def _wait(self) -> None:
         self.accelerator.wait_for_everyone()
 
@@ -189,7 +193,7 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         self._trainer.start_average()
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_step_end(self, _: TrainingArguments, state: TrainerState, control: TrainerControl, **__: Any) -> None:
         if self._trainer.average:
             self._trainer.average.update()
         if self._options.save_steps and state.global_step % self._options.save_steps == 0:
@@ -198,7 +202,7 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
         if self._stopping:
             control.should_save = control.should_training_stop = True
 
-    def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_epoch_end(self, _: TrainingArguments, __: TrainerState, control: TrainerControl, **___: Any) -> None:
         control.should_log = True
         if self._stopping:  # the state is saved already, and validation may take minutes
             control.should_evaluate = control.should_save = False

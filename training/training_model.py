@@ -10,7 +10,7 @@ from export.checkpoint import Normalisation
 from training.errors import OptionError
 
 
-class TrainingModel(nn.Module):
+class TrainingModel(nn.Module):  # type: ignore[misc]
     """A classifier with its losses; the extra head that finds foreign patches exists during training only."""
 
     def __init__(

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.dataset import Label
 from training.data import ValidationSet
 from training.errors import TrainingError
-from training.views import CLASS_INDEX, Label
+from training.views import CLASS_INDEX
 
 _SMALLEST_P = 1e-7
 
@@ -28,7 +29,7 @@ class FileScores:
     kinds: Sequence[str]
 
     def figures(self) -> dict[str, float]:
-        """`auc` (0-1), `log_loss` (natural logarithm) and, of several kinds of forgeries, `auc_<kind>` against all reals."""
+        """`auc` (0-1), `log_loss` (natural) and, of several kinds of forgeries, `auc_<kind>` against all reals."""
         from sklearn.metrics import log_loss, roc_auc_score
 
         p = self.fake_probability.clip(_SMALLEST_P, 1 - _SMALLEST_P)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from evaluation.dataset import Label
 from preprocessing import Box, ResizeSpec, resize_to_square
 from training.augmentation import degrade
-from training.data import FaceSet, Forger, ValidationSet
+from training.data import FaceSet, Forger, RealChange, ValidationSet
 from training.geometry import draw_placement, patch_shares
 
 CLASS_INDEX = {Label.FAKE: 0, Label.REAL: 1}
@@ -57,9 +57,19 @@ class TrainingViews:
     Everything random depends on seed, epoch and index only: the number of workers and interruptions change nothing.
     """
 
-    def __init__(self, faces: FaceSet, params: ViewParams, forge: Forger | None) -> None:
-        """Keeps what it needs; `forge` None: faces come as they are."""
-        self._faces, self._params, self._forge = faces, params, forge
+    def __init__(
+        self, faces: FaceSet, params: ViewParams, forge: Forger | None = None, change_real: RealChange | None = None
+    ) -> None:
+        """Keeps what it needs.
+
+        Args:
+            faces: What is shown.
+            params: How.
+            forge: Makes a forgery to show beside each real face; None: faces come as they are.
+            change_real: Changes the real face of such a pair; None: it stays.
+        """
+        self._faces, self._params = faces, params
+        self._forge, self._change_real = forge, change_real
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -73,14 +83,14 @@ class TrainingViews:
         params, label = self._params, self._faces.labels[index]
         face = self._faces.faces[index]
         seed = (params.seed, self._epoch, index)
-        if self._forge is None:
-            return [_training_view(face.pixels, face.box, None, label, params, seed)]
-        if label is Label.FAKE:
+        if self._forge is None or label is Label.FAKE:
             return [_training_view(face.pixels, face.box, None, label, params, seed)]
         forgery = self._forge(face, np.random.default_rng([*seed, 1]))
+        change = self._change_real
+        real = change(face, np.random.default_rng([*seed, 2])) if change else face.pixels
         untouched = np.zeros(face.pixels.shape[:2], np.float32)
         return [
-            _training_view(face.pixels, face.box, untouched, Label.REAL, params, seed),
+            _training_view(real, face.box, untouched, Label.REAL, params, seed),
             _training_view(forgery.pixels, face.box, forgery.mask, Label.FAKE, params, seed),
         ]
 
