@@ -1,6 +1,7 @@
 """Which files validate: those of val/, or groups of people and sources drawn from train/."""
 
 import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from training.errors import DatasetError
 from training.face_cache import CachedFile
 from training.grouping import group
 from training.media_files import MediaFile, Part
+from training.picture_hash import copies
 
 log = logging.getLogger("training")
 
@@ -47,7 +49,7 @@ def split_files(
     Raises:
         DatasetError: A side would lack a class.
     """
-    groups = group([_links(file, faces) for file, faces in readable])
+    groups = group(_links(readable))
     if any(file.part is Part.VALIDATION for file, _ in readable):
         parts = _given(readable, groups)
     else:
@@ -57,10 +59,13 @@ def split_files(
     return split
 
 
-def _links(file: MediaFile, faces: CachedFile) -> list[str]:
-    people = [f"person:{person}" for person in file.people]
-    picture = [f"picture:{faces.picture_hash}"] if faces.picture_hash else []
-    return [*people, f"content:{file.sha256}", *picture]
+def _links(readable: Sequence[tuple[MediaFile, CachedFile]]) -> list[list[str]]:
+    """What joins each file with others: people, the same content, a copy of the picture."""
+    links = [[f"content:{file.sha256}", *(f"person:{person}" for person in file.people)] for file, _ in readable]
+    for one, other in copies([faces.picture_hash for _, faces in readable]):
+        links[one].append(f"picture:{one}-{other}")
+        links[other].append(f"picture:{one}-{other}")
+    return links
 
 
 def _given(readable: Sequence[tuple[MediaFile, CachedFile]], groups: Sequence[int]) -> list[Part | None]:
@@ -88,7 +93,10 @@ def _drawn(files: Sequence[MediaFile], groups: Sequence[int], fraction: float, s
         )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     parts: list[Part | None] = [Part.TRAIN] * len(files)
-    for number in _best_fold(labels, list(splitter.split(labels, labels, groups))):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of classes with few files: what lacks a class is refused below
+        drawn = list(splitter.split(labels, labels, groups))
+    for number in _best_fold(labels, drawn):
         parts[number] = Part.VALIDATION
     return parts
 

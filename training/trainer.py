@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 import sys
 from contextlib import nullcontext
@@ -32,6 +33,8 @@ log = logging.getLogger("training")
 def trainer_arguments(options: TrainingOptions) -> TrainingArguments:
     """Trainer's own arguments; making them starts the process group of a run on several GPUs."""
     folder = RunFolder(options.output)
+    # Trainer hands the precision on in the environment, and would take that of an earlier run in this process for ours.
+    os.environ["ACCELERATE_MIXED_PRECISION"] = "no" if options.precision == "fp32" else options.precision
     return TrainingArguments(
         output_dir=str(folder.states),
         logging_dir=str(options.output / "logs"),

@@ -6,7 +6,7 @@ from preprocessing import Box, Preparer, PreprocessParams, ResizeSpec
 from preprocessing.faces import Face
 from tests.media import encode_image, photo_pixels
 from training.cutting import CutParams, cut_face, decode_frame, serving_view, wide_crop
-from training.picture_hash import picture_hash
+from training.picture_hash import copies, picture_hash
 
 MODELS_DIR = next(iter(fetch_assets(FACE_MODELS).values())).parent
 
@@ -60,6 +60,18 @@ def test_copies_of_a_picture_have_one_hash_and_others_do_not() -> None:
     saved_again = decode_frame(encode_image(astronaut, "JPEG", quality=60))
     assert picture_hash(astronaut) == picture_hash(saved_again) != picture_hash(photo_pixels("coffee.png"))
     assert len(picture_hash(astronaut)) == 16
+
+
+def test_copies_are_found_whatever_their_place() -> None:
+    photos = [photo_pixels(name) for name in ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg")]
+    hashes = [picture_hash(photo) for photo in photos]
+    again = [picture_hash(decode_frame(encode_image(photo, "JPEG", quality=50))) for photo in photos]
+    assert {tuple(sorted(pair)) for pair in copies([*hashes, "", *again, ""])} == {(n, n + 5) for n in range(4)}
+    rng = np.random.default_rng(0)
+    many = [f"{value:016x}" for value in rng.integers(0, 2**63, 600)]
+    flipped = f"{int(many[7], 16) ^ 0b101:016x}"
+    assert list(copies([*many, flipped, many[3]])) == [(3, 601), (7, 600)]
+    assert list(copies([f"{0:016x}", f"{0b111:016x}"])) == []
 
 
 def test_a_black_frame_has_no_hash() -> None:
