@@ -91,20 +91,26 @@ def _drawn(files: Sequence[MediaFile], groups: Sequence[int], fraction: float, s
             "people, put files of other people into val/, or say in people.csv who is who (the first subfolder of "
             "real/ and fake/ counts as the person's name)"
         )
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    parts: list[Part | None] = [Part.TRAIN] * len(files)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of classes with few files: what lacks a class is refused below
-        drawn = list(splitter.split(labels, labels, groups))
-    for number in _best_fold(labels, drawn):
+        for count in range(folds, 1, -1):  # fewer folds are larger, until each side of one has every class
+            splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+            chosen, classes = _best_fold(labels, list(splitter.split(labels, labels, groups)))
+            if classes == len(set(labels)):
+                break
+    parts: list[Part | None] = [Part.TRAIN] * len(files)
+    for number in chosen:
         parts[number] = Part.VALIDATION
     return parts
 
 
-def _best_fold(labels: NDArray[np.bool_], folds: list[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> list[int]:
-    """The first fold with the most classes on both of its sides."""
-    best = max(folds, key=lambda fold: min(len(set(labels[side])) for side in fold))
-    return [int(number) for number in best[1]]
+def _best_fold(
+    labels: NDArray[np.bool_], folds: list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+) -> tuple[list[int], int]:
+    """The first fold with the most classes on both of its sides, and how many those are."""
+    counts = [min(len(set(labels[side])) for side in fold) for fold in folds]
+    best = counts.index(max(counts))
+    return [int(number) for number in folds[best][1]], counts[best]
 
 
 def _refuse_lacking(split: Sequence[SplitFile], one_class_suffices: bool) -> None:
