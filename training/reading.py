@@ -72,7 +72,7 @@ def read_files(
                 from_cache += 1
                 continue
             try:
-                readable.append((file, _cut_file(file, finder(), cache, params)))
+                readable.append((file, _cut_file(file, finder, cache, params)))
             except (DetectionError, ImageRejectedError, OSError) as error:
                 unreadable.append(UnreadableFile(file, str(error) or type(error).__name__))
     return ReadFiles(tuple(readable), tuple(unreadable), from_cache)
@@ -94,7 +94,7 @@ def refuse_mostly_unreadable(read: ReadFiles) -> None:
     log.warning("%s; unreadable.csv lists them, the run goes on without them", message)
 
 
-def _cut_file(file: MediaFile, finder: FaceFinder, cache: FaceCache, params: CutParams) -> CachedFile:
+def _cut_file(file: MediaFile, finder: Callable[[], FaceFinder], cache: FaceCache, params: CutParams) -> CachedFile:
     """Reads one file; the picture in its middle gives the perceptual hash."""
     with open_media(file.path) as stream:
         format_ = identify(stream, file.name)
@@ -109,7 +109,7 @@ def _cut_file(file: MediaFile, finder: FaceFinder, cache: FaceCache, params: Cut
             continue
         if number == len(frames) // 2:
             hash_ = picture_hash(pixels)
-        faces.append(cut_face(pixels, finder.largest_face(pixels), params))
+        faces.append(cut_face(pixels, finder().largest_face(pixels), params))
     if rejection and not faces:
         raise rejection
     return cache.store(file.sha256, faces, hash_, len(frames) - len(faces))

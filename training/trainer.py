@@ -86,6 +86,7 @@ class FaceTrainer(Trainer):  # type: ignore[misc]
         self.history = History(options.output / "history.json")
         self.average: WeightAverage | None = None
         self._resumed_from: Path | None = None
+        self._evaluated_step = -1
         super().__init__(
             model=model,
             args=arguments,
@@ -103,6 +104,7 @@ class FaceTrainer(Trainer):  # type: ignore[misc]
         if resume_from:
             step = int(resume_from.name.rpartition("-")[2])
             self.history.take_up(step)
+            self._evaluated_step = self.history.rows[-1]["step"] if self.history.rows else -1
             log.info("going on from step %d", step)
         self.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
 
@@ -118,6 +120,7 @@ class FaceTrainer(Trainer):  # type: ignore[misc]
         """Validates the weights that would be kept, and keeps them if they are the best so far."""
         with self.average.in_place() if self.average else nullcontext():
             metrics: dict[str, float] = super().evaluate(*args, **kwargs)
+            self._evaluated_step = self.state.global_step
             if self.is_world_process_zero():
                 self._note(metrics)
         self._wait()
@@ -133,7 +136,7 @@ class FaceTrainer(Trainer):  # type: ignore[misc]
 
     def is_evaluated(self) -> bool:
         """Whether the last step's weights have been validated."""
-        return bool(self.history.rows) and self.history.rows[-1]["step"] == self.state.global_step
+        return self._evaluated_step == self.state.global_step
 
     def _note(self, metrics: dict[str, float]) -> None:
         figures = {name.removeprefix("eval_"): value for name, value in metrics.items()}

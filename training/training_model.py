@@ -58,7 +58,9 @@ class TrainingModel(nn.Module):  # type: ignore[misc]
         Returns:
             `logits` (N, 2) float32 and, with labels, `loss`.
         """
-        normalised = pixels.permute(0, 3, 1, 2).float() * self._scale - self._shift
+        # Contiguous at once: reading floats through the permutation takes ten times as long.
+        planes = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+        normalised = planes.mul_(self._scale).sub_(self._shift)
         logits = self.network(pixel_values=normalised).logits.float()
         if labels is None:
             return {"logits": logits}

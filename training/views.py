@@ -1,7 +1,7 @@
 """One face as the pictures of a training batch: itself, and with self-blending a forgery of itself."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -88,9 +88,9 @@ class TrainingViews:
         forgery = self._forge(face, np.random.default_rng([*seed, 1]))
         change = self._change_real
         real = change(face, np.random.default_rng([*seed, 2])) if change else face.pixels
-        untouched = np.zeros(face.pixels.shape[:2], np.float32)
+        untouched = np.zeros(params.grid**2, np.float32) if params.grid else None
         return [
-            _training_view(real, face.box, untouched, Label.REAL, params, seed),
+            replace(_training_view(real, face.box, None, Label.REAL, params, seed), patches=untouched),
             _training_view(forgery.pixels, face.box, forgery.mask, Label.FAKE, params, seed),
         ]
 
