@@ -4,6 +4,7 @@ TrainingError
 ├── DatasetError       the data set: missing folders, an empty class, nothing readable, no way to split it
 ├── OptionError        options that do not fit together or a base model that cannot be fine-tuned
 ├── ResumeError        a run that cannot be taken up again: other data or options
+├── StoppedError       asked to stop: what was reached is saved
 └── CalibrationError   scores that cannot be calibrated
 """
 
@@ -22,6 +23,18 @@ class OptionError(TrainingError):
 
 class ResumeError(TrainingError):
     """A run cannot be taken up again."""
+
+
+class StoppedError(TrainingError):
+    """The run was asked to stop; its state is saved.
+
+    Attributes:
+        signal_number: Of the signal that asked, for the exit code.
+    """
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
 
 
 class CalibrationError(TrainingError):
