@@ -109,6 +109,8 @@ def calibrate(
     _require_classes(media)
     logits, weights = np.concatenate([m.logits for m in media]), _spread_weights(media)
     is_fake = np.repeat([m.is_fake for m in media], [len(m.logits) for m in media])
+    if not np.isfinite(logits).all():
+        raise CalibrationError("the checkpoint gives scores that are not finite; it is damaged")
     before = fake_probability(logits, fake_indices)
     if np.ptp(before) < 1e-9:
         raise CalibrationError(f"every file scores the same ({before[0]:.4f}): there is nothing to calibrate")
@@ -145,14 +147,15 @@ def _require_classes(media: Sequence[ScoredMedia]) -> None:
 
 
 def _require_rank(is_fake: BoolArray, p: FloatArray) -> None:
-    auc = roc_curve(is_fake, p).auc
-    if auc < 0.5:
+    auc, reals, fakes = roc_curve(is_fake, p).auc, int((~is_fake).sum()), int(is_fake.sum())
+    chance = 2 * float(np.sqrt((reals + fakes + 1) / (12 * reals * fakes)))  # two standard errors of 0.5
+    if auc < 0.5 - chance:
         raise CalibrationError(
             f"fakes score below real files (AUC {auc:.3f}): fake and real look swapped, in id2label of config.json, "
             "in --fake-label, or in the folders real/ and fake/"
         )
-    if auc == 0.5:
-        raise CalibrationError("the scores do not tell fakes from real files (AUC 0.5): no bands can be set on them")
+    if auc <= 0.5:
+        raise CalibrationError(f"the scores do not tell fakes from real files (AUC {auc:.3f}): bands would mean nothing")
 
 
 def _require_enough(units: _Units, budget: Budget) -> None:

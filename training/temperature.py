@@ -62,20 +62,18 @@ def fit_temperature(
     """Fits the temperature by maximum likelihood.
 
     Args:
-        logits: (N, labels) float64.
+        logits: (N, labels) float64, finite.
         fake_indices: The fake classes.
         is_fake: (N,) bool, the truth.
         weights: (N,) float64 above 0; frames of a video share the weight of one file. All 1 by default.
 
     Raises:
-        CalibrationError: A class is missing, or a logit is not finite.
+        CalibrationError: A class is missing.
     """
     from scipy.optimize import minimize_scalar
 
     if is_fake.all() or not is_fake.any():
         raise CalibrationError("calibration needs real and fake files, and one of the two is missing")
-    if not np.isfinite(logits).all():
-        raise CalibrationError("the checkpoint gives scores that are not finite; it is damaged")
     weight = np.ones(len(logits)) if weights is None else weights
     target = _targets(is_fake, weight)
 
