@@ -86,7 +86,7 @@ class CalibrationInfo:
             notes=tuple(values.get("notes", ())),
         )
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, float]:
         """The figures that fit beside every result."""
         return {"temperature": self.temperature, "max_fpr": self.max_fpr, "max_fnr": self.max_fnr}
 
@@ -119,7 +119,7 @@ class ModelCard:
         known = {name: str(values.get(name, "")) for name in cls.__dataclass_fields__}
         return cls(**known)
 
-    def reference(self) -> dict[str, Any]:
+    def reference(self) -> dict[str, str]:
         """Which card it is and where to read it, for results: name, licence, digest, address and route."""
         said = {"name": self.name, "licence": self.licence, "sha256": self.sha256, "url": self.url}
         return {**{key: value for key, value in said.items() if value}, **({"route": CARD_ROUTE} if self.text else {})}
