@@ -202,11 +202,11 @@ def _model_card(info: ModelInfo) -> ModelCard | None:
     if card is None:
         return None
     return ModelCard(
-        name=card.name,
-        licence=card.licence,
-        purpose=card.purpose,
-        limits=card.limits,
-        url=card.url,
+        name=_line(card.name),
+        licence=_line(card.licence),
+        purpose=_line(card.purpose),
+        limits=_line(card.limits),
+        url=_line(card.url),
         sha256=card.sha256 or None,
         gateway_route=CARD_ROUTE if card.text else None,
     )
@@ -221,6 +221,10 @@ def _rounded_box(box: tuple[float, float, float, float] | None) -> tuple[float, 
         return None
     x0, y0, x1, y1 = (round(value, 1) for value in box)
     return x0, y0, x1, y1
+
+
+def _line(text: str) -> str:
+    return _printable(" ".join(text.split()))
 
 
 def _printable(name: str) -> str:

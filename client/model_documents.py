@@ -116,10 +116,14 @@ class ModelCard:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "ModelCard":
         """Reads the `model_card` block of a release's description."""
-        known = {name: str(values.get(name, "")) for name in cls.__dataclass_fields__}
-        return cls(**known)
+        return cls(**{name: _encodable(str(values.get(name, ""))) for name in cls.__dataclass_fields__})
 
     def reference(self) -> dict[str, str]:
         """Which card it is and where to read it, for results: name, licence, digest, address and route."""
         said = {"name": self.name, "licence": self.licence, "sha256": self.sha256, "url": self.url}
         return {**{key: value for key, value in said.items() if value}, **({"route": CARD_ROUTE} if self.text else {})}
+
+
+def _encodable(text: str) -> str:
+    """Without lone surrogates, which JSON can hold and no answer can be made of."""
+    return text.encode("utf-8", "replace").decode("utf-8")
