@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmark.tune_search import Configuration
 from export.model_config import ServingPlan, read_config, render_config
-from export.release import REPOSITORY, Release, hashed_files, open_partial, promote, publish, release_id_of
+from export.release import COMPANIONS, REPOSITORY, Release, hashed_files, open_partial, promote, publish, release_id_of
 from export.release import served_description as served
 from export.repository import TEMPLATES, describe_ensemble
 
@@ -52,6 +52,11 @@ def planned_release(release: Release, configuration: Configuration, releases_dir
     with open_partial(releases_dir) as partial:
         repository = partial / REPOSITORY
         shutil.copytree(release.repository, repository, copy_function=_link, ignore=shutil.ignore_patterns(CONFIG))
+        for companion in (release.path / name for name in COMPANIONS):
+            if companion.is_dir():
+                shutil.copytree(companion, partial / companion.name, copy_function=_link)
+            elif companion.is_file():
+                _link(str(companion), str(partial / companion.name))
         for entry in sorted(repository.iterdir()):
             config = render_config(TEMPLATES / entry.name / CONFIG, plan)
             (entry / CONFIG).write_text(config, encoding="utf-8")

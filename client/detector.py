@@ -244,7 +244,7 @@ def detection_output(
 
 def describe_model(info: ModelInfo) -> dict[str, Any]:
     """The model's identity as JSON-ready values, for results and reports."""
-    described = {
+    described: dict[str, Any] = {
         "name": info.name,
         "release_id": info.release_id,
         "export_id": info.export_id,
@@ -252,7 +252,13 @@ def describe_model(info: ModelInfo) -> dict[str, Any]:
         "labels": list(info.labels),
         "trained": info.trained,
     }
-    return {**described, "notice": info.notice} if info.notice else described
+    if info.notice:
+        described["notice"] = info.notice
+    if info.calibration is not None:
+        described["calibration"] = info.calibration.summary()
+    if info.model_card is not None:
+        described["model_card"] = info.model_card.reference()
+    return described
 
 
 def _frame_prediction(frame: ScoredFrame) -> dict[str, Any]:

@@ -9,28 +9,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from client.evidence_model import Document, Model
 from client.media import MediaType
 from client.scores import DetectionResult
 
-SCHEMA_VERSION: Literal["1.0"] = "1.0"
+SCHEMA_VERSION: Literal["1.1"] = "1.1"
 """Of the JSON form: the first number changes when a reader of the old form would go wrong, the second for additions."""
 
 DIGITS = 4
 """Decimals of probabilities."""
-
-
-class Document(BaseModel):
-    """A part of the report."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        allow_inf_nan=False,
-        json_schema_serialization_defaults_required=True,
-    )
 
 
 class Severity(StrEnum):
@@ -211,44 +200,6 @@ class KeyFrame(Document):
     """The square around the face that was given to the model; null where it was given the whole frame."""
 
 
-class Model(Document):
-    """The release that answered."""
-
-    name: str
-    version: str
-    """Name, precision and release in one."""
-
-    release_id: str
-    export_id: int
-    """The constant baked into the graph, which came back with the answers."""
-
-    precision: str
-    labels: list[str]
-    fake_labels: list[str]
-    """Those whose probabilities add up to the fake probability; empty if the release does not say."""
-
-    checkpoint_sha256: str | None
-    """Of the checkpoint's files; null if the release does not say."""
-
-    trained: bool
-    """False: the weights were never trained, and no score means anything."""
-
-    notice: str
-    """What the release wants to be shown beside every result, or empty."""
-
-    preprocessing_version: int | None
-    """Null if the release does not say."""
-
-    face_detection: bool
-    """Whether frames are cropped to their largest face."""
-
-    crop_factor: float | None
-    """Side of that crop over the longer side of the face box; null if the release does not say."""
-
-    image_size_px: int = Field(ge=1)
-    """Side of the square that the model sees."""
-
-
 class Software(Document):
     """What extracted the frames and made this report."""
 
@@ -270,7 +221,7 @@ class Run(Document):
 class Evidence(Document):
     """An evidence report."""
 
-    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    schema_version: Literal["1.1"] = SCHEMA_VERSION
     input: InputFile
     verdict: Verdict
     findings: list[Finding]

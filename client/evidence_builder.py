@@ -14,15 +14,16 @@ from client.evidence import (
     FrameEvidence,
     InputFile,
     KeyFrame,
-    Model,
     Picture,
     Run,
     Scores,
     Software,
     Verdict,
 )
+from client.evidence_model import Calibration, Model, ModelCard
 from client.findings import LIMITS, Subject, bands_of, duration_of, find_weaknesses
 from client.key_frames import EXPLANATIONS, choose_key_frames, find_peaks
+from client.model_documents import CARD_ROUTE
 from client.model_info import ModelInfo, VerdictBands
 from client.pictures import MAX_PIXELS
 from client.scores import verdict
@@ -64,7 +65,7 @@ def build_evidence(output: DetectionOutput, file_name: str, *, created_at: datet
         scores=Scores(**output.scores.rounded()),
         key_frames=_key_frames(output),
         frames=_frames(output.frames, bands),
-        model=_model(output.model),
+        model=_model(output.model, metadata["input_type"] == "image"),
         software=Software(
             client_version=_installed("deepfake-serving"),
             pyav_version=_installed("av"),
@@ -154,7 +155,7 @@ def _picture(thumbnail: Thumbnail) -> Picture:
     )
 
 
-def _model(info: ModelInfo) -> Model:
+def _model(info: ModelInfo, is_image: bool) -> Model:
     return Model(
         name=info.name,
         version=info.version,
@@ -170,6 +171,44 @@ def _model(info: ModelInfo) -> Model:
         face_detection=info.face_detection,
         crop_factor=info.crop_factor,
         image_size_px=info.image_size_px,
+        calibration=_calibration(info, is_image),
+        model_card=_model_card(info),
+    )
+
+
+def _calibration(info: ModelInfo, is_image: bool) -> Calibration | None:
+    whole = info.calibration
+    if whole is None:
+        return None
+    on = whole.image if is_image else whole.video or whole.image
+    return Calibration(
+        temperature=round(whole.temperature, DIGITS),
+        max_fpr=whole.max_fpr,
+        max_fnr=whole.max_fnr,
+        measured_on=on.unit,
+        real=on.real,
+        fake=on.fake,
+        persons=on.persons,
+        fpr=round(on.fpr, DIGITS),
+        fpr_upper=round(on.fpr_upper, DIGITS),
+        tpr=round(on.tpr, DIGITS),
+        tpr_low=_rounded(on.tpr_low, DIGITS),
+        tpr_high=_rounded(on.tpr_high, DIGITS),
+    )
+
+
+def _model_card(info: ModelInfo) -> ModelCard | None:
+    card = info.model_card
+    if card is None:
+        return None
+    return ModelCard(
+        name=_line(card.name),
+        licence=_line(card.licence),
+        purpose=_line(card.purpose),
+        limits=_line(card.limits),
+        url=_line(card.url),
+        sha256=card.sha256 or None,
+        gateway_route=CARD_ROUTE if card.text else None,
     )
 
 
@@ -182,6 +221,10 @@ def _rounded_box(box: tuple[float, float, float, float] | None) -> tuple[float, 
         return None
     x0, y0, x1, y1 = (round(value, 1) for value in box)
     return x0, y0, x1, y1
+
+
+def _line(text: str) -> str:
+    return _printable(" ".join(text.split()))
 
 
 def _printable(name: str) -> str:

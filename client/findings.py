@@ -107,12 +107,13 @@ def find_weaknesses(subject: Subject) -> list[Finding]:
 def bands_of(output: DetectionOutput) -> tuple[VerdictBands, BandsOrigin]:
     """The bands that decided a verdict, and where they come from.
 
-    A release does not say who chose its bands: those equal to the defaults count as the defaults.
+    A release without a calibration does not say who chose its bands: those equal to the defaults count as the defaults.
     """
     is_video = output.metadata["input_type"] == MediaType.VIDEO.value
     bands = output.model.video_bands if is_video else output.model.image_bands
     default = DEFAULT_VIDEO_BANDS if is_video else DEFAULT_IMAGE_BANDS
-    return bands, BandsOrigin.DEFAULT if bands == default else BandsOrigin.CHECKPOINT
+    chosen = output.model.calibration is not None or bands != default
+    return bands, BandsOrigin.CHECKPOINT if chosen else BandsOrigin.DEFAULT
 
 
 def _untrained_model(subject: Subject) -> str:

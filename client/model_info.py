@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from client.errors import ModelNotServedError
+from client.model_documents import CalibrationInfo, ModelCard
 
 DESCRIPTION_PARAMETER = "deepfake_serving"
 """Name of the ensemble's config parameter (and of nothing else) that carries the description as JSON."""
@@ -47,6 +48,8 @@ class ModelInfo:
         preprocessing_version: Raised whenever the pixels given to the classifier change; None if not said.
         crop_factor: Side of the crop over the longer side of the face box; None if not said.
         max_image_pixels: Largest width x height of a frame that is scored; None if not said.
+        calibration: How scores and bands were calibrated; None where the checkpoint does not say.
+        model_card: The checkpoint's card; None where it has none.
     """
 
     name: str
@@ -66,6 +69,8 @@ class ModelInfo:
     preprocessing_version: int | None = None
     crop_factor: float | None = None
     max_image_pixels: int | None = None
+    calibration: CalibrationInfo | None = None
+    model_card: ModelCard | None = None
 
     @classmethod
     def from_json(cls, text: str) -> "ModelInfo":
@@ -76,7 +81,7 @@ class ModelInfo:
         """
         try:
             return cls._from_dict(json.loads(text))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelNotServedError(
                 f"the model carries no readable description ({type(error).__name__}: {error}); export it again"
             ) from error
@@ -85,6 +90,7 @@ class ModelInfo:
     def _from_dict(cls, values: dict[str, Any]) -> "ModelInfo":
         bands = values["verdict_bands"]
         preprocess = values["preprocess"]
+        calibration, card = values.get("calibration"), values.get("model_card")
         return cls(
             name=values["model"],
             release_id=values["release_id"],
@@ -104,6 +110,8 @@ class ModelInfo:
             preprocessing_version=values.get("preprocessing_version"),
             crop_factor=preprocess.get("crop_factor"),
             max_image_pixels=preprocess.get("max_pixels"),
+            calibration=None if calibration is None else CalibrationInfo.from_dict(calibration),
+            model_card=None if card is None else ModelCard.from_dict(card),
         )
 
     @property

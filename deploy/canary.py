@@ -1,4 +1,7 @@
-"""Real inferences that prove the service works, whatever its ready flags say."""
+"""Real inferences that prove the service works, whatever its ready flags say.
+
+Random pixels prove that a server answers. Golden images, where the release has any, prove that it answers right.
+"""
 
 import threading
 
@@ -7,8 +10,10 @@ from client.errors import DetectionError
 from client.scorer import OK, Deadline
 from client.settings import ClientSettings
 from client.triton_scorer import TritonScorer
+from export.golden import GoldenSet
 
 CANARY_TIMEOUT_S = 10.0
+GOLDEN_TIMEOUT_S = 60.0
 _FAILURES = 2  # in a row, before the server counts as broken
 _EAGER_S = 0.2  # pause between canaries until the first success, and after a failure
 
@@ -16,9 +21,15 @@ _EAGER_S = 0.2  # pause between canaries until the first success, and after a fa
 class Canary:
     """Scores an image of random pixels through the ensemble: no cache has the answer."""
 
-    def __init__(self, triton_url: str) -> None:
-        """Connects at the first inference."""
+    def __init__(self, triton_url: str, golden: GoldenSet | None = None) -> None:
+        """Connects at the first inference.
+
+        Args:
+            triton_url: host:port of Triton's gRPC endpoint.
+            golden: Of the release that it should serve; None if that has none.
+        """
         self._scorer = TritonScorer(triton_url, ClientSettings(attempts=1))
+        self._golden = golden
 
     def failure(self, timeout_s: float = CANARY_TIMEOUT_S) -> str:
         """Runs one inference; returns why it failed, or "" if it succeeded."""
@@ -27,6 +38,18 @@ class Canary:
         except DetectionError as error:
             return str(error)
         return "" if score.status == OK else f"the canary image got status {score.status}"
+
+    def golden_mismatch(self, timeout_s: float = GOLDEN_TIMEOUT_S) -> str:
+        """Scores the golden images; returns why they prove the release wrong, "" if they do not or there are none.
+
+        Raises:
+            DetectionError: There was no answer, so that nobody knows.
+        """
+        if self._golden is None:
+            return ""
+        scores = self._scorer.score(list(self._golden.images), Deadline(timeout_s), "golden").scores
+        answers = [score.status if score.fake_probability is None else score.fake_probability for score in scores]
+        return self._golden.mismatch(answers)
 
     def completed_requests(self) -> int | None:
         """Requests the server has answered successfully, None if it does not say: progress under overload."""
@@ -44,21 +67,24 @@ class Prober(threading.Thread):
     """Canaries in a thread, so that one that waits delays neither a stop nor the watch over processes.
 
     Attributes:
-        answered: Set by the first success.
+        answered: Set by the first success, the golden images' included.
         failure: Why the server counts as broken; "" while it does not.
+        refusal: Why what it serves must not be served, however often it is started; "" while nothing shows that.
     """
 
-    def __init__(self, triton_url: str, interval_s: float) -> None:
+    def __init__(self, triton_url: str, interval_s: float, golden: GoldenSet | None = None) -> None:
         """Probes nothing yet.
 
         Args:
             triton_url: host:port of Triton's gRPC endpoint.
             interval_s: Pause between canaries, once one has succeeded.
+            golden: Scored once, after the first canary; None if the release has none.
         """
         super().__init__(name="prober", daemon=True)
         self.answered = threading.Event()
         self.failure = ""
-        self._canary = Canary(triton_url)
+        self.refusal = ""
+        self._canary = Canary(triton_url, golden)
         self._interval_s = interval_s
         self._stopping = threading.Event()
 
@@ -68,9 +94,13 @@ class Prober(threading.Thread):
         while not self._stopping.wait(self._interval_s if self.answered.is_set() and not failures else _EAGER_S):
             before = self._canary.completed_requests()
             reason = self._canary.failure()
+            if not reason and not self.answered.is_set():
+                reason = self._golden_failure()
             if not reason:
                 failures = 0
                 self.answered.set()
+            elif self.refusal:
+                break
             elif self.answered.is_set():
                 # An overloaded server may keep a canary waiting while it answers others: that is no fault.
                 failures = 0 if self._progressed(before) else failures + 1
@@ -80,6 +110,14 @@ class Prober(threading.Thread):
     def stop(self) -> None:
         """Ends the thread soon; a canary in flight is left behind."""
         self._stopping.set()
+
+    def _golden_failure(self) -> str:
+        """Why the golden images do not let the server count as answering, or ""."""
+        try:
+            self.refusal = self._canary.golden_mismatch()
+        except DetectionError as error:
+            return str(error)
+        return self.refusal
 
     def _progressed(self, before: int | None) -> bool:
         after = self._canary.completed_requests()

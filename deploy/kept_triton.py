@@ -72,7 +72,7 @@ class KeptTriton:
         """Starts it; it answers later."""
         self._backoff.started()
         self._server = TritonServer(
-            self.release.repository,
+            self.release,
             self.addresses,
             self._shm_prefix,
             self._run_dir,
@@ -89,6 +89,11 @@ class KeptTriton:
             return reason
         late = not self._server.ready and self._backoff.running_s() > self._settings.start_timeout_s
         return "never answered" if late else ""
+
+    @property
+    def refusal(self) -> str:
+        """Why its release must not be served, or ""."""
+        return "" if self._server is None else self._server.refusal
 
     def watch(self) -> None:
         """Starts it again, after a pause that grows, if it cannot be trusted."""

@@ -4,8 +4,9 @@
                   ---- the gateway moves over; the old one finishes what it has, then ends
                   ---- the same once more, back to the usual ports
 
-A newcomer that cannot be read, does not start or fails its canary is ended and `current` points to the served release
-again; one that fails while the old one still runs gives the gateway back to it.
+A newcomer that cannot be read, does not start, fails its canary or scores its golden images otherwise than recorded is
+ended and `current` points to the served release again; one that fails while the old one still runs gives the gateway
+back to it.
 """
 
 import time
@@ -16,7 +17,7 @@ from deploy.addresses import ServerAddresses
 from deploy.errors import PreflightError
 from deploy.kept_triton import KeptTriton
 from deploy.target_file import TargetFile
-from export.errors import ReleaseError
+from export.errors import GoldenError, ReleaseError
 from export.release import CURRENT, Release, promote, read_release, verify_files
 
 StartTriton = Callable[[Release, ServerAddresses], KeptTriton]
@@ -117,7 +118,7 @@ class Rollout:
     def _begin(self, release: Release, addresses: ServerAddresses) -> None:
         try:
             self._newcomer = self._start(release, addresses)
-        except (PreflightError, OSError) as error:
+        except (PreflightError, GoldenError, OSError) as error:
             self._refuse(release.release_id, str(error))
 
     def _prove(self, newcomer: KeptTriton) -> None:

@@ -158,7 +158,17 @@ class Supervisor:
 
     def _triton_answers(self, timeout_s: float) -> bool:
         self._first.start()
-        return self._answers(lambda: self._first.ready, self._first.child, "Triton", timeout_s)
+        return self._answers(self._first_ready, self._first.child, "Triton", timeout_s)
+
+    def _first_ready(self) -> bool:
+        """Whether Triton serves.
+
+        Raises:
+            StartError: It answers, and its release must not be served.
+        """
+        if reason := self._first.refusal:
+            raise StartError(f"Triton {reason}. Release {self._first.release.path} is not served; export it again")
+        return self._first.ready
 
     def _answers(self, answers: Callable[[], bool], child: Child, name: str, timeout_s: float) -> bool:
         """Whether a process that was started answers in time (or a stop is requested).

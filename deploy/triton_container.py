@@ -29,6 +29,7 @@ from deploy.process import children_of
 from deploy.shared_memory import SHM, region_prefix
 from deploy.triton_server import TritonServer
 from export.errors import ExportError
+from export.golden import read_golden
 from export.release import CURRENT, Release, read_release, verify_files
 
 _POLL_S = 0.2
@@ -71,6 +72,11 @@ class TritonContainerSettings(BaseSettings):
         return self
 
     @property
+    def proof(self) -> Path:
+        """A file that is there once the server has proved its release; the health check is another process."""
+        return self.run_dir / "proved"
+
+    @property
     def addresses(self) -> ServerAddresses:
         """Where Triton listens."""
         tls = GrpcTls.from_files(self.triton_tls_cert_file, self.triton_tls_key_file, self.triton_tls_client_ca_file)
@@ -103,8 +109,11 @@ def check(settings: TritonContainerSettings) -> None:
     """Runs one real inference against the running server.
 
     Raises:
-        DeployError: It failed.
+        DeployError: It failed, or the server has not scored its golden images yet.
+        ExportError: They cannot be read.
     """
+    if read_golden(settings.releases_dir / CURRENT) is not None and not settings.proof.exists():
+        raise DeployError("the release's golden images have not been scored as recorded yet")
     canary = Canary(settings.addresses.grpc_url)
     try:
         if failure := canary.failure():
@@ -133,8 +142,9 @@ def serve(settings: TritonContainerSettings) -> None:
     if stopping.is_set():
         return
     with region_prefix(settings.run_dir) as prefix:
+        settings.proof.unlink(missing_ok=True)
         server = TritonServer(
-            release.repository,
+            release,
             settings.addresses,
             prefix,
             settings.run_dir,
@@ -142,7 +152,7 @@ def serve(settings: TritonContainerSettings) -> None:
             trace_collector=settings.otel_exporter_otlp_endpoint,
         )
         try:
-            _watch(server, stopping, settings.start_timeout_s)
+            _watch(server, stopping, settings.start_timeout_s, settings.proof)
             _say("stopping")
             server.end(_STOP_GRACE_S)
         finally:
@@ -175,8 +185,8 @@ def current_release(releases_dir: Path) -> Release:
     return release
 
 
-def _watch(server: TritonServer, stopping: threading.Event, start_timeout_s: float) -> None:
-    """Returns when a stop is requested.
+def _watch(server: TritonServer, stopping: threading.Event, start_timeout_s: float, proof: Path) -> None:
+    """Returns when a stop is requested; `proof` is made when the server is ready.
 
     Raises:
         StartError: The server broke, or never answered.
@@ -191,6 +201,7 @@ def _watch(server: TritonServer, stopping: threading.Event, start_timeout_s: flo
             continue
         if server.ready:
             announced = True
+            proof.touch()
             _say("ready: a real inference succeeded")
         elif time.monotonic() > deadline:
             raise StartError(f"Triton did not answer within {start_timeout_s:g} s")

@@ -12,15 +12,17 @@ from deploy.addresses import ServerAddresses
 from deploy.canary import Prober
 from deploy.process import Child, StopWatch, children_of
 from deploy.triton_wheel import find_wheel, link_for_shell, server_command, server_environment
+from export.golden import read_golden
 from export.model_config import model_process_count
+from export.release import Release
 
 
 class TritonServer:
-    """A tritonserver over one model repository, started at once."""
+    """A tritonserver over one release, started at once."""
 
     def __init__(
         self,
-        repository: Path,
+        release: Release,
         addresses: ServerAddresses,
         shm_prefix: str,
         run_dir: Path,
@@ -31,7 +33,7 @@ class TritonServer:
         """Starts it.
 
         Args:
-            repository: Model repository of a release.
+            release: What it serves.
             addresses: Where it listens.
             shm_prefix: Prefix of its shared memory regions.
             run_dir: Where links for its command line are made.
@@ -41,7 +43,9 @@ class TritonServer:
 
         Raises:
             PreflightError: The wheel is not usable, or no path can be given to it.
+            GoldenError: The release's golden images cannot be read.
         """
+        golden, repository = read_golden(release.path), release.repository
         wheel = find_wheel()
         self._links = link_for_shell(wheel, repository, run_dir)
         command = server_command(wheel, self._links, addresses, shm_prefix, trace_collector)
@@ -49,12 +53,12 @@ class TritonServer:
         self._processes: set[int] = set()
         self._stop_watch = StopWatch()
         self.child = Child("triton", command, server_environment(wheel), log)
-        self._prober = Prober(addresses.grpc_url, canary_interval_s)
+        self._prober = Prober(addresses.grpc_url, canary_interval_s, golden)
         self._prober.start()
 
     @property
     def ready(self) -> bool:
-        """Whether a real inference has succeeded and every model process lives."""
+        """Whether a real inference and the golden images have succeeded, and every model process lives."""
         if not self._processes and self._prober.answered.is_set():
             processes = self._living_processes()
             if len(processes) >= self._expected_processes:
@@ -74,7 +78,13 @@ class TritonServer:
             return f"lost the model process {min(dead)}"
         if self._prober.answered.is_set() and len(living) < self._expected_processes:
             return f"runs {len(living)} of {self._expected_processes} model processes"
-        return self._prober.failure
+        return self.refusal or self._prober.failure
+
+    @property
+    def refusal(self) -> str:
+        """Why the release must not be served: it scores its golden images otherwise than recorded. "" if not so."""
+        reason = self._prober.refusal
+        return f"serves a release that is not what it should be: {reason}" if reason else ""
 
     def end(self, grace_s: float) -> None:
         """Asks it to end, waits up to `grace_s`, then kills it and its model processes."""

@@ -12,8 +12,9 @@ import onnx
 from numpy.typing import NDArray
 
 from export.errors import ExportError, ParityError
+from export.golden_gate import PreparedGolden
 from export.parity import ParityResult, Reference, check_parity
-from export.precision import TOLERANCES, Variant, write_variant
+from export.precision import TOLERANCES, Tolerance, Variant, write_variant
 from runtime import Classifier, ClassifierLoadError, load_classifier
 
 _BATCH = 16
@@ -67,6 +68,7 @@ class Workshop:
         calibration: Gives calibration images, (S, S, 3) uint8 each.
         tolerance: Limit of max |dp| in place of the precision's own.
         say: Told what is being done.
+        golden: The checkpoint's golden images, if it has any.
     """
 
     graph_of: Callable[[Variant], onnx.ModelProto]
@@ -77,6 +79,7 @@ class Workshop:
     calibration: Callable[[], Sequence[NDArray[np.uint8]]]
     tolerance: float | None
     say: Callable[[str], None]
+    golden: PreparedGolden | None = None
 
 
 def make_candidates(workshop: Workshop, wanted: Sequence[Sequence[Variant]]) -> list[Candidate]:
@@ -124,15 +127,23 @@ def _make(workshop: Workshop, variant: Variant) -> Candidate:
 
 
 def _judge(folder: Path, workshop: Workshop, variant: Variant) -> ParityResult:
-    limits = TOLERANCES[variant.precision]
-    if workshop.tolerance is not None:
-        limits = replace(limits, max_dp=workshop.tolerance, mean_dp=workshop.tolerance)
+    limits = limits_of(variant, workshop.tolerance)
     classifier = load_classifier(folder)
     try:
         full = workshop.reference
-        return check_parity(classifier, full.first(workshop.generated) if variant.precision == "fp32" else full, limits)
+        judged = full.first(workshop.generated) if variant.precision == "fp32" else full
+        result = check_parity(classifier, judged, limits)
+        if workshop.golden is not None:
+            workshop.golden.check(classifier, limits)
+        return result
     finally:
         classifier.close()
+
+
+def limits_of(variant: Variant, tolerance: float | None) -> Tolerance:
+    """What a variant promises; `tolerance` stands for its own limit of max |dp|, if it is given."""
+    limits = TOLERANCES[variant.precision]
+    return limits if tolerance is None else replace(limits, max_dp=tolerance, mean_dp=tolerance)
 
 
 def _rates(folders: Sequence[Path], squares: NDArray[np.uint8]) -> list[float]:

@@ -8,13 +8,16 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from export.calibration_record import CalibrationRecord
 from export.errors import CheckpointError
+from export.golden import FOLDER
 from export.hub import LocatedCheckpoint
 from export.labels import fake_label_indices, ordered_labels
+from export.model_card import README, CardFields, ModelCard, read_card
 from preprocessing import ResizeMode, ResizeSpec
 
 SIDECAR = "deepfake.json"
-"""Optional file of a checkpoint: name, trained, notice, crop_factor, verdict_bands (docs/triton.md)."""
+"""Optional file of a checkpoint: its name, verdict bands, calibration and more (docs/triton.md)."""
 
 
 class Bands(BaseModel):
@@ -51,6 +54,8 @@ class Sidecar(BaseModel):
     notice: str = ""
     crop_factor: float = Field(default=1.3, ge=1, le=10)
     verdict_bands: VerdictBands = VerdictBands()
+    calibration: CalibrationRecord | None = None
+    model_card: CardFields | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,8 @@ class Checkpoint:
         trained: False for seeded weights.
         notice: A sentence to show beside every result, or "".
         verdict_bands: Bands for images and for videos.
+        calibration: How they were set, if the checkpoint says.
+        model_card: Its card, if it has one.
     """
 
     located: LocatedCheckpoint
@@ -95,6 +102,8 @@ class Checkpoint:
     trained: bool
     notice: str
     verdict_bands: VerdictBands
+    calibration: CalibrationRecord | None = None
+    model_card: ModelCard | None = None
 
 
 def checkpoint_digest(path: Path) -> str:
@@ -104,6 +113,15 @@ def checkpoint_digest(path: Path) -> str:
     for file in files:
         with file.open("rb") as stream:
             digest.update(f"{file.name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def companions_digest(path: Path) -> str:
+    """SHA-256 over what goes with a checkpoint into a release and changes no score: its card and golden images."""
+    digest = hashlib.sha256()
+    for file in sorted(f for f in (path / README, *(path / FOLDER).glob("*")) if f.is_file()):
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest.update(f"{file.relative_to(path).as_posix()}\0{content}\n".encode())
     return digest.hexdigest()
 
 
@@ -134,8 +152,9 @@ def load_checkpoint(located: LocatedCheckpoint, fake_labels: Sequence[str] = ())
     ) as error:  # fmt: skip
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CheckpointError(f"{located.path} cannot be loaded as an image classifier: {reason}") from error
-    sidecar = _read_sidecar(located.path)
+    sidecar = read_sidecar(located.path)
     labels = ordered_labels(config.id2label)
+    name = sidecar.name or located.name
     return Checkpoint(
         located=located,
         sha256=checkpoint_digest(located.path),
@@ -145,11 +164,13 @@ def load_checkpoint(located: LocatedCheckpoint, fake_labels: Sequence[str] = ())
         fake_indices=fake_label_indices(labels, fake_labels),
         resize=resize,
         normalisation=normalisation,
-        name=sidecar.name or located.name,
+        name=name,
         crop_factor=sidecar.crop_factor,
         trained=sidecar.trained,
         notice=sidecar.notice,
         verdict_bands=sidecar.verdict_bands,
+        calibration=sidecar.calibration,
+        model_card=read_card(located.path, sidecar.model_card, name),
     )
 
 
@@ -204,7 +225,12 @@ def read_processor(processor: Any, name: str) -> tuple[ResizeSpec, Normalisation
     return resize, Normalisation(scale, (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
 
 
-def _read_sidecar(path: Path) -> Sidecar:
+def read_sidecar(path: Path) -> Sidecar:
+    """The checkpoint's `deepfake.json`; all defaults where there is none.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
     sidecar = path / SIDECAR
     if not sidecar.is_file():
         return Sidecar()

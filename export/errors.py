@@ -4,6 +4,7 @@ ExportError
 ├── CheckpointError          the checkpoint cannot be loaded, or is of a kind that cannot be served
 │   ├── HubUnreachableError  the hub did not answer in time and nothing is cached
 │   └── LabelError           no label says fake or real
+├── GoldenError              golden images are damaged, or not scored as they were recorded
 ├── ParityError              the exported graph drifts from PyTorch beyond the tolerance
 ├── PlanError                a serving plan cannot be read, used or written
 └── ReleaseError             a release is damaged or cannot be written
@@ -24,6 +25,10 @@ class HubUnreachableError(CheckpointError):
 
 class LabelError(CheckpointError):
     """The labels do not say which class is fake."""
+
+
+class GoldenError(ExportError):
+    """Golden images are damaged, or the model does not score them as recorded."""
 
 
 class ParityError(ExportError):

@@ -12,7 +12,7 @@ from export.errors import CheckpointError, HubUnreachableError
 HUB_TIMEOUT_S = 8.0
 """How long the hub may take to answer its first request."""
 
-_FILES = ["*.json", "*.safetensors"]
+_FILES = ["*.json", "*.safetensors", "README.md", "golden/*"]
 
 _T = TypeVar("_T")
 

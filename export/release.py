@@ -5,6 +5,8 @@ releases/
   5f0c.../                          one release
     release.json                    identity, description, SHA-256 of every file
     export_report.json              the gate's figures and timings
+    golden/                         images and the scores they must get, where the checkpoint brings any
+    MODEL_CARD.md                   the checkpoint's README.md, where it has one
     model_repository/               what Triton serves: preprocess, classifier, deepfake_detector
   current -> 5f0c...                switched by renaming a new link over it
 """
@@ -28,6 +30,10 @@ from export.model_config import DESCRIPTION_PARAMETER, read_config
 CURRENT = "current"
 MANIFEST = "release.json"
 REPOSITORY = "model_repository"
+CARD = "MODEL_CARD.md"
+COMPANIONS = ("golden", CARD)
+"""What a release may hold beside its model repository; its hash covers them."""
+
 _ID_DIGITS = 16
 _KEYS = ".keys"
 _PARTIAL = ".partial-"
@@ -62,9 +68,13 @@ def file_digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below a folder, by its relative path; other servers' bytecode caches do not count."""
     digests = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.parent.name != "__pycache__"):
-        with path.open("rb") as stream:
-            digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(stream, "sha256").hexdigest()
+        digests[path.relative_to(folder).as_posix()] = _sha256(path)
     return digests
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def release_id_of(description: Mapping[str, Any], files: Mapping[str, str]) -> str:
@@ -165,11 +175,14 @@ def verify_files(release: Release) -> None:
 
 
 def hashed_files(folder: Path) -> dict[str, str]:
-    """The digests that a release's hash covers: its model repository.
+    """The digests that a release's hash covers: its model repository by names in there, and its companions.
 
     The ensemble's config counts without the description it carries, which holds the release's own name.
     """
     digests = file_digests(folder / REPOSITORY)
+    whole = {name: folder / name for name in COMPANIONS}
+    digests |= {f"{name}/{inner}": d for name, path in whole.items() for inner, d in file_digests(path).items()}
+    digests |= {name: _sha256(path) for name, path in whole.items() if path.is_file()}
     if _ENSEMBLE_CONFIG in digests:
         config = read_config(folder / REPOSITORY / _ENSEMBLE_CONFIG)
         config.parameters.pop(DESCRIPTION_PARAMETER, None)

@@ -1,6 +1,5 @@
 """One export: checkpoint -> optimum's graph -> serving graph -> precision variants -> parity gate -> release."""
 
-import functools
 import hashlib
 import json
 import os
@@ -18,17 +17,22 @@ from PIL import Image
 
 from assets import FACE_MODELS, fetch_assets
 from export.attention import merge_attention
-from export.candidates import Candidate, Workshop, choose, make_candidates
-from export.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint
+from export.candidates import Candidate, Workshop, choose, limits_of, make_candidates
+from export.checkpoint import Checkpoint, checkpoint_digest, companions_digest, load_checkpoint
 from export.errors import ReleaseError
 from export.gate_photos import calibration_photos, judging_photos
+from export.golden import FOLDER
+from export.golden_gate import PreparedGolden, prepare_golden
 from export.hub import LocatedCheckpoint
+from export.identity import code_digest, export_id
+from export.model_card import README
 from export.model_config import ServingPlan
 from export.onnx_export import export_logits_graph
 from export.parity import Reference, make_reference
 from export.parity_images import varied_images
 from export.precision import Variant, variants_of
 from export.release import (
+    CARD,
     REPOSITORY,
     Release,
     find_release,
@@ -39,7 +43,7 @@ from export.release import (
     served_description,
 )
 from export.report import write_report
-from export.repository import TEMPLATES, describe_ensemble, write_classifier, write_ensemble, write_preprocess
+from export.repository import describe_ensemble, write_classifier, write_ensemble, write_preprocess
 from export.serving_graph import ServingHead, build_serving_graph, with_export_id
 from preprocessing import PREPROCESSING_VERSION, STATUS_TABLE, PreprocessParams, resize_to_square
 from runtime import usable_cores
@@ -113,7 +117,8 @@ def _instances(settings: ExportSettings) -> int:
 
 def existing_release(located: LocatedCheckpoint, settings: ExportSettings) -> Release | None:
     """The release that `export_checkpoint` would make again, if it is already there."""
-    return find_release(settings.releases_dir, _source_key(checkpoint_digest(located.path), located.name, settings))
+    key = _source_key(checkpoint_digest(located.path), located, settings)
+    return find_release(settings.releases_dir, key)
 
 
 def export_checkpoint(
@@ -137,16 +142,21 @@ def export_checkpoint(
     )
     if params.face_detection:
         fetch_assets(FACE_MODELS, settings.cache_dir)  # before the long part, not after it
+    golden = prepare_golden(checkpoint, face_detection=settings.face_detection, cache_dir=settings.cache_dir)
     try:
         with open_partial(settings.releases_dir) as partial:
             repository = partial / REPOSITORY
-            candidates = _make_classifiers(checkpoint, plan, settings, partial, progress)
+            candidates = _make_classifiers(checkpoint, plan, settings, partial, golden, progress)
             chosen = candidates[0].variant
             progress(Step("write release"))
             write_classifier(repository / "classifier", candidates[0].folder, plan)
             shutil.rmtree(partial / _SCRATCH)
             write_preprocess(repository / "preprocess", params, plan, settings.cache_dir)
             write_ensemble(repository / "deepfake_detector", plan)
+            if golden is not None:
+                golden.for_precision(limits_of(chosen, settings.tolerance)).write(partial / FOLDER)
+            if (readme := located.path / README).is_file():
+                shutil.copyfile(readme, partial / CARD)
             description = _description(checkpoint, settings, params, chosen)
             files = hashed_files(partial)
             manifest: dict[str, Any] = {
@@ -158,7 +168,7 @@ def export_checkpoint(
             describe_ensemble(repository / "deepfake_detector", plan, served)
             classifier = repository / "classifier" / "1"
             write_report(partial, manifest["release_id"], candidates, classifier, time.monotonic() - started)
-            key = _source_key(checkpoint.sha256, located.name, settings)
+            key = _source_key(checkpoint.sha256, located, settings)
             return publish(partial, settings.releases_dir, manifest, key)
     except OSError as error:
         raise ReleaseError(f"cannot write the release below {settings.releases_dir}: {error.strerror}") from error
@@ -181,7 +191,12 @@ def _plan(checkpoint: Checkpoint, settings: ExportSettings) -> ServingPlan:
 
 
 def _make_classifiers(
-    checkpoint: Checkpoint, plan: ServingPlan, settings: ExportSettings, partial: Path, progress: Progress
+    checkpoint: Checkpoint,
+    plan: ServingPlan,
+    settings: ExportSettings,
+    partial: Path,
+    golden: PreparedGolden | None,
+    progress: Progress,
 ) -> list[Candidate]:
     """The classifier in every variant that was tried, the one to serve first."""
     runtime = "openvino" if settings.backend == "python" else "onnxruntime"
@@ -195,7 +210,7 @@ def _make_classifiers(
     graph = build_serving_graph(logits_graph, plan.size_px, checkpoint.normalisation, head)
     merge_attention(graph)
     workshop = Workshop(
-        graph_of=lambda variant: with_export_id(graph, _export_id(checkpoint, variant)),
+        graph_of=lambda variant: with_export_id(graph, export_id(checkpoint, variant)),
         runtime=runtime,
         scratch=scratch,
         reference=_reference(checkpoint, settings, progress),
@@ -203,6 +218,7 @@ def _make_classifiers(
         calibration=lambda: _squares(checkpoint, calibration_photos(_CALIBRATION_PHOTOS, settings.cache_dir)),
         tolerance=settings.tolerance,
         say=lambda name: progress(Step(name)),
+        golden=golden,
     )
     return choose(make_candidates(workshop, wanted), workshop.reference, workshop.say)
 
@@ -225,7 +241,9 @@ def _description(
     checkpoint: Checkpoint, settings: ExportSettings, params: PreprocessParams, chosen: Variant
 ) -> dict[str, Any]:
     """What the release says about itself to clients, through the ensemble's config."""
+    said = {"calibration": checkpoint.calibration, "model_card": checkpoint.model_card}
     return {
+        **{key: block.model_dump(mode="json") for key, block in said.items() if block is not None},
         "model": checkpoint.name,
         "revision": checkpoint.located.revision,
         "checkpoint_sha256": checkpoint.sha256,
@@ -234,7 +252,7 @@ def _description(
         "notice": checkpoint.notice,
         "precision": chosen.precision,
         "backend": settings.backend,
-        "export_id": _export_id(checkpoint, chosen),
+        "export_id": export_id(checkpoint, chosen),
         "labels": checkpoint.labels,
         "fake_labels": [checkpoint.labels[i] for i in checkpoint.fake_indices],
         "verdict_bands": checkpoint.verdict_bands.model_dump(),
@@ -244,17 +262,12 @@ def _description(
     }
 
 
-def _export_id(checkpoint: Checkpoint, variant: Variant) -> int:
-    """A positive INT32 that names the classifier's graph: checkpoint, variant, fake classes and exporter."""
-    parts = [checkpoint.sha256, variant.name, str(checkpoint.fake_indices), _code_digest("export")]
-    return int(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8], 16) % (2**31 - 1) + 1
-
-
-def _source_key(checkpoint_sha256: str, name: str, settings: ExportSettings) -> str:
+def _source_key(checkpoint_sha256: str, located: LocatedCheckpoint, settings: ExportSettings) -> str:
     """Equal for exports that would give the same release: same checkpoint, settings, plan, processor and code."""
     chosen = {
         "checkpoint": checkpoint_sha256,
-        "name": name,
+        "companions": companions_digest(located.path),
+        "name": located.name,
         "precision": settings.precision,
         "backend": settings.backend,
         "gpu": settings.gpu,
@@ -272,17 +285,6 @@ def _source_key(checkpoint_sha256: str, name: str, settings: ExportSettings) -> 
         "limits": [settings.max_image_bytes, settings.max_image_pixels],
         "fake_labels": list(settings.fake_labels),
         "tolerance": settings.tolerance,
-        "code": _code_digest("export", "preprocessing", "model_repository", "runtime"),
+        "code": code_digest("export", "preprocessing", "model_repository", "runtime"),
     }
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
-
-
-@functools.cache
-def _code_digest(*folders: str) -> str:
-    """SHA-256 over the source files that decide what a release holds, as they were when it was first asked for."""
-    digest = hashlib.sha256()
-    root = TEMPLATES.parent
-    for folder in folders:
-        for path in sorted(p for p in (root / folder).rglob("*") if p.suffix in (".py", ".pbtxt")):
-            digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()

@@ -7,6 +7,7 @@ from gateway.errors import (
     DeadlineError,
     GatewayError,
     MalformedRequestError,
+    NoModelCardError,
     OutsideMediaRootError,
     OverloadedRequestError,
     RateLimitedError,
@@ -21,6 +22,7 @@ DESCRIPTION = """Tells how likely an image or a video is a deepfake.
 - `POST /detect` judges one uploaded file.
 - `POST /api/v1/inference` scores frames that lie in the service's media folder already.
 - `GET /health` answers 200 only while real inferences succeed.
+- `GET /model-card` says what the model is for, and where it fails.
 
 Every answer carries an `X-Request-ID`: the caller's own, or one made for the request. Every error is JSON with a `code`
 for programs, a `message` that says what is wrong and what to do, and the `request_id`.
@@ -198,6 +200,26 @@ ROUTES = (
             },
         },
         (_SERVICE_FAILURES[0],),
+    ),
+    Route(
+        "/model-card",
+        "get",
+        "showModelCard",
+        "Read the card of the model that answers now",
+        "Operation",
+        "The text that came with the model's checkpoint, in Markdown: what it is for, what it was trained on, where it "
+        "fails. The `model_card` of results and of /health names its SHA-256.",
+        {200: "The card."},
+        {},
+        (
+            Failure(
+                NoModelCardError,
+                "The model came without a card, or its text is too long to be served (`NO_MODEL_CARD`).",
+                "NO_MODEL_CARD",
+                "The model has no card that is served here.",
+            ),
+            *_SERVICE_FAILURES,
+        ),
     ),
     Route(
         "/api/v1/inference",

@@ -32,6 +32,7 @@ from gateway.health_monitor import HealthMonitor, WatchedScorer
 from gateway.inference import inference
 from gateway.media_root import MediaRoot
 from gateway.metrics_folder import reserve_files
+from gateway.model_card import model_card
 from gateway.observed_detection import ObservedDetector
 from gateway.pages import pages
 from gateway.request_context import Services, install, services
@@ -77,7 +78,7 @@ def create_app(settings: GatewaySettings | None = None, detector: Detector | Non
     if settings.trusted_proxies:
         count = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count)  # type: ignore[method-assign]
-    for blueprint in (health, inference, detect):
+    for blueprint in (health, model_card, inference, detect):
         app.register_api(blueprint)
     app.register_blueprint(pages)
     app.add_url_rule("/openapi.json", view_func=lambda: _document(app), endpoint="openapi")

@@ -64,6 +64,13 @@ class ModelIdentity(BaseModel):
     labels: list[str]
     trained: bool = Field(description="False for seeded weights, whose scores mean nothing.")
     notice: str | None = Field(default=None, description="To be shown beside every result; left out if there is none.")
+    calibration: dict[str, float] | None = Field(
+        default=None,
+        description="Temperature and error budgets of the verdict bands; left out if not calibrated.",
+    )
+    model_card: dict[str, str] | None = Field(
+        default=None, description="Which card describes the model and where it is served; left out if there is none."
+    )
 
 
 class FrameThumbnail(BaseModel):

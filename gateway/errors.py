@@ -4,6 +4,7 @@ GatewayError
 ├── MalformedRequestError      400  the request breaks the schema
 ├── UnauthenticatedError       401  no valid API key, where keys are asked for
 ├── OutsideMediaRootError      403  a listed path lies outside the media root
+├── NoModelCardError           404  the model has no card that could be served
 ├── TooLargeError              413  a limit on size or number is exceeded
 ├── UnsupportedContentError    415  wrong Content-Type, or media that is not analysed
 ├── UnprocessableError         422  well-formed, but nothing in it could be scored
@@ -93,6 +94,13 @@ class OutsideMediaRootError(GatewayError):
             "List files below the media root only.",
             "PATH_OUTSIDE_MEDIA_ROOT",
         )
+
+
+class NoModelCardError(GatewayError):
+    """The model came without a card, or with one too long to be served."""
+
+    status = 404
+    title = "Not found"
 
 
 class TooLargeError(GatewayError):

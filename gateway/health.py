@@ -31,6 +31,8 @@ def check_health() -> tuple[Response, int]:
         precision=info.precision if info else None,
         trained=info.trained if info else None,
         notice=info.notice if info else None,
+        calibration=info.calibration.summary() if info and info.calibration else None,
+        model_card=info.model_card.reference() if info and info.model_card else None,
         reason=checked.reason,
     )
     return jsonify(answer.model_dump(exclude_none=True)), 200 if checked.healthy else 503

@@ -114,6 +114,12 @@ class HealthResponse(BaseModel):
     precision: str | None = None
     trained: bool | None = None
     notice: str | None = Field(default=None, description="To be shown beside every result, or empty.")
+    calibration: dict[str, float] | None = Field(
+        default=None, description="Of a calibrated model: its temperature and the error budgets of its verdict bands."
+    )
+    model_card: dict[str, str] | None = Field(
+        default=None, description="Name, licence, digest and address of the model's card; `route` where it is served."
+    )
     reason: str | None = Field(default=None, description="Code of what keeps inferences from being served.")
 
 

@@ -21,6 +21,7 @@ from client.evidence import DIGITS, evidence_schema
 from client.evidence_chart import draw_scale, draw_timeline, format_time
 from client.findings import LIMITS
 from client.media import Frame
+from client.model_documents import CalibratedOn, CalibrationInfo, ModelCard
 from client.scores import MediaScores
 from tests.client.evidence_cases import FACE_PX, MODEL, SHA256, made_output
 from tests.inference_server import InferenceServer
@@ -29,6 +30,13 @@ from tests.media import encode_image, photo_pixels
 SCHEMA = Path(__file__).parents[2] / "client" / "evidence.schema.json"
 MIXED = [0.35, 0.7, "DECODE_FAILED", 0.1, 0.45, 0.5]
 HOSTILE = '"><script>alert(1)</script>&amp;{{ 7 * 7 }}\u202egpj\udcff.mp4'
+
+MEASURED = CalibratedOn("images", 300, 280, 40, 0.01, 0.0256, 0.913, 0.88, 0.94, 0.02)
+DESCRIBED = replace(
+    MODEL,
+    calibration=CalibrationInfo(1.7, 0.01, 0.05, MEASURED, None, ("a note",)),
+    model_card=ModelCard("Card <b>", "mit", "tests", HOSTILE, "https://example.org/card", "ab" * 32, "# Card"),
+)
 
 
 def made(scores: list[Any] = MIXED, name: str = "clip.mp4", **options: Any) -> Evidence:
@@ -48,6 +56,7 @@ def cases() -> dict[str, Evidence]:
         "face detection off": made(model=replace(MODEL, face_detection=False), without_face=range(6)),
         "without frames": made(keep_frames=False),
         "one frame": made([0.5]),
+        "described": made(model=DESCRIBED),
     }
 
 
@@ -83,6 +92,32 @@ class Page(HTMLParser):
 
     def text(self) -> str:
         return " ".join(" ".join(text for tag, text in self.texts if tag != "style").split())
+
+
+def test_the_models_calibration_and_card_are_in_both_forms() -> None:
+    model = made(model=DESCRIBED).model
+    assert model.calibration is not None
+    assert model.calibration.model_dump() == {
+        "temperature": 1.7, "max_fpr": 0.01, "max_fnr": 0.05, "measured_on": "images", "real": 300, "fake": 280,
+        "persons": 40, "fpr": 0.01, "fpr_upper": 0.0256, "tpr": 0.913, "tpr_low": 0.88, "tpr_high": 0.94,
+    }  # fmt: skip
+    assert model.model_card is not None
+    assert (model.model_card.sha256, model.model_card.gateway_route) == ("ab" * 32, "/model-card")
+    text = Page(evidence_html(made(model=DESCRIBED))).text()
+    assert (
+        "on 300 real and 280 fake images of 40 persons: 1.00% of the real ones called fake (95%: at most 2.56%" in text
+    )
+    assert "Card <b>, licence mit" in text
+    assert "https://example.org/card; GET /model-card of the gateway; MODEL_CARD.md of the release" in text
+    plain = Page(evidence_html(made())).text()
+    assert "Model card" not in plain
+    assert "Calibration" not in plain
+
+
+def test_bands_of_a_calibration_are_the_checkpoints_even_where_they_equal_the_defaults() -> None:
+    assert made().verdict.bands.origin == "default"
+    assert made(model=DESCRIBED).verdict.bands.origin == "checkpoint"
+    assert "DEFAULT_BANDS" not in [finding.code for finding in made(model=DESCRIBED).findings]
 
 
 def test_what_is_in_it() -> None:
@@ -204,7 +239,8 @@ def test_the_page_needs_and_allows_nothing_from_outside(name: str) -> None:
         assert tag not in ("script", "link", "iframe", "object", "embed", "form", "base", "a", "image", "use")
         assert not {"style", "href", "xlink:href", "srcset", "action"} & set(attributes)
         assert not [attribute for attribute in attributes if attribute.startswith("on")]
-    assert "//" not in re.sub(r'src="data:[^"]*"', "", html).replace(CASES[name].input.file_name, "")
+    without_names = html.replace(CASES[name].input.file_name, "").replace("https://example.org/card", "")
+    assert "//" not in re.sub(r'src="data:[^"]*"', "", without_names)
     assert "url(" not in style
     assert "@import" not in style
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from client import create_detector
 from deploy.process import children_of
 from deploy.shared_memory import SHM, start_time
-from export.release import CURRENT, Release
+from export.release import CURRENT, Release, promote
 from tests.media import photo
 from tests.service import ROOT, free_ports, service_environment
+from tests.wrong_golden import wrongly_golden
 
 START_TIMEOUT_S = 120.0
 COMMAND = [sys.executable, "-m", "deploy.triton_container"]
@@ -170,6 +171,22 @@ def test_a_damaged_release(tiny_release: Release, tmp_path: Path) -> None:
     done = run_to_its_end(releases, tmp_path)
     assert done.returncode == 1
     assert "is damaged (classifier/labels.txt)" in done.stderr
+
+
+def test_golden_images_decide_whether_a_release_is_served(golden_release: Release, tmp_path: Path) -> None:
+    releases = tmp_path / "releases"
+    shutil.copytree(golden_release.path.parent, releases, symlinks=True)
+    with run_container(releases, tmp_path) as container:
+        assert container.check().returncode == 0
+        (container.run_dir / "proved").unlink()  # as before they are scored
+        unproved = container.check()
+        assert (unproved.returncode, "golden images have not been scored" in unproved.stderr) == (1, True)
+    promote(wrongly_golden(golden_release, releases))
+    done = run_to_its_end(releases, tmp_path / "wrong")
+    assert done.returncode == 1
+    assert "golden image real-1" in done.stderr
+    assert "ready:" not in done.stdout
+    assert not (tmp_path / "wrong" / "run" / "proved").exists()
 
 
 def test_a_wrong_setting(tmp_path: Path) -> None:

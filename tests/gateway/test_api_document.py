@@ -12,7 +12,7 @@ from tests.gateway.conftest import Gateway
 from tests.gateway.test_detect import upload
 from tests.inference_server import jpeg
 
-METHODS = {("/health", "get"), ("/api/v1/inference", "post"), ("/detect", "post")}
+METHODS = {("/health", "get"), ("/model-card", "get"), ("/api/v1/inference", "post"), ("/detect", "post")}
 
 
 @pytest.fixture
@@ -78,6 +78,7 @@ def test_schemas_are_schemas(document: dict[str, Any]) -> None:
 def test_every_error_is_described_with_an_example_that_conforms(document: dict[str, Any]) -> None:
     expected = {
         "/health": {"500"},
+        "/model-card": {"404", "500", "503", "504"},
         "/api/v1/inference": {"400", "403", "413", "415", "422", "500", "503", "504"},
         "/detect": {"400", "413", "415", "422", "500", "503", "504"},
     }
@@ -93,6 +94,9 @@ def test_every_error_is_described_with_an_example_that_conforms(document: dict[s
 
 def test_good_examples_conform(document: dict[str, Any]) -> None:
     for path, _, operation in operations(document):
+        if path == "/model-card":
+            assert list(operation["responses"]["200"]["content"]) == ["text/markdown"]
+            continue
         media = operation["responses"]["200"]["content"]["application/json"]
         conforms(document, media["schema"], media["example"])
         assert path

@@ -1,0 +1,87 @@
+"""The model card of a checkpoint: who made it, for what, and where it fails.
+
+The card is the `model_card` block of `deepfake.json`, and the checkpoint's `README.md` as its text.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from export.errors import CheckpointError
+
+README = "README.md"
+"""The card's text in a checkpoint."""
+
+MAX_SERVED_BYTES = 16 * 1024
+"""A longer text is not sent through Triton's config, which every client reads; its digest is."""
+
+
+class CardFields(BaseModel):
+    """The `model_card` block of `deepfake.json`; what it does not say stays empty."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(default="", max_length=200)
+    licence: str = Field(default="", max_length=200)
+    purpose: str = Field(default="", max_length=1000)
+    limits: str = Field(default="", max_length=2000)
+    url: str = Field(default="", max_length=500, pattern=r"^(https?://\S+)?$")
+
+
+class ModelCard(CardFields):
+    """A card with its text.
+
+    Attributes:
+        sha256: Of `README.md`; "" without one.
+        text: `README.md`; "" without one, or where it is longer than `MAX_SERVED_BYTES`.
+    """
+
+    sha256: str = ""
+    text: str = ""
+
+
+def read_card(checkpoint: Path, fields: CardFields | None, name: str) -> ModelCard | None:
+    """The card of a checkpoint; None where it has neither the block nor a README.md.
+
+    Args:
+        checkpoint: Its directory.
+        fields: The block, if there is one.
+        name: What the model is called where the block does not say.
+
+    Raises:
+        CheckpointError: README.md cannot be read.
+    """
+    readme = checkpoint / README
+    has_text = readme.is_file()
+    if fields is None and not has_text:
+        return None
+    said = (fields or CardFields()).model_dump()
+    content = b""
+    if has_text:
+        try:
+            content = readme.read_bytes()
+        except OSError as error:
+            raise CheckpointError(f"{readme} cannot be read: {error.strerror}") from error
+        said["licence"] = said["licence"] or _licence_of(readme)
+    return ModelCard.model_validate(
+        {
+            **said,
+            "name": said["name"] or name[:200],
+            "sha256": hashlib.sha256(content).hexdigest() if has_text else "",
+            "text": content.decode("utf-8", "replace") if len(content) <= MAX_SERVED_BYTES else "",
+        }
+    )
+
+
+def _licence_of(readme: Path) -> str:
+    """The licence that the hub's front matter names, "" where it names none or cannot be read."""
+    from huggingface_hub import metadata_load
+
+    try:
+        metadata: Any = metadata_load(readme)
+    except Exception:  # whatever its YAML parser raises: the front matter is a courtesy, the text is the card
+        return ""
+    licence = metadata.get("license", "") if isinstance(metadata, dict) else ""
+    return licence[:200] if isinstance(licence, str) else ""

@@ -1,0 +1,68 @@
+"""A checkpoint's own answers in PyTorch, over the pixels that preprocessing makes: what exports are compared with."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets import FACE_MODELS, fetch_assets
+from export.checkpoint import Checkpoint
+from preprocessing import Preparer, PreprocessParams
+
+_BATCH = 16
+
+
+@contextmanager
+def open_preparer(
+    checkpoint: Checkpoint, *, face_detection: bool = True, cache_dir: Path | None = None
+) -> Iterator[Preparer]:
+    """Prepares images as a release of this checkpoint does.
+
+    Args:
+        checkpoint: Its resize and crop factor count.
+        face_detection: Off: the whole image is taken.
+        cache_dir: Where the face models are kept; the assets' own default if None.
+
+    Raises:
+        AssetError: The face models cannot be fetched.
+    """
+    params = PreprocessParams(
+        resize=checkpoint.resize, face_detection=face_detection, crop_factor=checkpoint.crop_factor
+    )
+    models = next(iter(fetch_assets(FACE_MODELS, cache_dir).values())).parent if face_detection else Path()
+    preparer = Preparer(params, models)
+    try:
+        yield preparer
+    finally:
+        preparer.close()
+
+
+def torch_logits(checkpoint: Checkpoint, squares: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The model's logits in fp32.
+
+    Args:
+        checkpoint: The loaded checkpoint.
+        squares: (N, S, S, 3) uint8, RGB, from a preparer.
+
+    Returns:
+        (N, labels) float64.
+    """
+    import torch
+
+    how = checkpoint.normalisation
+    mean, std = torch.tensor(how.mean), torch.tensor(how.std)
+    rows = []
+    with torch.inference_mode():
+        for start in range(0, len(squares), _BATCH):
+            pixels = torch.from_numpy(squares[start : start + _BATCH]).float()
+            values = ((pixels * how.scale - mean) / std).permute(0, 3, 1, 2).contiguous()
+            rows.append(checkpoint.model(pixel_values=values).logits.double().numpy())
+    return np.concatenate(rows)
+
+
+def fake_probabilities(logits: NDArray[np.float64], fake_indices: Sequence[int]) -> NDArray[np.float64]:
+    """(N,) float64 within 0-1: the softmax's sum over the fake classes of (N, labels) logits."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers[:, list(fake_indices)].sum(axis=1) / powers.sum(axis=1))

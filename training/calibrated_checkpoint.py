@@ -1,0 +1,113 @@
+"""Writes a calibrated checkpoint: the temperature in the head's weights, bands and figures in the sidecar."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from export.calibration_record import CalibrationRecord
+from export.checkpoint import SIDECAR, Checkpoint, VerdictBands, read_sidecar
+from training.errors import CalibrationError, OptionError
+
+_KEPT_SUFFIXES = (".json", ".md", ".txt")
+_KEPT_NAMES = ("LICENSE", "LICENCE", "NOTICE")
+_WRITTEN_ANEW = ("config.json", SIDECAR)
+_TOLERANCE = 1e-4
+
+
+@contextmanager
+def staged_checkpoint(output: Path) -> Iterator[Path]:
+    """A folder beside the output that takes its name when the block ends well, and is gone otherwise.
+
+    Raises:
+        OptionError: There is something by that name, or it cannot be written there.
+    """
+    if output.exists():
+        raise OptionError(f"{output} is there already; choose another --output, a checkpoint is never overwritten")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+    except OSError as error:
+        raise OptionError(f"{output} cannot be written: {error.strerror}") from error
+    try:
+        scratch.chmod(0o755)
+        yield scratch
+        scratch.rename(output)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def fold_temperature(model: Any, temperature: float) -> None:
+    """Divides the logits of an image classifier by a temperature, in its head's weights: in float64, kept in fp32.
+
+    Args:
+        model: A transformers model whose logits come out of a linear layer; changed in place.
+        temperature: What the logits are divided by.
+
+    Raises:
+        CalibrationError: The last linear layer is not what makes the logits.
+    """
+    import torch
+
+    labels = model.config.num_labels
+    heads = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m.out_features == labels]
+    if not heads:
+        raise CalibrationError(f"{type(model).__name__} has no linear layer with {labels} outputs to scale")
+    head, before = heads[-1], _probe(model)
+    with torch.no_grad():
+        for values in (head.weight, head.bias):
+            if values is not None:
+                values.copy_((values.double() / temperature).float())
+    off = float((_probe(model) * temperature - before).abs().max())
+    if not off <= _TOLERANCE * max(float(before.abs().max()), 1.0):
+        raise CalibrationError(f"the last linear layer of {type(model).__name__} does not make its logits")
+
+
+def write_calibrated(
+    checkpoint: Checkpoint, folder: Path, temperature: float, bands: VerdictBands, record: CalibrationRecord
+) -> None:
+    """Writes the checkpoint with its head scaled. The model in memory is scaled too.
+
+    Card, licence, processor and labels are taken over; golden images are not, since their scores change.
+
+    Args:
+        checkpoint: The loaded checkpoint.
+        folder: Existing, empty directory.
+        temperature: What its logits are divided by.
+        bands: For the sidecar.
+        record: For the sidecar.
+
+    Raises:
+        CalibrationError: The head cannot be scaled.
+        OptionError: The folder cannot be written.
+    """
+    source = checkpoint.located.path
+    fold_temperature(checkpoint.model, temperature)
+    sidecar = read_sidecar(source).model_copy(update={"verdict_bands": bands, "calibration": record})
+    if not sidecar.name:
+        sidecar = sidecar.model_copy(update={"name": checkpoint.name})  # the folder's name is another one now
+    try:
+        for path in source.iterdir():
+            kept = path.suffix in _KEPT_SUFFIXES or path.stem.upper() in _KEPT_NAMES
+            if path.is_file() and kept and path.name not in _WRITTEN_ANEW and not path.name.endswith(".index.json"):
+                shutil.copyfile(path, folder / path.name)
+        checkpoint.model.save_pretrained(folder)
+        text = json.dumps(sidecar.model_dump(mode="json", exclude_none=True), indent=1)
+        (folder / SIDECAR).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OptionError(f"{folder.parent} cannot be written: {error.strerror}") from error
+
+
+def _probe(model: Any) -> Any:
+    """(2, labels) float64 logits of fixed random pixels."""
+    import torch
+
+    config = getattr(model.config, "vision_config", model.config)
+    size = getattr(config, "image_size", 224)
+    height, width = size if isinstance(size, list | tuple) else (size, size)
+    pixels = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        return model(pixel_values=pixels).logits.double()

@@ -1,0 +1,140 @@
+"""Verdict bands from budgets of errors: where "fake" and "real" begin so that neither is wrong too often."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.checkpoint import Bands
+from training.errors import CalibrationError
+
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the bands may get wrong.
+
+    Attributes:
+        max_fpr: Share of real files that may be called fake, 0-1.
+        max_fnr: Share of fakes that may be called real, 0-1.
+    """
+
+    max_fpr: float = 0.01
+    max_fnr: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name, value in (("false positives", self.max_fpr), ("false negatives", self.max_fnr)):
+            if not 0 < value < 1:
+                raise CalibrationError(f"the budget of {name} is a share above 0 and below 1, not {value:g}")
+
+    @property
+    def reals_needed(self) -> int:
+        """Fewer real files cannot show such a rate: one wrong one would be over the budget, and none proves little."""
+        return math.ceil(1 / self.max_fpr - _ROUNDING)
+
+    @property
+    def fakes_needed(self) -> int:
+        """The same for fakes."""
+        return math.ceil(1 / self.max_fnr - _ROUNDING)
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Bands and how they came about.
+
+    Attributes:
+        bands: Fake above, real below, uncertain between.
+        crossed: Whether the two budgets left an overlap, so that the edges changed places.
+    """
+
+    bands: Bands
+    crossed: bool
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What bands do to labelled scores, shares of 0-1.
+
+    Attributes:
+        fpr: Of the real ones called fake.
+        fnr: Of the fakes called real.
+        tpr: Of the fakes called fake.
+        uncertain: Of all between the bands.
+    """
+
+    fpr: float
+    fnr: float
+    tpr: float
+    uncertain: float
+
+
+def set_edges(is_fake: BoolArray, p: FloatArray, budget: Budget, weights: FloatArray | None = None) -> Edges:
+    """The widest bands within the budgets.
+
+    `fake_above` is the smallest threshold that at most `max_fpr` of the real ones exceed, `real_below` the largest that
+    at most `max_fnr` of the fakes fall short of; outwards to 4 decimals. Where a model tells the classes apart so well
+    that they cross, any threshold between them keeps both budgets; the two change places then, so that both rates fall
+    further and scores that hardly any file of the data set has are called uncertain.
+
+    Args:
+        is_fake: (N,) bool, the truth; both classes must be there.
+        p: (N,) float64 within 0-1.
+        budget: What may be wrong.
+        weights: (N,) float64 above 0; all 1 by default.
+    """
+    weight = np.ones(len(p)) if weights is None else weights
+    above = _exceeded_by(p[~is_fake], weight[~is_fake], budget.max_fpr)
+    below = -_exceeded_by(-p[is_fake], weight[is_fake], budget.max_fnr)
+    fake_above, real_below = _rounded_up(above), 1 - _rounded_up(1 - below)
+    crossed = real_below > fake_above
+    if crossed:
+        fake_above, real_below = real_below, fake_above
+    return Edges(Bands(real_below=round(real_below, 6), fake_above=round(fake_above, 6)), crossed)
+
+
+def measure_rates(is_fake: BoolArray, p: FloatArray, bands: Bands, weights: FloatArray | None = None) -> Rates:
+    """What bands do, by the same comparisons as the client's verdict."""
+    weight = np.ones(len(p)) if weights is None else weights
+    fake, real = p > bands.fake_above, p < bands.real_below
+
+    def share(chosen: BoolArray, among: BoolArray) -> float:
+        whole = float(weight[among].sum())
+        return float(weight[chosen & among].sum()) / whole if whole else math.nan
+
+    return Rates(
+        fpr=share(fake, ~is_fake),
+        fnr=share(real, is_fake),
+        tpr=share(fake, is_fake),
+        uncertain=share(~fake & ~real, np.ones(len(p), dtype=np.bool_)),
+    )
+
+
+def upper_bound(rate: float, trials: float, confidence: float = 0.95) -> float:
+    """One-sided upper bound of a rate seen in so many independent trials.
+
+    Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial",
+    Biometrika 26, 1934. Without a single success in n trials it is about 3 / n.
+    """
+    from scipy.stats import beta
+
+    successes = rate * trials
+    return 1.0 if successes >= trials - _ROUNDING else float(beta.ppf(confidence, successes + 1, trials - successes))
+
+
+def _exceeded_by(values: FloatArray, weight: FloatArray, share: float) -> float:
+    """The smallest of the values that at most this share of their weight exceeds."""
+    distinct, where = np.unique(values, return_inverse=True)
+    held = np.bincount(where, weights=weight, minlength=distinct.size)
+    exceeding = held.sum() - np.cumsum(held)
+    return float(distinct[int(np.argmax(exceeding <= share * held.sum() + _ROUNDING))])
+
+
+def _rounded_up(value: float) -> float:
+    """To 4 decimals, or to 6 where 4 would leave nothing above."""
+    four = math.ceil(value * 1e4 - _ROUNDING) / 1e4
+    return four if four < 1 else min(math.ceil(value * 1e6 - _ROUNDING) / 1e6, 1.0)
