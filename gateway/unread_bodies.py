@@ -33,47 +33,52 @@ def body_was_read() -> None:
     g.body_was_read = True
 
 
-def discard_unread_bodies(app: Flask, threads: int) -> None:
-    """Sees to it that no unread body holds one of an application's threads for long.
+class UnreadBodies:
+    """Sees to it that no unread body holds one of an application's threads for long. Thread-safe."""
 
-    Args:
-        app: The application.
-        threads: How many may wait for such bodies at a time.
-    """
-    waiting = threading.BoundedSemaphore(threads)
+    def __init__(self, threads: int) -> None:
+        """Reads nothing yet.
 
-    @app.after_request
-    def discard_later(response: Response) -> Response:
-        announced = request.content_length or "chunked" in request.headers.get("Transfer-Encoding", "").lower()
-        if announced and "body_was_read" not in g:
-            environ = request.environ
-            if response.direct_passthrough:  # a file, which is not closed by way of the response
-                _cut_off(environ)
-            else:
-                response.call_on_close(lambda: _discard(environ, waiting))
-        return response
+        Args:
+            threads: How many may wait for such bodies at a time.
+        """
+        self._waiting = threading.BoundedSemaphore(threads)
 
+    def install(self, app: Flask) -> None:
+        """Has every answer of the application followed by what is left of its request's body."""
 
-def _discard(environ: dict[str, Any], waiting: threading.BoundedSemaphore) -> None:
-    """Called when the answer has been sent."""
-    connection, body = environ.get("gunicorn.socket"), environ["wsgi.input"]
-    is_socket = isinstance(connection, socket.socket)
-    is_of_known_length = is_socket and isinstance(getattr(body, "reader", None), LengthReader)
-    try:
-        if is_of_known_length and _skip(connection, body, 0):
+        @app.after_request
+        def discard_later(response: Response) -> Response:
+            announced = request.content_length or "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+            if announced and "body_was_read" not in g:
+                environ = request.environ
+                if response.direct_passthrough:  # a file, which is not closed by way of the response
+                    _cut_off(environ)
+                else:
+                    response.call_on_close(lambda: self.discard(environ))
+            return response
+
+    def discard(self, environ: dict[str, Any]) -> None:
+        """Reads what is left of a request's body, whose answer has been sent."""
+        connection, body = environ.get("gunicorn.socket"), environ["wsgi.input"]
+        is_of_known_length = isinstance(getattr(body, "reader", None), LengthReader)
+        if not isinstance(connection, socket.socket):  # not gunicorn, which alone would wait for the rest
             return
-        if waiting.acquire(blocking=False):
-            try:
-                ended = _skip(connection, body, _DISCARD_S) if is_of_known_length else _read_in_time(environ)
-            finally:
-                waiting.release()
-        else:
-            # Most bodies are here by now. Otherwise gunicorn's count of what is left is wrong, and the connection ends.
-            ended = not is_of_known_length and _read_what_is_here(connection, body)
-    except Exception:  # whatever is wrong with the body: the request has had its answer
-        ended = False
-    if not ended and is_socket:
-        _cut_off(environ)
+        try:
+            if is_of_known_length and _skip(connection, body, 0):
+                return
+            if self._waiting.acquire(blocking=False):
+                try:
+                    ended = _skip(connection, body, _DISCARD_S) if is_of_known_length else _read_in_time(environ)
+                finally:
+                    self._waiting.release()
+            else:
+                # Most bodies are here by now. Else gunicorn's count of what is left is wrong, and the connection ends.
+                ended = not is_of_known_length and _read_what_is_here(connection, body)
+        except Exception:  # whatever is wrong with the body: the request has had its answer
+            ended = False
+        if not ended:
+            _cut_off(environ)
 
 
 def _skip(connection: socket.socket, body: Any, wait_s: float) -> bool:
@@ -127,9 +132,7 @@ def _read_in_time(environ: dict[str, Any]) -> bool:
     return True
 
 
-def _read_what_is_here(connection: Any, body: Any) -> bool:
-    if not isinstance(connection, socket.socket):
-        return False
+def _read_what_is_here(connection: socket.socket, body: Any) -> bool:
     connection.settimeout(0)
     try:
         while body.read(_PIECE_BYTES):
