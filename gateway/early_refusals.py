@@ -7,7 +7,8 @@ way, which still makes all other answers, and this one too where more matters th
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
+from wsgiref.types import StartResponse, WSGIApplication
 
 from flask import Response
 from flask.json.provider import JSONProvider
@@ -21,9 +22,6 @@ from gateway.request_context import REQUEST_ID_HEADER, Services, sane_request_id
 from gateway.security_headers import data_headers
 from gateway.unread_bodies import UnreadBodies
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication
-
 ROUTES = frozenset({"/detect", "/api/v1/inference"})
 
 _STATUS = "503 SERVICE UNAVAILABLE"
@@ -34,7 +32,7 @@ class EarlyRefusals:
     """WSGI middleware. Thread-safe."""
 
     def __init__(
-        self, app: "WSGIApplication", shared: Services, keys: ApiKeys | None, unread: UnreadBodies, json: JSONProvider
+        self, app: WSGIApplication, shared: Services, keys: ApiKeys | None, unread: UnreadBodies, json: JSONProvider
     ) -> None:
         """Wraps the application.
 
@@ -56,7 +54,7 @@ class EarlyRefusals:
             settings.rate_limit_per_minute or settings.max_in_flight_per_client or shared.telemetry.tracing
         )
 
-    def __call__(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answers one request."""
         started_at = time.monotonic()
         if self._is_off or environ["PATH_INFO"] not in ROUTES or not self._is_plain(environ):
@@ -82,7 +80,7 @@ class EarlyRefusals:
             return False
 
     def _refuse(
-        self, environ: dict[str, Any], start_response: "StartResponse", error: OverloadedRequestError, started_at: float
+        self, environ: dict[str, Any], start_response: StartResponse, error: OverloadedRequestError, started_at: float
     ) -> Iterable[bytes]:
         request_id = sane_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
         body = self._body(error).replace(_ID_PLACE, request_id).encode()
