@@ -78,6 +78,7 @@ class UnreadBodies:
         except Exception:  # whatever is wrong with the body: the request has had its answer
             ended = False
         if not ended:
+            body.failed = True  # for gunicorn: what comes on this connection is no request
             _cut_off(environ)
 
 

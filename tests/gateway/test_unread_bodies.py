@@ -1,5 +1,6 @@
 """Bodies of requests that are refused unread: they hold no thread, and an honest sender gets his answer."""
 
+import contextlib
 import socket
 import time
 from http.client import HTTPResponse
@@ -7,7 +8,10 @@ from pathlib import Path
 
 import pytest
 import requests
+from gunicorn.config import Config
+from gunicorn.http.parser import RequestParser
 
+from gateway.unread_bodies import UnreadBodies
 from tests.gateway.gateway_process import GatewayProcess, run_gateway
 from tests.inference_server import InferenceServer, jpeg
 
@@ -82,3 +86,26 @@ def test_a_body_that_is_never_finished_is_given_up(server: InferenceServer, tmp_
         started = time.monotonic()
         assert idle.recv(100) == b"", "closed"
         assert 1 < time.monotonic() - started < 4.5
+
+
+def test_what_comes_after_a_body_was_given_up_is_no_request() -> None:
+    unread = UnreadBodies(1)
+    unread._waiting.acquire()  # another body is waited for
+    sender, receiver = socket.socketpair()
+    with sender, receiver:
+        sender.sendall(REFUSED[0])
+        parser = RequestParser(Config(), receiver, ("127.0.0.1", 1))
+        unread.discard({"gunicorn.socket": receiver, "wsgi.input": next(parser).body})
+        with contextlib.suppress(OSError):
+            sender.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        with pytest.raises(StopIteration):
+            next(parser)
+
+
+def test_a_body_that_is_here_leaves_the_next_request() -> None:
+    sender, receiver = socket.socketpair()
+    with sender, receiver:
+        sender.sendall(REFUSED[0] + b"x" * 99 + b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n")
+        parser = RequestParser(Config(), receiver, ("127.0.0.1", 1))
+        UnreadBodies(1).discard({"gunicorn.socket": receiver, "wsgi.input": next(parser).body})
+        assert next(parser).path == "/next"
