@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import time
+from collections.abc import Iterator
 from http.client import HTTPResponse
 from pathlib import Path
 
@@ -88,11 +89,21 @@ def test_a_body_that_is_never_finished_is_given_up(server: InferenceServer, tmp_
         assert 1 < time.monotonic() - started < 4.5
 
 
+@contextlib.contextmanager
+def tcp_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Not `socketpair`: only TCP takes what comes after its receiving side was shut."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as sender,
+        listener.accept()[0] as receiver,
+    ):
+        yield sender, receiver
+
+
 def test_what_comes_after_a_body_was_given_up_is_no_request() -> None:
     unread = UnreadBodies(1)
     unread._waiting.acquire()  # another body is waited for
-    sender, receiver = socket.socketpair()
-    with sender, receiver:
+    with tcp_pair() as (sender, receiver):
         sender.sendall(REFUSED[0])
         parser = RequestParser(Config(), receiver, ("127.0.0.1", 1))
         unread.discard({"gunicorn.socket": receiver, "wsgi.input": next(parser).body})
@@ -103,8 +114,7 @@ def test_what_comes_after_a_body_was_given_up_is_no_request() -> None:
 
 
 def test_a_body_that_is_here_leaves_the_next_request() -> None:
-    sender, receiver = socket.socketpair()
-    with sender, receiver:
+    with tcp_pair() as (sender, receiver):
         sender.sendall(REFUSED[0] + b"x" * 99 + b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n")
         parser = RequestParser(Config(), receiver, ("127.0.0.1", 1))
         UnreadBodies(1).discard({"gunicorn.socket": receiver, "wsgi.input": next(parser).body})
