@@ -31,7 +31,7 @@ from reliability.refusal_cost import SETTINGS, ask_in_vain, cpu_s, full, place_t
 from reliability.slow_clients import KINDS, SlowClients
 
 _GOOD_CLIENTS = 4
-_GOOD_TIMEOUT_S = 10.0
+_GOOD_TIMEOUT_S = 5.0
 _CROWDED_S = 2.0
 _REFUSALS = 400
 _LEFT_S = 5.0
@@ -83,8 +83,8 @@ def fronts(
         for number in range(rounds):
             for attack in (_NO_ATTACK, *KINDS):
                 for name, front in running.items():
-                    print(f"round {number + 1}: {name}, {attack} ...", file=sys.stderr, flush=True)
                     served = _served(front, photo, attack, clients, seconds)
+                    print(f"round {number + 1}: {name}, {attack}: {served}", file=sys.stderr, flush=True)
                     found.setdefault((attack, name), []).append(served)
         _print_served(found)
         _print_refusals(starters, folder, service)
