@@ -24,6 +24,7 @@ from gateway.client_limits import ClientLimits
 from gateway.cors import allow_origins
 from gateway.detect import detect
 from gateway.disconnects import DisconnectWatch
+from gateway.early_refusals import EarlyRefusals
 from gateway.error_responses import register_error_handlers
 from gateway.errors import MalformedRequestError
 from gateway.following_scorer import FollowingScorer
@@ -42,7 +43,7 @@ from gateway.security_headers import add_security_headers
 from gateway.settings import GatewaySettings
 from gateway.strict_json import use_strict_json
 from gateway.telemetry import Telemetry
-from gateway.unread_bodies import discard_unread_bodies
+from gateway.unread_bodies import UnreadBodies
 
 
 def create_app(settings: GatewaySettings | None = None, detector: Detector | None = None) -> OpenAPI:
@@ -70,11 +71,14 @@ def create_app(settings: GatewaySettings | None = None, detector: Detector | Non
     shared = _services(settings, detector or _triton_detector(settings, telemetry), telemetry)
     install(app, shared)
     register_error_handlers(app)
-    discard_unread_bodies(app, settings.spare_threads)
-    if settings.api_keys_file is not None:
-        require_api_key(app, ApiKeys(settings.api_keys_file))
+    unread = UnreadBodies(settings.spare_threads)
+    unread.install(app)
+    keys = ApiKeys(settings.api_keys_file) if settings.api_keys_file is not None else None
+    if keys is not None:
+        require_api_key(app, keys)
     add_security_headers(app, settings.hsts_max_age_s)
     allow_origins(app, settings.cors_origins)
+    app.wsgi_app = EarlyRefusals(app.wsgi_app, shared, keys, unread, app.json)  # type: ignore[method-assign]
     if settings.trusted_proxies:
         count = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count)  # type: ignore[method-assign]

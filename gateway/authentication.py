@@ -29,7 +29,7 @@ def require_api_key(app: Flask, keys: ApiKeys) -> None:
 
 
 def _owner(keys: ApiKeys) -> str:
-    key = _sent_key()
+    key = sent_key(request.headers.get("Authorization", ""), request.headers.get("X-API-Key", ""))
     if not key:
         raise UnauthenticatedError(
             "Send your API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`.", "API_KEY_REQUIRED"
@@ -48,6 +48,7 @@ def _owner(keys: ApiKeys) -> str:
     return owner
 
 
-def _sent_key() -> str:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "").strip()
+def sent_key(authorization: str, x_api_key: str) -> str:
+    """The key in a request's two headers, "" if there is none."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else x_api_key.strip()

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+from collections.abc import Mapping
 
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
@@ -79,8 +80,15 @@ def _unhandled(error: Exception) -> Response:
     return _response(500, "Internal error", "INTERNAL", "The gateway failed; its log has this request id.", {})
 
 
+def error_body(
+    title: str, code: str, message: str, request_id: str, details: Mapping[str, object]
+) -> dict[str, object]:
+    """The JSON object of every error."""
+    return {"error": title, "message": message, "code": code, "request_id": request_id, **details}
+
+
 def _response(status: int, title: str, code: str, message: str, details: dict[str, object]) -> Response:
-    body = {"error": title, "message": message, "code": code, "request_id": current_request_id(), **details}
+    body = error_body(title, code, message, current_request_id(), details)
     g.error_code = code  # for metrics and logs
     response = jsonify(body)
     response.status_code = status

@@ -52,11 +52,15 @@ def services() -> Services:
     return shared
 
 
+def sane_request_id(sent: str) -> str:
+    """The id that a caller sent if it is short and plain, else one made now."""
+    return sent if _ACCEPTED_ID.fullmatch(sent) else uuid.uuid4().hex
+
+
 def current_request_id() -> str:
     """The caller's X-Request-ID if it is a sane one, else an id made for this request."""
     if "request_id" not in g:
-        sent = request.headers.get(REQUEST_ID_HEADER, "")
-        g.request_id = sent if _ACCEPTED_ID.fullmatch(sent) else uuid.uuid4().hex
+        g.request_id = sane_request_id(request.headers.get(REQUEST_ID_HEADER, ""))
     request_id: str = g.request_id
     return request_id
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, has_request_context, request
 
@@ -69,6 +69,12 @@ class Telemetry:
         app.before_request(self._request_began)
         app.after_request(self._request_answered)
         app.teardown_request(self._request_ended)
+
+    def refused_early(self, environ: dict[str, Any], route: str, status: int, reason: str, duration_s: float) -> None:
+        """A POST was refused without the application: what the hooks of `install` would have told of it."""
+        environ[ROUTE_KEY], environ[REASON_KEY] = route, reason
+        if self.metrics:
+            self.metrics.request_answered(route, "POST", status, reason, duration_s)
 
     def _request_began(self) -> None:
         route = g.route = request.environ[ROUTE_KEY] = route_label()

@@ -1,13 +1,18 @@
 """Bodies of requests that are refused unread: they hold no thread, and an honest sender gets his answer."""
 
+import contextlib
 import socket
 import time
+from collections.abc import Iterator
 from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
 import requests
+from gunicorn.config import Config
+from gunicorn.http.parser import RequestParser
 
+from gateway.unread_bodies import UnreadBodies
 from tests.gateway.gateway_process import GatewayProcess, run_gateway
 from tests.inference_server import InferenceServer, jpeg
 
@@ -82,3 +87,33 @@ def test_a_body_that_is_never_finished_is_given_up(server: InferenceServer, tmp_
         started = time.monotonic()
         assert idle.recv(100) == b"", "closed"
         assert 1 < time.monotonic() - started < 4.5
+
+
+@contextlib.contextmanager
+def tcp_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Not `socketpair`: only TCP takes what comes after its receiving side was shut."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as sender,
+        listener.accept()[0] as receiver,
+    ):
+        yield sender, receiver
+
+
+def test_what_comes_after_a_body_was_given_up_is_no_request() -> None:
+    unread = UnreadBodies(1)
+    unread._waiting.acquire()  # another body is waited for
+    with tcp_pair() as (sender, receiver):
+        sender.sendall(REFUSED[0])
+        parser = RequestParser(Config(), receiver, ("127.0.0.1", 1))
+        unread.discard({"gunicorn.socket": receiver, "wsgi.input": next(parser).body})
+        kept = parser.finish_body(deadline=time.monotonic() + 1)  # as gunicorn decides on the connection
+        assert not kept
+
+
+def test_a_body_that_is_here_leaves_the_next_request() -> None:
+    with tcp_pair() as (sender, receiver):
+        sender.sendall(REFUSED[0] + b"x" * 99 + b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n")
+        parser = RequestParser(Config(), receiver, ("127.0.0.1", 1))
+        UnreadBodies(1).discard({"gunicorn.socket": receiver, "wsgi.input": next(parser).body})
+        assert next(parser).path == "/next"
