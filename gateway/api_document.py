@@ -6,9 +6,9 @@ The library describes requests and good answers. Every error, the headers, the w
 import copy
 from typing import Any
 
+from gateway.api_examples import INFERENCE_REQUESTS
 from gateway.api_reference import (
     DESCRIPTION,
-    INFERENCE_REQUESTS,
     KEY_FAILURE,
     KEYS_UNAVAILABLE,
     RATE_FAILURE,

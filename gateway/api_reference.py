@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.api_examples import DETECT, HEALTH, SCORES
 from gateway.errors import (
     DeadlineError,
     GatewayError,
@@ -113,74 +114,6 @@ class Route:
     failures: tuple[Failure, ...] = ()
 
 
-_HEALTH_EXAMPLE = {
-    "status": "healthy",
-    "service": "deepfake-detection-ml-service",
-    "version": "0.1.0",
-    "model": "prithivMLmods/Deepfake-Detect-Siglip2",
-    "model_status": "loaded",
-    "timestamp": "2026-01-31T12:00:00.000+00:00",
-    "release_id": "5b94bbfea548379e",
-    "precision": "fp32",
-    "trained": True,
-    "notice": "",
-}
-
-_SCORES_EXAMPLE = {
-    "video_score": 91.24,
-    "peak_risk": 95.02,
-    "mean_risk": 88.7,
-    "audio_score": 0.0,
-    "gan_fingerprint": 91.24,
-    "temporal_consistency": 98.31,
-    "risk_score": 91.24,
-    "confidence": 88.7,
-}
-
-_DETECT_EXAMPLE = {
-    "result": "fake",
-    "confidence_score": 0.9518,
-    "processing_time_seconds": 0.342,
-    "metadata": {
-        "input_type": "image",
-        "format": "jpeg",
-        "frames_analyzed": 1,
-        "frames_failed": 0,
-        "frame_predictions": [
-            {
-                "index": 0,
-                "timestamp_s": 0.0,
-                "status": "OK",
-                "fake_probability": 0.9518,
-                "face_box": [173.0, 67.0, 276.0, 170.0],
-                "face_score": 0.912,
-            },
-        ],
-        "faces_detected": 1,
-        "sha256": "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
-        "model": {
-            "name": "prithivMLmods/Deepfake-Detect-Siglip2",
-            "release_id": "5b94bbfea548379e",
-            "export_id": 225635724,
-            "precision": "fp32",
-            "labels": ["Fake", "Real"],
-            "trained": True,
-        },
-    },
-    "model_version": "prithivMLmods/Deepfake-Detect-Siglip2@fp32-5b94bbfea548379e",
-}
-
-INFERENCE_REQUESTS = {
-    "video": {
-        "summary": "A video from its frames",
-        "value": {"mediaType": "VIDEO", "extractedFrames": ["clip/00.jpg", "clip/01.jpg", "clip/02.jpg"]},
-    },
-    "image": {
-        "summary": "An image, with the frame's face and status",
-        "value": {"mediaType": "IMAGE", "extractedFrames": "photo.jpg", "include": ["frames"]},
-    },
-}
-
 ROUTES = (
     Route(
         "/health",
@@ -191,9 +124,9 @@ ROUTES = (
         "Rests on a real inference of the last seconds: a caller's, or one made for this request.",
         {200: "Inferences succeed.", 503: "They do not; `reason` says why."},
         {
-            200: _HEALTH_EXAMPLE,
+            200: HEALTH,
             503: {
-                **_HEALTH_EXAMPLE,
+                **HEALTH,
                 "status": "unhealthy",
                 "model_status": "not_loaded",
                 "reason": "MODEL_UNAVAILABLE",
@@ -231,7 +164,7 @@ ROUTES = (
         "over the list; of an image the first. A frame that cannot be decoded is skipped and never given a made-up "
         "score. Unknown keys are ignored.",
         {200: 'The scores; with `"include": ["frames"]` each frame\'s too.'},
-        {200: {**_SCORES_EXAMPLE, "model_version": "v2", "inference_time": 917}},
+        {200: {**SCORES, "model_version": "v2", "inference_time": 917}},
         (
             Failure(
                 MalformedRequestError,
@@ -277,7 +210,7 @@ ROUTES = (
         "What the file is is read from its content, never from its name. Of a video up to 30 frames are scored, spread "
         "evenly over it. Nothing is kept after the answer.",
         {200: "The verdict."},
-        {200: _DETECT_EXAMPLE},
+        {200: DETECT},
         (
             Failure(
                 MalformedRequestError,

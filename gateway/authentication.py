@@ -9,8 +9,9 @@ from gateway.errors import KeysUnavailableError, UnauthenticatedError
 
 _LOG = logging.getLogger("gateway")
 
-_OPEN = {"health", "pages"}
-"""Blueprints that need no key: load balancers ask for health without one, and the page asks its reader for it.
+_OPEN = {"health", "model_card", "pages"}
+"""Blueprints that need no key: load balancers ask for health without one, the page asks its reader for it, and the card
+tells whom it may concern what they are judged by.
 Everything else does, a route that is added later included."""
 
 _OPEN_ENDPOINTS = {"openapi", None}

@@ -111,7 +111,7 @@ def test_everything_else_is_closed_also_what_is_added_later(locked: Gateway) -> 
         if locked.http.open(rule.rule, method=method, buffered=True).status_code == 401
     }
     assert closed >= {"/later", "/detect", "/api/v1/inference"}
-    assert closed & {"/", "/health", "/docs", "/openapi.json"} == set()
+    assert closed & {"/", "/health", "/model-card", "/docs", "/openapi.json"} == set()
 
 
 def test_errors_of_the_route_need_no_key(locked: Gateway) -> None:
