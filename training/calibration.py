@@ -155,9 +155,7 @@ def _require_rank(is_fake: BoolArray, p: FloatArray) -> None:
             "in --fake-label, or in the folders real/ and fake/"
         )
     if auc <= 0.5:
-        raise CalibrationError(
-            f"the scores do not tell fakes from real files (AUC {auc:.3f})"
-        )
+        raise CalibrationError(f"the scores do not tell fakes from real files (AUC {auc:.3f})")
 
 
 def _require_enough(units: _Units, budget: Budget) -> None:

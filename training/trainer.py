@@ -136,7 +136,7 @@ class FaceTrainer(Trainer):  # type: ignore[misc]
 
     def is_evaluated(self) -> bool:
         """Whether the last step's weights have been validated."""
-        return self._evaluated_step == self.state.global_step
+        return bool(self._evaluated_step == self.state.global_step)
 
     def _note(self, metrics: dict[str, float]) -> None:
         figures = {name.removeprefix("eval_"): value for name, value in metrics.items()}
