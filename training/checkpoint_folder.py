@@ -31,7 +31,7 @@ def write_checkpoint(target: Path, network: Any, processor: Any, sidecar: Sideca
         scratch.chmod(0o755)
         network.save_pretrained(scratch)
         processor.save_pretrained(scratch)
-        described = sidecar.model_dump_json(indent=1, exclude={"verdict_bands"}) + "\n"
+        described = sidecar.model_dump_json(indent=1, exclude={"verdict_bands", "calibration"}) + "\n"
         (scratch / SIDECAR).write_text(described, encoding="utf-8")
         (scratch / "README.md").write_text(card, encoding="utf-8")
         load_checkpoint(LocatedCheckpoint(scratch, sidecar.name))

@@ -136,7 +136,7 @@ def _train(options: TrainingOptions) -> "TrainedCheckpoint":
 
         if not options.self_blend:
             return train(options, stop=stop)
-        from training.forgeries import SelfBlender
+        from training.forgeries.self_blend import SelfBlender
 
         blender = SelfBlender()
         return train(options, forge=blender.forge, change_real=blender.real, stop=stop)

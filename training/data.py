@@ -16,7 +16,7 @@ from training.face_image import FaceImage, Forgery
 
 
 class Forger(Protocol):
-    """Makes a forgery of a face, such as `training.forgeries.SelfBlender(...).forge`."""
+    """Makes a forgery of a face, such as `training.forgeries.self_blend.SelfBlender(...).forge`."""
 
     def __call__(self, face: FaceImage, rng: np.random.Generator, /) -> Forgery:
         """Forges one face; everything random comes from `rng`."""
@@ -24,7 +24,7 @@ class Forger(Protocol):
 
 
 class RealChange(Protocol):
-    """Changes a real face as a whole now and then, such as `training.forgeries.SelfBlender(...).real`.
+    """Changes a real face as a whole now and then, such as `training.forgeries.self_blend.SelfBlender(...).real`.
 
     Without it a detector may learn the traces of the changes that forgeries contain, not the forgery.
     """

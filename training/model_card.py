@@ -9,7 +9,9 @@ from training.options import TrainingOptions
 
 _LIBRARIES = ("torch", "transformers", "accelerate", "peft", "numpy", "opencv-contrib-python", "mediapipe")
 
-_LIMITS = """\
+PURPOSE = "Tells real faces in pictures and videos from manipulated ones."
+
+LIMITS = """\
 - It tells the forgeries that it was trained on from real faces like those it was trained on. Other methods, cameras,
   people, compression and edits are scored with less certainty than the figures above suggest; measure on your own media
   with `deepfake-evaluate`.
@@ -64,7 +66,7 @@ def model_card(facts: CardFacts) -> str:
             *_table(("figure", "value"), [(name, f"{value:.4f}") for name, value in rows]), "",
             "## Options", "", "```json", json.dumps(facts.options.deciding(), indent=1), "```", "",
             f"Base: `{facts.base_sha256}`. {', '.join(f'{name} {version}' for name, version in _versions())}.", "",
-            "## Limits", "", _LIMITS, "",
+            "## Limits", "", LIMITS, "",
         ]
     )  # fmt: skip
 

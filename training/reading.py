@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
+
 from assets import FACE_MODELS, AssetError, fetch_assets
 from client import DetectionError
 from client.frames import identify, open_media, read_frames
@@ -128,6 +130,7 @@ def _finder() -> Iterator[Callable[[], FaceFinder]]:
                 raise DatasetError(f"the face models cannot be fetched: {error}") from error
             with _quiet_native_code():
                 loaded.append(FaceFinder(next(iter(models.values())).parent))
+                loaded[0].largest_face(np.zeros((64, 64, 3), np.uint8))
         return loaded[0]
 
     try:
@@ -140,7 +143,7 @@ def _finder() -> Iterator[Callable[[], FaceFinder]]:
 
 @contextmanager
 def _quiet_native_code() -> Iterator[None]:
-    """MediaPipe's libraries write dozens of lines to file descriptor 2 when they load; nothing else runs then."""
+    """MediaPipe's libraries write dozens of lines to file descriptor 2 at first; nothing else runs then."""
     sys.stderr.flush()
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

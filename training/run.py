@@ -8,13 +8,14 @@ from typing import Any
 
 from evaluation.dataset import Label
 from export.checkpoint import Sidecar
+from export.model_card import CardFields
 from training.base_model import BaseModel, find_base
 from training.checkpoint_folder import write_checkpoint
 from training.cutting import CutParams
 from training.data import Forger, RealChange, TrainingData
 from training.errors import OptionError, StoppedError
 from training.folder_data import load_folder
-from training.model_card import CardFacts, model_card
+from training.model_card import LIMITS, PURPOSE, CardFacts, model_card
 from training.options import TrainingOptions
 from training.run_state import RunFolder, run_identity
 from training.stopping import StopRequest
@@ -184,6 +185,12 @@ def _write(folder: RunFolder, model: Any, base: BaseModel, facts: CardFacts) -> 
     from training.trainable import without_adapters
 
     network = without_adapters(model.network).cpu().eval()
-    sidecar = Sidecar(name=facts.name, trained=True, notice=facts.options.notice, crop_factor=facts.crop_factor)
+    sidecar = Sidecar(
+        name=facts.name,
+        trained=True,
+        notice=facts.options.notice,
+        crop_factor=facts.crop_factor,
+        model_card=CardFields(name=facts.name, purpose=PURPOSE, limits=LIMITS),
+    )
     write_checkpoint(folder.checkpoint, network, base.processor, sidecar, model_card(facts))
     log.info("checkpoint in %s", folder.checkpoint)
