@@ -68,7 +68,7 @@ def cut_face(pixels: NDArray[np.uint8], face: Face | None, params: CutParams) ->
     """
     wide, box = wide_crop(pixels, face, params.wide_factor)
     served = serving_view(wide, box, params.crop_factor, params.resize)
-    return CutFace(*_reduced(wide, box), served)
+    return CutFace(*reduced(wide, box, MAX_WIDE_SIDE_PX), served)
 
 
 def wide_crop(pixels: NDArray[np.uint8], face: Face | None, factor: float) -> tuple[NDArray[np.uint8], Box]:
@@ -107,9 +107,10 @@ def is_whole(box: Box, width_px: int, height_px: int) -> bool:
     )
 
 
-def _reduced(wide: NDArray[np.uint8], box: Box) -> tuple[NDArray[np.uint8], Box]:
+def reduced(wide: NDArray[np.uint8], box: Box, side_px: int) -> tuple[NDArray[np.uint8], Box]:
+    """A picture and the box in it at no more than `side_px` a side, by Lanczos; as they are where they fit."""
     height, width = wide.shape[:2]
-    scale = MAX_WIDE_SIDE_PX / max(height, width)
+    scale = side_px / max(height, width)
     if scale >= 1:
         return wide, box
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
