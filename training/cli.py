@@ -39,6 +39,14 @@ class Select(StrEnum):
 
     AUC = "auc"
     LOG_LOSS = "log-loss"
+    LAST = "last"
+
+
+class Optimizer(StrEnum):
+    """How weights change."""
+
+    ADAMW = "adamw"
+    MUON = "muon"
 
 
 @app.command(epilog=EPILOG)
@@ -61,7 +69,10 @@ def train_command(
     learning_rate: Annotated[
         float | None, typer.Option(help="Peak of the learning rate.", show_default="3e-5; with --lora 3e-4")
     ] = None,
-    weight_decay: Annotated[float, typer.Option(min=0, help="Of AdamW.")] = TrainingOptions.weight_decay,
+    optimizer: Annotated[
+        Optimizer, typer.Option(help="muon takes fewer steps from nothing; adamw is the one to fine-tune with.")
+    ] = Optimizer.ADAMW,
+    weight_decay: Annotated[float, typer.Option(min=0, help="Decoupled.")] = TrainingOptions.weight_decay,
     warmup: Annotated[
         float, typer.Option(min=0, max=0.99, help="Share of the steps before the peak; a cosine follows.")
     ] = TrainingOptions.warmup,
@@ -91,7 +102,9 @@ def train_command(
     patch_loss: Annotated[
         float, typer.Option(min=0, help='Weight of the extra "is this patch foreign" loss; needs --self-blend.')
     ] = 0.0,
-    select: Annotated[Select, typer.Option(help="Validation figure that chooses the kept weights.")] = Select.AUC,
+    select: Annotated[
+        Select, typer.Option(help="Validation figure that chooses the kept weights, or last.")
+    ] = Select.AUC,
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare batches; 0: none.")] = 0,
     cpu: Annotated[bool, typer.Option("--cpu", help="Do not use a GPU.")] = False,
     save_steps: Annotated[
@@ -114,8 +127,9 @@ def train_command(
     try:
         options = TrainingOptions(
             output, base, revision, data_dir, cache_dir, epochs, max_steps, batch_size, accumulate, learning_rate,
-            weight_decay, warmup, precision.value, ema, seed, crop_factor, frames, val_fraction, self_blend, augment,
-            lora, freeze_layers, patch_loss, select.value, workers, cpu, save_steps, resume, overwrite, name, notice,
+            optimizer.value, weight_decay, warmup, precision.value, ema, seed, crop_factor, frames, val_fraction,
+            self_blend, augment, lora, freeze_layers, patch_loss, select.value, workers, cpu, save_steps, resume,
+            overwrite, name, notice,
         )  # fmt: skip
         trained = _train(options)
     except StoppedError as error:

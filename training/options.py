@@ -7,7 +7,8 @@ from typing import Any
 from training.errors import OptionError
 
 PRECISIONS = ("fp32", "bf16", "fp16")
-SELECTIONS = ("auc", "log-loss")
+OPTIMIZERS = ("adamw", "muon")
+SELECTIONS = ("auc", "log-loss", "last")
 
 _NOT_PART_OF_THE_RESULT = ("output", "data_dir", "cache_dir", "workers", "resume", "overwrite", "save_steps")
 """Options that may differ when a run is taken up again."""
@@ -28,7 +29,8 @@ class TrainingOptions:
         batch_size: Faces per step and process; with `self_blend` a real face brings its forgery along.
         accumulate: Steps whose gradients are added up before the weights change.
         learning_rate: Peak; None: 3e-5, with LoRA 3e-4.
-        weight_decay: Of AdamW.
+        optimizer: adamw, or muon (for its matrices), which learns from nothing in fewer steps.
+        weight_decay: Decoupled.
         warmup: Share of the steps (0-1) over which the learning rate rises; a cosine falls after it.
         precision: fp32, bf16 or fp16 (mixed: the weights stay fp32).
         ema: Decay of the weights' moving average, which then is what is validated and kept; 0: none.
@@ -41,7 +43,7 @@ class TrainingOptions:
         lora: Rank of LoRA adapters; 0: all weights are trained.
         freeze_layers: Leaves the embeddings and so many first layers as they are.
         patch_loss: Weight of the extra "is this patch foreign" loss; 0: none.
-        select: Which validation figure chooses the kept weights: auc or log-loss.
+        select: Which validation figure chooses the kept weights: auc or log-loss; last: the last ones are kept.
         workers: Processes that prepare batches; 0: the training process itself.
         cpu: Do not use a GPU that is there.
         save_steps: Also save the state of the run every so many steps; 0: after each epoch only.
@@ -61,6 +63,7 @@ class TrainingOptions:
     batch_size: int = 16
     accumulate: int = 1
     learning_rate: float | None = None
+    optimizer: str = "adamw"
     weight_decay: float = 0.02
     warmup: float = 0.1
     precision: str = "fp32"
@@ -95,6 +98,7 @@ class TrainingOptions:
             ("batch_size", self.batch_size >= 1, "at least 1"),
             ("accumulate", self.accumulate >= 1, "at least 1"),
             ("learning_rate", self.peak_learning_rate > 0, "above 0"),
+            ("optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}"),
             ("weight_decay", self.weight_decay >= 0, "0 or more"),
             ("warmup", 0 <= self.warmup < 1, "0 or more and below 1"),
             ("precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),

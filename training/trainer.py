@@ -17,6 +17,7 @@ from transformers.trainer_callback import PrinterCallback
 from training.averaging import WeightAverage
 from training.data import ValidationSet
 from training.history import History
+from training.optimizer import MuonWithAdamW
 from training.options import TrainingOptions
 from training.run_state import COMPLETE_MARK, RunFolder
 from training.stopping import StopRequest
@@ -98,6 +99,14 @@ class FaceTrainer(Trainer):  # type: ignore[misc]
         )
         self.remove_callback(PrinterCallback)
 
+    def create_optimizer(self) -> torch.optim.Optimizer:
+        """Trainer's AdamW, or Muon where the options say so."""
+        if self._options.optimizer == "muon":
+            self.optimizer: Any = MuonWithAdamW(
+                self.model, self._options.peak_learning_rate, self._options.weight_decay
+            )
+        return super().create_optimizer()
+
     def run(self, resume_from: Path | None) -> None:
         """Trains to the end, or until asked to stop."""
         self._resumed_from = resume_from
@@ -157,6 +166,8 @@ class FaceTrainer(Trainer):  # type: ignore[misc]
 
     def _is_best(self, row: dict[str, Any]) -> bool:
         rows = [other for other in self.history.rows if other["step"] < row["step"]]
+        if self._options.select == "last":
+            return True
         if not rows or not (self._folder.best / "figures.json").is_file():
             return True
         if self._options.select == "auc":  # equal AUC, as in small validation sets: the better probabilities

@@ -1,0 +1,117 @@
+"""Trains the embedded checkpoint, stage by stage: `python -m training.embedded.train_stages FOLDER`.
+
+Run again after an interruption it goes on from the last epoch that was finished.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from assets import default_cache_dir
+from preprocessing import ResizeSpec
+from training.cutting import serving_view
+from training.data import TrainingData, data_in_memory
+from training.embedded.faces import Photographs, load_photographs, pretend_faces, recoloured
+from training.embedded.recipe import Recipe, Stage
+from training.face_image import FaceImage
+from training.forgeries import SelfBlender
+from training.options import TrainingOptions
+from training.small_model import write_small_model
+from training.stopping import StopRequest, stops_on_signals
+
+NAME = "deepfake-embedded"
+
+log = logging.getLogger("training")
+
+
+def train_stages(folder: Path, photographs: Photographs, recipe: Recipe) -> Path:
+    """Trains all stages that are not done yet.
+
+    Args:
+        folder: Holds a folder for each stage; made if needed.
+        photographs: What to train on and what to validate with.
+        recipe: How.
+
+    Returns:
+        The last stage's checkpoint directory.
+
+    Raises:
+        TrainingError: As `training.run.train`.
+    """
+    checkpoint = folder / "start"
+    if not checkpoint.is_dir():
+        write_small_model(checkpoint, recipe.model, _start_pictures(photographs, recipe))
+    for number, stage in enumerate(recipe.stages):
+        done = folder / stage.name / "checkpoint"
+        if not done.is_dir():
+            log.info("stage %s", stage.name)
+            _train_stage(folder / stage.name, checkpoint, photographs, recipe, stage, recipe.seed + number)
+        checkpoint = done
+    return checkpoint
+
+
+def _train_stage(output: Path, base: Path, photographs: Photographs, recipe: Recipe, stage: Stage, seed: int) -> None:
+    from training.run import train
+
+    blender = SelfBlender(stage.forgeries)
+    options = TrainingOptions(
+        output,
+        str(base),
+        epochs=stage.epochs,
+        batch_size=recipe.pairs_per_step,
+        learning_rate=recipe.learning_rate,
+        optimizer="muon",
+        warmup=0.02,
+        precision="bf16",
+        ema=recipe.ema,
+        seed=seed,
+        crop_factor=1.3,
+        self_blend=True,
+        augment=stage.augment,
+        patch_loss=stage.patch_loss,
+        select="last",
+        workers=1,
+        cpu=True,
+        resume=(output / "run.json").is_file(),
+        name=NAME,
+    )
+    data = _data(photographs, recipe, blender, seed)
+    stop = StopRequest()
+    with stops_on_signals(stop):
+        train(options, data, blender.forge, blender.real, stop)
+
+
+def _data(photographs: Photographs, recipe: Recipe, blender: SelfBlender, seed: int) -> TrainingData:
+    rng = np.random.default_rng([recipe.seed, seed])
+    faces = [photographs.train[i % len(photographs.train)] for i in range(recipe.faces)]
+    faces = [recoloured(face, rng) if rng.random() < 0.5 else face for face in faces]
+    squares = pretend_faces(photographs.scenes, recipe.scenes, recipe.side_px, rng)
+    return data_in_memory([*faces, *squares], photographs.val, forge=blender.forge, seed=seed)
+
+
+def _start_pictures(photographs: Photographs, recipe: Recipe) -> NDArray[np.uint8]:
+    """Crops as the model will see them, to scale its filters on."""
+    squares = pretend_faces(photographs.scenes, 64, recipe.side_px, np.random.default_rng(recipe.seed))
+    faces: Sequence[FaceImage] = [*photographs.train, *squares]
+    resize = ResizeSpec(recipe.model.image_px, 2)
+    return np.stack([serving_view(face.pixels, face.box, 1.3, resize) for face in faces])
+
+
+def main(
+    folder: Annotated[Path, typer.Argument(help="States and checkpoints of the stages.")],
+    photographs: Annotated[Path | None, typer.Option(help="Where the photographs are kept.")] = None,
+) -> None:
+    """Trains the embedded checkpoint."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    recipe = Recipe()
+    kept = load_photographs(photographs or default_cache_dir() / "training-photos", recipe.side_px)
+    print(train_stages(folder, kept, recipe))
+
+
+if __name__ == "__main__":
+    typer.run(main)

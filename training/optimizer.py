@@ -1,0 +1,51 @@
+"""Muon for the matrices of the layers, AdamW for everything else, as one optimizer."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class MuonWithAdamW(torch.optim.Optimizer):  # type: ignore[misc]
+    """Orthogonalised momentum (Jordan et al., "Muon", 2024) scaled as AdamW's steps are (Liu et al., 2025).
+
+    Embeddings, norms, biases and heads, which it is not meant for, get AdamW with the same learning rate.
+    """
+
+    def __init__(self, model: nn.Module, learning_rate: float, weight_decay: float) -> None:
+        """Takes the weights of a model that learn.
+
+        Args:
+            model: Matrices below a module called `layers` get Muon.
+            learning_rate: Of both.
+            weight_decay: Of both; decoupled.
+        """
+        learning = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        matrices = [p for name, p in learning if p.ndim == 2 and ".layers." in name]
+        chosen = {id(p) for p in matrices}
+        others = [p for _, p in learning if id(p) not in chosen]
+        adamw = torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.98), weight_decay=weight_decay)
+        self._parts: list[torch.optim.Optimizer] = [adamw]
+        if matrices:
+            muon = torch.optim.Muon(
+                matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+            )
+            self._parts.insert(0, muon)
+        super().__init__([group for part in self._parts for group in part.param_groups], {})
+
+    def step(self, closure: Any = None) -> Any:
+        """One step of both; schedulers change the groups that they share with this optimizer."""
+        loss = closure() if closure else None
+        for part in self._parts:
+            part.step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of both."""
+        return {"parts": [part.state_dict() for part in self._parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up the states of both."""
+        for part, state in zip(self._parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self.param_groups = [group for part in self._parts for group in part.param_groups]
