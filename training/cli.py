@@ -102,6 +102,9 @@ def train_command(
     patch_loss: Annotated[
         float, typer.Option(min=0, help='Weight of the extra "is this patch foreign" loss; needs --self-blend.')
     ] = 0.0,
+    windows: Annotated[
+        int, typer.Option(min=0, help="Show random windows of half the side, so many a picture; needs --patch-loss.")
+    ] = 0,
     select: Annotated[
         Select, typer.Option(help="Validation figure that chooses the kept weights, or last.")
     ] = Select.AUC,
@@ -128,8 +131,8 @@ def train_command(
         options = TrainingOptions(
             output, base, revision, data_dir, cache_dir, epochs, max_steps, batch_size, accumulate, learning_rate,
             optimizer.value, weight_decay, warmup, precision.value, ema, seed, crop_factor, frames, val_fraction,
-            self_blend, augment, lora, freeze_layers, patch_loss, select.value, workers, cpu, save_steps, resume,
-            overwrite, name, notice,
+            self_blend, augment, lora, freeze_layers, patch_loss, windows, select.value, workers, cpu, save_steps,
+            resume, overwrite, name, notice,
         )  # fmt: skip
         trained = _train(options)
     except StoppedError as error:

@@ -43,6 +43,8 @@ class TrainingOptions:
         lora: Rank of LoRA adapters; 0: all weights are trained.
         freeze_layers: Leaves the embeddings and so many first layers as they are.
         patch_loss: Weight of the extra "is this patch foreign" loss; 0: none.
+        windows: Show each picture as so many random windows of half its side, with the patch loss only; 0: whole.
+            A stage to start from nothing with: comparing patches is learnt much faster so.
         select: Which validation figure chooses the kept weights: auc or log-loss; last: the last ones are kept.
         workers: Processes that prepare batches; 0: the training process itself.
         cpu: Do not use a GPU that is there.
@@ -77,6 +79,7 @@ class TrainingOptions:
     lora: int = 0
     freeze_layers: int = 0
     patch_loss: float = 0.0
+    windows: int = 0
     select: str = "auc"
     workers: int = 0
     cpu: bool = False
@@ -111,6 +114,7 @@ class TrainingOptions:
             ("lora", self.lora >= 0, "0 or more"),
             ("freeze_layers", self.freeze_layers >= 0, "0 or more"),
             ("patch_loss", self.patch_loss >= 0, "0 or more"),
+            ("windows", self.windows >= 0, "0 or more"),
             ("select", self.select in SELECTIONS, f"one of {', '.join(SELECTIONS)}"),
             ("workers", self.workers >= 0, "0 or more"),
             ("save_steps", self.save_steps >= 0, "0 or more"),
@@ -122,6 +126,8 @@ class TrainingOptions:
             raise OptionError("resume and overwrite exclude each other: go on with the run, or replace it")
         if self.patch_loss and not self.self_blend:
             raise OptionError("patch_loss needs masks of forgeries: give self_blend too")
+        if self.windows and not self.patch_loss:
+            raise OptionError("windows are learnt from by the patch loss alone: give patch_loss too")
 
     @property
     def peak_learning_rate(self) -> float:

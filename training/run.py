@@ -136,7 +136,9 @@ def _build_model(options: TrainingOptions, base: BaseModel, views: TrainingViews
     set_seed(options.seed)
     network = choose_trainable(base.load(), options.lora, options.freeze_layers)
     weights = _class_weights(views)
-    return TrainingModel(network, base.normalisation, weights, options.patch_loss, base.grid, base.width)
+    return TrainingModel(
+        network, base.normalisation, weights, options.patch_loss, base.grid, base.width, options.windows
+    )
 
 
 def _class_weights(views: TrainingViews) -> list[float]:

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from export.checkpoint import Normalisation
 from training.errors import OptionError
+from training.random_windows import RandomWindows
 
 
 class TrainingModel(nn.Module):  # type: ignore[misc]
@@ -21,6 +22,7 @@ class TrainingModel(nn.Module):  # type: ignore[misc]
         patch_loss: float,
         grid: int,
         width: int,
+        windows: int = 0,
     ) -> None:
         """Wraps a classifier.
 
@@ -31,6 +33,10 @@ class TrainingModel(nn.Module):  # type: ignore[misc]
             patch_loss: Weight of the patch head's loss; 0: no patch head.
             grid: Patches a side.
             width: Dimensions of a patch's token.
+            windows: Train on so many random windows of each picture instead of it; 0: on whole pictures.
+
+        Raises:
+            OptionError: The network's positions are not those of SigLIP, which windows need.
         """
         super().__init__()
         self.network = network
@@ -39,6 +45,7 @@ class TrainingModel(nn.Module):  # type: ignore[misc]
         self.register_buffer("_shift", mean / std, persistent=False)
         self.register_buffer("_class_weights", torch.tensor(class_weights), persistent=False)
         self._patch_loss, self._grid = patch_loss, grid
+        self._windows = RandomWindows(network, grid, windows) if windows else None
         self._tokens: torch.Tensor | None = None
         self.patch_head: nn.Linear | None = None
         if patch_loss:
@@ -73,7 +80,7 @@ class TrainingModel(nn.Module):  # type: ignore[misc]
         """Mean over the patches that are known; 0, with the head in the graph, where none is."""
         if self.patch_head is None or self._tokens is None:
             raise OptionError("patch_loss needs a base whose backbone gives tokens of patches")
-        count = self._grid * self._grid
+        count = self._grid * self._grid if patches is None else patches.shape[1]
         tokens = self._tokens[:, -count:]  # a class token, where there is one, comes first
         logits = self.patch_head(tokens).squeeze(-1).float()
         self._tokens = None

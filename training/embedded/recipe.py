@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from training.forgeries import ForgeryRecipe
 from training.small_model import SmallModelSpec
 
+_EASY = ForgeryRecipe(strength=1.6, min_opacity=0.9)
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -16,6 +18,8 @@ class Stage:
         epochs: Passes over the pairs of a real picture and its forgery.
         patch_loss: Weight of the per-patch loss.
         augment: Strength of the degradations of both classes (0-1).
+        pairs_per_step: Real pictures a step; each brings its forgery.
+        windows: Random windows of each picture instead of it; 0: whole pictures.
     """
 
     name: str
@@ -23,6 +27,8 @@ class Stage:
     epochs: int
     patch_loss: float
     augment: float
+    pairs_per_step: int
+    windows: int = 0
 
 
 @dataclass(frozen=True)
@@ -31,11 +37,10 @@ class Recipe:
 
     Attributes:
         model: Its size.
-        stages: From easy forgeries to all.
+        stages: From windows and easy forgeries to whole pictures and all forgeries.
         side_px: Faces and squares of scenes are kept at this size.
         faces: Pairs of an epoch that show a face: each face in turn, half of them with channels in random order.
         scenes: Pairs of an epoch that show a square of a scene.
-        pairs_per_step: Real pictures a step; each brings its forgery.
         learning_rate: Peak, in every stage.
         ema: Decay of the average of the weights.
         seed: Of everything drawn.
@@ -43,13 +48,13 @@ class Recipe:
 
     model: SmallModelSpec = field(default_factory=SmallModelSpec)
     stages: tuple[Stage, ...] = (
-        Stage("easy", ForgeryRecipe(strength=1.6, min_opacity=0.9), epochs=10, patch_loss=2.0, augment=0.3),
-        Stage("all", ForgeryRecipe(), epochs=60, patch_loss=1.0, augment=0.4),
+        Stage("windows", _EASY, epochs=9, patch_loss=2.0, augment=0.3, pairs_per_step=8, windows=4),
+        Stage("easy", _EASY, epochs=9, patch_loss=2.0, augment=0.3, pairs_per_step=32),
+        Stage("all", ForgeryRecipe(), epochs=60, patch_loss=1.0, augment=0.4, pairs_per_step=32),
     )
     side_px: int = 352
     faces: int = 1200
     scenes: int = 1600
-    pairs_per_step: int = 16
     learning_rate: float = 1e-3
     ema: float = 0.999
     seed: int = 0

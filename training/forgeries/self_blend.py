@@ -7,6 +7,7 @@ side that differ in colour, sharpness, noise, compression or place, and nothing 
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,7 +33,7 @@ class ForgeryRecipe:
         multiband: Probability of a multiband blend; an alpha blend else.
         outside: Probability that the surroundings are the changed part, and the face is not.
         min_opacity: The mask is scaled by a factor between this and 1.
-        min_difference: In grey levels, over the pixels that differ at all: what differs less is drawn again, since
+        min_difference: In grey levels, over the values that differ at all: what differs less is drawn again, since
             a fake that nothing could tell from its original would be a wrong label.
         global_change: Probability that a picture that stays real is changed as a whole, in one of the same ways.
     """
@@ -113,6 +114,6 @@ class SelfBlender:
 
 
 def _difference(a: Pixels, b: Pixels) -> float:
-    """Mean over the pixels that differ, in grey levels."""
-    difference = np.abs(a.astype(np.int16) - b).mean(axis=2)
-    return float(difference.sum() / max(np.count_nonzero(difference), 1))
+    """Mean over the values that differ, in grey levels."""
+    difference = cv2.absdiff(a, b)
+    return float(difference.sum()) / max(np.count_nonzero(difference), 1)
