@@ -21,7 +21,9 @@ from tests.obvious_fakes import CALIBRATION_PHOTOS, HELD_OUT_PHOTOS, TRAIN_PHOTO
 from tests.service import ROOT, Service
 
 NOTEBOOK = ROOT / "notebooks" / "explore.ipynb"
-FIGURES = ("faces", "forgeries", "training", "worst", "histograms")
+SHEETS, PLOTS = ("faces", "forgeries", "worst"), ("training", "histograms")
+_BLUE = (0x00, 0x72, 0xB2)
+"""Of the curves and points."""
 _CELL_TIMEOUT_S = 300
 
 Outputs = dict[str, list[Any]]
@@ -69,6 +71,7 @@ def execute(place: Path, settings: Mapping[str, str]) -> Outputs:
     kept = {"JUPYTER_PATH": str(place), "JUPYTER_RUNTIME_DIR": str(place / "runtime"), "IPYTHONDIR": str(place)}
     environment = {**kept, "JUPYTER_CONFIG_DIR": str(place), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
     with pytest.MonkeyPatch.context() as patched:
+        patched.delenv("PYTEST_CURRENT_TEST", raising=False)  # with it ipykernel leaves out what native code writes
         for name, value in {**environment, **settings}.items():
             patched.setenv(name, value)
         notebook = nbformat.read(NOTEBOOK, as_version=4)
@@ -79,6 +82,13 @@ def execute(place: Path, settings: Mapping[str, str]) -> Outputs:
 
 def printed(outputs: Outputs, cell: str) -> str:
     return "".join(output.text for output in outputs[cell] if output.output_type == "stream")
+
+
+def figure_pixels(explored: Explored, cell: str) -> np.ndarray:
+    """A cell's only figure, (H, W, 3) uint8 RGB."""
+    (png,) = [output.data["image/png"] for output in explored.outputs[cell] if output.output_type == "display_data"]
+    with Image.open(io.BytesIO(base64.b64decode(png))) as figure:
+        return np.asarray(figure.convert("RGB"))
 
 
 def test_the_committed_notebook_has_no_outputs() -> None:
@@ -95,11 +105,11 @@ def test_the_committed_notebook_has_no_outputs() -> None:
 
 @pytest.mark.timeout(600)  # the first use of the notebook's outputs runs it
 def test_every_figure_is_a_picture(explored: Explored) -> None:
-    for cell in FIGURES:
-        (png,) = [output.data["image/png"] for output in explored.outputs[cell] if output.output_type == "display_data"]
-        with Image.open(io.BytesIO(base64.b64decode(png))) as figure:
-            assert min(figure.size) > 200, cell
-            assert np.asarray(figure.convert("L")).std() > 10, f"{cell}: nothing is drawn"
+    for cell in SHEETS:
+        colours = np.unique(figure_pixels(explored, cell).reshape(-1, 3), axis=0)
+        assert len(colours) > 5000, f"{cell}: no photographs are drawn"
+    for cell in PLOTS:
+        assert (figure_pixels(explored, cell) == _BLUE).all(axis=2).sum() > 100, f"{cell}: no data are drawn"
 
 
 @pytest.mark.timeout(600)
