@@ -1,0 +1,194 @@
+"""From labelled pictures to verdicts: train, calibrate, export, serve and detect, each by its own command.
+
+The pictures are squares of photos and the same with coarse noise, which a tiny model learns in seconds; no photo is on
+two sides of anything. What is proved is that the parts fit together, not that such a model finds deepfakes.
+"""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+
+from export.checkpoint import read_sidecar
+from export.golden import read_golden
+from tests.obvious_fakes import (
+    CALIBRATION_PHOTOS,
+    HELD_OUT_PHOTOS,
+    TRAIN_PHOTOS,
+    Squares,
+    made,
+    write_clip,
+    write_small_base,
+    write_squares,
+)
+from tests.service import ROOT, Service, run_service, service_environment
+
+_NAME = "noise-finder"
+_COMMAND_TIMEOUT_S = 300
+_EACH = 4
+"""Held-out pictures of each photo and class."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gateway said about a held-out file."""
+
+    file: str
+    is_fake: bool
+    p: float
+    result: str
+    bands: Mapping[str, float]
+
+
+@pytest.mark.timeout(900)  # some 60 s beside other work
+def test_labelled_pictures_become_verdicts(tmp_path: Path) -> None:
+    trained = _train(tmp_path)
+    calibrated = _calibrate(tmp_path, trained)
+    releases = _export(tmp_path, calibrated)
+    _refuse_exchanged_labels(tmp_path, calibrated)
+    with run_service(calibrated, releases, tmp_path / "service") as service:
+        assert "exporting" not in service.printed(), "the service starts on the release that was exported"
+        _golden_images_were_scored_once(service, calibrated)
+        _the_service_names_the_model(service, calibrated)
+        verdicts = [_detect(service, path) for path in _held_out(tmp_path)]
+    _real_scores_below_fake(verdicts)
+    _verdicts_follow_the_calibration(verdicts, calibrated)
+
+
+def _train(folder: Path) -> Path:
+    write_squares(folder / "data" / "train", Squares(TRAIN_PHOTOS, 12))
+    base = write_small_base(folder / "base")
+    _run(
+        "training", "--data-dir", folder / "data", "--base", base, "--output", folder / "run", "--name", _NAME,
+        "--cache-dir", folder / "faces", "--epochs", 20, "--learning-rate", 1e-3, "--augment", 0.3,
+        "--val-fraction", 0.2, "--select", "log-loss", "--cpu",
+    )  # fmt: skip
+    with (folder / "run" / "split.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    photos = {part: {row["person"] for row in rows if row["part"] == part} for part in ("train", "val")}
+    assert photos["train"]
+    assert photos["val"]
+    assert not photos["train"] & photos["val"]
+    return folder / "run" / "checkpoint"
+
+
+def _calibrate(folder: Path, checkpoint: Path) -> Path:
+    held_out = write_squares(folder / "calibration", Squares(CALIBRATION_PHOTOS, 8))
+    clear = write_squares(folder / "clear", Squares(CALIBRATION_PHOTOS[:2], 1, seed=1))
+    said = _run(
+        "training.calibrate_cli", "--checkpoint", checkpoint, "--data-dir", held_out, "--golden", clear,
+        "--output", folder / "calibrated", "--max-fpr", 0.05, "--max-fnr", 0.05, "--resamples", 100,
+    )  # fmt: skip
+    assert "set on images: 24 real and 24 fake files of 3 persons" in said
+    record = read_sidecar(folder / "calibrated").calibration
+    assert record is not None
+    assert record.image.auc > 0.95
+    return folder / "calibrated"
+
+
+def _export(folder: Path, checkpoint: Path) -> Path:
+    releases = folder / "releases"
+    said = _run("export", "--checkpoint", checkpoint, "--releases-dir", releases, "--parity-images", 8)
+    assert "labels       Fake, Real; fake = P(Fake)" in said
+    assert (releases / "current").is_symlink()
+    return releases
+
+
+def _refuse_exchanged_labels(folder: Path, checkpoint: Path) -> None:
+    """The commonest mistake between training and serving; the checkpoint's golden images notice it."""
+    copy = Path(shutil.copytree(checkpoint, folder / "exchanged"))
+    config = json.loads((copy / "config.json").read_text())
+    config |= {"id2label": {"0": "Real", "1": "Fake"}, "label2id": {"Real": 0, "Fake": 1}}
+    (copy / "config.json").write_text(json.dumps(config))
+    done = _start("export", "--checkpoint", copy, "--releases-dir", folder / "refused", "--parity-images", 8)
+    assert done.returncode == 1
+    assert "fake and real look swapped" in done.stderr
+    assert not (folder / "refused" / "current").exists()
+
+
+def _golden_images_were_scored_once(service: Service, checkpoint: Path) -> None:
+    """All in one request, as Triton counts; every other request so far was a canary of one image."""
+    golden = read_golden(checkpoint)
+    assert golden is not None
+    address = f"http://127.0.0.1:{service.triton_http_port}/v2/models/deepfake_detector/stats"
+    stats = requests.get(address, timeout=10).json()["model_stats"][0]
+    requests_served = int(stats["inference_stats"]["success"]["count"])
+    assert int(stats["inference_count"]) - requests_served == len(golden.images) - 1 > 0
+
+
+def _the_service_names_the_model(service: Service, checkpoint: Path) -> None:
+    health = requests.get(f"{service.url}/health", timeout=10).json()
+    assert (health["status"], health["model"]) == ("healthy", _NAME)
+    record = read_sidecar(checkpoint).calibration
+    assert record is not None
+    assert health["calibration"]["temperature"] == record.temperature
+    card = requests.get(f"{service.url}{health['model_card']['route']}", timeout=10)
+    assert card.content == (checkpoint / "README.md").read_bytes()
+    assert _NAME in card.text
+
+
+def _held_out(folder: Path) -> list[Path]:
+    """Pictures of photos that no step has seen, and a clip of each class."""
+    place = write_squares(folder / "held-out", Squares(HELD_OUT_PHOTOS, _EACH))
+    for label in ("real", "fake"):
+        write_clip(place / label / "clip.mp4", list(made("camera.png", label, 4, seed=2)))
+    return sorted(path for path in place.rglob("*") if path.is_file())
+
+
+def _detect(service: Service, path: Path) -> Verdict:
+    with path.open("rb") as stream:
+        answer = requests.post(f"{service.url}/detect", files={"file": stream}, data={"include": "scores"}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    assert body["metadata"]["frames_failed"] == 0
+    assert body["metadata"]["model"]["name"] == _NAME
+    label = "fake" if "fake" in path.parts else "real"
+    return Verdict(
+        path.name, label == "fake", body["confidence_score"], body["result"], body["metadata"]["verdict_bands"]
+    )
+
+
+def _real_scores_below_fake(verdicts: list[Verdict]) -> None:
+    for kind in (".png", ".mp4"):
+        real, fake = (
+            [v.p for v in verdicts if v.file.endswith(kind) and v.is_fake is wanted] for wanted in (False, True)
+        )
+        assert len(real) == len(fake) == (_EACH * len(HELD_OUT_PHOTOS) if kind == ".png" else 1)
+        print(f"{kind}: real {min(real):.4f}-{max(real):.4f}, fake {min(fake):.4f}-{max(fake):.4f}")
+        assert max(real) + 0.2 < min(fake)
+        assert np.mean(fake) - np.mean(real) > 0.5
+
+
+def _verdicts_follow_the_calibration(verdicts: list[Verdict], checkpoint: Path) -> None:
+    bands = read_sidecar(checkpoint).verdict_bands
+    assert bands.image.model_dump() != {"real_below": 0.3, "fake_above": 0.7}, "the defaults would prove nothing"
+    for v in verdicts:
+        expected = bands.video if v.file.endswith(".mp4") else bands.image
+        assert dict(v.bands) == expected.model_dump()
+        result = "fake" if v.p > expected.fake_above else "real" if v.p < expected.real_below else "uncertain"
+        assert v.result == result, v
+        assert v.result != ("real" if v.is_fake else "fake"), v
+    assert {"real", "fake"} <= {v.result for v in verdicts}
+
+
+def _run(module: str, *arguments: object) -> str:
+    done = _start(module, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _start(module: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=ROOT, env=service_environment(OMP_NUM_THREADS="1"), capture_output=True, text=True,
+        timeout=_COMMAND_TIMEOUT_S,
+    )  # fmt: skip
