@@ -9,6 +9,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from runtime import INPUTS, OUTPUTS, load_classifier, usable_cores
+from runtime.memory import keep_large_blocks
 
 
 class TritonPythonModel:
@@ -16,6 +17,7 @@ class TritonPythonModel:
 
     def initialize(self, args):
         """Loads the classifier, with an equal share of the cores for each instance unless the config says otherwise."""
+        keep_large_blocks()
         config = json.loads(args["model_config"])
         instances = sum(group["count"] for group in config["instance_group"])
         cores = int(config["parameters"]["cores_per_instance"]["string_value"])

@@ -9,6 +9,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from preprocessing import PREPROCESSING_VERSION, ImageRejectedError, Preparer, PreprocessParams, Status
+from runtime.memory import keep_large_blocks
 
 
 class _TimeUpError(Exception):
@@ -20,6 +21,7 @@ class TritonPythonModel:
 
     def initialize(self, _args):
         """Loads the release's parameters and face models, which lie beside this file."""
+        keep_large_blocks()
         folder = Path(__file__).parent
         version = int((folder / "preprocessing_version").read_text())
         if version != PREPROCESSING_VERSION:
