@@ -68,6 +68,11 @@ class TrainingModel(nn.Module):  # type: ignore[misc]
         # Contiguous at once: reading floats through the permutation takes ten times as long.
         planes = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
         normalised = planes.mul_(self._scale).sub_(self._shift)
+        if self._windows is not None and self.training and patches is not None:
+            with self._windows.draw(normalised, patches) as (cut, targets):
+                logits = self.network(pixel_values=cut).logits.float()
+            # The classifier has its place in the graph, for processes that wait for every gradient.
+            return {"loss": self._patch_loss * self._foreign_patches_loss(targets) + logits.sum() * 0, "logits": logits}
         logits = self.network(pixel_values=normalised).logits.float()
         if labels is None:
             return {"logits": logits}
