@@ -541,9 +541,9 @@ def test_the_policy_stops_what_is_injected(scripted_page: Page, expected_errors:
 
 def test_the_reference_is_rendered_and_can_be_tried(browser: Chrome, service: Service) -> None:
     reference = Page(browser, service.url + "/").open("docs")
-    reference.wait_for(lambda: len(reference.all(".opblock")) == 3)
+    reference.wait_for(lambda: len(reference.all(".opblock")) == 4)
     paths = [one.text.replace("\u200b", "") for one in reference.all(".opblock-summary-path")]
-    assert paths == ["/api/v1/inference", "/detect", "/health"]
+    assert paths == ["/api/v1/inference", "/detect", "/health", "/model-card"]
     assert reference.text(".info .title").startswith("Deepfake detection")
     reference.all(".opblock-summary-control")[1].click()
     reference.wait_for(lambda: reference.all(".try-out__btn"))
@@ -566,10 +566,10 @@ def live_answer(reference: Page) -> str:
 
 def test_the_reference_is_readable_and_follows_the_system(browser: Chrome, scripted: ScriptedGateway) -> None:
     reference = Page(browser, scripted.url).open("docs")
-    reference.wait_for(lambda: len(reference.all(".opblock")) == 3)
+    reference.wait_for(lambda: len(reference.all(".opblock")) == 4)
     for one in reference.all(".opblock-summary-control"):
         one.click()
-    reference.wait_for(lambda: len(reference.all(".opblock-body")) == 3)
+    reference.wait_for(lambda: len(reference.all(".opblock-body")) == 4)
     for dark in (False, True):
         emulate(browser, 1200, 900, dark=dark)
         reference.wait_for(lambda dark=dark: bool(reference.all("html.dark-mode")) == dark)
