@@ -17,6 +17,7 @@ from deploy.model import ensure_release
 from deploy.preflight import check_machine
 from deploy.settings import LocalSettings
 from deploy.shared_memory import region_prefix
+from deploy.signal_stack import use_ordinary_signal_stack
 from deploy.supervisor import Supervisor
 from export.errors import ExportError
 from export.release import Release
@@ -56,7 +57,9 @@ def serve(settings: LocalSettings) -> None:
     with sole_follower(settings.releases_dir) as follows:
         if not follows:
             say(f"another deployment runs on {settings.releases_dir}: its `current` is neither moved nor followed here")
-        _serve(settings, ensure_release(settings, follows, say), follows, started)
+        release = ensure_release(settings, follows, say)
+        use_ordinary_signal_stack()  # the export may have left one that is gone
+        _serve(settings, release, follows, started)
 
 
 def _serve(settings: LocalSettings, release: Release, follows: bool, started: float) -> None:
