@@ -1,5 +1,6 @@
 """One face as the pictures of a training batch: itself, and with self-blending a forgery of itself."""
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -71,6 +72,7 @@ class TrainingViews:
         self._faces, self._params = faces, params
         self._forge, self._change_real = forge, change_real
         self._epoch = 0
+        self._sheltered = False
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the data loader before each pass."""
@@ -80,6 +82,9 @@ class TrainingViews:
         return len(self._faces.faces)
 
     def __getitem__(self, index: int) -> list[View]:
+        if not self._sheltered:
+            self._sheltered = True
+            _outlive_sigterm_in_workers()
         params, label = self._params, self._faces.labels[index]
         face = self._faces.faces[index]
         seed = (params.seed, self._epoch, index)
@@ -112,6 +117,14 @@ class ValidationViews:
 
     def __getitem__(self, index: int) -> list[View]:
         return [View(self._data.views[index], CLASS_INDEX[self._data.labels[index]])]
+
+
+def _outlive_sigterm_in_workers() -> None:
+    """A signal to the whole group, as timeout and systemd send it, is the trainer's: it saves and ends its workers."""
+    from torch.utils.data import get_worker_info
+
+    if get_worker_info() is not None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def collate(items: Sequence[Sequence[View]]) -> dict[str, Any]:

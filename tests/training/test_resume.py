@@ -23,7 +23,7 @@ from training.stopping import StopRequest, stops_on_signals
 STEPS = 12
 
 
-def train_slowly(output: Path, base: Path, pause_s: float, resume: bool) -> None:
+def train_slowly(output: Path, base: Path, pause_s: float, resume: bool, workers: int = 0) -> None:
     """The run under test; what each forgery waits changes nothing but the time that there is for a signal."""
 
     def forge(face: FaceImage, rng: np.random.Generator) -> Forgery:
@@ -32,7 +32,7 @@ def train_slowly(output: Path, base: Path, pause_s: float, resume: bool) -> None
 
     options = TrainingOptions(
         output, str(base), epochs=3, batch_size=4, learning_rate=3e-3, self_blend=True, cpu=True, ema=0.9, save_steps=1,
-        resume=resume,
+        resume=resume, workers=workers,
     )  # fmt: skip
     stop = StopRequest()
     with stops_on_signals(stop):
@@ -46,7 +46,7 @@ from tests.training.test_resume import train_slowly
 from training.errors import StoppedError
 
 try:
-    train_slowly(Path(sys.argv[1]), Path(sys.argv[2]), 0.03, resume=sys.argv[3] == "resume")
+    train_slowly(Path(sys.argv[1]), Path(sys.argv[2]), 0.03, resume=sys.argv[3] == "resume", workers=1)
 except StoppedError as error:
     sys.exit(128 + error.signal_number)
 """
@@ -61,7 +61,7 @@ def start(output: Path, base: Path, resume: bool = False) -> subprocess.Popen[by
     arguments = [sys.executable, "-c", PROGRAM, str(output), str(base), "resume" if resume else "anew"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return subprocess.Popen(arguments, cwd=ROOT, env=environment)
+    return subprocess.Popen(arguments, cwd=ROOT, env=environment, start_new_session=True)
 
 
 def wait_for_state(output: Path, process: subprocess.Popen[bytes], step: int) -> None:
@@ -82,7 +82,7 @@ def test_killed_and_stopped_runs_reach_what_an_undisturbed_one_does(tmp_path: Pa
     assert not (cut / "checkpoint").exists()
     stopped = start(cut, base, resume=True)
     wait_for_state(cut, stopped, 6)
-    stopped.send_signal(signal.SIGTERM)
+    os.killpg(stopped.pid, signal.SIGTERM)  # the worker gets it, too
     assert stopped.wait(30) == 143
     train_slowly(cut, base, 0.0, resume=True)
     one, other = (load_file(folder / "checkpoint" / "model.safetensors") for folder in (whole, cut))

@@ -3,7 +3,6 @@ import hashlib
 import io
 import json
 import re
-import shutil
 import subprocess
 import tarfile
 from collections import defaultdict
@@ -230,8 +229,6 @@ class Debian:
 
 @pytest.fixture
 def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Debian:
-    if shutil.which("dpkg-deb") is None:
-        pytest.skip("dpkg-deb is not installed: it comes with Debian")
     return Debian(tmp_path / "debian", monkeypatch)
 
 
