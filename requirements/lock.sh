@@ -13,7 +13,7 @@ compile() { # lock-file, then pip-compile's arguments
   mv "$lock.ready" "$lock"
 }
 local=(--extra gateway --extra tracing --extra preprocessing --extra cpu --extra evaluate --extra export --extra triton-wheel)
-compile requirements/dev.lock "${local[@]}" --extra bench --extra train --extra dev
+compile requirements/dev.lock "${local[@]}" --extra bench --extra bulk --extra train --extra dev
 within=(--constraint requirements/dev.lock)
 compile requirements/local.lock "${local[@]}" "${within[@]}"
 compile requirements/bench.lock "${local[@]}" --extra bench "${within[@]}"
