@@ -1,0 +1,5 @@
+"""`python -m bulk` is `deepfake-bulk`."""
+
+from bulk.cli import main
+
+main()
