@@ -22,7 +22,7 @@ _FOR_GOOD = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirector
 
 
 class MediaNotReadError(MediaNotFoundError):
-    """The store did not give the object, however often it was asked; a leaf of the client's tree: it is a file's row."""
+    """The store did not give the object, however often it was asked. Of the client's tree, since it is a file's row."""
 
     code = "MEDIA_NOT_READ"
 
@@ -65,7 +65,7 @@ def open_anywhere(name: os.PathLike[str]) -> Iterator[BinaryIO]:
         except OSError as error:
             raise MediaNotReadError(f"{name}: {error}") from error
         copy.seek(0)
-        copy.name = name.uri  # type: ignore[misc] # what messages call it
+        copy.name = name.uri  # what messages call it
         yield cast(BinaryIO, copy)
 
 

@@ -92,10 +92,9 @@ def open_plan(storage: Storage, settings: PlanSettings, resume: bool) -> Plan:
         OutputError: There is one and `resume` is false, or it was made with other settings or by another version; or
             the folder cannot be read or written.
     """
+    refuse_begun(storage, resume)
     there = read_plan(storage)
     if there is not None:
-        if not resume:
-            raise OutputError(f"{storage.location} holds the rows of a run: continue it with --resume, or give another")
         _refuse_other(there.settings, settings, storage.location)
         return there
     settings = PlanSettings(settings.format, settings.media_type, settings.model_version, uuid.uuid4().hex)
@@ -106,6 +105,20 @@ def open_plan(storage: Storage, settings: PlanSettings, resume: bool) -> Plan:
     except OSError as error:
         raise NotWrittenError(f"cannot write {storage.location}: {error}") from error
     return Plan(storage, settings, [])
+
+
+def refuse_begun(storage: Storage, resume: bool) -> None:
+    """Refuses a folder with a plan where it is not to be continued.
+
+    Raises:
+        OutputError: There is one and `resume` is false, or the folder cannot be read.
+    """
+    try:
+        begun = storage.exists(SETTINGS_NAME)
+    except OSError as error:
+        raise OutputError(f"{storage.location} cannot be read: {error}") from error
+    if begun and not resume:
+        raise OutputError(f"{storage.location} holds the rows of a run: continue it with --resume, or give another")
 
 
 def read_plan(storage: Storage) -> Plan | None:

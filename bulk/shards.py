@@ -107,9 +107,7 @@ def _decode_jsonl(content: bytes) -> list[ShardRow]:
 
 def _decode_parquet(content: bytes) -> list[ShardRow]:
     table = pq.read_table(pa.BufferReader(content), columns=["file", "error_code", "model_version"])
-    return [
-        ShardRow(row["file"], row["error_code"] or "", row["model_version"] or "") for row in table.to_pylist()
-    ]
+    return [ShardRow(row["file"], row["error_code"] or "", row["model_version"] or "") for row in table.to_pylist()]
 
 
 _ENCODERS: dict[ShardFormat, Callable[[Sequence[FileReport]], bytes]] = {

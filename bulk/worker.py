@@ -122,7 +122,7 @@ class UnitWorker:
     def do(self, unit: Unit) -> Receipt:
         """Scores a unit and writes its shard, unless it is there; never raises what a `Receipt` can tell."""
         try:
-            self._check_node()
+            self._node_is_right  # noqa: B018 - looked at once in a worker's life
             if self._storage.exists(shard_name(unit.id, self._task.format)):
                 return Receipt(unit.id, Outcome.DONE_BEFORE, len(unit.names))
             reports = self._score(unit)
@@ -149,7 +149,8 @@ class UnitWorker:
     def _detector(self) -> Detector:
         return create_detector(self._task.servers, ClientSettings(**self._task.client_settings))
 
-    def _check_node(self) -> None:
+    @cached_property
+    def _node_is_right(self) -> bool:
         """Refuses to work where a shared file system is not mounted: every file would be missing, every shard lost."""
         host = os.uname().nodename
         folder = self._task.local_folder
@@ -161,6 +162,7 @@ class UnitWorker:
                 f"{host} does not see this run's plan in {self._task.output}: the output must be a shared file system "
                 "that every machine of the cluster has mounted, or a folder of an object store"
             )
+        return True
 
     def _score(self, unit: Unit) -> list[FileReport]:
         deaths = self._attempts.deaths(unit.id)
