@@ -1,7 +1,7 @@
 """Proves that an output holds exactly one row for each listed file, by reading all of it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -73,6 +73,31 @@ def check_output(storage: Storage) -> Tally:
         more = f" and {len(problems) - _MOST_SHOWN} more" if len(problems) > _MOST_SHOWN else ""
         raise IncompleteError(f"{storage.location}: {'; '.join(problems[:_MOST_SHOWN])}{more}")
     return tally
+
+
+def forget_failed(storage: Storage, plan: Plan, codes: Collection[str]) -> int:
+    """Deletes the shards that hold a row with one of these error codes, so that their units are scored again.
+
+    Returns:
+        How many rows with such a code there were.
+
+    Raises:
+        OutputError: A shard cannot be read or deleted.
+    """
+    format_ = ShardFormat(plan.settings.format)
+
+    def forget(name: str) -> int:
+        shard = f"{ROWS_FOLDER}/{name}"
+        count = sum(row.error_code in codes for row in decode_shard(storage.read(shard), format_))
+        if count:
+            storage.delete(shard)
+        return count
+
+    try:
+        with ThreadPoolExecutor(_READERS) as pool:
+            return sum(pool.map(forget, storage.names(ROWS_FOLDER)))
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise OutputError(f"a shard in {storage.location} cannot be read: {error}") from error
 
 
 def _check_unit(storage: Storage, plan: Plan, unit: Unit) -> tuple[Tally, list[str]]:

@@ -70,6 +70,13 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run that is in OUTPUT, and add what is new in the listing.")
     ] = False,
+    again: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CODE",
+            help="With --resume: score units again in which a file failed with this error code. May be repeated.",
+        ),
+    ] = None,
     format_: Annotated[ShardFormat, typer.Option("--format", help="Of the rows.")] = ShardFormat.PARQUET,
     column: Annotated[
         str | None,
@@ -119,6 +126,7 @@ def run(
         pool=Pool(concurrency, cpus_per_worker),
         ray_address=ray_address,
         column=column,
+        again=tuple(again or ()),
     )
     try:
         tally = run_bulk(request, _show, lambda line: typer.echo(line, err=True))

@@ -66,7 +66,7 @@ class Cluster:
                     raise OutputError(f"{output} is being written by another run on this cluster") from None
                 time.sleep(0.5)
             except ray.exceptions.RayError as error:
-                raise ClusterError(f"Ray failed: {_first_line(error)}") from error
+                raise ClusterError(f"Ray failed: {_gist(error)}") from error
         try:
             yield
         finally:
@@ -102,7 +102,7 @@ class Cluster:
             for table in receipts:
                 yield from receipts_of(table)
         except _FAILURES as error:
-            raise ClusterError(f"Ray failed: {_first_line(error)}") from error
+            raise ClusterError(f"Ray failed: {_gist(error)}") from error
 
 
 @contextlib.contextmanager
@@ -121,7 +121,7 @@ def connected(address: str | None) -> Iterator[Cluster]:
     try:
         ray.init(address=chosen, namespace=_NAMESPACE, log_to_driver=False, logging_level=logging.WARNING, **only_local)
     except _FAILURES as error:
-        raise ClusterError(f"cannot reach the Ray cluster {chosen}: {_first_line(error)}") from error
+        raise ClusterError(f"cannot reach the Ray cluster {chosen}: {_gist(error)}") from error
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)  # it says that its bars are off
     try:
@@ -136,7 +136,7 @@ def _blocks(units: Sequence[Unit]) -> list[pa.Table]:
     return [units_table(list(units[start : start + size])) for start in range(0, len(units), size)]
 
 
-def _first_line(error: BaseException) -> str:
+def _gist(error: BaseException) -> str:
     """The last line of a traceback, where Ray puts one in its message."""
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1].strip() if lines else ''}"

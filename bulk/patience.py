@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from bulk.errors import ModelChangedError, ServiceLostError
-from bulk.media import open_anywhere
+from bulk.media import MediaNotReadError, open_anywhere
 from client.batch import FileReport, detect_files, service_works
 from client.detector import Detector
 from client.errors import DeadlineExceededError, OverloadedError, ServerNotTrustedError, ServiceError
@@ -18,7 +18,7 @@ from client.media import MediaType
 _NEVER_A_ROW = frozenset({OverloadedError.code, ServerNotTrustedError.code})
 """The server did not look at the file."""
 
-_DEADLINE_TRIES = 3
+_TRIES = 3
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 15.0
 
 
@@ -44,8 +44,8 @@ def score_patiently(
 ) -> list[FileReport]:
     """One report for each file, in their order.
 
-    A file that the service leaves unanswered until its deadline is tried three times, and becomes a row only if a test
-    image is scored then.
+    A file that the service leaves unanswered until its deadline, or that its store does not give, is tried three times
+    before that is its report; the former only if a test image is scored then.
 
     Raises:
         ServiceLostError: No file has got its report for `give_up_after_s`.
@@ -81,7 +81,7 @@ class _Progress:
     give_up_after_s: float
     reports: dict[int, FileReport] = field(default_factory=dict)
     failure: str = ""
-    deadlines: Counter[int] = field(default_factory=Counter)
+    tries: Counter[int] = field(default_factory=Counter)
     pauses: int = 0
     last_s: float = field(default_factory=time.monotonic)
 
@@ -110,10 +110,11 @@ class _Progress:
         self.pauses = min(self.pauses + 1, 10)
 
     def _is_final(self, place: int, report: FileReport, detector: Detector) -> bool:
-        if report.error_code != DeadlineExceededError.code:
+        if report.error_code not in (DeadlineExceededError.code, MediaNotReadError.code):
             return True
-        self.deadlines[place] += 1
-        return self.deadlines[place] >= _DEADLINE_TRIES and service_works(detector)
+        self.tries[place] += 1
+        store_is_at_fault = report.error_code == MediaNotReadError.code
+        return self.tries[place] >= _TRIES and (store_is_at_fault or service_works(detector))
 
 
 def _refuse_other_model(report: FileReport, model_version: str) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from bulk.attempts import Attempts
-from bulk.check import Tally, check_output
+from bulk.check import Tally, check_output, forget_failed
 from bulk.cluster import Cluster, Pool, connected
 from bulk.errors import IncompleteError, NotWrittenError
 from bulk.listing import Listing, common_folder, read_listing
@@ -48,6 +49,7 @@ class Request:
         pool: The workers.
         ray_address: As `connected` takes it.
         column: Of the listing.
+        again: Error codes: units with a row that has one of them are scored again.
     """
 
     listing: str
@@ -62,6 +64,7 @@ class Request:
     pool: Pool
     ray_address: str | None
     column: str | None
+    again: tuple[str, ...] = ()
 
 
 def run(request: Request, show: Show, say: Callable[[str], None]) -> Tally:
@@ -110,6 +113,9 @@ def _prepare(
     """The units that have no shard yet, new files among them."""
     had = sum(len(unit.names) for unit in plan.units)
     new = plan.add(listing.names, request.unit_files)
+    if request.again:
+        again = forget_failed(storage, plan, request.again)
+        say(f"{again} files have failed with {' or '.join(request.again)}; their units are scored again")
     try:
         storage.delete(MANIFEST_NAME)
         Attempts(storage).forget_all()
@@ -128,6 +134,7 @@ def _file_of(unit: Unit, format_: ShardFormat) -> str:
 
 
 def _task(request: Request, settings: ClientSettings, plan: Plan, listing: Listing, storage: Storage) -> Task:
+    folder = common_folder(listing.names)
     return Task(
         servers=request.servers,
         client_settings=settings.model_dump(),
@@ -138,7 +145,7 @@ def _task(request: Request, settings: ClientSettings, plan: Plan, listing: Listi
         model_version=plan.settings.model_version,
         pace=request.pace,
         worker_deaths=request.worker_deaths,
-        local_folder=common_folder(listing.names),
+        local_folder=folder if folder is not None and Path(folder).is_dir() else None,
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from deploy.process import children_of
 from tests.service import ROOT, free_ports
 
-_START_TIMEOUT_S = 90.0
+_START_TIMEOUT_S = 200.0
 
 _DEADLY_FILES = """\
 import os, signal, sys

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bulk.check import check_output
+from bulk.check import check_output, forget_failed
 from bulk.errors import IncompleteError, OutputError
 from bulk.plan import Plan
 from bulk.shards import ROWS_FOLDER
@@ -75,3 +75,16 @@ def test_a_file_in_two_units_is_found(shard: str, plan: Plan, storage: LocalStor
 def test_what_is_no_output_is_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
     with pytest.raises(OutputError, match="holds no plan"):
         check_output(LocalStorage(tmp_path_factory.mktemp("empty")))
+
+
+def test_units_with_a_failure_are_forgotten_and_no_others(
+    shard: str, make_task: MakeTask, plan: Plan, storage: LocalStorage, media: list[str]
+) -> None:
+    plan.add([*media, "/nowhere/else.jpg"], 10)
+    UnitWorker(make_task()).do(plan.units[1])
+    assert forget_failed(storage, plan, {"WORKER_LOST", "OVERLOADED"}) == 0
+    assert len(storage.names(ROWS_FOLDER)) == 2
+    assert forget_failed(storage, plan, {"NOTHING_SCORED", "WORKER_LOST"}) == 1
+    assert [f"{ROWS_FOLDER}/{name}" for name in storage.names(ROWS_FOLDER)] != [shard]
+    UnitWorker(make_task()).do(plan.units[0])
+    assert check_output(storage).files == 11

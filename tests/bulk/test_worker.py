@@ -11,7 +11,7 @@ import pytest
 
 from bulk.attempts import Attempts
 from bulk.errors import ModelChangedError, ServiceLostError
-from bulk.plan import Plan
+from bulk.plan import Plan, Unit
 from bulk.shards import ROWS_FOLDER
 from bulk.storage import LocalStorage
 from bulk.worker import Outcome, Receipt, UnitWorker, receipts_of, units_table
@@ -115,6 +115,23 @@ def test_a_server_that_never_answers_makes_no_row(
         receipt = UnitWorker(make_task(pace=pace)).do(plan.units[0])
     assert receipt.outcome is Outcome.SERVICE_LOST
     assert rows_of(storage) == []
+
+
+def test_a_store_that_fails_is_asked_again_before_that_is_a_row(
+    make_task: MakeTask, storage: LocalStorage, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: Counter[str] = Counter()
+
+    def fails(uri: str, *_: object) -> None:
+        asked[uri] += 1
+        if uri == "s3://bucket/dead.jpg" or asked[uri] < 3:
+            raise OSError("slow down")
+
+    monkeypatch.setattr("bulk.media._fetch", fails)  # what it gives is empty
+    unit = Unit("unit", ("s3://bucket/dead.jpg", "s3://bucket/slow.jpg"))
+    assert UnitWorker(make_task(pace=replace(PACE, give_up_after_s=30.0))).do(unit).outcome is Outcome.DONE
+    assert [row["error"]["code"] for row in rows_of(storage)] == ["MEDIA_NOT_READ", "UNSUPPORTED_MEDIA"]
+    assert asked == {"s3://bucket/dead.jpg": 3, "s3://bucket/slow.jpg": 3}
 
 
 def test_a_file_that_takes_too_long_is_a_row(
