@@ -52,7 +52,7 @@ def _bucket_system(scheme: str, bucket: str) -> fs.FileSystem:
     endpoint = next((value for name in _ENDPOINT_VARIABLES if (value := os.environ.get(name))), "")
     if scheme == "s3" and endpoint:
         address = urlsplit(endpoint)
-        return fs.S3FileSystem(endpoint_override=address.netloc, scheme=address.scheme, background_writes=False)
+        return fs.S3FileSystem(endpoint_override=address.netloc, scheme=address.scheme)
     try:
         system, _ = fs.FileSystem.from_uri(f"{scheme}://{bucket}")
     except pa.ArrowInvalid as error:

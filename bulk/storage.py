@@ -113,7 +113,7 @@ class LocalStorage:
 
 
 class ObjectStorage:
-    """A folder of an object store. A file is one put."""
+    """A folder of an object store. A file is one upload, which appears when it is complete."""
 
     def __init__(self, location: str) -> None:
         self.location = location.rstrip("/")

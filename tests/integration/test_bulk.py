@@ -24,6 +24,8 @@ FILES, VIDEOS, BROKEN = 200, 3, 20
 FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP"}
 TIMEOUT_S = 240
 
+pytestmark = pytest.mark.timeout(400)  # a dozen processes of Ray's start for each run
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RayCluster]:
