@@ -102,8 +102,8 @@ def _csv_names(content: bytes, column: str | None) -> Iterator[str]:
 
 
 def _parquet_names(content: bytes, column: str | None) -> list[str]:
-    file = pq.ParquetFile(pa.BufferReader(content))
-    values = file.read([_column_of(file.schema_arrow.names, column)]).column(0).to_pylist()
+    file = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False)
+    values = file.read([_column_of(file.schema_arrow.names, column)], use_threads=False).column(0).to_pylist()
     if not all(isinstance(value, str | bytes) and value for value in values):
         raise ListingError("a row of the listing names no file, or its column holds no text")
     return [os.fsdecode(value) for value in values]

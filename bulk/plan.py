@@ -179,7 +179,7 @@ def _encode(units: Sequence[Unit]) -> bytes:
 
 
 def _decode(content: bytes) -> Iterator[Unit]:
-    table = pq.read_table(pa.BufferReader(content), schema=_SCHEMA)
+    table = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False).read(use_threads=False)
     rows = zip(table["unit"].to_pylist(), table["file"].to_pylist(), strict=True)
     for unit_id, group in groupby(rows, key=lambda row: row[0]):
         yield Unit(unit_id, tuple(os.fsdecode(name) for _, name in group))

@@ -219,3 +219,25 @@ def test_servers_that_are_away_are_waited_for_and_then_given_up(cluster: RayClus
         assert [row["file"] for row in again.rows()] == sorted(map(str, media.iterdir()))
     assert nobody.wait() == 3
     assert not nobody.output.exists()
+
+
+def test_an_output_belongs_to_one_run_at_a_time(cluster: RayCluster, tmp_path: Path) -> None:
+    script = f"""
+from bulk import cluster, errors
+cluster._CLAIM_WAIT_S = 1.0
+with cluster.connected({cluster.address!r}) as connected:
+    with connected.claim("/out"), connected.claim("/other"):
+        try:
+            with connected.claim("/out"):
+                print("both have it")
+        except errors.OutputError as error:
+            print(error)
+    cluster._CLAIM_WAIT_S = 30.0
+    with connected.claim("/out"):
+        print("free again")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=ray_environment(), capture_output=True, text=True,
+        check=False, timeout=TIMEOUT_S,
+    )  # fmt: skip
+    assert done.stdout == "/out is being written by another run on this cluster\nfree again\n", done.stderr
