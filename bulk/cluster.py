@@ -93,7 +93,7 @@ class Cluster:
                     batch_size=1,
                     batch_format="pyarrow",
                     compute=ray.data.ActorPoolStrategy(
-                        size=pool.workers, max_tasks_in_flight_per_actor=_UNITS_WAITING_AT_AN_ACTOR
+                        size=min(pool.workers, len(units)), max_tasks_in_flight_per_actor=_UNITS_WAITING_AT_AN_ACTOR
                     ),
                     num_cpus=pool.cpus_per_worker,
                 )
