@@ -239,7 +239,7 @@ def test_another_model_does_not_continue(server: InferenceServer, folder: Path, 
 def test_a_model_that_changes_during_the_run_ends_it(
     server: InferenceServer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("client.balancer._INFO_FRESH_S", 0.0)
+    monkeypatch.setattr("client.balanced_server._INFO_FRESH_S", 0.0)
     write = ResultsFile.write
 
     def changing(self: ResultsFile, report: FileReport) -> None:
@@ -249,8 +249,9 @@ def test_a_model_that_changes_during_the_run_ends_it(
     monkeypatch.setattr(ResultsFile, "write", changing)
     output = tmp_path / "results.jsonl"
     result = detect(server, folder, "--output", output)
-    assert result.exit_code == 2
-    assert "one file holds the scores of one model" in result.stderr
+    assert result.exit_code == 3
+    assert "no server serves the release 0123456789ab any more" in result.stderr
+    assert "with --resume goes on" in result.stderr
     rows = [json.loads(line) for line in output.with_name("results.jsonl.partial").read_text().splitlines()]
     assert {row["model_version"] for row in rows} - {None} == {"example/detector@fp32-0123456789ab"}
 
