@@ -50,6 +50,7 @@ def detect(
         typer.Option(
             envvar="DEEPFAKE_URL",
             help="host:port of Triton's gRPC endpoint, or several separated by commas, over which the work is spread; "
+            "dns://NAME:PORT for every address of a name, file:PATH for those that a file lists, both followed; "
             "or the directory of a release or checkpoint, which then runs in this process.",
         ),
     ] = "localhost:8001",
