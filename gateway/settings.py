@@ -30,9 +30,9 @@ class GatewaySettings(BaseSettings):
     )
     triton_url: str = Field(
         default="127.0.0.1:8001",
-        pattern=r"^(dns:///?)?[^/\s]+:\d+$",
+        pattern=r"^(file:\S+|(dns:///?)?[^/\s]+:\d+)$",
         description="host:port of Triton's gRPC endpoint, or several separated by commas. dns://NAME:PORT stands for "
-        "as many servers as the name has addresses, which is looked up again every few seconds.",
+        "as many servers as the name has addresses, file:PATH for those that the file lists; both are followed.",
     )
     triton_url_file: Path | None = Field(
         default=None,
