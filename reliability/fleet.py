@@ -104,7 +104,8 @@ class Fleet:
         folder = self._folder / name
         folder.mkdir()
         prefix = self._stack.enter_context(region_prefix(folder))
-        addresses = ServerAddresses(f"127.0.0.{1 + self._started}", *self._ports)
+        http, grpc, metrics = self._ports
+        addresses = ServerAddresses(f"127.0.0.{1 + self._started}", http, grpc, metrics)
         server = FleetServer(name, self._release, addresses, prefix, folder)
         self._stack.callback(server.end)
         return server
