@@ -19,13 +19,16 @@ HELP = """How many instances, nodes and GPUs a number of videos a day needs, and
 
 The rate of one instance comes from a results file of `deepfake-bench run` (its part `ratio`: the whole path, 30 frames
 a request), or from --frames-per-second. There is no figure of a GPU in this project's own results: measure yours with
-`deepfake-bench run --gateway URL --media-root DIR --only ratio --results gpu.json`, or give the rate.
+`deepfake-bench run --gateway URL --media-root DIR --only ratio --results gpu.json --report gpu.md` and plan with
+`--results gpu.json`, or give the rate.
 
 Exit codes: 0 planned, 1 it cannot be planned (the message says why), 2 usage.
 """
 
 _RESULTS = Path(__file__).with_name("results.json")
 _PART = "ratio"
+_DEPLOYMENT = "ours"
+"""What `deepfake-bench run --gateway` calls what it measures: whoever started that knows its precision."""
 _FORM = 1
 
 _NOT_COVERED = (
@@ -45,7 +48,9 @@ def plan(
         typer.Option(help="Of one instance, measured; give it once for each round of the measurement."),
     ] = None,
     results: Annotated[Path, typer.Option(help="Results of `deepfake-bench run`, where no rate is given.")] = _RESULTS,
-    precision: Annotated[str, typer.Option(help="Whose rate is taken from them.")] = "int8",
+    precision: Annotated[
+        str, typer.Option(help="Whose rate is taken from them; not asked of a running deployment's.")
+    ] = "int8",
     utilisation: Annotated[float, typer.Option(help="Most of an instance's rate to plan with.")] = Policy.utilisation,
     p95_wait_s: Annotated[
         float, typer.Option(help="Most that 95 of 100 videos wait before their work begins, in seconds.")
@@ -107,6 +112,8 @@ def _measured(results: Path, precision: str, node: Node) -> tuple[Spread, str]:
             f"{results} has no measured rate: run `deepfake-bench run --only {_PART}`, or give --frames-per-second"
         )
     rates = _rates(record.figures, results)
+    if _DEPLOYMENT in rates:  # the file's machine is the one that asked, which says nothing about the GPUs behind it
+        return Spread.of(rates[_DEPLOYMENT]), f"a running deployment, {record.measured_at}"
     server = f"ours {precision}"
     if server not in rates:
         there = ", ".join(name.removeprefix("ours ") for name in rates if name.startswith("ours "))

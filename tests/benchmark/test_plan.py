@@ -71,6 +71,15 @@ def test_no_figure_of_a_gpu_is_made_up(results: Path) -> None:
     assert "was measured without one: measure yours" in done.stderr
 
 
+def test_a_running_deployment_was_measured_from_elsewhere(results: Path) -> None:
+    """What `run --gateway` writes: the machine is the one that asked."""
+    record = ResultsFile(results).read()["ratio"]
+    ResultsFile(results).put("ratio", replace(record, figures=VideoRates(30, 2, {"ours": [900.0, 1000.0]})))
+    done = plan("--videos-per-day", 1e6, "--gpus-per-node", 1, "--results", results)
+    assert done.exit_code == 0, done.output
+    assert "950.0 (900.0-1000.0) frames/s (a running deployment, 2026-01-02)" in done.stdout
+
+
 def test_a_machine_with_a_gpu_is_planned_with(results: Path) -> None:
     record = ResultsFile(results).read()["ratio"]
     ResultsFile(results).put("ratio", replace(record, machine=replace(MACHINE, gpus=("Some GPU",))))

@@ -25,7 +25,7 @@ def scaled(tiny_release: Release, tmp_path_factory: pytest.TempPathFactory) -> d
         sys.executable, "-m", "reliability.scale_out", "--release", str(tiny_release.path), "--requests", "80",
         "--share-bound", str(_SHARE_BOUND), "--output", str(output),
     ]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=400)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     print(done.stdout)
     return {result["front"]: result for result in json.loads(output.read_text("utf-8"))}
