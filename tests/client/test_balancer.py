@@ -129,6 +129,62 @@ def test_a_job_whose_release_goes_away_starts_over_on_another(
     assert len(servers[0].received) + len(servers[1].received) == 6
 
 
+def test_a_pinned_scorer_asks_one_release_only(servers: list[InferenceServer], scorer: TritonScorer) -> None:
+    servers[2].behaviour.description = OLD
+    scorer.pin("old")
+    for number in range(12):
+        score(scorer, number)
+    assert [len(server.received) for server in servers] == [0, 0, 12]
+    scorer.pin(None)
+    for number in range(12):
+        score(scorer, number)
+    assert len(servers[0].received) + len(servers[1].received) > 0
+
+
+def test_a_pinned_release_that_is_away_is_waited_for_although_others_answer(servers: list[InferenceServer]) -> None:
+    servers[0].behaviour.description = OLD
+    made = TritonScorer([server.url for server in servers[:2]], ClientSettings(outage_wait_s=15))
+    made.pin("old")
+    score(made, 1)
+    servers[0].stop()
+    starter = threading.Timer(1.0, servers[0].start)
+    starter.start()
+    score(made, 2)
+    starter.join()
+    made.close()
+    assert servers[1].received == []
+
+
+def test_a_pinned_release_that_is_nowhere_any_more_is_not_waited_for(servers: list[InferenceServer]) -> None:
+    made = TritonScorer([server.url for server in servers], ClientSettings(outage_wait_s=15))
+    made.pin("gone")
+    began = time.monotonic()
+    with pytest.raises(ModelNotServedError, match="no server serves the release gone any more"):
+        score(made, 1)
+    assert time.monotonic() - began < 5
+    made.close()
+
+
+def test_a_server_that_is_rolled_back_serves_a_pinned_release_again(
+    servers: list[InferenceServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("client.balanced_server._INFO_FRESH_S", 0.3)
+    made = TritonScorer([server.url for server in servers[:2]], ClientSettings())
+    servers[0].behaviour.description = servers[1].behaviour.description = OLD
+    made.pin("old")
+    score(made, 1)
+    servers[0].behaviour.description = DESCRIPTION
+    time.sleep(0.4)
+    score(made, 2)
+    servers[0].behaviour.description = OLD
+    servers[0].received.clear()
+    time.sleep(0.4)
+    for number in range(6):
+        score(made, number)
+    assert servers[0].received
+    made.close()
+
+
 def test_a_server_that_fails_at_once_does_not_attract_requests(
     servers: list[InferenceServer], scorer: TritonScorer
 ) -> None:
