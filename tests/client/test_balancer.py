@@ -175,7 +175,8 @@ def test_a_server_that_is_rolled_back_serves_a_pinned_release_again(
     score(made, 1)
     servers[0].behaviour.description = DESCRIPTION
     time.sleep(0.4)
-    score(made, 2)
+    for number in range(4):
+        score(made, number)  # finds out that it is another one now
     servers[0].behaviour.description = OLD
     servers[0].received.clear()
     time.sleep(0.4)
@@ -281,13 +282,33 @@ class Described:
     def __init__(self, url: str) -> None:
         self.url = url
         self.asked = 0
+        self.closed = False
         self.error: Exception | None = None
+
+    def close(self) -> None:
+        self.closed = True
 
     def read_info(self, timeout_s: float) -> ModelInfo:
         self.asked += 1
         if self.error:
             raise self.error
         return ModelInfo.from_json(json.dumps(DESCRIPTION))
+
+
+def test_a_removed_server_is_closed_after_its_last_request_and_not_before() -> None:
+    stays, goes, comes = Described("stays"), Described("goes"), Described("comes")
+    balancer = Balancer([stays, goes])
+    leases = [lease for _ in range(4) if (lease := balancer.take(Deadline(5))) is not None]
+    first, second = [lease for lease in leases if lease.endpoint is goes]
+    balancer.follow(["stays", "comes"], {"comes": comes}.__getitem__)
+    closed = []
+    for ends in (lambda: None, first.succeeded, lambda: second.failed(ServerUnavailableError("away"))):
+        ends()
+        closed.append(goes.closed)
+    assert closed == [False, False, True]
+    assert balancer.endpoints == (stays, comes)
+    balancer.follow(["stays"], {}.__getitem__)
+    assert (comes.closed, stays.closed) == (True, False)  # nothing was under way at the third
 
 
 def test_a_failed_server_rests_longer_each_time_and_is_asked_before_it_is_used() -> None:
