@@ -62,6 +62,15 @@ def test_senseless_values_are_refused(options: dict[str, object]) -> None:
         GatewaySettings(**options)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "url", ["triton:8001", "a:8001,b:8001", "[::1]:8001", "dns://triton:8001", "file:/etc/tritons"]
+)
+def test_every_way_to_name_servers_is_taken(url: str) -> None:
+    assert GatewaySettings(triton_url=url).triton_url == url
+    with create_detector(url):
+        pass
+
+
 def test_every_setting_is_described() -> None:
     assert [name for name, field in GatewaySettings.model_fields.items() if not field.description] == []
 
