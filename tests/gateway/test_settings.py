@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 import gateway as gateway_package
+from client import create_detector
 from gateway import GatewaySettings
 
 
