@@ -118,6 +118,7 @@ class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: i
         self.behaviour = Behaviour()
         self.received: list[Received] = []
         self.host, self.port = host, port
+        self.credentials: grpc.ServerCredentials | None = None
         self._server: Any = None
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
@@ -132,7 +133,10 @@ class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: i
         self._pool = ThreadPoolExecutor(max_workers=16)
         self._server = grpc.server(self._pool, options=[("grpc.max_receive_message_length", -1)])
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(self.url)
+        if self.credentials is None:
+            self.port = self._server.add_insecure_port(self.url)
+        else:
+            self.port = self._server.add_secure_port(self.url, self.credentials)
         self._server.start()
 
     def stop(self) -> None:

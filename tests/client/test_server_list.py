@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import grpc
 import pytest
+import trustme
 
-from client import DetectorClosedError, ServerUnavailableError, create_detector
+from client import DetectorClosedError, ServerNotTrustedError, ServerUnavailableError, create_detector
 from client.errors import ConfigurationError, DeadlineExceededError
 from client.scorer import Deadline
 from client.server_list import parse_address, parse_source
@@ -199,6 +201,28 @@ def test_a_server_with_addresses_of_both_kinds_is_one_server(resolver: Resolver)
     assert parse_source("dns:///tritons.test:8001").look() == {"127.0.0.1:8001": "tritons.test"}
     resolver.addresses = ["::1"]
     assert parse_source("dns://tritons.test:8001").look() == {"[::1]:8001": "tritons.test"}
+
+
+def test_servers_of_a_name_prove_by_the_name_who_they_are(resolver: Resolver, tmp_path: Path) -> None:
+    """A certificate is made out to the name, and the addresses behind it come and go."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    server = InferenceServer()
+    issued = authority.issue_cert("tritons.test")
+    chain = b"".join(pem.bytes() for pem in issued.cert_chain_pems)
+    server.credentials = grpc.ssl_server_credentials([(issued.private_key_pem.bytes(), chain)])
+    server.start()
+    resolver.addresses = [server.host]
+    settings = ClientSettings(tls_ca_file=tmp_path / "ca.pem", attempts=1)
+    by_name, by_address = (TritonScorer(url, settings) for url in (f"dns://tritons.test:{server.port}", server.url))
+    try:
+        score(by_name)
+        with pytest.raises(ServerNotTrustedError):
+            score(by_address)
+    finally:
+        by_name.close()
+        by_address.close()
+        server.stop()
 
 
 def test_a_name_that_is_gone_for_a_while_changes_nothing(resolver: Resolver) -> None:
