@@ -42,7 +42,6 @@ class ServerAddresses:
         grpc_port: Of the inference protocol over gRPC.
         metrics_port: Of the Prometheus metrics.
         grpc_tls: Encrypts the gRPC port. HTTP, which Triton cannot encrypt, is then on loopback only.
-        grpc_connection_age_s: How long a gRPC connection lasts before its client has to make another one; 0 for ever.
     """
 
     host: str
@@ -50,7 +49,6 @@ class ServerAddresses:
     grpc_port: int
     metrics_port: int
     grpc_tls: GrpcTls | None = None
-    grpc_connection_age_s: float = 0.0
 
     def moved(self, offset: int) -> "ServerAddresses":
         """The same host with every port so much higher."""

@@ -54,12 +54,6 @@ class TritonContainerSettings(BaseSettings):
     triton_tls_client_ca_file: Path | None = Field(
         default=None, description="PEM file of the authority whose certificates clients must show; unset: none."
     )
-    triton_grpc_connection_age_s: float = Field(
-        default=0.0,
-        ge=0,
-        description="How long a gRPC connection lasts before its client has to make another one and looks up Triton's "
-        "name again, by which it finds servers that came or went; requests under way are finished. 0: for ever.",
-    )
     releases_dir: Path = Field(default=Path("releases"), description="Folder of releases; `current` in it is served.")
     run_dir: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()) / "deepfake-triton", description="Where run state is kept."
@@ -87,12 +81,7 @@ class TritonContainerSettings(BaseSettings):
         """Where Triton listens."""
         tls = GrpcTls.from_files(self.triton_tls_cert_file, self.triton_tls_key_file, self.triton_tls_client_ca_file)
         return ServerAddresses(
-            self.triton_host,
-            self.triton_http_port,
-            self.triton_grpc_port,
-            self.triton_metrics_port,
-            tls,
-            self.triton_grpc_connection_age_s,
+            self.triton_host, self.triton_http_port, self.triton_grpc_port, self.triton_metrics_port, tls
         )
 
 

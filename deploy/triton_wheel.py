@@ -151,7 +151,6 @@ def server_command(
         f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
         "--log-format=ISO8601",
         *_tls_options(addresses.grpc_tls),
-        *_connection_age_options(addresses.grpc_connection_age_s),
         f"--http-address={addresses.http_host}",
         f"--grpc-address={addresses.host}",
         f"--metrics-address={addresses.host}",
@@ -169,8 +168,3 @@ def _tls_options(tls: GrpcTls | None) -> list[str]:
     if tls.client_ca:
         options += ["--grpc-use-ssl-mutual=true", f"--grpc-root-cert={tls.client_ca}"]
     return options
-
-
-def _connection_age_options(age_s: float) -> list[str]:
-    """A client looks its server's name up again when a connection ends, and so finds servers that came later."""
-    return [f"--grpc-max-connection-age={round(age_s * 1000)}"] if age_s else []
