@@ -1,4 +1,4 @@
-"""Prints components/monitoring/prometheus-rule.yaml: the rules of deploy/monitoring/alerts.yml as the operator takes them.
+"""Prints components/monitoring/prometheus-rule.yaml: the rules of deploy/monitoring/alerts.yml, for the operator.
 
 `python deploy/kubernetes/make_prometheus_rule.py > deploy/kubernetes/components/monitoring/prometheus-rule.yaml`
 """

@@ -6,7 +6,7 @@ import pytest
 
 from tests.deploy.kubernetes.rendered import Manifest, overlays, render, with_comments_taken
 
-ROLLOUT = ("triton/green", "canary")
+ROLLOUT = ("triton/green", "canary", "{ name: triton-release-green")
 OBJECT_STORAGE = ("components/object-storage",)
 
 

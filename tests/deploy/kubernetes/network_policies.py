@@ -103,9 +103,7 @@ def _is(peer: Party, end: Manifest) -> bool:
         return address in inside[0] and not any(address in network for network in inside[1:])
     if peer.address:
         return False
-    in_namespace = (
-        selects(end["namespaceSelector"], dict(peer.namespace)) if "namespaceSelector" in end else peer.ours
-    )
+    in_namespace = selects(end["namespaceSelector"], dict(peer.namespace)) if "namespaceSelector" in end else peer.ours
     return in_namespace and selects(end.get("podSelector", {}), dict(peer.labels))
 
 

@@ -1,4 +1,4 @@
-"""What every pod must keep to, whatever it does. Each policy gives what is wrong, one line each; nothing: all is well."""
+"""What every pod must keep to, whatever it does. Each policy gives what is wrong, one line each."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -117,7 +117,8 @@ def is_probed(objects: Sequence[Manifest]) -> list[str]:
 
 def _is_inference(probe: Manifest) -> bool:
     command = probe.get("exec", {}).get("command", [])
-    return command[-2:] == ["deploy.triton_container", "check"] or probe.get("httpGet", {}).get("path") == "/health"
+    is_check = command[-2:] == ["deploy.triton_container", "check"]
+    return bool(is_check or probe.get("httpGet", {}).get("path") == "/health")
 
 
 def has_pinned_images(version: str) -> Callable[[Sequence[Manifest]], list[str]]:
@@ -128,8 +129,8 @@ def has_pinned_images(version: str) -> Callable[[Sequence[Manifest]], list[str]]
         for pod in pods(objects):
             for container in pod.containers:
                 name, _, tag = container["image"].partition(":")
-                pinned = tag == version if name.startswith("deepfake-serving/") else re.fullmatch(r"v?\d+\.\d+\.\d+", tag)
-                if not pinned:
+                ours = name.startswith("deepfake-serving/")
+                if not (tag == version if ours else re.fullmatch(r"v?\d+\.\d+\.\d+", tag)):
                     wrong.append(f"{pod.owner}: image {container['image']}")
         return wrong
 

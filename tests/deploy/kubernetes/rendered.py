@@ -61,7 +61,7 @@ def with_comments_taken(folder: Path, *wanted: str) -> Path:
 
     Args:
         folder: Where the copy goes.
-        wanted: Ends of paths, such as `triton/green`.
+        wanted: What they begin with, after a path: `triton/green`, for instance.
 
     Returns:
         The overlay in the copy.
@@ -71,7 +71,7 @@ def with_comments_taken(folder: Path, *wanted: str) -> Path:
     file = copy / "overlays" / "gpu" / "kustomization.yaml"
     text = file.read_text("utf-8")
     for end in wanted:
-        text, count = re.subn(rf"^  # (- \S*{re.escape(end)})\b", r"  \1", text, flags=re.MULTILINE)
+        text, count = re.subn(rf"^  # (- \S*{re.escape(end)}\b)", r"  \1", text, flags=re.MULTILINE)
         assert count == 1, f"the overlay has no commented-out {end}"
     file.write_text(text, "utf-8")
     return file.parent

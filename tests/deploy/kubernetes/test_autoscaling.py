@@ -93,7 +93,9 @@ def test_the_autoscaler_asks_for_the_metric_that_the_adapter_gives(services: dic
 def test_one_step_is_bounded(name: str, gpu: list[Manifest]) -> None:
     (scaler,) = [s for s in of_kind(gpu, "HorizontalPodAutoscaler") if s["metadata"]["name"] == name]
     behavior = scaler["spec"]["behavior"]
-    assert behavior["scaleDown"]["policies"] == [{"type": "Pods", "value": 1, "periodSeconds": pytest.approx(90, abs=30)}]
+    (down,) = behavior["scaleDown"]["policies"]
+    assert (down["type"], down["value"]) == ("Pods", 1)
+    assert down["periodSeconds"] >= 60
     assert behavior["scaleDown"]["stabilizationWindowSeconds"] >= 300
     if name != "gateway":
         assert all(policy["value"] <= 100 for policy in behavior["scaleUp"]["policies"])

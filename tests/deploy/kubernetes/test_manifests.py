@@ -23,7 +23,6 @@ from tests.deploy.kubernetes.rendered import (
     KUBERNETES,
     Manifest,
     label,
-    named,
     of_kind,
     overlays,
     pods,
@@ -63,9 +62,7 @@ def test_the_overlays() -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_kubernetes_takes_every_object(
-    version: str, applied: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_kubernetes_takes_every_object(version: str, applied: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     read_once = functools.cache(kubernetes_validate.utils.schema_contents)  # megabytes, for every object otherwise
     monkeypatch.setattr(kubernetes_validate.utils, "schema_contents", read_once)
     seen = set()
@@ -262,7 +259,8 @@ def test_the_gateway_s_liveness_needs_neither_key_nor_triton(gpu: list[Manifest]
 
 
 def test_gateway_pods_hold_every_upload_they_admit(gpu: list[Manifest]) -> None:
-    (tmp,) = [v for v in named(gpu, "Deployment", "gateway")["spec"]["template"]["spec"]["volumes"] if v["name"] == "tmp"]
+    gateway = next(pod for pod in pods(gpu) if pod.owner == "Deployment/gateway")
+    (tmp,) = [volume for volume in gateway.spec["volumes"] if volume["name"] == "tmp"]
     settings = GatewaySettings(_cli_parse_args=False)  # type: ignore[call-arg]
     needed = settings.max_body_bytes * settings.max_in_flight * settings.gateway_workers
     assert quantity(tmp["emptyDir"]["sizeLimit"]) >= needed

@@ -12,9 +12,9 @@ from tests.deploy.kubernetes.rendered import Manifest, named
 from tests.deploy.kubernetes.test_manifests import FOR_ALL, expected_connections
 
 
-def triton(objects: list[Manifest]) -> Manifest:
+def triton(objects: list[Manifest]) -> Any:
     """The PodSpec of the blue Tritons."""
-    return dict(named(objects, "Deployment", "triton-blue")["spec"]["template"]["spec"])
+    return named(objects, "Deployment", "triton-blue")["spec"]["template"]["spec"]
 
 
 def container(objects: list[Manifest]) -> Any:
@@ -31,6 +31,14 @@ def gateway(objects: list[Manifest]) -> Any:
 
 def spec(kind: str, name: str) -> Callable[[list[Manifest]], Any]:
     return lambda objects: named(objects, kind, name)["spec"]
+
+
+def target(objects: list[Manifest]) -> Any:
+    return named(objects, "ConfigMap", "triton-target")["data"]
+
+
+def metadata(kind: str, name: str) -> Callable[[list[Manifest]], Any]:
+    return lambda objects: named(objects, kind, name)["metadata"]
 
 
 def at(find: Callable[[list[Manifest]], Any], *path: str | int, value: Any) -> Callable[[list[Manifest]], None]:
@@ -96,8 +104,8 @@ CHANGES: list[tuple[str, str, Callable[[list[Manifest]], None]]] = [
     ("pinned", "triton-gpu:latest", at(container, "image", value="deepfake-serving/triton-gpu:latest")),
     ("pinned", "rclone/rclone", at(fetching, "image", value="rclone/rclone")),
     ("pinned", "rclone/rclone:1", at(fetching, "image", value="rclone/rclone:1")),
-    ("namespace", "not in the namespace", at(lambda o: named(o, "Service", "gateway"), "metadata", "namespace", value="x")),
-    ("namespace", "does not enforce", at(lambda o: named(o, "Namespace", "deepfake"), "metadata", "labels", value={})),
+    ("namespace", "not in the namespace", at(metadata("Service", "gateway"), "namespace", value="x")),
+    ("namespace", "does not enforce", at(metadata("Namespace", "deepfake"), "labels", value={})),
     ("services", "selects no pods", at(spec("Service", "triton-blue"), "selector", "colour", value="red")),
     ("services", "selects no pods", at(spec("Service", "triton-blue"), "selector", value={})),
     ("services", "have no port", at(spec("Service", "gateway"), "ports", 0, "targetPort", value="https")),
@@ -111,17 +119,17 @@ CHANGES: list[tuple[str, str, Callable[[list[Manifest]], None]]] = [
     ("budgets", "is about", at(spec("PodDisruptionBudget", "triton-blue"), "selector", "matchLabels", value={})),
     ("budgets", "other than one", at(spec("PodDisruptionBudget", "gateway"), "maxUnavailable", value=0)),
     ("budgets", "no disruption budget", removed("PodDisruptionBudget", "gateway")),
-    ("monitors", "selects no Service", at(spec("ServiceMonitor", "triton"), "selector", "matchLabels", value={"a": "b"})),
+    ("monitors", "selects no Service", at(spec("ServiceMonitor", "triton"), "selector", "matchLabels", "a", value="b")),
     ("monitors", "has no {'http2'}", at(spec("ServiceMonitor", "triton"), "endpoints", 0, "port", value="http2")),
     ("monitors", "watched are", removed("ServiceMonitor", "gateway")),
     ("references", "no ConfigMap triton-target", removed("ConfigMap", "triton-target")),
     ("references", "no Secret", at(triton, "volumes", 0, value={"name": "tmp", "secret": {"secretName": "nobody's"}})),
     ("references", "no PersistentVolumeClaim media", removed("PersistentVolumeClaim", "media")),
-    ("references", "mounts", without(container, "volumeMounts", 0)),
+    ("references", "mounts", without(container, "volumeMounts", -1)),
     ("references", "with NONE", at(fetching, "env", 0, "valueFrom", "configMapKeyRef", "key", value="NONE")),
-    ("targets", "is no Service", at(lambda o: named(o, "ConfigMap", "triton-target"), "data", "triton-url", value="dns://x:1")),
-    ("targets", "is no Service", at(lambda o: named(o, "ConfigMap", "triton-target"), "data", "triton-url", value="a:8001")),
-    ("targets", "not the gRPC port", at(lambda o: named(o, "ConfigMap", "triton-target"), "data", "triton-url", value="dns://triton-blue:8002")),
+    ("targets", "is no Service", at(target, "triton-url", value="dns://x:1")),
+    ("targets", "is no Service", at(target, "triton-url", value="a:8001")),
+    ("targets", "not the gRPC port", at(target, "triton-url", value="dns://triton-blue:8002")),
     ("targets", "one address for all", without(spec("Service", "triton-blue"), "clusterIP")),
     ("targets", "not the gRPC port of one", without(spec("Service", "triton-blue"), "selector", "colour")),
 ]  # fmt: skip
@@ -170,10 +178,7 @@ def test_a_changed_network_policy_changes_who_reaches_whom(
         without(spec("PrometheusRule", "deepfake-serving"), "groups", 1, "rules", 0, "expr"),
     ],
 )
-def test_a_slip_in_a_custom_resource_is_found(
-    change: Callable[[list[Manifest]], None], gpu: list[Manifest]
-) -> None:
+def test_a_slip_in_a_custom_resource_is_found(change: Callable[[list[Manifest]], None], gpu: list[Manifest]) -> None:
     change(gpu)
-    with pytest.raises(jsonschema.ValidationError):
-        for one in gpu:
-            jsonschema.validate(one, SCHEMAS.get(one["kind"], {}))
+    valid = [jsonschema.Draft202012Validator(SCHEMAS.get(one["kind"], {})).is_valid(one) for one in gpu]
+    assert valid.count(False) == 1

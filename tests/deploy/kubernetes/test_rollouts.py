@@ -110,6 +110,12 @@ def test_the_canary_asks_the_other_colour_and_shares_the_service(rollout: list[M
         "triton-target": "dns://triton-blue:8001",
         "triton-target-canary": "dns://triton-green:8001",
     }
+    releases = {
+        name: of_kind([one for one in rollout if one["metadata"]["name"].startswith(name)], "ConfigMap")[0]["data"]
+        for name in ("triton-release-blue", "triton-release-green")
+    }
+    assert releases["triton-release-blue"] != releases["triton-release-green"]
+    assert all(re.fullmatch(r"[0-9a-f]{16}", one["RELEASE_ID"]) for one in releases.values())
     used = {
         owner: [v["configMap"]["name"] for v in pod(rollout, owner).spec["volumes"] if "configMap" in v]
         for owner in ("Deployment/gateway", "Deployment/gateway-canary")

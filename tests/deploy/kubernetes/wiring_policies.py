@@ -91,7 +91,9 @@ def monitors_have_services(objects: Sequence[Manifest]) -> list[str]:
     """Each ServiceMonitor selects Services that have its ports; each metrics port is watched by one."""
     wrong, watched = [], []
     for monitor in of_kind(objects, "ServiceMonitor"):
-        chosen = [s for s in of_kind(objects, "Service") if selects(monitor["spec"]["selector"], s["metadata"]["labels"])]
+        chosen = [
+            s for s in of_kind(objects, "Service") if selects(monitor["spec"]["selector"], s["metadata"]["labels"])
+        ]
         if not chosen:
             wrong.append(f"{label(monitor)}: selects no Service")
         for service in chosen:
