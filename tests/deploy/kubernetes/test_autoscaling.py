@@ -1,6 +1,7 @@
 """What scales Triton: the adapter's query, on numbers of ours and on the metrics of a real server."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,9 @@ def test_the_ratio_is_that_of_the_busiest_model_and_0_for_idle_pods(tmp_path: Pa
 
 
 def test_every_metric_of_the_query_is_one_of_a_real_triton(tiny_release: Release, tmp_path: Path) -> None:
-    with run_container(tiny_release.path.parent, tmp_path) as container:
+    # As in a pod: not a link called `current` beside other releases, but one release mounted there.
+    shutil.copytree(tiny_release.path, tmp_path / "releases" / "current")
+    with run_container(tmp_path / "releases", tmp_path) as container:
         with create_detector(container.grpc) as detector:
             detector.detect(photo("astronaut.png"))
         page = Page.fetch(f"http://127.0.0.1:{container.env['TRITON_METRICS_PORT']}/metrics")
