@@ -25,8 +25,8 @@ import requests
 import typer
 
 from assets import SAMPLE_PHOTOS, default_cache_dir, fetch_assets
+from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from client import create_detector
-from deploy.embedded import make_untrained_checkpoint
 from export.hub import locate_checkpoint
 from export.release import Release, read_release
 from export.run import ExportSettings, export_checkpoint

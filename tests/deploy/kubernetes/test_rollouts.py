@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from client.settings import ClientSettings
 from deploy import triton_container
 from deploy.preflight import MIN_SHM_BYTES
 from deploy.triton_container import TritonContainerSettings
@@ -13,9 +14,6 @@ from tests.deploy.kubernetes.rendered import Manifest, Pods, named, of_kind, pod
 
 DNS_ANSWER_S = 30.0
 """How long CoreDNS keeps an answer, as Kubernetes sets it up."""
-
-LOOK_UP_S = 3.0
-"""How often a gateway looks dns:// names up."""
 
 
 def pod(objects: list[Manifest], owner: str) -> Pods:
@@ -54,7 +52,7 @@ def test_a_gateway_finishes_what_it_accepted(gpu: list[Manifest]) -> None:
 @pytest.mark.parametrize("overlay", ["cpu", "gpu", "multi-gpu", "mig", "kserve"])
 def test_a_triton_goes_when_nobody_looks_for_it_any_more(overlay: str, services: dict[str, Path]) -> None:
     (triton,) = [p for p in pods(render(services[overlay])) if p.labels["app.kubernetes.io/component"] == "triton"]
-    assert pre_stop_s(triton) > DNS_ANSWER_S + LOOK_UP_S
+    assert pre_stop_s(triton) > DNS_ANSWER_S + ClientSettings().look_up_s
     assert triton.spec["terminationGracePeriodSeconds"] >= pre_stop_s(triton) + triton_container._STOP_GRACE_S + 5
 
 
