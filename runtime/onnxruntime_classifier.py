@@ -15,7 +15,6 @@ from runtime.spec import RuntimeSpec
 _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
 _TENSORRT = "TensorrtExecutionProvider"
-_WANTED = {"cpu": (_CPU,), "cuda": (_CUDA, _CPU), "tensorrt": (_TENSORRT, _CUDA, _CPU)}
 
 
 class OnnxRuntimeClassifier:
@@ -38,10 +37,10 @@ class OnnxRuntimeClassifier:
         except Exception as error:
             raise ClassifierLoadError(f"onnxruntime cannot load {folder / spec.graph}: {error}") from error
         # A provider whose libraries are missing is left out with no more than a line in the log.
-        if spec.accelerator and _WANTED[spec.accelerator][0] not in self._session.get_providers():
+        if spec.accelerator and _TENSORRT not in self._session.get_providers():
             raise ClassifierLoadError(
-                f"onnxruntime could not start {_WANTED[spec.accelerator][0]}: its libraries are missing; install the "
-                f"extra gpu{'-tensorrt' if spec.accelerator == 'tensorrt' else ''}, or use NVIDIA's image"
+                f"onnxruntime could not start {_TENSORRT}: the libraries of TensorRT 10 are missing; install the extra "
+                "gpu-tensorrt, or use NVIDIA's image"
             )
 
     def run(self, pixels: NDArray[np.uint8], status: NDArray[np.int32]) -> Answer:
@@ -61,14 +60,13 @@ def _providers(spec: RuntimeSpec) -> list[Any]:
         ClassifierLoadError: This build of onnxruntime lacks the accelerator.
     """
     available = onnxruntime.get_available_providers()
+    options = dict(spec.provider_options)
     if not spec.accelerator:
-        return [name for name in (_CUDA, _CPU) if name in available]
-    if spec.accelerator == "tensorrt":
-        with contextlib.suppress(ImportError):
-            import tensorrt  # noqa: F401  brings the libraries that the provider needs
-    first, *rest = _WANTED[spec.accelerator]
-    if first not in available:
+        return [(_CUDA, options), _CPU] if _CUDA in available else [_CPU]
+    with contextlib.suppress(ImportError):
+        import tensorrt  # noqa: F401  brings the libraries that the provider needs
+    if _TENSORRT not in available:
         raise ClassifierLoadError(
-            f"this onnxruntime has no {first}, only {', '.join(available)}: install the extra gpu instead of cpu"
+            f"this onnxruntime has no {_TENSORRT}, only {', '.join(available)}: install the extra gpu instead of cpu"
         )
-    return [(first, dict(spec.provider_options)), *(name for name in rest if name in available)]
+    return [(_TENSORRT, options), *(name for name in (_CUDA, _CPU) if name in available)]

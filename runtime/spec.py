@@ -19,7 +19,7 @@ RUNTIME_VERSION = 1
 
 _FORMATS = ("fp32", "bf16", "fp16")
 _RUNTIMES = ("openvino", "onnxruntime", "tensorrt")
-_ACCELERATORS = ("", "cpu", "cuda", "tensorrt")
+_ACCELERATORS = ("", "tensorrt")
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class RuntimeSpec:
         computed_in: `fp32`, `bf16` or `fp16`: the format of everything that the graph does not quantise itself.
         graph: File name of the graph or plan.
         dynamic_quantisation_group: Activations that share a scale where they are quantised as they come; 0: none are.
-        accelerator: Of onnxruntime: `cpu`, `cuda` or `tensorrt`; "": a GPU by CUDA where there is one.
-        provider_options: Settings of that accelerator, by onnxruntime's names.
+        accelerator: `tensorrt` if onnxruntime runs the graph through TensorRT; "": by CUDA where there is a GPU.
+        provider_options: Settings of onnxruntime's TensorRT or CUDA provider, by its names.
         built_on: Machine that the plan or the accelerator's engines belong to; None if they run anywhere.
         version: `RUNTIME_VERSION` at the time of the export.
     """
