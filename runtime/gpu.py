@@ -52,7 +52,10 @@ def visible_gpus(program: str = "nvidia-smi") -> tuple[Gpu, ...]:
     slices = _MIG_PROFILE.findall(_run(program, "-L")) if any(fields[3] == "Enabled" for fields in found) else []
     whole = [Gpu(*fields[:3]) for fields in found if fields[3] != "Enabled"]
     name, capability, driver, _mode = next((f for f in found if f[3] == "Enabled"), found[0])
-    return (*whole, *(Gpu(name, capability, driver, mig) for mig in slices))
+    gpus = (*whole, *(Gpu(name, capability, driver, mig) for mig in slices))
+    if not gpus:
+        raise NoGpuError("no GPU is visible: MIG is on, and no slice is given to this process")
+    return gpus
 
 
 def the_kind_of_gpu(program: str = "nvidia-smi") -> Gpu:
@@ -62,8 +65,6 @@ def the_kind_of_gpu(program: str = "nvidia-smi") -> Gpu:
         NoGpuError: There is none, or there are several kinds, of which nobody could say which one is meant.
     """
     kinds = set(visible_gpus(program))
-    if not kinds:
-        raise NoGpuError("no GPU is visible: MIG is on, and no slice is given to this process")
     if len(kinds) > 1:
         names = "; ".join(sorted(str(gpu) for gpu in kinds))
         raise NoGpuError(
