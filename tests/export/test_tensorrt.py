@@ -1,22 +1,24 @@
 """TensorRT: what is refused where it cannot be had, what is built where it can, and what Triton is told."""
 
 import json
-import os
-import subprocess
-import sys
+import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+from export.cli import app
 from export.engine_cache import cache_key, provider_options
 from export.errors import ExportError, GpuError
 from export.hub import locate_checkpoint
 from export.model_config import ServingPlan, read_config, render_config, warmed_batches
 from export.precision import TOLERANCES, tolerance_of, variants_of
-from export.release import read_release, verify_files
+from export.release import Release, read_release, verify_files
 from export.repository import TEMPLATES
 from export.run import ExportSettings, existing_release, export_checkpoint
 from export.target import Target, find_target, this_machine
@@ -24,7 +26,6 @@ from export.tensorrt_plan import build_plan
 from runtime import BuiltOn, ClassifierLoadError, RuntimeSpec, batch_profiles, load_classifier
 from tests import fake_gpu
 from tests.export import checkpoints
-from tests.service import ROOT
 
 MACHINE = BuiltOn("NVIDIA L4", "8.9", "", "580.65.06", "10.16.1.11")
 ENGINES = Target("onnxruntime", "tensorrt", gpu=True, built_on=MACHINE)
@@ -53,26 +54,38 @@ def settings(releases: Path, **changes: Any) -> ExportSettings:
     return ExportSettings(releases, **{"parity_images": 8, "backend": "tensorrt", "precision": "fp16", **changes})
 
 
+@pytest.fixture(scope="module")
+def release(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """A plan in fp16, built on the machine of `fake_gpu`."""
+    with pytest.MonkeyPatch.context() as patch:
+        fake_gpu.use(patch)
+        return export_checkpoint(locate_checkpoint(str(checkpoint)), settings(tmp_path_factory.mktemp("releases")))
+
+
+def command(*arguments: str) -> Result:
+    """The command, in this process: starting another one takes seconds of imports."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        return CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
 @pytest.mark.parametrize(
-    "options", [["--backend", "tensorrt"], ["--backend", "onnxruntime", "--accelerator", "tensorrt"]]
+    "options", [("--backend", "tensorrt"), ("--backend", "onnxruntime", "--accelerator", "tensorrt")]
 )
 def test_without_a_gpu_the_command_says_so_and_leaves_nothing(
-    options: list[str], checkpoint: Path, tmp_path: Path
+    options: tuple[str, ...], checkpoint: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "export", "--checkpoint", str(checkpoint), "--releases-dir", str(tmp_path)]
-    done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    done = command("--checkpoint", str(checkpoint), "--releases-dir", str(tmp_path), *options)
+    assert done.exit_code == 1
     assert "TensorRT builds on the GPU that will serve, and here no GPU is visible" in done.stderr
-    assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_accelerator_is_for_the_onnxruntime_backend_alone(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "export", "--backend", "tensorrt", "--accelerator", "cuda"]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"}
-    )
-    assert done.returncode == 2
+    done = command("--backend", "tensorrt", "--accelerator", "cuda")
+    assert done.exit_code == 2
     assert "needs --backend onnxruntime" in done.stderr
     with pytest.raises(GpuError, match="accelerator tensorrt is not for the python backend"):
         find_target(ExportSettings(tmp_path, accelerator="tensorrt"))
@@ -127,10 +140,9 @@ def test_a_gpu_has_room_between_batches_and_nowhere_else() -> None:
     assert tolerance_of("fp32", gpu=True).max_batch_dp == 1e-5
 
 
-def test_a_plan_is_built_judged_and_released(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_gpu.use(monkeypatch)
-    located = locate_checkpoint(str(checkpoint))
-    release = export_checkpoint(located, settings(tmp_path))
+def test_a_plan_is_built_judged_and_released(
+    checkpoint: Path, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
     verify_files(release)
     assert release.manifest["built_on"] == {
         "gpu": "NVIDIA L4", "compute_capability": "8.9", "mig": "", "driver": "580.65.06", "tensorrt": "10.16.1.11",
@@ -144,33 +156,28 @@ def test_a_plan_is_built_judged_and_released(checkpoint: Path, tmp_path: Path, m
     assert [profile["STATUS"] for profile in plan["profiles"]] == [[[n, 1] for n in shape] for shape in ranges]
     parity = json.loads((release.path / "export_report.json").read_text())["parity"]
     assert 1e-7 < parity["max_dp"] <= TOLERANCES["fp16"].max_dp
-    assert existing_release(located, settings(tmp_path)) == release
+    fake_gpu.use(monkeypatch)
+    located, again = locate_checkpoint(str(checkpoint)), settings(release.path.parent)
+    assert existing_release(located, again) == release
     # The driver's versions are nobody's business, and not told to clients.
     assert "580.65" not in (release.repository / "deepfake_detector" / "config.pbtxt").read_text()
     fake_gpu.use(monkeypatch, "NVIDIA A10, 8.6, 580.65.06, [N/A]")
-    assert existing_release(located, settings(tmp_path)) is None
+    assert existing_release(located, again) is None
 
 
-def test_triton_is_told_of_every_profile_and_warms_it(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fake_gpu.use(monkeypatch)
-    release = export_checkpoint(locate_checkpoint(str(checkpoint)), settings(tmp_path, preferred_batch=16))
+def test_triton_is_told_of_every_profile_and_warms_it(release: Release) -> None:
     config = read_config(release.repository / "classifier" / "config.pbtxt")
     assert (config.backend, config.default_model_filename, config.max_batch_size) == ("tensorrt", "model.plan", 32)
     (group,) = config.instance_group
     assert (group.kind, group.count, list(group.profile)) == (1, 1, ["0", "1", "2"])  # 1: KIND_GPU
-    assert list(config.dynamic_batching.preferred_batch_size) == [16, 32]
-    assert [warmup.batch_size for warmup in config.model_warmup] == [1, 16, 32]
-    assert warmed_batches(release.repository) == (1, 16, 32)
+    assert list(config.dynamic_batching.preferred_batch_size) == [8, 32]
+    assert [warmup.batch_size for warmup in config.model_warmup] == [1, 8, 32]
+    assert warmed_batches(release.repository) == (1, 8, 32)
     assert not config.optimization.execution_accelerators.gpu_execution_accelerator
 
 
-def test_a_plan_answers_batches_of_every_size(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plan_answers_batches_of_every_size(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_gpu.use(monkeypatch)
-    release = export_checkpoint(locate_checkpoint(str(checkpoint)), settings(tmp_path))
     classifier = load_classifier(release.repository / "classifier" / "1")
     images = np.random.default_rng(3).integers(0, 256, (45, 64, 64, 3), dtype=np.uint8)
     status = np.zeros((45, 1), np.int32)
@@ -187,11 +194,11 @@ def test_a_plan_answers_batches_of_every_size(
 
 
 def test_a_plan_of_another_tensorrt_and_a_full_gpu_are_refused(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_gpu.use(monkeypatch)
-    release = export_checkpoint(locate_checkpoint(str(checkpoint)), settings(tmp_path))
-    folder = release.repository / "classifier" / "1"
+    folder = tmp_path / "1"
+    shutil.copytree(release.repository / "classifier" / "1", folder)
     import cuda.bindings.runtime as fake_cuda
 
     monkeypatch.setattr(fake_cuda, "LIMIT_BYTES", 1000)
@@ -249,7 +256,7 @@ def test_an_onnxruntime_without_tensorrt_is_refused(
 ) -> None:
     fake_gpu.use(monkeypatch)
     chosen = settings(tmp_path / "r", backend="onnxruntime", accelerator="tensorrt", engine_cache=tmp_path / "engines")
-    with pytest.raises(ExportError, match="has no TensorrtExecutionProvider, only .*install the extra gpu"):
+    with pytest.raises(ExportError, match=r"has no TensorrtExecutionProvider, only .*install the extra gpu"):
         export_checkpoint(locate_checkpoint(str(checkpoint)), chosen)
     assert list((tmp_path / "r").iterdir()) == []
 
@@ -322,14 +329,14 @@ def test_fp32_on_a_gpu_is_no_tf32(checkpoint: Path, tmp_path: Path) -> None:
     assert release.manifest["built_on"] is None
 
 
-def test_the_command_builds_a_plan_and_says_for_what(checkpoint: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "export", "--checkpoint", str(checkpoint), "--releases-dir", str(tmp_path)]
-    paths = f"{fake_gpu.FOLDER}:{ROOT}"
-    done = subprocess.run(
-        [*command, "--backend", "tensorrt", "--precision", "fp32", "--parity-images", "8"],
-        cwd=ROOT, env={**os.environ, **fake_gpu.environment(), "PYTHONPATH": paths}, capture_output=True, text=True,
-        check=False,
+def test_the_command_builds_a_plan_and_says_for_what(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_gpu.use(monkeypatch)
+    done = command(
+        "--checkpoint", str(checkpoint), "--releases-dir", str(tmp_path), "--backend", "tensorrt",
+        "--parity-images", "8",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output
     assert "for          NVIDIA L4, driver 580.65.06, TensorRT 10.16.1.11, and no other" in done.stdout
     assert read_release(tmp_path / "current").manifest["description"]["backend"] == "tensorrt"
