@@ -53,15 +53,15 @@ def test_each_claim_passes_or_fails_by_itself(
     home = tmp_path / "home"
     _write_server(home, "echo no such backend; exit 1")
     monkeypatch.setenv("TRITON_HOME", str(home))
-    cases = ("--only", "tensorrt/fp16", "onnxruntime/tensorrt/bf16")
+    cases = ("--only", "tensorrt/fp32", "onnxruntime/tensorrt/bf16")
     folder = ("--folder", str(tmp_path / "folder"))
     assert run_main(monkeypatch, "--checkpoint", str(checkpoint), *folder, *cases) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "on NVIDIA L4 (compute capability 8.9, driver 580.65.06)"
-    assert lines[1].startswith("PASS  tensorrt/fp16 passes the gate: max |dp|")
-    assert lines[2].startswith("FAIL  tensorrt/fp16 is served: Triton ended with code 1")
+    assert lines[1].startswith("PASS  tensorrt/fp32 passes the gate: max |dp|")
+    assert lines[2].startswith("FAIL  tensorrt/fp32 is served: Triton ended with code 1")
     assert "no such backend" in lines[3]
-    assert lines[4].startswith("PASS  tensorrt/fp16 is refused on another GPU: release ")
+    assert lines[4].startswith("PASS  tensorrt/fp32 is refused on another GPU: release ")
     assert "has no TensorrtExecutionProvider" in lines[5]
     assert lines[5].startswith("FAIL  onnxruntime/tensorrt/bf16 passes the gate")
     assert lines[-1] == "2 passed, 2 failed"
