@@ -22,7 +22,7 @@ def cache_key(machine: BuiltOn, graph_sha256: str, settings: dict[str, str]) -> 
 
     Args:
         machine: GPU, driver and TensorRT.
-        graph_sha256: Of the graph's file.
+        graph_sha256: Of the graph and its weights.
         settings: Everything else that decides what the engine is: its shapes.
     """
     parts = {"machine": asdict(machine), "graph": graph_sha256, "settings": settings}
@@ -44,8 +44,7 @@ def provider_options(target: Target, graph: Path, size_px: int) -> dict[str, str
         raise GpuError("engines belong to a GPU, and this target names none")
     batches = {"min": 1, "opt": target.preferred_batch, "max": target.largest_batch}
     shapes = {f"trt_profile_{name}_shapes": _written(profile_shapes(n, size_px)) for name, n in batches.items()}
-    with graph.open("rb") as stream:
-        key = cache_key(target.built_on, hashlib.file_digest(stream, "sha256").hexdigest(), shapes)
+    key = cache_key(target.built_on, _graph_sha256(graph), shapes)
     folder = target.engine_cache / key
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,6 +60,15 @@ def provider_options(target: Target, graph: Path, size_px: int) -> dict[str, str
         "trt_timing_cache_enable": "1",
         "trt_timing_cache_path": str(folder),
     }
+
+
+def _graph_sha256(graph: Path) -> str:
+    """Over the graph's file, and that of its weights where they lie beside it."""
+    digest = hashlib.sha256()
+    for path in sorted(graph.parent.glob(f"{graph.name}*")):
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _written(shapes: dict[str, tuple[int, ...]]) -> str:

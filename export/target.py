@@ -1,5 +1,6 @@
 """Who will run the exported classifier, and on which machine: a CPU's releases run anywhere, TensorRT's on one GPU."""
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,6 +109,18 @@ def this_machine(
             f"the Python package tensorrt is {installed}, and the library that Triton loads here is {found}: a plan of "
             f"one cannot be read by the other; pip install tensorrt-cu13=={found}"
         )
+    if needs_package:
+        _require_cuda_bindings()
     if not found and not installed:
         raise GpuError("TensorRT is not installed: export in NVIDIA's Triton image, or install the extra gpu-tensorrt")
     return BuiltOn.of(gpu, found or installed)
+
+
+def _require_cuda_bindings() -> None:
+    """Plans are run for the gate through NVIDIA's CUDA bindings: to miss them after minutes of building is too late."""
+    try:
+        importlib.import_module("cuda.bindings.runtime")
+    except ImportError as error:
+        raise GpuError(
+            f"the Python package cuda-bindings cannot be used ({error}): pip install cuda-bindings"
+        ) from error

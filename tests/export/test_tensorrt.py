@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,13 @@ def test_the_tensorrt_that_builds_must_be_the_one_that_serves(
     fake_gpu.use(monkeypatch)
     with pytest.raises(GpuError, match=said):
         this_machine(True, lambda: library, lambda: package)
+
+
+def test_bindings_that_are_missing_are_told_before_the_long_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_gpu.use(monkeypatch)
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
+    with pytest.raises(GpuError, match="pip install cuda-bindings"):
+        this_machine(True, lambda: "", lambda: "10.16.1.11")
 
 
 def test_a_machine_that_has_everything_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,7 +300,9 @@ def test_engines_of_another_graph_or_other_shapes_lie_elsewhere(tmp_path: Path) 
         options_of(tmp_path, **changes)["trt_engine_cache_path"]
         for changes in ({}, {"content": b"another"}, {"preferred_batch": 4}, {"largest_batch": 64})
     }
-    assert len(paths) == 4
+    (tmp_path / "model.onnx.data").write_bytes(b"weights beside the graph")
+    paths.add(options_of(tmp_path)["trt_engine_cache_path"])
+    assert len(paths) == 5
     key = cache_key(MACHINE, "0" * 64, {})
     assert len(key) == 16
     assert int(key, 16) >= 0
