@@ -117,7 +117,7 @@ def check(settings: TritonContainerSettings) -> None:
     served = settings.releases_dir / CURRENT
     needs_proof = read_golden(served) is not None or len(warmed_batches(served / REPOSITORY)) > 1
     if needs_proof and not settings.proof.exists():
-        raise DeployError("the release's golden images and batches have not been scored as recorded yet")
+        raise DeployError("the release's batches and golden images have not been scored as recorded yet")
     canary = Canary(settings.addresses.grpc_url)
     try:
         if failure := canary.failure():
