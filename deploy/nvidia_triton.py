@@ -23,12 +23,12 @@ _END_S = 15.0
 
 
 def find_server() -> Path:
-    """The folder of NVIDIA's server: TRITON_HOME, or /opt/tritonserver.
+    """The folder of NVIDIA's server: TRITON_SERVER_DIR, or /opt/tritonserver.
 
     Raises:
         PreflightError: There is none.
     """
-    home = Path(os.environ.get("TRITON_HOME", _INSTALLED))
+    home = Path(os.environ.get("TRITON_SERVER_DIR", _INSTALLED))
     if not (home / "bin" / "tritonserver").is_file():
         raise PreflightError(f"{home}/bin/tritonserver is not there: run this in NVIDIA's Triton image")
     return home

@@ -34,7 +34,7 @@ def test_without_a_gpu_nothing_is_checked_and_the_code_says_so(
 
 def test_without_tritonserver_it_says_where_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_gpu.use(monkeypatch)
-    monkeypatch.setenv("TRITON_HOME", str(tmp_path))
+    monkeypatch.setenv("TRITON_SERVER_DIR", str(tmp_path))
     said = run_main(monkeypatch, "--checkpoint", str(tmp_path))
     assert "tritonserver is not there: run this in NVIDIA's Triton image" in str(said)
 
@@ -52,7 +52,7 @@ def test_each_claim_passes_or_fails_by_itself(
     checkpoint = checkpoints.siglip(tmp_path / "checkpoint", {0: "Fake", 1: "Real"})
     home = tmp_path / "home"
     _write_server(home, "echo no such backend; exit 1")
-    monkeypatch.setenv("TRITON_HOME", str(home))
+    monkeypatch.setenv("TRITON_SERVER_DIR", str(home))
     cases = ("--only", "tensorrt/fp32", "onnxruntime/tensorrt/bf16")
     folder = ("--folder", str(tmp_path / "folder"))
     assert run_main(monkeypatch, "--checkpoint", str(checkpoint), *folder, *cases) == 1
