@@ -17,6 +17,7 @@ compile requirements/dev.lock "${local[@]}" --extra bench --extra bulk --extra t
 within=(--constraint requirements/dev.lock)
 compile requirements/local.lock "${local[@]}" "${within[@]}"
 compile requirements/bench.lock "${local[@]}" --extra bench "${within[@]}"
+compile requirements/bulk.lock --extra bulk "${within[@]}"
 compile requirements/train.lock "${local[@]}" --extra train "${within[@]}"
 compile requirements/export.lock --extra export --extra preprocessing --extra cpu "${within[@]}"
 compile requirements/triton-cpu.lock --extra preprocessing --extra cpu --extra triton-wheel "${within[@]}"
