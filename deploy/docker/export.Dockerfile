@@ -1,8 +1,8 @@
 # The export job: PyTorch, transformers and optimum; it turns CHECKPOINT into a release and ends.
-# torch is the CUDA build unless PIP_EXTRA_INDEX_URL names PyTorch's CPU index, which makes the image gigabytes smaller.
 FROM python:3.11-slim-bookworm AS builder
 ARG PIP_INDEX_URL
-ARG PIP_EXTRA_INDEX_URL
+# torch of this index needs no GPU, as the gate does not, and is gigabytes smaller.
+ARG PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
 RUN python -m venv --without-pip /venv
 WORKDIR /build
 COPY requirements/export.lock ./
@@ -15,7 +15,7 @@ COPY export export
 COPY preprocessing preprocessing
 COPY runtime runtime
 # The project lists every package; those that this image does without are empty folders to it.
-RUN python -c "import os, tomllib; [os.makedirs(p, exist_ok=True) for p in tomllib.load(open('pyproject.toml', 'rb'))['tool']['setuptools']['packages']]" \
+RUN python -c "import os, tomllib; [os.makedirs(p.replace('.', '/'), exist_ok=True) for p in tomllib.load(open('pyproject.toml', 'rb'))['tool']['setuptools']['packages']]" \
     && pip --python /venv/bin/python install --no-cache-dir --no-deps .
 # The export looks for its templates beside its own package.
 COPY model_repository /venv/lib/python3.11/site-packages/model_repository
