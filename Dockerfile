@@ -7,17 +7,21 @@
 FROM python:3.11-slim-bookworm AS base
 # What mediapipe and OpenCV load.
 RUN apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libegl1 libgl1 libgles2 libglib2.0-0 tini \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libegl1 libgl1 libgles2 libglib2.0-0 \
     && rm -rf /var/lib/apt/lists/*
 
-FROM base AS model
+# As in export.Dockerfile, whose layers it shares.
+FROM python:3.11-slim-bookworm AS model
 ARG PIP_INDEX_URL
-# torch of this index needs no GPU and is gigabytes smaller.
+# torch of this index needs no GPU, as the gate does not, and is gigabytes smaller.
 ARG PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
 RUN python -m venv --without-pip /venv
 WORKDIR /build
 COPY requirements/export.lock ./
 RUN pip --python /venv/bin/python install --no-cache-dir --requirement export.lock
+RUN apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libegl1 libgl1 libgles2 libglib2.0-0 \
+    && rm -rf /var/lib/apt/lists/*
 COPY assets assets
 # The face models that every release takes along and the photos of the gate, checked by their SHA-256: the export itself
 # needs no package index.
@@ -62,6 +66,9 @@ RUN python -c "import os, tomllib; [os.makedirs(p.replace('.', '/'), exist_ok=Tr
     && pip --python /venv/bin/python install --no-cache-dir --no-deps .
 
 FROM base
+RUN apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends tini \
+    && rm -rf /var/lib/apt/lists/*
 RUN groupadd --gid 10001 app \
     && useradd --uid 10001 --gid app --no-create-home --home-dir /tmp --shell /usr/sbin/nologin app \
     && mkdir /media
