@@ -221,17 +221,19 @@ def test_mounted_files_of_the_repository_are_there() -> None:
                 assert (ROOT / source).exists(), source
 
 
-def test_prometheus_watches_what_the_alerts_are_about(tmp_path: Path) -> None:
-    config = (ROOT / "deploy" / "docker" / "prometheus.yml").read_text("utf-8")
-    for name, text in (("prometheus.yml", config), ("alerts.yml", "")):
-        alerts = (ROOT / "deploy" / "monitoring" / "alerts.yml").read_text("utf-8")
-        (tmp_path / name).write_text(text or alerts, "utf-8")
+@pytest.mark.parametrize("name", ["prometheus.yml", "prometheus-tls.yml"])
+def test_prometheus_watches_what_the_alerts_are_about(name: str, tmp_path: Path) -> None:
+    config = (ROOT / "deploy" / "docker" / name).read_text("utf-8")
+    (tmp_path / "prometheus.yml").write_text(config, "utf-8")
+    (tmp_path / "alerts.yml").write_bytes((ROOT / "deploy" / "monitoring" / "alerts.yml").read_bytes())
     done = subprocess.run(
         [program("promtool"), "check", "config", "prometheus.yml"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     jobs = {job["job_name"]: job["static_configs"] for job in yaml.safe_load(config)["scrape_configs"]}
+    schemes = {job["job_name"]: job.get("scheme", "http") for job in yaml.safe_load(config)["scrape_configs"]}
+    assert schemes == {"deepfake-gateway": "https" if "tls" in name else "http", "deepfake-triton": "http"}
     ordinary = yaml.safe_load((ROOT / "deploy" / "monitoring" / "prometheus.yml").read_text("utf-8"))
     assert set(jobs) == {job["job_name"] for job in ordinary["scrape_configs"]}
     port = SERVICES["gateway"]["environment"]["METRICS_PORT"]
