@@ -71,7 +71,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 RUN groupadd --gid 10001 app \
     && useradd --uid 10001 --gid app --no-create-home --home-dir /tmp --shell /usr/sbin/nologin app \
-    && mkdir /media
+    && mkdir --parents /media
 COPY --from=program /venv /venv
 COPY --from=model /releases /releases
 ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin \
