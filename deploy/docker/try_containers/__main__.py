@@ -18,6 +18,7 @@ import yaml
 
 from assets import default_cache_dir
 from deploy.docker.try_containers.cpu_profile import prepare, try_profile
+from deploy.docker.try_containers.encrypted import try_encrypted
 from deploy.docker.try_containers.engine import ROOT, Engine, EngineError, find_engine
 from deploy.docker.try_containers.report import Report
 from deploy.docker.try_containers.single import try_single
@@ -100,6 +101,7 @@ def run_profile(engine: Engine, report: Report, keep: bool) -> None:
     engine.down()
     try:
         try_profile(engine, report, with_grafana)
+        try_encrypted(engine, report)
         if report.failures:
             for service in ("triton", "gateway", "prometheus"):
                 print(f"--- {service}\n{engine.logs(engine.container(service))}", flush=True)

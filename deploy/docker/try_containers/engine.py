@@ -85,6 +85,27 @@ class Engine:
         """Exports, then starts every service of the cpu profile; Triton answers when this returns."""
         raise NotImplementedError
 
+    def await_triton(self, limit_s: float = 600.0) -> None:
+        """Runs Triton's health check until it succeeds.
+
+        Raises:
+            EngineError: It never does; with the end of its log.
+        """
+        deadline = time.monotonic() + limit_s
+        while True:
+            try:
+                self.exec(self.container("triton"), "python", "-m", "deploy.triton_container", "check")
+                return
+            except EngineError as error:
+                if time.monotonic() > deadline:
+                    log = self.logs(self.container("triton"))
+                    raise EngineError(f"Triton did not become healthy:\n{log}") from error
+            time.sleep(2)
+
+    def recreate(self, service: str) -> None:
+        """Starts a service anew, with the settings as they are now."""
+        self.compose("up", "--detach", "--no-build", "--no-deps", "--force-recreate", service)
+
     def down(self) -> None:
         """Removes containers, networks and volumes of the project."""
         self.compose("down", "--volumes")
@@ -170,17 +191,7 @@ class Podman(Engine):
         """One service after another."""
         self.compose("run", "--rm", "-T", "--no-deps", "export")
         self.compose("up", "--detach", "--no-build", "--no-deps", "triton")
-        deadline = time.monotonic() + 600
-        while True:
-            try:
-                self.exec(self.container("triton"), "python", "-m", "deploy.triton_container", "check")
-                break
-            except EngineError as error:
-                if time.monotonic() > deadline:
-                    raise EngineError(
-                        f"Triton did not become healthy:\n{self.logs(self.container('triton'))}"
-                    ) from error
-                time.sleep(2)
+        self.await_triton()
         for service in ("gateway", "prometheus", *(("grafana",) if with_grafana else ())):
             self.compose("up", "--detach", "--no-build", "--no-deps", service)
 
