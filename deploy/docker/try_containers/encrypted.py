@@ -50,8 +50,8 @@ def try_encrypted(engine: Engine, report: Report) -> None:
         printed = engine.exec(engine.container("gateway"), "python", "-c", _WITHOUT_TLS)
         require("refused" in printed, f"plain gRPC was answered: {printed}")
     with report.check("API keys: only a caller with one is served"):
-        printed = engine.exec(engine.container("gateway"), "python", "-m", "gateway.new_key", "try").splitlines()
-        key, line = printed[1].strip(), printed[3].strip()
+        made = engine.exec(engine.container("gateway"), "python", "-m", "gateway.new_key", "try").splitlines()
+        key, line = made[1].strip(), made[3].strip()
         keys = Path(engine.settings["SECRETS_DIR"]) / "api-keys"
         keys.write_text(f"{line}\n", "utf-8")
         keys.chmod(0o644)
