@@ -7,7 +7,6 @@ scores mean nothing, and a trained checkpoint can drift more or less than this o
 """
 
 import hashlib
-import json
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -19,11 +18,9 @@ from PIL import Image
 from assets import default_cache_dir
 from benchmark.drift_images import MANIFEST, make, read_manifest
 from benchmark.face_crops import face_cropper
+from benchmark.seeded_checkpoint import image_processor, scale_head, seeded_classifier, write_checkpoint
 
 NAME = "spread-untrained"
-LOG_ODDS_STD = 2.5
-"""Standard deviation of the log-odds of fake over the images that the head is scaled on."""
-
 _EVERY = 3  # the head is scaled on every third image of the list: enough for a spread, a third of the time
 _NOTICE = "Untrained weights for measuring drift: these scores mean nothing."
 
@@ -73,37 +70,20 @@ def _crops(images: Sequence[Path]) -> list[Image.Image]:
 
 def _write(target: Path, crops: Sequence[Image.Image], hidden_size: int, layers: int, seed: int) -> None:
     import torch
-    from transformers import SiglipImageProcessor
 
-    processor = SiglipImageProcessor(
-        size={"height": 224, "width": 224}, resample=2, image_mean=[0.5] * 3, image_std=[0.5] * 3
-    )
-    model = _seeded_model(hidden_size, layers, seed)
+    processor = image_processor()
+    model = _away_from_zero(seeded_classifier(hidden_size, layers, seed), seed)
     with torch.no_grad():
         batches = [processor(list(crops[i : i + 8]), return_tensors="pt") for i in range(0, len(crops), 8)]
         pooled = torch.cat([model.vision_model(batch.pixel_values).last_hidden_state.mean(1) for batch in batches])
-        _scale_head(model.classifier, pooled)
-    model.save_pretrained(target)
-    processor.save_pretrained(target)
-    sidecar = {"name": NAME, "trained": False, "notice": _NOTICE}
-    (target / "deepfake.json").write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
+        scale_head(model.classifier, pooled)
+    write_checkpoint(target, model, NAME, _NOTICE)
 
 
-def _seeded_model(hidden_size: int, layers: int, seed: int) -> Any:
+def _away_from_zero(model: Any, seed: int) -> Any:
+    """Moves biases from 0 and the weights of norms from 1, as training does."""
     import torch
-    from transformers import SiglipConfig, SiglipForImageClassification
 
-    vision = {
-        "hidden_size": hidden_size,
-        "intermediate_size": 4 * hidden_size,
-        "num_hidden_layers": layers,
-        "num_attention_heads": max(hidden_size // 64, 1),
-        "patch_size": 16,
-        "image_size": 224,
-    }
-    torch.manual_seed(seed)
-    config = SiglipConfig(vision_config=vision, id2label={0: "Fake", 1: "Real"}, label2id={"Fake": 0, "Real": 1})
-    model = SiglipForImageClassification(config).eval()
     generator = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -112,10 +92,3 @@ def _seeded_model(hidden_size: int, layers: int, seed: int) -> Any:
             elif "norm" in name and name.endswith("weight"):
                 weight.add_(0.05 * torch.randn(weight.shape, generator=generator))
     return model
-
-
-def _scale_head(classifier: Any, pooled: Any) -> None:
-    """Gives the log-odds of fake over these features a mean of 0 and a standard deviation of `LOG_ODDS_STD`."""
-    difference = (pooled - pooled.mean(0)) @ (classifier.weight[0] - classifier.weight[1])
-    classifier.weight.mul_(LOG_ODDS_STD / difference.std())
-    classifier.bias.copy_(-(pooled.mean(0) @ classifier.weight.T))

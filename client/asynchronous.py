@@ -9,6 +9,7 @@ from typing import BinaryIO, TypeVar
 
 from client.connect import create_detector
 from client.detector import DetectionOutput, Detector
+from client.errors import DetectorClosedError
 from client.media import MediaType
 from client.model_info import ModelInfo
 from client.scorer import Deadline
@@ -33,6 +34,7 @@ class AsyncDetector:
         """
         self._detector = detector
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="detect")
+        self._closed = False
 
     async def detect(
         self,
@@ -72,6 +74,8 @@ class AsyncDetector:
         await self.close()
 
     async def _run(self, timeout_s: float | None, call: Callable[[Deadline], T]) -> T:
+        if self._closed:
+            raise DetectorClosedError
         started: list[Deadline] = []
 
         def run() -> T:
@@ -87,6 +91,7 @@ class AsyncDetector:
             raise
 
     def _close(self) -> None:
+        self._closed = True
         self._pool.shutdown()
         self._detector.close()
 

@@ -1,64 +1,21 @@
-"""Which of several servers takes the next request: the least busy one that works and serves the wanted release."""
+"""Which of several servers takes the next request: the least busy one that works and serves the wanted release.
+
+Servers may come and go while requests are under way.
+"""
 
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Generic, NoReturn, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, NoReturn
 
+from client.balanced_server import FIRST_REST_S, LONGEST_REST_S, E, Member
 from client.errors import DeadlineExceededError, ModelNotServedError, ServerUnavailableError, ServiceError
 from client.model_info import ModelInfo
 from client.scorer import Deadline
 
-_INFO_FRESH_S = 30.0
-"""How old a description may be: a server can be restarted on another release between two requests."""
-
 _DESCRIBE_TIMEOUT_S = 5.0
 """How long one of several servers may take to describe itself before the next one is asked."""
-
-_FIRST_REST_S = 0.25
-_LONGEST_REST_S = 5.0
-
-
-class Endpoint(Protocol):
-    """What a balancer needs of a server."""
-
-    url: str
-
-    def read_info(self, timeout_s: float) -> ModelInfo:
-        """Description of the served release."""
-
-
-E = TypeVar("E", bound=Endpoint)
-
-
-@dataclass
-class _Member(Generic[E]):
-    """A server and what is known of it. `describing` guards what follows it, the balancer's lock the rest."""
-
-    endpoint: E
-    info: ModelInfo | None = None
-    described_at: float = 0.0
-    in_flight: int = 0
-    sent: int = 0
-    failures: int = 0
-    scores_fail: bool = False
-    rests_until: float = 0.0
-    describing: threading.Lock = field(default_factory=threading.Lock)
-    asked: int = 0
-    last_error: ServiceError | None = None
-
-    def rest_s(self, now: float) -> float:
-        """How long the server should be left alone: after a failure, one request at a time finds out if it is back."""
-        if self.failures and self.in_flight:
-            return _LONGEST_REST_S
-        return max(self.rests_until - now, 0.0)
-
-    def serves_another(self, release_id: str | None, now: float) -> bool:
-        """Whether it works and is known to serve another release than the wanted one."""
-        if release_id is None or self.info is None:
-            return False
-        return self.info.release_id != release_id and self.rest_s(now) == 0
 
 
 @dataclass(frozen=True)
@@ -70,7 +27,7 @@ class Lease(Generic[E]):
     """
 
     info: ModelInfo
-    _member: _Member[E]
+    _member: Member[E]
     _balancer: "Balancer[E]"
 
     @property
@@ -99,16 +56,43 @@ class Balancer(Generic[E]):
     that doubles up to 5 s and ends with its next success. A single server never rests.
     """
 
-    def __init__(self, endpoints: Sequence[E]) -> None:
+    def __init__(self, endpoints: Sequence[E] = ()) -> None:
         """Asks nothing yet.
 
-        Raises:
-            ValueError: There is no endpoint.
+        Args:
+            endpoints: The servers at first; `follow` changes them.
         """
-        if not endpoints:
-            raise ValueError("a balancer needs at least one endpoint")
-        self._members = [_Member(endpoint) for endpoint in endpoints]
+        self._members: tuple[Member[E], ...] = tuple(Member(endpoint) for endpoint in endpoints)
         self._lock = threading.Lock()
+
+    @property
+    def endpoints(self) -> tuple[E, ...]:
+        """The servers."""
+        return tuple(member.endpoint for member in self._members)
+
+    def follow(self, urls: Iterable[str], make: Callable[[str], E]) -> None:
+        """Goes on with these servers. Those that were there keep what is known of them.
+
+        A server that is none of them any more gets no further request; it is closed after its last one.
+
+        Args:
+            urls: `Endpoint.url` of each.
+            make: Makes the endpoint of a server that was not there.
+        """
+        with self._lock:
+            there = {member.endpoint.url: member for member in self._members}
+            self._members = tuple(there.pop(url) if url in there else Member(make(url)) for url in dict.fromkeys(urls))
+            for member in there.values():
+                member.gone = True
+            idle = [member for member in there.values() if not member.in_flight]
+        for member in idle:
+            member.endpoint.close()
+
+    def is_replaced(self, release_id: str) -> bool:
+        """Whether every server is known to serve another release than this one, which is then nowhere."""
+        with self._lock:
+            infos = [member.info for member in self._members]
+        return bool(infos) and all(info is not None and info.release_id != release_id for info in infos)
 
     def info(self, deadline: Deadline) -> ModelInfo:
         """Description of a release that is served now.
@@ -117,7 +101,8 @@ class Balancer(Generic[E]):
             ServiceError: No server answers.
         """
         lease = self.take(deadline)
-        assert lease is not None, "any release will do"
+        if lease is None:
+            raise ServerUnavailableError("the servers changed while they were asked")
         lease.returned()
         return lease.info
 
@@ -141,7 +126,7 @@ class Balancer(Generic[E]):
         while (member := self._pick(release_id, asked)) is not None:
             asked.add(id(member))
             try:
-                info = self._describe(member, deadline, len(self._members) - len(asked))
+                info = self._describe(member, deadline, max(len(self._members) - len(asked), 0))
             except _AskedByAnotherError as error:  # counted where it was found out
                 self._returned(member)
                 deadline.remaining_s()
@@ -158,16 +143,18 @@ class Balancer(Generic[E]):
             if release_id is None or info.release_id == release_id:
                 return Lease(info, member, self)
             self._returned(member)
-        if len(errors) == len(self._members):
+        if not self._members:
+            raise ServerUnavailableError("no address of a Triton server is known")
+        if errors and len(errors) >= len(self._members):
             _raise_first_retryable(errors)
         return None
 
-    def _pick(self, release_id: str | None, asked: set[int]) -> _Member[E] | None:
+    def _pick(self, release_id: str | None, asked: set[int]) -> Member[E] | None:
         """The best server not asked yet, with one more request under way."""
         now = time.monotonic()
         with self._lock:
             left = [member for member in self._members if id(member) not in asked]
-            candidates = [m for m in left if m.info is None or release_id in (None, m.info.release_id)]
+            candidates = [m for m in left if m.may_serve(release_id, now)]
             if not candidates:
                 return None
             best = min(candidates, key=lambda member: (member.rest_s(now), member.in_flight, member.sent))
@@ -177,7 +164,7 @@ class Balancer(Generic[E]):
             best.sent += 1
             return best
 
-    def _describe(self, member: _Member[E], deadline: Deadline, others: int) -> ModelInfo:
+    def _describe(self, member: Member[E], deadline: Deadline, others: int) -> ModelInfo:
         """The member's description: as known, or read; one thread asks and the others wait for its answer.
 
         Raises:
@@ -199,7 +186,7 @@ class Balancer(Generic[E]):
             info = self._read(member, deadline.remaining_s() / (others + 1))
             with self._lock:
                 if member.info is None:  # a newcomer has no claim to what the others have already had
-                    member.sent = max(other.sent for other in self._members)
+                    member.sent = max((other.sent for other in self._members), default=0)
                 member.info, member.described_at = info, time.monotonic()
                 if not member.scores_fail:  # a server with a dead model process describes itself well
                     member.failures, member.rests_until = 0, 0.0
@@ -207,7 +194,7 @@ class Balancer(Generic[E]):
         finally:
             member.describing.release()
 
-    def _read(self, member: _Member[E], timeout_s: float) -> ModelInfo:
+    def _read(self, member: Member[E], timeout_s: float) -> ModelInfo:
         if len(self._members) > 1:
             timeout_s = min(timeout_s, _DESCRIBE_TIMEOUT_S)
         member.last_error = None
@@ -219,25 +206,30 @@ class Balancer(Generic[E]):
         finally:
             member.asked += 1
 
-    def _known(self, member: _Member[E]) -> ModelInfo | None:
+    def _known(self, member: Member[E]) -> ModelInfo | None:
         with self._lock:
-            fresh = time.monotonic() - member.described_at < _INFO_FRESH_S
-            return member.info if fresh else None
+            return member.known(time.monotonic())
 
-    def _succeeded(self, member: _Member[E]) -> None:
+    def _succeeded(self, member: Member[E]) -> None:
         with self._lock:
-            member.in_flight -= 1
             member.failures, member.rests_until, member.scores_fail = 0, 0.0, False
+        self._ended(member)
 
-    def _returned(self, member: _Member[E]) -> None:
+    def _returned(self, member: Member[E]) -> None:
+        with self._lock:
+            member.sent -= 1
+        self._ended(member)
+
+    def _ended(self, member: Member[E]) -> None:
         with self._lock:
             member.in_flight -= 1
-            member.sent -= 1
+            last = member.gone and not member.in_flight
+        if last:
+            member.endpoint.close()
 
-    def _failed(self, member: _Member[E], error: BaseException, scoring: bool) -> None:
+    def _failed(self, member: Member[E], error: BaseException, scoring: bool) -> None:
         now = time.monotonic()
         with self._lock:
-            member.in_flight -= 1
             member.scores_fail |= scoring
             if isinstance(error, ServerUnavailableError | ModelNotServedError):
                 member.info = None  # what comes back may be another release
@@ -245,7 +237,8 @@ class Balancer(Generic[E]):
                 # Requests that were under way together fail together: that is one failure, not several.
                 if now >= member.rests_until:
                     member.failures += 1
-                member.rests_until = now + min(_FIRST_REST_S * 2 ** (member.failures - 1), _LONGEST_REST_S)
+                member.rests_until = now + min(FIRST_REST_S * 2 ** (member.failures - 1), LONGEST_REST_S)
+        self._ended(member)
 
 
 class _AskedByAnotherError(Exception):

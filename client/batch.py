@@ -1,12 +1,12 @@
 """Many media files through one detector: one report for each, whatever happens to one of them."""
 
 import contextlib
+import os
 import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import BinaryIO
 
 from client.canary import canary_image
@@ -28,9 +28,13 @@ _CANARY_TIMEOUT_S = 15.0
 
 @dataclass(frozen=True)
 class FileReport:
-    """The outcome for one file: an output, or an error code and its reason."""
+    """The outcome for one file: an output, or an error code and its reason.
 
-    path: Path
+    Attributes:
+        path: What the file was called: a `Path`, or whatever else names a file to who opens it.
+    """
+
+    path: os.PathLike[str]
     output: DetectionOutput | None = None
     error_code: str = ""
     error_message: str = ""
@@ -38,7 +42,7 @@ class FileReport:
 
 def detect_files(
     detector: Detector,
-    paths: Iterable[Path],
+    paths: Iterable[os.PathLike[str]],
     *,
     media_type: MediaType | None = None,
     timeout_s: float | None = None,
@@ -54,7 +58,7 @@ def detect_files(
 
     Args:
         detector: Shared by the threads.
-        paths: The files.
+        paths: The files; `open_file` opens them, and messages call them by their `str()`.
         media_type: What every file must be; sniffed otherwise.
         timeout_s: Deadline of each file; the client's setting by default.
         workers: Files in progress at the same time.
@@ -66,7 +70,7 @@ def detect_files(
         ServiceError: The service is lost. Files that have not been reported have not been scored.
     """
     batch = _Batch(detector, media_type, timeout_s, threading.BoundedSemaphore(video_workers), open_file, keep_frames)
-    waiting: deque[tuple[Path, Future[FileReport]]] = deque()
+    waiting: deque[tuple[os.PathLike[str], Future[FileReport]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="detect") as pool:
         try:
             for path in paths:
@@ -100,7 +104,7 @@ class _Batch:
         for deadline in list(self.deadlines):
             deadline.cancel()
 
-    def detect(self, path: Path) -> FileReport:
+    def detect(self, path: os.PathLike[str]) -> FileReport:
         """The outcome of one file.
 
         Raises:
@@ -117,7 +121,7 @@ class _Batch:
         except Exception as error:  # one file must never end the run
             return FileReport(path, error_code="INTERNAL", error_message=f"{type(error).__name__}: {error}")
 
-    def report(self, path: Path, future: "Future[FileReport]") -> FileReport:
+    def report(self, path: os.PathLike[str], future: "Future[FileReport]") -> FileReport:
         """The outcome of a file that was submitted.
 
         Raises:
@@ -130,7 +134,7 @@ class _Batch:
         try:
             return self.detect(path)
         except ServiceError as error:
-            if not self._service_works():
+            if not service_works(self.detector):
                 raise
             return _failed(path, error)
 
@@ -145,18 +149,20 @@ class _Batch:
         finally:
             self.deadlines.discard(deadline)
 
-    def _turn(self, stream: BinaryIO, path: Path) -> contextlib.AbstractContextManager[object]:
+    def _turn(self, stream: BinaryIO, path: os.PathLike[str]) -> contextlib.AbstractContextManager[object]:
         """A video waits for its turn before its deadline begins."""
         is_video = identify(stream, str(path)).media_type is MediaType.VIDEO
         return self.video_turns if is_video else contextlib.nullcontext()
 
-    def _service_works(self) -> bool:
-        try:
-            scoring = self.detector.scorer.score([canary_image()], Deadline(_CANARY_TIMEOUT_S), "canary")
-        except ServiceError:
-            return False
-        return scoring.scores[0].status == OK
+
+def service_works(detector: Detector) -> bool:
+    """Whether a test image is scored now: then it is the file that brings the service down."""
+    try:
+        scoring = detector.scorer.score([canary_image()], Deadline(_CANARY_TIMEOUT_S), "canary")
+    except ServiceError:
+        return False
+    return scoring.scores[0].status == OK
 
 
-def _failed(path: Path, error: DetectionError) -> FileReport:
+def _failed(path: os.PathLike[str], error: DetectionError) -> FileReport:
     return FileReport(path, error_code=error.code, error_message=str(error))

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from client.batch import VIDEO_WORKERS, WORKERS, FileReport, detect_files
-from client.connect import connect_for_batch
+from client.connect import connect_for_batch, keep_to
 from client.detector import DetectionOutput, Detector
 from client.errors import ConfigurationError, DetectionError, ServiceError
 from client.evidence_file import check_report_paths, write_evidence
@@ -50,6 +50,7 @@ def detect(
         typer.Option(
             envvar="DEEPFAKE_URL",
             help="host:port of Triton's gRPC endpoint, or several separated by commas, over which the work is spread; "
+            "dns://NAME:PORT for every address of a name, file:PATH for those that a file lists, both followed; "
             "or the directory of a release or checkpoint, which then runs in this process.",
         ),
     ] = "localhost:8001",
@@ -128,7 +129,7 @@ def detect(
             )
         )
         try:
-            destination.write(paths, tally, model_version)
+            destination.write(paths, tally, model_version, lambda version: keep_to(detector, version))
             if report and tally.last is not None:
                 write_evidence(tally.last, "standard input" if str(paths[0]) == "-" else paths[0].name, report)
         except ConfigurationError as error:

@@ -6,9 +6,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from client.detector import Detector
-from client.errors import ConfigurationError
-from client.model_info import ModelInfo
+from client.errors import ConfigurationError, ServiceError
+from client.model_info import ModelInfo, release_id_of
 from client.observer import RequestObserver
+from client.scorer import PinnableScorer
 from client.settings import ClientSettings
 
 _CONNECT_TIMEOUT_S = 5.0
@@ -23,9 +24,10 @@ def create_detector(
 
     Args:
         target: `host:port` of a Triton gRPC endpoint (`grpc://` may stand before it), several of them as a sequence or
-            separated by commas, over which requests are spread; or a directory: a release made by deepfake-export, or
-            a checkpoint, which is exported first. The in-process forms need the extras `preprocessing` and `cpu` (or
-            `gpu`), a checkpoint also `export`.
+            separated by commas, over which requests are spread; `dns://name:port` for every address that the name
+            has, `file:PATH` for every one that the file lists, both looked up again all the time; or a directory: a
+            release made by deepfake-export, or a checkpoint, which is exported first. The in-process forms need the
+            extras `preprocessing` and `cpu` (or `gpu`), a checkpoint also `export`.
         settings: Client settings; from the environment by default.
         observer: Told of every inference request to a server, for metrics and traces; not in the in-process forms.
 
@@ -39,18 +41,22 @@ def create_detector(
         return Detector(InProcessScorer.open(Path(target)), settings)
     if isinstance(target, Path):
         raise ConfigurationError(f"{str(target)!r} is neither host:port of a Triton server nor an existing directory")
-    urls = [_address(text.strip()) for text in (target.split(",") if isinstance(target, str) else target)]
-    if not urls:
-        raise ConfigurationError("there is no address of a Triton server: give host:port")
     from client.triton_scorer import TritonScorer
 
-    return Detector(TritonScorer(list(dict.fromkeys(urls)), settings, observer), settings)
+    urls = [text.strip() for text in (target.split(",") if isinstance(target, str) else target)]
+    try:
+        return Detector(TritonScorer(urls, settings, observer), settings)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{target!r} is neither host:port of a Triton server nor dns://name:port, file:PATH or a directory"
+        ) from error
 
 
 def connect_for_batch(target: str, outage_wait_s: float) -> tuple[Detector, ModelInfo]:
-    """A detector for a run over many files that has answered once, and what answered.
+    """A detector for a run over many files that has answered once, and what answered and will score all of them.
 
-    Nobody sits before such a run: a server that is away or overloaded later is waited for.
+    Nobody sits before such a run: a server that is away or overloaded later is waited for. Where the servers have
+    several releases, as during a rollout, the run keeps to the one that answered.
 
     Args:
         target: See `create_detector`.
@@ -71,16 +77,33 @@ def connect_for_batch(target: str, outage_wait_s: float) -> tuple[Detector, Mode
     except ImportError as error:
         raise ConfigurationError(str(error)) from error
     try:
-        return detector, detector.info(timeout_s=_CONNECT_TIMEOUT_S)
+        info = detector.info(timeout_s=_CONNECT_TIMEOUT_S)
+        if isinstance(detector.scorer, PinnableScorer):
+            detector.scorer.pin(info.release_id)
+        return detector, info
     except BaseException:
         detector.close()
         raise
 
 
-def _address(text: str) -> str:
-    """host:port without the scheme."""
-    address = text.removeprefix("grpc://")
-    host, separator, port = address.rpartition(":")
-    if not separator or not host or not port.isdigit() or "/" in address:
-        raise ConfigurationError(f"{text!r} is neither host:port of a Triton server nor an existing directory")
-    return address
+def keep_to(detector: Detector, model_version: str) -> bool:
+    """Has the detector score by this model alone, where a server has it; otherwise nothing changes.
+
+    Args:
+        detector: Of `connect_for_batch`.
+        model_version: `ModelInfo.version` of the model that began a run.
+
+    Raises:
+        ServiceError: No server answers now.
+    """
+    before = detector.info(timeout_s=_CONNECT_TIMEOUT_S)
+    if before.version == model_version or not isinstance(detector.scorer, PinnableScorer):
+        return before.version == model_version
+    detector.scorer.pin(release_id_of(model_version))
+    try:
+        if detector.info(timeout_s=_CONNECT_TIMEOUT_S).version == model_version:
+            return True
+    except ServiceError:
+        pass
+    detector.scorer.pin(before.release_id)
+    return False

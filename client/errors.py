@@ -15,6 +15,7 @@ DetectionError
 │   ├── DeadlineExceededError      no answer in time
 │   ├── ModelNotServedError        the server does not serve this model
 │   └── ModelFaultError            an answer that cannot be right (not finite, wrong shape)
+├── DetectorClosedError            it was closed: make another one
 └── ConfigurationError             a setting or argument makes no sense
 """
 
@@ -126,6 +127,15 @@ class ModelFaultError(ServiceError):
     """The model's answer cannot be right: a non-finite score with STATUS 0, or a missing tensor."""
 
     code = "MODEL_FAULT"
+
+
+class DetectorClosedError(DetectionError):
+    """The detector or scorer was closed. Nothing is wrong with the service: make another one."""
+
+    code = "CLOSED"
+
+    def __init__(self, message: str = "it was closed: make another one") -> None:
+        super().__init__(message)
 
 
 class ConfigurationError(DetectionError):

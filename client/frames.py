@@ -1,6 +1,7 @@
 """Frames of a media file as encoded images, ready to be sent: an image as it is, a video's spread evenly over it."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -29,12 +30,13 @@ def identify(stream: BinaryIO, name: str) -> MediaFormat:
 
 
 @contextlib.contextmanager
-def open_media(path: Path) -> Iterator[BinaryIO]:
+def open_media(path: os.PathLike[str]) -> Iterator[BinaryIO]:
     """Opens a media file for reading.
 
     Raises:
         MediaNotFoundError: There is no such regular file, or it may not be read.
     """
+    path = Path(path)
     if not path.is_file():
         raise MediaNotFoundError(f"{path}: no such file")
     try:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from client.errors import ConfigurationError, DeadlineExceededError
+from client.errors import ConfigurationError, DeadlineExceededError, DetectorClosedError
 from client.model_info import ModelInfo
 from client.scorer import Deadline, FrameScore, Scoring, frame_scores
 
@@ -29,6 +29,8 @@ _Prepared = tuple[NDArray[np.uint8], int, tuple[float, ...], float]
 
 class InProcessScorer:
     """Scores frames with a release's own graph and parameters. Thread-safe."""
+
+    _closed = False
 
     def __init__(self, release: Path) -> None:
         """Loads a release.
@@ -85,10 +87,14 @@ class InProcessScorer:
 
     def info(self, deadline: Deadline) -> ModelInfo:
         """The release's description."""
+        if self._closed:
+            raise DetectorClosedError
         return self._info
 
     def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
         """Scores encoded images. See `FrameScorer.score`."""
+        if self._closed:
+            raise DetectorClosedError
         waiting = [self._pool.submit(self._prepare, image, deadline) for image in images]
         try:
             prepared = [_within(deadline, future) for future in waiting]
@@ -102,7 +108,8 @@ class InProcessScorer:
         return Scoring(self._info, scores)
 
     def close(self) -> None:
-        """Ends the threads and frees the model."""
+        """Ends the threads and frees the model; every later call fails."""
+        self._closed = True
         self._pool.shutdown()
         for preparer in self._preparers:
             preparer.close()

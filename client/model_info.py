@@ -126,3 +126,8 @@ class ModelInfo:
     def status_meaning(self, name: str) -> str:
         """The sentence that goes with a status name, or ""."""
         return next((meaning for known, meaning in self.statuses.values() if known == name), "")
+
+
+def release_id_of(version: str) -> str:
+    """The release that a `ModelInfo.version` names."""
+    return version.rpartition("-")[2]

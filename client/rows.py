@@ -105,12 +105,7 @@ class CommaSeparated:
 
     def write_row(self, report: FileReport, stream: TextIO) -> None:
         """See `RowFormat`."""
-        row = report_json(report)
-        error = row["error"] or {"code": "", "message": ""}
-        values = {**row, **(row["scores"] or {}), **(row["metadata"] or {})}
-        values |= {"error_code": error["code"], "error_message": escaped(error["message"])}
-        writer = csv.DictWriter(stream, CSV_COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
-        writer.writerow({**values, "file": self.file_name(report.path)})
+        csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n").writerow(flat_row(report))
 
     def read_rows(self, stream: TextIO) -> Iterator[Row]:
         """See `RowFormat`."""
@@ -138,6 +133,15 @@ def report_json(report: FileReport) -> dict[str, Any]:
         "model_version": output.model_version if output else None,
         "error": None if output else {"code": report.error_code, "message": report.error_message},
     }
+
+
+def flat_row(report: FileReport) -> dict[str, Any]:
+    """A report as one value for each of `CSV_COLUMNS`, None where it has none; texts are `escaped`."""
+    row = report_json(report)
+    error = row["error"] or {"code": None, "message": ""}
+    values = {**row, **(row["scores"] or {}), **(row["metadata"] or {})}
+    values |= {"error_code": error["code"], "error_message": escaped(error["message"]) or None}
+    return {**{column: values.get(column) for column in CSV_COLUMNS}, "file": escaped(row["file"])}
 
 
 def escaped(text: str) -> str:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from client.errors import DeadlineExceededError, ModelFaultError
 from client.model_info import ModelInfo
@@ -94,6 +94,14 @@ class FrameScorer(Protocol):
 
     def close(self) -> None:
         """Frees connections or models."""
+
+
+@runtime_checkable
+class PinnableScorer(FrameScorer, Protocol):
+    """A scorer behind which several releases may be served at the same time."""
+
+    def pin(self, release_id: str | None) -> None:
+        """From now on this release alone answers; None: any."""
 
 
 def frame_scores(

@@ -1,6 +1,7 @@
 """Media by path, where `-` is the one on standard input."""
 
 import contextlib
+import os
 import shutil
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from client.frames import open_media
 
 STANDARD_INPUT = Path("-")
 
-OpenMedia = Callable[[Path], AbstractContextManager[BinaryIO]]
+OpenMedia = Callable[[os.PathLike[str]], AbstractContextManager[BinaryIO]]
 
 
 @contextlib.contextmanager
@@ -31,7 +32,7 @@ def standard_input_too(paths: list[Path]) -> Iterator[OpenMedia]:
         copy.flush()
 
         @contextlib.contextmanager
-        def open_named_or_copy(path: Path) -> Iterator[BinaryIO]:
+        def open_named_or_copy(path: os.PathLike[str]) -> Iterator[BinaryIO]:
             if path != STANDARD_INPUT:
                 with open_media(path) as stream:
                     yield stream

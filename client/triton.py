@@ -14,6 +14,7 @@ from tritonclient.utils import InferenceServerException
 from client.errors import (
     ConfigurationError,
     DeadlineExceededError,
+    DetectorClosedError,
     ModelFaultError,
     ModelNotServedError,
     OverloadedError,
@@ -98,6 +99,7 @@ class TritonEndpoint:
         self._settings = settings
         self._lock = threading.Lock()
         self._client: triton.InferenceServerClient | None = None
+        self._closed = False
 
     def read_info(self, timeout_s: float) -> ModelInfo:
         """Description of the served release.
@@ -155,14 +157,17 @@ class TritonEndpoint:
         return pending
 
     def close(self) -> None:
-        """Closes the channel."""
+        """Closes the channel, for good."""
         with self._lock:
+            self._closed = True
             if self._client is not None:
                 self._client.close()
                 self._client = None
 
     def _connection(self) -> "triton.InferenceServerClient":
         with self._lock:
+            if self._closed:
+                raise DetectorClosedError
             if self._client is None:
                 self._client = _connect(self.url, self._settings)
             return self._client

@@ -8,6 +8,7 @@ import sys
 from pydantic import ValidationError
 
 from assets import AssetError
+from deploy.errors import DeployError
 from deploy.model import ensure_release
 from deploy.settings import LocalSettings
 from export.errors import ExportError
@@ -23,7 +24,7 @@ def main() -> None:
         sys.exit(2)
     try:
         ensure_release(settings, make_current=True, say=_say)
-    except (ExportError, AssetError) as error:
+    except (DeployError, ExportError, AssetError) as error:
         sys.exit(f"bake: {error}")
 
 

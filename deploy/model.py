@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from deploy.embedded import ensure_embedded_checkpoint
+from deploy.embedded import embedded_checkpoint
 from deploy.settings import LocalSettings
 from export.cli import DEFAULT_CHECKPOINT, step_reporter
 from export.errors import HubUnreachableError
@@ -24,6 +24,7 @@ def ensure_release(settings: LocalSettings, make_current: bool, say: Callable[[s
     Raises:
         ExportError: The checkpoint cannot be had or served, or fails the parity gate.
         AssetError: The face models cannot be fetched.
+        StartError: The hub is out of reach, and this installation has no embedded checkpoint.
     """
     located = _locate(settings, say)
     export_settings = ExportSettings(
@@ -65,7 +66,7 @@ def _locate(settings: LocalSettings, say: Callable[[str], None]) -> LocatedCheck
             raise
         say("=" * 98)
         say(f"WARNING: {error}")
-        say("WARNING: serving the embedded UNTRAINED checkpoint instead: its scores mean nothing.")
+        say("WARNING: serving the small EMBEDDED checkpoint instead: a demonstration, weak evidence at best.")
         say("WARNING: set CHECKPOINT to a model directory, or start again with access to the hub.")
         say("=" * 98)
-        return locate_checkpoint(str(ensure_embedded_checkpoint(settings.cache_dir / "checkpoints")))
+        return locate_checkpoint(str(embedded_checkpoint()))

@@ -99,7 +99,7 @@ class LocalSettings(BaseSettings):
     cache_dir: Path = Field(
         default_factory=default_cache_dir,
         validation_alias=AliasChoices("cache_dir", "DEEPFAKE_CACHE_DIR"),
-        description="Face models, the embedded checkpoint, logs and run state.",
+        description="Face models, logs and run state.",
     )
     embedded_fallback: bool = Field(
         default=True, description="Serve the embedded checkpoint where the default model's hub cannot be reached."

@@ -6,6 +6,7 @@ EvaluationError
 │   └── EmptyFolderError         real/ or fake/ holds no image and no video
 ├── OutputError                  the result cannot be written
 │   └── OutputExistsError        there is an earlier one
+├── ComparisonError              results that cannot be set side by side
 ├── DegradationError             an option that names no degradation, or a value out of its range
 ├── FrameError                   a frame cannot be degraded
 │   ├── FrameDecodeError         its pixels cannot be read
@@ -55,6 +56,12 @@ class OutputExistsError(OutputError):
     """The output directory holds an earlier result."""
 
     code = "OUTPUT_EXISTS"
+
+
+class ComparisonError(EvaluationError):
+    """Results that cannot be set side by side."""
+
+    code = "COMPARISON"
 
 
 class DegradationError(EvaluationError):

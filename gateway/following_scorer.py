@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from client import ModelInfo, ServerUnavailableError
+from client import DetectorClosedError, ModelInfo, ServerUnavailableError
 from client.scorer import Deadline, FrameScorer, Scoring
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class FollowingScorer:
         """Reads nothing yet.
 
         Args:
-            file: Holds host:port of Triton's gRPC endpoint, or several, separated by commas.
+            file: Holds the address of Triton's gRPC endpoint, or several; see `client.create_detector`.
             make: Makes a scorer for that text, which does not itself wait for a server that is away.
             outage_wait_s: How long a request waits for a server that is away, or for the file to name another.
         """
@@ -46,6 +46,7 @@ class FollowingScorer:
         self._lock = threading.Lock()
         self._looked_at = -_LOOK_S
         self._current: _Target | None = None
+        self._closed = False
 
     def info(self, deadline: Deadline) -> ModelInfo:
         """See `FrameScorer.info`."""
@@ -58,7 +59,7 @@ class FollowingScorer:
     def close(self) -> None:
         """See `FrameScorer.close`."""
         with self._lock:
-            target, self._current = self._current, None
+            target, self._current, self._closed = self._current, None, True
         if target is not None:
             target.scorer.close()
 
@@ -79,6 +80,8 @@ class FollowingScorer:
         """The current target, with one more user; a new one if the file has changed."""
         left_behind = None
         with self._lock:
+            if self._closed:
+                raise DetectorClosedError
             now = time.monotonic()
             if self._current is None or now - self._looked_at >= _LOOK_S:
                 self._looked_at = now

@@ -29,7 +29,10 @@ class GatewaySettings(BaseSettings):
         default=Path("media"), description="Folder below which every path of `extractedFrames` must lie."
     )
     triton_url: str = Field(
-        default="127.0.0.1:8001", pattern=r"^[^/\s]+:\d+$", description="host:port of Triton's gRPC endpoint."
+        default="127.0.0.1:8001",
+        pattern=r"^(file:\S+|(dns:///?)?[^/\s]+:\d+)$",
+        description="host:port of Triton's gRPC endpoint, or several separated by commas. dns://NAME:PORT stands for "
+        "as many servers as the name has addresses, file:PATH for those that the file lists; both are followed.",
     )
     triton_url_file: Path | None = Field(
         default=None,

@@ -27,7 +27,7 @@ import typer
 
 from assets import SAMPLE_PHOTOS, default_cache_dir, fetch_assets
 from benchmark.contenders.start import OurService, serve_ours
-from deploy.embedded import make_untrained_checkpoint
+from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from deploy.process import children_of
 from deploy.shared_memory import SHM
 from reliability.steady_load import RECOVERY_BOUND_S, SteadyLoad

@@ -24,8 +24,8 @@ from benchmark.contenders.process_tree import stopped
 from benchmark.contenders.start import OurService, serve_ours
 from benchmark.frames import make_face_frames
 from benchmark.http_requests import HttpRequests, detect_requests
+from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from benchmark.spread import Spread, ratios
-from deploy.embedded import make_untrained_checkpoint
 from reliability.front_servers import Front, Starter, installed
 from reliability.refusal_cost import SETTINGS, ask_in_vain, cpu_s, full, place_taken
 from reliability.slow_clients import KINDS, SlowClients

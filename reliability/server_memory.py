@@ -18,7 +18,7 @@ from tritonclient import grpc
 
 from assets import default_cache_dir
 from benchmark.contenders.start import serve_ours
-from deploy.embedded import make_untrained_checkpoint
+from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from deploy.process import children_of
 
 _CLIENTS = 4

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded import make_untrained_checkpoint
+from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from export.hub import locate_checkpoint
 from export.release import Release, promote
 from export.run import ExportSettings, export_checkpoint

@@ -114,10 +114,11 @@ class Received:
 class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
     """Starts on a free port of the loopback address. `stop` is abrupt; `start` after it takes the same port again."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self.behaviour = Behaviour()
         self.received: list[Received] = []
-        self.port = 0
+        self.host, self.port = host, port
+        self.credentials: grpc.ServerCredentials | None = None
         self._server: Any = None
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
@@ -125,14 +126,17 @@ class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: i
     @property
     def url(self) -> str:
         """host:port of the server."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def start(self) -> None:
         """Begins to serve."""
         self._pool = ThreadPoolExecutor(max_workers=16)
         self._server = grpc.server(self._pool, options=[("grpc.max_receive_message_length", -1)])
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        if self.credentials is None:
+            self.port = self._server.add_insecure_port(self.url)
+        else:
+            self.port = self._server.add_secure_port(self.url, self.credentials)
         self._server.start()
 
     def stop(self) -> None:
@@ -179,9 +183,9 @@ class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: i
 
 
 @contextmanager
-def inference_server() -> Iterator[InferenceServer]:
+def inference_server(host: str = "127.0.0.1", port: int = 0) -> Iterator[InferenceServer]:
     """A running server."""
-    server = InferenceServer()
+    server = InferenceServer(host, port)
     server.start()
     try:
         yield server

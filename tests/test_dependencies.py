@@ -6,8 +6,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 OURS = {
-    "assets", "benchmark", "client", "deploy", "evaluation", "export", "gateway", "model_repository", "preprocessing",
-    "reliability", "runtime", "training",
+    "assets", "benchmark", "bulk", "client", "deploy", "evaluation", "export", "gateway", "model_repository",
+    "preprocessing", "reliability", "runtime", "training",
 }  # fmt: skip
 
 # What each package may import of ours.
@@ -15,6 +15,7 @@ ALLOWED: dict[str, set[str]] = {
     "assets": {"assets"},
     "preprocessing": {"preprocessing"},
     "client": {"client"},
+    "bulk": {"bulk", "client"},
     "gateway": {"gateway", "client"},
     "runtime": {"runtime"},
     "export": {"export", "preprocessing", "runtime", "assets"},
@@ -52,7 +53,7 @@ def test_packages_import_only_what_stands_below_them(package: str) -> None:
         assert imported_packages(path) & OURS <= allowed, name
 
 
-@pytest.mark.parametrize("package", ["gateway", "deploy", "evaluation"])
+@pytest.mark.parametrize("package", ["bulk", "gateway", "deploy", "evaluation"])
 def test_nothing_imports_the_outermost_packages_but_themselves(package: str) -> None:
     importers = {
         path.relative_to(ROOT).parts[0]
@@ -71,6 +72,8 @@ def test_vendor_types_stay_behind_one_module() -> None:
     assert users("tritonclient") == {"triton.py"}
     assert users("av") == {"video.py", "video_source.py"}
     assert users("typer") == {"cli.py"}
+    assert users("ray") | users("pyarrow") == set()
+    assert [path.name for path in files_of("bulk") if "ray" in imported_packages(path)] == ["cluster.py"]
 
 
 def test_importing_the_client_loads_no_heavy_package() -> None:
@@ -82,7 +85,7 @@ def test_importing_the_client_loads_no_heavy_package() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     heavy = {
         "torch", "transformers", "mediapipe", "cv2", "onnx", "onnxruntime", "openvino", "flask", "gateway",
-        "preprocessing", "runtime",
+        "preprocessing", "ray", "pyarrow", "runtime",
     }  # fmt: skip
     assert set(loaded.split()) & heavy == set()
 

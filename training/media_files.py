@@ -1,6 +1,5 @@
 """The labelled files of a training folder: train/{real,fake}, val/{real,fake}, and who is in them."""
 
-import csv
 import hashlib
 import logging
 from collections.abc import Iterator
@@ -11,8 +10,7 @@ from pathlib import Path
 from client.media_files import find_media
 from evaluation.dataset import Label
 from training.errors import DatasetError
-
-PEOPLE_FILE = "people.csv"
+from training.people import PEOPLE_FILE, people_of_folder, read_people
 
 log = logging.getLogger("training")
 
@@ -59,7 +57,8 @@ def find_media_files(data_dir: Path, one_class_suffices: bool) -> list[MediaFile
         raise DatasetError(f"{data_dir} is no directory; it should hold train/real and train/fake")
     if (data_dir / "test").exists():
         log.info("%s is left alone: it is for `deepfake-evaluate`, after training", data_dir / "test")
-    people = _read_people(data_dir / PEOPLE_FILE)
+    table = data_dir / PEOPLE_FILE
+    people = read_people(table) if table.is_file() else {}
     files = list(_files_of(data_dir, Part.TRAIN, people))
     _refuse_missing_class(data_dir / Part.TRAIN, files, one_class_suffices)
     if (data_dir / Part.VALIDATION).is_dir():
@@ -80,7 +79,7 @@ def _files_of(data_dir: Path, part: Part, people: dict[str, tuple[str, ...]]) ->
         for path in sorted(find_media([str(folder)])):
             name = path.relative_to(data_dir).as_posix()
             below = path.relative_to(folder).parts
-            named = people.get(name) or (below[:1] if len(below) > 1 else ())
+            named = people.get(name) or people_of_folder(below)
             yield MediaFile(path, name, label, part, named, _sha256(path))
 
 
@@ -102,25 +101,6 @@ def _refuse_contradictions(files: list[MediaFile]) -> None:
         raise DatasetError(
             f"{len(both)} contents are both real and fake, such as {real[first]} and {fake[first]}: remove one of each"
         )
-
-
-def _read_people(path: Path) -> dict[str, tuple[str, ...]]:
-    """Who is in which file: columns file and person, several persons of a file separated by ';'."""
-    if not path.is_file():
-        return {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            if not {"file", "person"} <= set(reader.fieldnames or ()):
-                raise DatasetError(f"{path}: its first line must name the columns file and person")
-            people: dict[str, tuple[str, ...]] = {}
-            for row in reader:
-                persons = tuple(name.strip() for name in (row["person"] or "").split(";") if name.strip())
-                file = (row["file"] or "").strip().removeprefix("./")
-                people[file] = tuple(dict.fromkeys(people.get(file, ()) + persons))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path} cannot be read as CSV in UTF-8: {error}") from error
-    return people
 
 
 def _sha256(path: Path) -> str:

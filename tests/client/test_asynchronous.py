@@ -10,6 +10,7 @@ from client import (
     ConfigurationError,
     DeadlineExceededError,
     DetectionResult,
+    DetectorClosedError,
     UnsupportedMediaError,
     create_async_detector,
 )
@@ -73,6 +74,18 @@ def test_a_cancelled_task_gives_up_its_requests(server: InferenceServer) -> None
         return time.monotonic() - started  # closing waits for the thread
 
     assert asyncio.run(main()) < 5
+
+
+def test_a_closed_detector_stays_closed(server: InferenceServer) -> None:
+    async def main() -> None:
+        detector = create_async_detector(server.url)
+        await detector.info()
+        await detector.close()
+        with pytest.raises(DetectorClosedError):
+            await detector.detect(jpeg("p=0.9"))
+
+    asyncio.run(main())
+    assert server.received == []
 
 
 def test_a_wrong_target_is_said_at_once() -> None:

@@ -129,6 +129,63 @@ def test_a_job_whose_release_goes_away_starts_over_on_another(
     assert len(servers[0].received) + len(servers[1].received) == 6
 
 
+def test_a_pinned_scorer_asks_one_release_only(servers: list[InferenceServer], scorer: TritonScorer) -> None:
+    servers[2].behaviour.description = OLD
+    scorer.pin("old")
+    for number in range(12):
+        score(scorer, number)
+    assert [len(server.received) for server in servers] == [0, 0, 12]
+    scorer.pin(None)
+    for number in range(12):
+        score(scorer, number)
+    assert len(servers[0].received) + len(servers[1].received) > 0
+
+
+def test_a_pinned_release_that_is_away_is_waited_for_although_others_answer(servers: list[InferenceServer]) -> None:
+    servers[0].behaviour.description = OLD
+    made = TritonScorer([server.url for server in servers[:2]], ClientSettings(outage_wait_s=15))
+    made.pin("old")
+    score(made, 1)
+    servers[0].stop()
+    starter = threading.Timer(1.0, servers[0].start)
+    starter.start()
+    score(made, 2)
+    starter.join()
+    made.close()
+    assert servers[1].received == []
+
+
+def test_a_pinned_release_that_is_nowhere_any_more_is_not_waited_for(servers: list[InferenceServer]) -> None:
+    made = TritonScorer([server.url for server in servers], ClientSettings(outage_wait_s=15))
+    made.pin("gone")
+    began = time.monotonic()
+    with pytest.raises(ModelNotServedError, match="no server serves the release gone any more"):
+        score(made, 1)
+    assert time.monotonic() - began < 5
+    made.close()
+
+
+def test_a_server_that_is_rolled_back_serves_a_pinned_release_again(
+    servers: list[InferenceServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("client.balanced_server._INFO_FRESH_S", 0.3)
+    made = TritonScorer([server.url for server in servers[:2]], ClientSettings())
+    servers[0].behaviour.description = servers[1].behaviour.description = OLD
+    made.pin("old")
+    score(made, 1)
+    servers[0].behaviour.description = DESCRIPTION
+    time.sleep(0.4)
+    for number in range(4):
+        score(made, number)  # finds out that it is another one now
+    servers[0].behaviour.description = OLD
+    servers[0].received.clear()
+    time.sleep(0.4)
+    for number in range(6):
+        score(made, number)
+    assert servers[0].received
+    made.close()
+
+
 def test_a_server_that_fails_at_once_does_not_attract_requests(
     servers: list[InferenceServer], scorer: TritonScorer
 ) -> None:
@@ -225,13 +282,35 @@ class Described:
     def __init__(self, url: str) -> None:
         self.url = url
         self.asked = 0
+        self.closed = False
         self.error: Exception | None = None
+
+    def close(self) -> None:
+        self.closed = True
 
     def read_info(self, timeout_s: float) -> ModelInfo:
         self.asked += 1
         if self.error:
             raise self.error
         return ModelInfo.from_json(json.dumps(DESCRIPTION))
+
+
+def test_a_removed_server_is_closed_after_its_last_request_and_not_before() -> None:
+    stays, goes, comes = Described("stays"), Described("goes"), Described("comes")
+    balancer = Balancer([stays, goes])
+    leases = [lease for _ in range(4) if (lease := balancer.take(Deadline(5))) is not None]
+    first, second = [lease for lease in leases if lease.endpoint is goes]
+    balancer.follow(["stays", "comes"], {"comes": comes}.__getitem__)
+    closed = []
+    closed.append(goes.closed)
+    first.succeeded()
+    closed.append(goes.closed)
+    second.failed(ServerUnavailableError("away"))
+    closed.append(goes.closed)
+    assert closed == [False, False, True]
+    assert balancer.endpoints == (stays, comes)
+    balancer.follow(["stays"], Described)
+    assert (comes.closed, stays.closed) == (True, False)  # nothing was under way at the third
 
 
 def test_a_failed_server_rests_longer_each_time_and_is_asked_before_it_is_used() -> None:

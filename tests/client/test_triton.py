@@ -237,7 +237,7 @@ def test_requests_are_cancelled_when_the_caller_gives_up(
             time.sleep(0.01)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("client.triton_scorer.wait", interrupted)
+    monkeypatch.setattr("client.scoring_job.wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         scorer.score(images(1), Deadline(30))
     assert cancelled.wait(5)
@@ -306,7 +306,7 @@ def test_the_description_is_read_once(
     server: InferenceServer, scorer: TritonScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = []
-    (endpoint,) = scorer._endpoints
+    (endpoint,) = scorer._balancer.endpoints
     original = endpoint.read_info
     monkeypatch.setattr(endpoint, "read_info", lambda timeout_s: reads.append(1) or original(timeout_s))
     for _ in range(3):

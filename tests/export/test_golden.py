@@ -87,7 +87,7 @@ def test_swapped_labels_are_refused(copy: Path, tmp_path: Path) -> None:
 
 
 def test_other_weights_are_refused(copy: Path, tmp_path: Path) -> None:
-    from deploy.embedded import make_untrained_checkpoint
+    from benchmark.seeded_checkpoint import make_untrained_checkpoint
 
     make_untrained_checkpoint(tmp_path / "other", hidden_size=64, layers=2, seed=3)
     shutil.copyfile(tmp_path / "other" / "model.safetensors", copy / "model.safetensors")
@@ -188,7 +188,7 @@ def test_the_card_travels_with_its_licence_and_digest(golden_release: Release, g
 
     card = golden_release.manifest["description"]["model_card"]
     assert card["text"] == CARD == (golden_release.path / "MODEL_CARD.md").read_text()
-    assert (card["name"], card["licence"]) == ("embedded-untrained", "mit")
+    assert (card["name"], card["licence"]) == ("seeded-untrained", "mit")
     assert card["sha256"] == hashlib.sha256((golden_checkpoint / "README.md").read_bytes()).hexdigest()
 
 

@@ -150,6 +150,7 @@ def test_every_client_error_has_a_public_form() -> None:
     assert statuses == {
         "DetectionError": 500,
         "ConfigurationError": 500,
+        "DetectorClosedError": 500,
         "InputError": 400,
         "MediaNotFoundError": 400,
         "UnsupportedMediaError": 415,

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 import gateway as gateway_package
+from client import create_detector
 from gateway import GatewaySettings
 
 
@@ -60,6 +61,15 @@ def test_environment_names_have_no_prefix(monkeypatch: pytest.MonkeyPatch) -> No
 def test_senseless_values_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         GatewaySettings(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "url", ["triton:8001", "a:8001,b:8001", "[::1]:8001", "dns://triton:8001", "file:/etc/tritons"]
+)
+def test_every_way_to_name_servers_is_taken(url: str) -> None:
+    assert GatewaySettings(triton_url=url).triton_url == url
+    with create_detector(url):
+        pass
 
 
 def test_every_setting_is_described() -> None:

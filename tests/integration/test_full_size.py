@@ -1,7 +1,8 @@
-"""The full-size model, from nothing to JSON: the embedded fallback, and equality with transformers' own pipeline."""
+"""A model of the default's full size, from checkpoint to JSON: equality with transformers' own pipeline."""
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import requests
 from PIL import Image
 
 from assets import FACE_MODELS, fetch_assets
+from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from preprocessing import FaceFinder
 from tests.media import encode_image, photo_pixels, pixels_of
 from tests.service import Service, run_service
@@ -17,12 +19,19 @@ pytestmark = pytest.mark.full_size
 
 
 @pytest.fixture(scope="module")
-def full_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The service as `make serve` starts it where the hub is out of reach: no checkpoint chosen, nothing exported."""
+def full_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SigLIP2-base's size, seeded weights."""
+    checkpoint = tmp_path_factory.mktemp("checkpoints") / "full"
+    make_untrained_checkpoint(checkpoint)
+    return checkpoint
+
+
+@pytest.fixture(scope="module")
+def full_service(full_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service over it, nothing exported before."""
     folder = tmp_path_factory.mktemp("full")
-    unreachable = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(folder / "hub")}
     patient = {"REQUEST_DEADLINE_S": "100"}  # thirty frames in fp32, beside whatever else this machine does
-    with run_service(None, folder / "releases", folder, {**unreachable, **patient}) as running:
+    with run_service(full_checkpoint, folder / "releases", folder, patient) as running:
         yield running
 
 
@@ -43,16 +52,13 @@ def no_face_frames() -> list[tuple[str, bytes]]:
     return frames
 
 
-def test_it_falls_back_loudly_and_says_so_everywhere(full_service: Service) -> None:
-    printed = full_service.printed()
-    assert "WARNING" in printed
-    assert "UNTRAINED" in printed
+def test_untrained_weights_are_said_to_be_that(full_service: Service) -> None:
     health = requests.get(f"{full_service.url}/health", timeout=10).json()
-    assert health["model"] == "embedded-untrained"
+    assert health["model"] == "seeded-untrained"
     assert health["trained"] is False
 
 
-def test_scores_equal_the_transformers_pipeline_and_the_formulas(full_service: Service) -> None:
+def test_scores_equal_the_transformers_pipeline_and_the_formulas(full_service: Service, full_checkpoint: Path) -> None:
     from transformers import pipeline
 
     paths = []
@@ -66,8 +72,7 @@ def test_scores_equal_the_transformers_pipeline_and_the_formulas(full_service: S
     ).json()
     assert body["faces_detected"] == 0
 
-    checkpoint = full_service.run_dir.parent / "checkpoints" / "embedded-untrained"
-    classify = pipeline("image-classification", model=str(checkpoint), use_fast=False, device="cpu")
+    classify = pipeline("image-classification", model=str(full_checkpoint), use_fast=False, device="cpu")
     expected = np.array([_fake(classify(Image.open(path))) for path in paths])
     served = np.array([frame["fake_probability"] for frame in body["frames"]])
     assert expected.std() > 0.1  # equal constants would prove nothing

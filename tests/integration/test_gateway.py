@@ -39,7 +39,7 @@ def test_health_tells_what_is_served(service: Service) -> None:
     assert list(body)[:6] == ["status", "service", "version", "model", "model_status", "timestamp"]
     assert body["status"] == "healthy"
     assert body["service"] == "deepfake-detection-ml-service"
-    assert body["model"] == "embedded-untrained"
+    assert body["model"] == "seeded-untrained"
     assert body["model_status"] == "loaded"
     assert abs((datetime.now(UTC) - datetime.fromisoformat(body["timestamp"])).total_seconds()) < 60
 
@@ -118,4 +118,4 @@ def test_detect_says_that_the_weights_are_untrained(service: Service) -> None:
         body = requests.post(f"{service.url}/detect", files={"file": stream}, timeout=60).json()
     assert body["metadata"]["model"]["trained"] is False
     assert "mean nothing" in body["metadata"]["model"]["notice"]
-    assert "embedded-untrained" in body["model_version"]
+    assert "seeded-untrained" in body["model_version"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from assets import default_cache_dir
-from client import DetectionOutput, create_detector
+from client import DetectionOutput, DetectorClosedError, create_detector
 from client.in_process import InProcessScorer
 from client.scorer import Deadline
 from client.triton_scorer import TritonScorer
@@ -80,6 +80,15 @@ def test_without_face_detection_the_whole_image_is_scored(
     assert scores["off"][0].face_box_px is None
     assert scores["on"][0].fake_probability != scores["off"][0].fake_probability
     assert scores["on"][1].fake_probability == scores["off"][1].fake_probability  # no face: whole image either way
+
+
+def test_a_closed_model_stays_closed(tiny_release: Release, images: dict[str, bytes]) -> None:
+    scorer = InProcessScorer.open(tiny_release.path)
+    scorer.close()
+    with pytest.raises(DetectorClosedError):
+        scorer.score([images["coffee.png"]], Deadline(5))
+    with pytest.raises(DetectorClosedError):
+        scorer.info(Deadline(5))
 
 
 def test_the_limits_of_an_image_are_settings_of_the_export(

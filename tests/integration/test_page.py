@@ -134,7 +134,7 @@ def scripted_page(browser: Chrome, scripted: ScriptedGateway) -> Iterator[Page]:
 
 def test_an_image_is_analysed(page: Page) -> None:
     image = photo("astronaut.png")
-    assert "embedded-untrained" in page.text("#health")
+    assert "seeded-untrained" in page.text("#health")
     page.choose(image)
     page.result()
     assert page.text("#result-title") == "No verdict"  # the service's model is untrained
@@ -147,7 +147,7 @@ def test_an_image_is_analysed(page: Page) -> None:
     assert "fake above 70" in label
     facts = page.facts()
     assert facts["SHA-256"] == hashlib.sha256(image.read_bytes()).hexdigest()
-    assert facts["Model"] == "embedded-untrained"
+    assert facts["Model"] == "seeded-untrained"
     assert facts["Trained"].startswith("no")
     assert facts["Frames"] == "1 scored; 1 face found"
     assert re.fullmatch(r"[0-9a-f]{32}", facts["Request id"])
@@ -553,7 +553,7 @@ def test_the_reference_is_rendered_and_can_be_tried(browser: Chrome, service: Se
     reference.one(".try-out__btn").click()
     reference.one("input[type=file]").send_keys(str(photo("coffee.png")))
     reference.one(".btn.execute").click()
-    reference.wait_for(lambda: "embedded-untrained" in live_answer(reference))
+    reference.wait_for(lambda: "seeded-untrained" in live_answer(reference))
     assert '"input_type": "image"' in live_answer(reference)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded import make_untrained_checkpoint
+from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from deploy.process import children_of
 from export.hub import locate_checkpoint
 from export.release import CURRENT, Release, hashed_files, promote, read_release, release_id_of

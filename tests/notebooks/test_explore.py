@@ -145,9 +145,7 @@ def test_the_tiny_model_tells_held_out_files_apart(explored: Explored) -> None:
 @pytest.mark.timeout(600)
 def test_scores_come_from_the_service(explored: Explored, service: Service, tiny_release: Release) -> None:
     said = printed(explored.outputs, "service")
-    assert (
-        f"service: {service.grpc}; model embedded-untrained@fp32-{tiny_release.release_id}, another checkpoint" in said
-    )
+    assert f"service: {service.grpc}; model seeded-untrained@fp32-{tiny_release.release_id}, another checkpoint" in said
     assert "Untrained weights" in said
     rows = re.findall(r"^(real|fake)/\S+ +([01]\.\d{4}) +([01]\.\d{4})  (?:real|fake|uncertain)$", said, re.M)
     assert len(rows) == 10

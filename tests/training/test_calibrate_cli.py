@@ -168,6 +168,8 @@ def test_persons_come_from_a_table_or_from_folders(data: Path, tmp_path: Path) -
     table = tmp_path / "people.csv"
     table.write_text("file,person\n" + "".join(f"{name},someone\n" for name in names[:3]))
     assert persons_of(dataset, table) == dict.fromkeys(names[:3], "someone")
+    table.write_text(f"file,person\n{names[0]},anna;ben\n{names[1]},ben\n{names[2]},carl\n")
+    assert persons_of(dataset, table) == {names[0]: "anna", names[1]: "anna", names[2]: "carl"}
     table.write_text("file,person\nreal/none.png,x\n")
     with pytest.raises(DatasetError, match=r"none\.png"):
         persons_of(dataset, table)

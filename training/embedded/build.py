@@ -37,7 +37,7 @@ MAX_FPR = 0.05
 MAX_FNR = 0.05
 _CALIBRATION_METHODS = ("untouched", "filtered", "seen", "strong")
 _METHODS = ("seen", "strong", "swap", "inpainting")
-_GOLDEN_PAIRS, _GOLDEN_CANDIDATES = 2, 40
+_GOLDEN_PAIRS, _GOLDEN_CANDIDATES, _GOLDEN_LEAST_RIGHT = 2, 40, 0.8
 _VARIANTS, _CALIBRATION_SEED, _TEST_SEED = 3, 11, 12
 
 NOTICE = "A small demonstration model, trained on 49 people's photographs: weak evidence. See its model card."
@@ -120,10 +120,14 @@ def _golden(folder: Path, checkpoint: Checkpoint) -> Path:
         CalibrationError: The model does not tell them apart.
     """
     pairs = golden_candidates(_GOLDEN_CANDIDATES, seed=0)
-    gaps = [_score(checkpoint, fake) - _score(checkpoint, real) for real, fake in pairs]
+    gaps = np.array([_score(checkpoint, fake) - _score(checkpoint, real) for real, fake in pairs])
     best = np.argsort(gaps)[::-1][:_GOLDEN_PAIRS]
-    if gaps[best[-1]] < 2 * LEAST_GAP:
-        raise CalibrationError(f"the model does not tell obvious forgeries apart (gap {gaps[best[-1]]:.3f}): train on")
+    right = float((gaps > 0).mean())  # the best of many are far apart by chance too
+    if right < _GOLDEN_LEAST_RIGHT or gaps[best[-1]] < 2 * LEAST_GAP:
+        raise CalibrationError(
+            f"the model does not tell obvious forgeries apart: {right:.0%} of the pairs in the right order, and the "
+            f"{_GOLDEN_PAIRS} clearest ones by {gaps[best[-1]]:.3f} or more; train on"
+        )
     shutil.rmtree(folder, ignore_errors=True)
     for i in best:
         for picture in pairs[i]:

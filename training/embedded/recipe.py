@@ -50,7 +50,7 @@ class Recipe:
     stages: tuple[Stage, ...] = (
         Stage("windows", _EASY, epochs=5, patch_loss=2.0, augment=0.3, pairs_per_step=8, windows=4),
         Stage("easy", _EASY, epochs=5, patch_loss=2.0, augment=0.3, pairs_per_step=32),
-        Stage("all", ForgeryRecipe(), epochs=42, patch_loss=1.0, augment=0.4, pairs_per_step=32),
+        Stage("all", ForgeryRecipe(), epochs=36, patch_loss=1.0, augment=0.4, pairs_per_step=32),
     )
     side_px: int = 352
     faces: int = 1200

@@ -16,13 +16,12 @@ from pathlib import Path
 
 import yaml
 
-from assets import default_cache_dir
 from deploy.docker.try_containers.cpu_profile import prepare, try_profile
 from deploy.docker.try_containers.encrypted import try_encrypted
 from deploy.docker.try_containers.engine import ROOT, Engine, EngineError, find_engine
 from deploy.docker.try_containers.report import Report
 from deploy.docker.try_containers.single import try_single
-from deploy.embedded import ensure_embedded_checkpoint
+from deploy.embedded import embedded_checkpoint
 
 SINGLE = "deepfake"
 PARTS = ("profile", "single")
@@ -40,7 +39,7 @@ def main() -> None:
     report = Report()
     parts = (arguments.only,) if arguments.only else PARTS
     with tempfile.TemporaryDirectory(prefix="try-containers-") as folder:
-        checkpoint = arguments.checkpoint or ensure_embedded_checkpoint(default_cache_dir() / "checkpoints")
+        checkpoint = arguments.checkpoint or embedded_checkpoint()
         settings = prepare(Path(folder), checkpoint.resolve())
         try:
             engine = find_engine(arguments.engine, settings)

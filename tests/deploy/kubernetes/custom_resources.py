@@ -1,0 +1,71 @@
+"""What we use of the Prometheus Operator's and KServe's resources, as JSON schemas: Kubernetes' own do not hold them.
+
+Nothing else is allowed, so that a slip of the pen is found. What stands here was compared once with the operator's own
+schemas (npm's @kubernetes-models/prometheus-operator 6.0.0) and the field names of PyPI's kserve 0.21.0.
+"""
+
+from typing import Any
+
+_TEXT = {"type": "string", "minLength": 1}
+_DURATION = {"type": "string", "pattern": r"^([0-9]+[smh])+$"}
+_LABELS = {"type": "object", "additionalProperties": _TEXT}
+
+
+def _record(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {**required, **optional},
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def _resource(api_version: str, spec: dict[str, Any]) -> dict[str, Any]:
+    metadata = _record({"name": _TEXT, "namespace": _TEXT, "labels": _LABELS}, annotations=_LABELS)
+    return _record({"apiVersion": {"const": api_version}, "kind": _TEXT, "metadata": metadata, "spec": spec})
+
+
+_RELABELING = _record({"action": {"const": "replace"}, "targetLabel": _TEXT, "replacement": _TEXT})
+_ENDPOINT = _record(
+    {"port": _TEXT, "interval": _DURATION, "scrapeTimeout": _DURATION},
+    relabelings={"type": "array", "items": _RELABELING},
+)
+_RULE = {
+    "oneOf": [
+        _record({"record": _TEXT, "expr": _TEXT}),
+        _record({"alert": _TEXT, "expr": _TEXT, "labels": _LABELS, "annotations": _LABELS}, **{"for": _DURATION}),
+    ]
+}
+_GROUP = _record({"name": _TEXT, "rules": {"type": "array", "items": _RULE, "minItems": 1}})
+
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "ServiceMonitor": _resource(
+        "monitoring.coreos.com/v1",
+        _record(
+            {
+                "selector": _record({"matchLabels": _LABELS}),
+                "endpoints": {"type": "array", "items": _ENDPOINT, "minItems": 1},
+            },
+            podTargetLabels={"type": "array", "items": _TEXT},
+        ),
+    ),
+    "PrometheusRule": _resource("monitoring.coreos.com/v1", _record({"groups": {"type": "array", "items": _GROUP}})),
+    # The rest of a predictor is a PodSpec, which Kubernetes' own schema checks.
+    "InferenceService": _resource(
+        "serving.kserve.io/v1beta1",
+        _record(
+            {
+                "predictor": {
+                    "type": "object",
+                    "properties": {
+                        "minReplicas": {"type": "integer", "minimum": 1},
+                        "deploymentStrategy": {"type": "object"},
+                        "containers": {"type": "array", "minItems": 1, "maxItems": 1},
+                    },
+                    "required": ["minReplicas", "deploymentStrategy", "containers"],
+                }
+            }
+        ),
+    ),
+}
+"""By kind."""

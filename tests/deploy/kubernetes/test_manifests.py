@@ -1,0 +1,266 @@
+"""Everything that people apply is valid, and keeps to every policy."""
+
+import functools
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jsonschema
+import kubernetes_validate
+import kubernetes_validate.utils
+import pytest
+import typer
+
+from client import ClientSettings
+from deploy.kubernetes.make_prometheus_rule import ALERTS, prometheus_rule
+from deploy.triton_container import TritonContainerSettings
+from export.cli import app as export_app
+from gateway import GatewaySettings, create_app
+from tests.deploy.kubernetes import pod_policies, wiring_policies
+from tests.deploy.kubernetes.custom_resources import SCHEMAS
+from tests.deploy.kubernetes.network_policies import reachable
+from tests.deploy.kubernetes.rendered import (
+    KUBERNETES,
+    Manifest,
+    label,
+    of_kind,
+    overlays,
+    pods,
+    quantity,
+    render,
+)
+from tests.service import ROOT
+
+VERSIONS = ("1.28", "1.31", "1.34", "1.37")
+"""Of Kubernetes: the newest that the schemas know, and older ones that still run somewhere."""
+
+HARDWARE = {"cpu", "gpu", "multi-gpu", "mig"}
+
+Policy = Callable[[Sequence[Manifest]], list[str]]
+
+FOR_ALL: dict[str, Policy] = {
+    "restricted": pod_policies.runs_restricted,
+    "no token": pod_policies.holds_no_token,
+    "bounded": pod_policies.is_bounded,
+    "probed": pod_policies.is_probed,
+    "pinned": pod_policies.has_pinned_images(
+        tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    ),
+    "namespace": wiring_policies.is_in_the_namespace,
+    "services": wiring_policies.services_have_pods,
+    "selectors": wiring_policies.selectors_do_not_overlap,
+    "autoscalers": wiring_policies.autoscalers_have_targets,
+    "budgets": wiring_policies.budgets_have_pods,
+    "monitors": wiring_policies.monitors_have_services,
+    "references": wiring_policies.references_resolve,
+    "targets": wiring_policies.gateways_find_triton,
+}
+
+
+def test_the_overlays() -> None:
+    assert set(overlays()) == HARDWARE | {f"{name}/export" for name in HARDWARE} | {"kserve"}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_kubernetes_takes_every_object(version: str, applied: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    read_once = functools.cache(kubernetes_validate.utils.schema_contents)  # megabytes, for every object otherwise
+    monkeypatch.setattr(kubernetes_validate.utils, "schema_contents", read_once)
+    seen = set()
+    for folder in applied.values():
+        for one in render(folder):
+            if (text := repr(one)) in seen:
+                continue
+            seen.add(text)
+            if one["kind"] not in SCHEMAS:
+                kubernetes_validate.validate(one, version, strict=True)
+    assert len(seen) > 30
+
+
+def test_custom_resources_have_the_form_that_their_operators_take(applied: dict[str, Path]) -> None:
+    kinds = set()
+    for folder in applied.values():
+        objects = render(folder)
+        for one in of_kind(objects, *SCHEMAS):
+            jsonschema.validate(one, SCHEMAS[one["kind"]])
+            kinds.add(one["kind"])
+        for pod in pods(of_kind(objects, "InferenceService")):
+            as_pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": pod.spec}
+            kubernetes_validate.validate(as_pod, VERSIONS[-1], strict=True)
+    assert kinds == set(SCHEMAS)
+
+
+@pytest.mark.parametrize("policy", FOR_ALL)
+def test_every_overlay_keeps_to_the_policy(policy: str, applied: dict[str, Path]) -> None:
+    wrong = {name: FOR_ALL[policy](render(folder)) for name, folder in applied.items()}
+    assert {name: problems for name, problems in wrong.items() if problems} == {}
+
+
+def test_names_are_taken_once(applied: dict[str, Path]) -> None:
+    for folder in applied.values():
+        names = [label(one) for one in render(folder)]
+        assert len(names) == len(set(names))
+
+
+def expected_connections(objects: Sequence[Manifest]) -> set[tuple[str, str, str, int]]:
+    """All that is needed, and so all that there may be."""
+    dns = {("UDP", 53), ("TCP", 53)}
+    found = set()
+    for pod in pods(objects):
+        component = pod.labels["app.kubernetes.io/component"]
+        fetches = any(container["image"].startswith("rclone/") for container in pod.containers)
+        if component == "gateway":
+            found |= {("client", pod.owner, "TCP", 5000), ("prometheus", pod.owner, "TCP", 9464)}
+            found |= {(pod.owner, "dns", *port) for port in dns}
+        elif component == "triton":
+            found |= {("prometheus", pod.owner, "TCP", 8002)}
+            gateways = [p for p in pods(objects) if p.labels["app.kubernetes.io/component"] == "gateway"]
+            found |= {(gateway.owner, pod.owner, "TCP", 8001) for gateway in gateways}
+        if component == "export" or fetches:
+            found |= {(pod.owner, "internet", "TCP", 443), *((pod.owner, "dns", *port) for port in dns)}
+    return found
+
+
+def test_who_reaches_whom_is_what_is_needed(applied: dict[str, Path]) -> None:
+    for name, folder in applied.items():
+        objects = render(folder)
+        assert reachable(objects) == expected_connections(objects), name
+
+
+def test_variables_are_settings(services: dict[str, Path]) -> None:
+    of_client = {f"{ClientSettings.model_config['env_prefix']}{name}".upper() for name in ClientSettings.model_fields}
+    known = {
+        "gateway": {name.upper() for name in GatewaySettings.model_fields} | of_client,
+        # RELEASE_ID is no setting: the volume mount uses it.
+        "triton": {name.upper() for name in TritonContainerSettings.model_fields} | of_client | {"RELEASE_ID"},
+    }
+    for folder in services.values():
+        for pod in pods(render(folder)):
+            variables = {variable["name"] for variable in pod.serving["env"]}
+            assert variables <= known[pod.labels["app.kubernetes.io/component"]], pod.owner
+
+
+def test_settings_can_be_read(services: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in services.values():
+        for pod in pods(render(folder)):
+            with monkeypatch.context() as environment:
+                for variable in pod.serving["env"]:
+                    if "value" in variable:
+                        environment.setenv(variable["name"], variable["value"])
+                if pod.labels["app.kubernetes.io/component"] == "gateway":
+                    settings = GatewaySettings(_cli_parse_args=False)  # type: ignore[call-arg]
+                    assert pod.port("http") == settings.port
+                    assert pod.port("metrics") == settings.metrics_port
+                else:
+                    triton = TritonContainerSettings()
+                    assert [pod.port(name) for name in ("http", "grpc", "metrics")] == [
+                        triton.triton_http_port,
+                        triton.triton_grpc_port,
+                        triton.triton_metrics_port,
+                    ]
+                    assert triton.triton_host == "0.0.0.0"
+
+
+@pytest.mark.parametrize("hardware", sorted(HARDWARE))
+def test_the_export_job_s_command_and_variables_exist(hardware: str, applied: dict[str, Path]) -> None:
+    (job,) = pods(render(applied[f"{hardware}/export"]))
+    (container,) = [one for one in job.containers if one["name"] == "export"]
+    assert container["command"][:3] == ["python", "-m", "export"]
+    command = typer.main.get_command(export_app)
+    context = command.make_context("export", container["command"][3:])
+    assert context.params["backend"] == "onnxruntime"
+    assert context.params["gpu"] is (hardware != "cpu")
+    assert context.params["promote_release"] is False
+    known = {"HF_TOKEN_PATH"}  # the hub's own
+    for option in command.params:
+        names = getattr(option, "envvar", None) or []
+        known |= {names} if isinstance(names, str) else set(names)
+    assert {variable["name"] for variable in container["env"]} <= known
+
+
+@pytest.mark.parametrize("hardware", sorted(HARDWARE))
+def test_a_release_is_exported_for_the_processors_that_serve_it(hardware: str, applied: dict[str, Path]) -> None:
+    (job,) = pods(render(applied[f"{hardware}/export"]))
+    (container,) = [one for one in job.containers if one["name"] == "export"]
+    (instances,) = [one["value"] for one in container["env"] if one["name"] == "INSTANCES"]
+    triton = next(p for p in pods(render(applied[hardware])) if p.owner == "Deployment/triton-blue")
+    assert instances == triton.serving["resources"]["limits"]["cpu"]
+
+
+@pytest.mark.parametrize(
+    ("name", "resource", "count"),
+    [("gpu", "nvidia.com/gpu", "1"), ("multi-gpu", "nvidia.com/gpu", "4"), ("mig", "nvidia.com/mig-1g.10gb", "1")],
+)
+def test_overlays_ask_for_their_gpus(name: str, resource: str, count: str, applied: dict[str, Path]) -> None:
+    for pod in pods(render(applied[name])):
+        asked = {key: value for key, value in pod.serving["resources"]["limits"].items() if "/" in key}
+        assert asked == ({resource: count} if "triton" in pod.owner else {})
+
+
+def test_no_pod_of_a_cluster_runs_the_wheel_s_server(applied: dict[str, Path]) -> None:
+    """It gets no security fixes any more: it is for one machine's own use."""
+    for folder in applied.values():
+        for pod in pods(render(folder)):
+            if pod.labels["app.kubernetes.io/component"] == "triton":
+                assert pod.serving["image"].startswith("deepfake-serving/triton-gpu:")
+
+
+def test_releases_are_written_by_the_export_job_alone(applied: dict[str, Path]) -> None:
+    for folder in applied.values():
+        for pod in pods(render(folder)):
+            if pod.labels["app.kubernetes.io/component"] != "export":
+                mounts = [m for m in pod.serving["volumeMounts"] if m["name"] in ("releases", "media")]
+                assert all(mount["readOnly"] for mount in mounts)
+
+
+def test_kserve_runs_the_same_container(applied: dict[str, Path]) -> None:
+    deployed = next(p for p in pods(render(applied["gpu"])) if p.owner == "Deployment/triton-blue")
+    inferred = next(p for p in pods(render(applied["kserve"])) if p.owner == "InferenceService/deepfake")
+    ours, theirs = deployed.serving, inferred.serving
+    ours["env"], theirs["env"] = (
+        [variable for variable in one["env"] if variable["name"] != "RELEASE_ID"] for one in (ours, theirs)
+    )
+    assert theirs == {**ours, "name": "kserve-container"}
+    for one in (deployed, inferred):
+        one.spec["volumes"].sort(key=lambda volume: str(volume["name"]))
+        del one.spec["containers"], one.spec["topologySpreadConstraints"]
+    assert inferred.spec == deployed.spec
+
+
+def test_the_alerts_are_those_of_deploy_monitoring(gpu: list[Manifest]) -> None:
+    made = KUBERNETES / "components" / "monitoring" / "prometheus-rule.yaml"
+    command = "python deploy/kubernetes/make_prometheus_rule.py"
+    assert made.read_text("utf-8") == prometheus_rule(ALERTS.read_text("utf-8")), f"run: {command} > {made}"
+    jobs = {
+        relabeling["replacement"]
+        for monitor in of_kind(gpu, "ServiceMonitor")
+        for endpoint in monitor["spec"]["endpoints"]
+        for relabeling in endpoint["relabelings"]
+        if relabeling["targetLabel"] == "job"
+    }
+    named_by_alerts = {job for job in ("deepfake-gateway", "deepfake-triton") if f'job="{job}"' in made.read_text()}
+    assert jobs == named_by_alerts == {"deepfake-gateway", "deepfake-triton"}
+
+
+def test_secrets_are_explained_and_never_committed(applied: dict[str, Path]) -> None:
+    text = (ROOT / "docs" / "kubernetes.md").read_text("utf-8")
+    for name in wiring_policies.SECRETS_OF_THE_USER:
+        assert f"create secret generic {name} " in text
+    assert [one for folder in applied.values() for one in of_kind(render(folder), "Secret")] == []
+
+
+def test_the_gateway_s_liveness_needs_neither_key_nor_triton(gpu: list[Manifest], tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("")
+    keys.chmod(0o600)
+    gateway = next(pod for pod in pods(gpu) if pod.owner == "Deployment/gateway")
+    path = gateway.serving["livenessProbe"]["httpGet"]["path"]
+    settings = GatewaySettings(api_keys_file=keys, triton_url="127.0.0.1:9", media_root=tmp_path, metrics_enabled=False)
+    assert create_app(settings).test_client().get(path).status_code == 200
+
+
+def test_gateway_pods_hold_every_upload_they_admit(gpu: list[Manifest]) -> None:
+    gateway = next(pod for pod in pods(gpu) if pod.owner == "Deployment/gateway")
+    (tmp,) = [volume for volume in gateway.spec["volumes"] if volume["name"] == "tmp"]
+    settings = GatewaySettings(_cli_parse_args=False)  # type: ignore[call-arg]
+    needed = settings.max_body_bytes * settings.max_in_flight * settings.gateway_workers
+    assert quantity(tmp["emptyDir"]["sizeLimit"]) >= needed

@@ -1,0 +1,126 @@
+"""Pods come and go without a request lost: the figures that this rests on fit together."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from client.settings import ClientSettings
+from deploy import triton_container
+from deploy.preflight import MIN_SHM_BYTES
+from deploy.triton_container import TritonContainerSettings
+from gateway import GatewaySettings
+from tests.deploy.kubernetes.rendered import Manifest, Pods, named, of_kind, pods, quantity, render
+
+DNS_ANSWER_S = 30.0
+"""How long CoreDNS keeps an answer, as Kubernetes sets it up."""
+
+
+def pod(objects: list[Manifest], owner: str) -> Pods:
+    (found,) = [one for one in pods(objects) if one.owner == owner]
+    return found
+
+
+def pre_stop_s(found: Pods) -> float:
+    command = found.serving["lifecycle"]["preStop"]["exec"]["command"]
+    assert command[0] == "sleep"
+    return float(command[1])
+
+
+def longest_start_s(found: Pods) -> float:
+    probe = found.serving["startupProbe"]
+    return float(probe["periodSeconds"] * probe["failureThreshold"])
+
+
+def test_new_pods_are_ready_before_old_ones_go(services: dict[str, Path]) -> None:
+    for folder in services.values():
+        objects = render(folder)
+        strategies = [one["spec"]["strategy"] for one in of_kind(objects, "Deployment")]
+        strategies += [one["spec"]["predictor"]["deploymentStrategy"] for one in of_kind(objects, "InferenceService")]
+        for strategy in strategies:
+            assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+
+
+def test_a_gateway_finishes_what_it_accepted(gpu: list[Manifest]) -> None:
+    settings = GatewaySettings(_cli_parse_args=False)  # type: ignore[call-arg]
+    gateway = pod(gpu, "Deployment/gateway")
+    graceful_s = round(settings.request_deadline_s) + 5  # gateway/gunicorn_conf.py
+    assert pre_stop_s(gateway) >= 5
+    assert gateway.spec["terminationGracePeriodSeconds"] >= pre_stop_s(gateway) + graceful_s + 5
+
+
+@pytest.mark.parametrize("overlay", ["cpu", "gpu", "multi-gpu", "mig", "kserve"])
+def test_a_triton_goes_when_nobody_looks_for_it_any_more(overlay: str, services: dict[str, Path]) -> None:
+    (triton,) = [p for p in pods(render(services[overlay])) if p.labels["app.kubernetes.io/component"] == "triton"]
+    assert pre_stop_s(triton) > DNS_ANSWER_S + ClientSettings().look_up_s
+    assert triton.spec["terminationGracePeriodSeconds"] >= pre_stop_s(triton) + triton_container._STOP_GRACE_S + 5
+
+
+@pytest.mark.parametrize("overlay", ["cpu", "gpu", "multi-gpu", "mig", "kserve"])
+def test_a_slow_start_is_waited_for_and_a_failed_one_is_not(overlay: str, services: dict[str, Path]) -> None:
+    (triton,) = [p for p in pods(render(services[overlay])) if p.labels["app.kubernetes.io/component"] == "triton"]
+    (start_s,) = [float(v["value"]) for v in triton.serving["env"] if v["name"] == "START_TIMEOUT_S"]
+    assert start_s > TritonContainerSettings.model_fields["start_timeout_s"].default
+    assert longest_start_s(triton) > start_s  # process 1 says why it failed; the kubelet would not
+    (shm,) = [v for v in triton.spec["volumes"] if v["name"] == "shm"]
+    assert quantity(shm["emptyDir"]["sizeLimit"]) > MIN_SHM_BYTES
+
+
+def test_a_health_check_is_waited_for(gpu: list[Manifest]) -> None:
+    settings = GatewaySettings(_cli_parse_args=False)  # type: ignore[call-arg]
+    for probe in ("startupProbe", "readinessProbe"):
+        assert pod(gpu, "Deployment/gateway").serving[probe]["timeoutSeconds"] > settings.canary_timeout_s
+    for one in of_kind(gpu, "ServiceMonitor"):
+        for endpoint in one["spec"]["endpoints"]:
+            assert float(endpoint["scrapeTimeout"].removesuffix("s")) > settings.canary_timeout_s
+
+
+def test_a_gateway_s_target_is_renewed_where_it_runs(gpu: list[Manifest]) -> None:
+    gateway = pod(gpu, "Deployment/gateway")
+    (mount,) = [m for m in gateway.serving["volumeMounts"] if m["name"] == "triton-target"]
+    assert not {"subPath", "subPathExpr"} & set(mount)  # such a file is never renewed
+    (file,) = [v["value"] for v in gateway.serving["env"] if v["name"] == "TRITON_URL_FILE"]
+    assert file == f"{mount['mountPath']}/triton-url"
+    target = named(gpu, "ConfigMap", "triton-target")  # by that very name: a suffix would roll the gateways
+    assert not target.get("immutable")
+
+
+def test_a_release_is_part_of_the_pod(rollout: list[Manifest], gpu: list[Manifest]) -> None:
+    """Another release is another pod template: never another content of a running one."""
+    triton = pod(gpu, "Deployment/triton-blue")
+    (release,) = [v for v in triton.serving["env"] if v["name"] == "RELEASE_ID"]
+    source = release["valueFrom"]["configMapKeyRef"]["name"]
+    assert re.fullmatch(r"triton-release-blue-[a-z0-9]{10}", source)
+    (mount,) = [m for m in triton.serving["volumeMounts"] if m["name"] == "releases"]
+    assert (mount["mountPath"], mount["subPathExpr"]) == ("/releases/current", "$(RELEASE_ID)")
+    fetch = pod(rollout, "Deployment/triton-blue").spec["initContainers"][0]
+    assert fetch["args"][-2:] == ["store:$(BUCKET)/$(RELEASE_ID)", "/releases/current"]
+
+
+def test_the_canary_asks_the_other_colour_and_shares_the_service(rollout: list[Manifest]) -> None:
+    service = named(rollout, "Service", "gateway")
+    assert "track" not in service["spec"]["selector"]
+    urls = {
+        name: named(rollout, "ConfigMap", name)["data"]["triton-url"]
+        for name in ("triton-target", "triton-target-canary")
+    }
+    assert urls == {
+        "triton-target": "dns://triton-blue:8001",
+        "triton-target-canary": "dns://triton-green:8001",
+    }
+    releases = {
+        name: of_kind([one for one in rollout if one["metadata"]["name"].startswith(name)], "ConfigMap")[0]["data"]
+        for name in ("triton-release-blue", "triton-release-green")
+    }
+    assert releases["triton-release-blue"] != releases["triton-release-green"]
+    assert all(re.fullmatch(r"[0-9a-f]{16}", one["RELEASE_ID"]) for one in releases.values())
+    used = {
+        owner: [v["configMap"]["name"] for v in pod(rollout, owner).spec["volumes"] if "configMap" in v]
+        for owner in ("Deployment/gateway", "Deployment/gateway-canary")
+    }
+    assert used == {
+        "Deployment/gateway": ["triton-target"],
+        "Deployment/gateway-canary": ["triton-target-canary"],
+    }
+    ours, theirs = (pod(rollout, f"Deployment/{name}").serving for name in ("gateway", "gateway-canary"))
+    assert ours == theirs

@@ -1,0 +1,172 @@
+"""Whether what the objects say of each other is so. Each policy gives what is wrong, one line each."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from tests.deploy.kubernetes.rendered import NAMESPACE, Manifest, Pods, label, named, of_kind, pods, selects
+
+SECRETS_OF_THE_USER = {"gateway-api-keys", "hub-token", "object-store"}
+"""Made by hand (docs/kubernetes.md): secrets do not belong into a repository."""
+
+_CLUSTER_WIDE = {"Namespace"}
+
+
+def is_in_the_namespace(objects: Sequence[Manifest]) -> list[str]:
+    """All in one namespace, in which only restricted pods are let in."""
+    wrong = [
+        f"{label(one)}: not in the namespace"
+        for one in objects
+        if one["kind"] not in _CLUSTER_WIDE and one["metadata"].get("namespace") != NAMESPACE
+    ]
+    labels = named(objects, "Namespace", NAMESPACE)["metadata"]["labels"]
+    for mode in ("enforce", "audit", "warn"):
+        if labels.get(f"pod-security.kubernetes.io/{mode}") != "restricted":
+            wrong.append(f"the namespace does not {mode} restricted pods")
+    return wrong
+
+
+def services_have_pods(objects: Sequence[Manifest]) -> list[str]:
+    """Every Service selects pods, all of one component, and its ports are theirs."""
+    wrong = []
+    for service in of_kind(objects, "Service"):
+        chosen = [pod for pod in pods(objects) if selects(service["spec"]["selector"], pod.labels)]
+        if not chosen or not service["spec"]["selector"]:
+            wrong.append(f"{label(service)}: selects no pods")
+        for port in service["spec"]["ports"]:
+            if any(pod.port(port["targetPort"]) is None for pod in chosen):
+                wrong.append(f"{label(service)}: its pods have no port {port['targetPort']}")
+            numbers = {pod.port(port["targetPort"]) for pod in chosen}
+            if service["spec"].get("clusterIP") == "None" and numbers != {port["port"]}:
+                wrong.append(f"{label(service)}: headless, so port {port['port']} must be the pods' own")
+    return wrong
+
+
+def selectors_do_not_overlap(objects: Sequence[Manifest]) -> list[str]:
+    """A Deployment selects its own pods and no other's."""
+    wrong = []
+    for one in of_kind(objects, "Deployment"):
+        for pod in pods(objects):
+            if selects(one["spec"]["selector"], pod.labels) != (pod.owner == label(one)):
+                wrong.append(f"{label(one)}: selector and {pod.owner}")
+    return wrong
+
+
+def autoscalers_have_targets(objects: Sequence[Manifest]) -> list[str]:
+    """Each autoscaler has a Deployment without a number of its own; each Deployment without one has a number."""
+    wrong = []
+    deployments = {one["metadata"]["name"]: one for one in of_kind(objects, "Deployment")}
+    kserve = {f"{one['metadata']['name']}-predictor" for one in of_kind(objects, "InferenceService")}
+    scaled = set()
+    for scaler in of_kind(objects, "HorizontalPodAutoscaler"):
+        target = scaler["spec"]["scaleTargetRef"]["name"]
+        scaled.add(target)
+        if target not in deployments.keys() | kserve:
+            wrong.append(f"{label(scaler)}: there is no {target}")
+        if scaler["spec"]["minReplicas"] < 2:
+            wrong.append(f"{label(scaler)}: a single pod is no service")
+    for name, one in deployments.items():
+        if (name in scaled) == ("replicas" in one["spec"]):
+            wrong.append(f"{label(one)}: the number of its pods is fixed and scaled, or neither")
+    return wrong
+
+
+def budgets_have_pods(objects: Sequence[Manifest]) -> list[str]:
+    """Each disruption budget is about the pods of one owner, and lets a node be drained; each scaled one has one."""
+    wrong, covered = [], set()
+    for budget in of_kind(objects, "PodDisruptionBudget"):
+        chosen = [pod.owner for pod in pods(objects) if selects(budget["spec"]["selector"], pod.labels)]
+        covered |= set(chosen)
+        if len(chosen) != 1:
+            wrong.append(f"{label(budget)}: is about {chosen}")
+        if budget["spec"].get("maxUnavailable") != 1:
+            wrong.append(f"{label(budget)}: a drain takes other than one pod at a time")
+    for pod in pods(objects):
+        fixed = pod.owner.startswith("Job/") or pod.labels.get("track") == "canary"
+        if pod.owner not in covered and not fixed:
+            wrong.append(f"{pod.owner}: no disruption budget")
+    return wrong
+
+
+def monitors_have_services(objects: Sequence[Manifest]) -> list[str]:
+    """Each ServiceMonitor selects Services that have its ports; each metrics port is watched by one."""
+    wrong, watched = [], []
+    for monitor in of_kind(objects, "ServiceMonitor"):
+        chosen = [
+            s for s in of_kind(objects, "Service") if selects(monitor["spec"]["selector"], s["metadata"]["labels"])
+        ]
+        if not chosen:
+            wrong.append(f"{label(monitor)}: selects no Service")
+        for service in chosen:
+            watched.append(label(service))
+            ports = {port["name"] for port in service["spec"]["ports"]}
+            if missing := {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} - ports:
+                wrong.append(f"{label(monitor)}: {label(service)} has no {missing}")
+    with_metrics = [
+        label(s) for s in of_kind(objects, "Service") if any(p["name"] == "metrics" for p in s["spec"]["ports"])
+    ]
+    if sorted(watched) != sorted(with_metrics):
+        wrong.append(f"watched are {watched}, metrics have {with_metrics}")
+    return wrong
+
+
+def references_resolve(objects: Sequence[Manifest]) -> list[str]:
+    """ConfigMaps with their keys, Secrets, claims and volumes that pods name are there."""
+    maps = {one["metadata"]["name"]: one.get("data", {}) for one in of_kind(objects, "ConfigMap")}
+    claims = {one["metadata"]["name"] for one in of_kind(objects, "PersistentVolumeClaim")}
+    wrong = []
+    for pod in pods(objects):
+        for kind, name, key in _references(pod):
+            if kind == "ConfigMap":
+                known = name in maps and (key is None or key in maps[name])
+            else:
+                known = name in (SECRETS_OF_THE_USER if kind == "Secret" else claims)
+            if not known:
+                wrong.append(f"{pod.owner}: there is no {kind} {name}" + (f" with {key}" if key else ""))
+        volumes = {volume["name"] for volume in pod.spec.get("volumes", [])}
+        mounted = {mount["name"] for container in pod.containers for mount in container.get("volumeMounts", [])}
+        if mounted != volumes:
+            wrong.append(f"{pod.owner}: mounts {sorted(mounted)}, volumes are {sorted(volumes)}")
+    return wrong
+
+
+def _references(pod: Pods) -> Iterator[tuple[str, str, str | None]]:
+    for volume in pod.spec.get("volumes", []):
+        if "configMap" in volume:
+            yield "ConfigMap", volume["configMap"]["name"], None
+        if "secret" in volume:
+            yield "Secret", volume["secret"]["secretName"], None
+        if "persistentVolumeClaim" in volume:
+            yield "PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"], None
+    for container in pod.containers:
+        for variable in container.get("env", []):
+            source = variable.get("valueFrom", {})
+            if "configMapKeyRef" in source:
+                yield "ConfigMap", source["configMapKeyRef"]["name"], source["configMapKeyRef"]["key"]
+            if "secretKeyRef" in source:
+                yield "Secret", source["secretKeyRef"]["name"], None
+        for source in container.get("envFrom", []):
+            yield "Secret", source["secretRef"]["name"], None
+
+
+def gateways_find_triton(objects: Sequence[Manifest]) -> list[str]:
+    """Each gateway's target is the name of one headless Service, whose pods are one Triton colour, on its gRPC port."""
+    wrong = []
+    targets = {one["metadata"]["name"]: one for one in of_kind(objects, "ConfigMap") if "triton-url" in one["data"]}
+    for name, one in targets.items():
+        match = re.fullmatch(r"dns://([a-z-]+):(\d+)", one["data"]["triton-url"])
+        services = [s for s in of_kind(objects, "Service") if match and s["metadata"]["name"] == match[1]]
+        if match is None or not services:
+            wrong.append(f"{name}: {one['data']['triton-url']} is no Service")
+            continue
+        (service,) = services
+        owners = [pod for pod in pods(objects) if selects(service["spec"]["selector"], pod.labels)]
+        if service["spec"].get("clusterIP") != "None":
+            wrong.append(f"{name}: {match[1]} has one address for all pods")
+        if [pod.port("grpc") for pod in owners] != [int(match[2])]:
+            wrong.append(f"{name}: {match[1]}:{match[2]} is not the gRPC port of one colour")
+    for pod in pods(objects):
+        if pod.labels.get("app.kubernetes.io/component") == "gateway":
+            used = {v["configMap"]["name"] for v in pod.spec["volumes"] if "configMap" in v}
+            if not used <= targets.keys() or not used:
+                wrong.append(f"{pod.owner}: its target is {used}")
+    return wrong

@@ -1,0 +1,71 @@
+"""The embedded checkpoint as `make serve` serves it where no hub is reached: what it says of itself, and its scores."""
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import requests
+
+from deploy.embedded import EMBEDDED_CHECKPOINT
+from evaluation.metrics import roc_curve
+from export.checkpoint import read_sidecar
+from export.golden import read_golden
+from export.release import CURRENT, read_release
+from tests.service import Service, run_service
+from training.embedded.golden_pictures import golden_candidates
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """No checkpoint chosen, nothing exported, and a hub that does not answer."""
+    folder = tmp_path_factory.mktemp("embedded")
+    unreachable = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(folder / "hub")}
+    with run_service(None, folder / "releases", folder, unreachable) as service:
+        yield service
+
+
+def detect(service: Service, image: bytes) -> float:
+    answer = requests.post(f"{service.url}/detect", files={"file": image}, timeout=30)
+    answer.raise_for_status()
+    return float(answer.json()["confidence_score"])
+
+
+def test_it_is_served_loudly_and_is_called_a_demonstration_everywhere(running: Service) -> None:
+    printed = running.printed()
+    assert "WARNING" in printed
+    assert "EMBEDDED" in printed
+    health = requests.get(f"{running.url}/health", timeout=10).json()
+    assert (health["model"], health["trained"]) == ("deepfake-embedded", True)
+    assert "demonstration" in health["notice"]
+    assert "model card" in health["notice"]
+    card = requests.get(f"{running.url}/model-card", timeout=10)
+    assert card.text == (EMBEDDED_CHECKPOINT / "README.md").read_text(encoding="utf-8")
+    assert "It is a demonstration" in card.text
+
+
+def test_its_calibrated_bands_and_its_golden_images_are_served(running: Service) -> None:
+    golden = read_golden(read_release(running.run_dir.parent.parent / "releases" / CURRENT).path)
+    assert golden is not None
+    assert {entry.label for entry in golden.manifest.images} == {"real", "fake"}
+    bands = read_sidecar(EMBEDDED_CHECKPOINT).verdict_bands.image
+    for entry, image in zip(golden.manifest.images, golden.images, strict=True):
+        form = {"include": "scores"}
+        body = requests.post(f"{running.url}/detect", files={"file": image}, data=form, timeout=30).json()
+        assert body["confidence_score"] == pytest.approx(entry.fake_probability, abs=1e-4)
+        assert body["metadata"]["verdict_bands"] == bands.model_dump()
+
+
+def test_it_tells_spliced_textures_from_whole_ones_that_it_has_never_seen(running: Service) -> None:
+    pairs = golden_candidates(25, seed=1)
+    real, fake = (np.array([detect(running, pair[side].png) for pair in pairs]) for side in (0, 1))
+    is_fake = np.repeat([False, True], len(pairs))
+    assert roc_curve(is_fake, np.concatenate([real, fake])).auc > 0.8
+    assert (fake > real).mean() > 0.8
+
+
+def test_the_card_and_the_figures_are_of_one_measurement() -> None:
+    figures = json.loads((EMBEDDED_CHECKPOINT / "figures.json").read_text())
+    card = (EMBEDDED_CHECKPOINT / "README.md").read_text(encoding="utf-8")
+    for method, estimate in figures["test"].items():
+        assert f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})" in card, method
