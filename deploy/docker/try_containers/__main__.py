@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from deploy.docker.try_containers.cpu_profile import prepare, try_profile
 from deploy.docker.try_containers.encrypted import try_encrypted

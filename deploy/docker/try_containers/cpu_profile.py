@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from assets import SAMPLE_PHOTOS, fetch_assets
 from deploy.docker.try_containers import contract
