@@ -4,6 +4,7 @@ Random pixels prove that a server answers. Golden images, where the release has 
 """
 
 import threading
+from collections.abc import Sequence
 
 from client.canary import canary_image
 from client.errors import DetectionError
@@ -14,6 +15,7 @@ from export.golden import GoldenSet
 
 CANARY_TIMEOUT_S = 10.0
 GOLDEN_TIMEOUT_S = 60.0
+_LARGEST_BATCH = 32  # of one request
 _FAILURES = 2  # in a row, before the server counts as broken
 _EAGER_S = 0.2  # pause between canaries until the first success, and after a failure
 
@@ -28,16 +30,24 @@ class Canary:
             triton_url: host:port of Triton's gRPC endpoint.
             golden: Of the release that it should serve; None if that has none.
         """
-        self._scorer = TritonScorer(triton_url, ClientSettings(attempts=1))
+        self._scorer = TritonScorer(triton_url, ClientSettings(attempts=1, chunk_frames=_LARGEST_BATCH))
         self._golden = golden
 
-    def failure(self, timeout_s: float = CANARY_TIMEOUT_S) -> str:
-        """Runs one inference; returns why it failed, or "" if it succeeded."""
+    def failure(self, timeout_s: float = CANARY_TIMEOUT_S, images: int = 1) -> str:
+        """Runs one inference, with so many images; returns why it failed, or "" if it succeeded."""
         try:
-            (score,) = self._scorer.score([canary_image()], Deadline(timeout_s), "canary").scores
+            scoring = self._scorer.score([canary_image() for _ in range(images)], Deadline(timeout_s), "canary")
         except DetectionError as error:
             return str(error)
-        return "" if score.status == OK else f"the canary image got status {score.status}"
+        bad = next((score.status for score in scoring.scores if score.status != OK), "")
+        return f"the canary image got status {bad}" if bad else ""
+
+    def batch_failure(self, batches: Sequence[int]) -> str:
+        """Why one of these batches, each a request of its own, was not scored; "" if all were."""
+        for images in batches:
+            if reason := self.failure(GOLDEN_TIMEOUT_S, images):
+                return f"a batch of {images} was not scored: {reason}"
+        return ""
 
     def golden_mismatch(self, timeout_s: float = GOLDEN_TIMEOUT_S) -> str:
         """Scores the golden images; returns why they prove the release wrong, "" if they do not or there are none.
@@ -67,18 +77,21 @@ class Prober(threading.Thread):
     """Canaries in a thread, so that one that waits delays neither a stop nor the watch over processes.
 
     Attributes:
-        answered: Set by the first success, the golden images' included.
+        answered: Set by the first success, that of every batch size and the golden images included.
         failure: Why the server counts as broken; "" while it does not.
         refusal: Why what it serves must not be served, however often it is started; "" while nothing shows that.
     """
 
-    def __init__(self, triton_url: str, interval_s: float, golden: GoldenSet | None = None) -> None:
+    def __init__(
+        self, triton_url: str, interval_s: float, golden: GoldenSet | None = None, batches: Sequence[int] = ()
+    ) -> None:
         """Probes nothing yet.
 
         Args:
             triton_url: host:port of Triton's gRPC endpoint.
             interval_s: Pause between canaries, once one has succeeded.
             golden: Scored once, after the first canary; None if the release has none.
+            batches: Sizes of which one batch each is scored before the server counts as answering.
         """
         super().__init__(name="prober", daemon=True)
         self.answered = threading.Event()
@@ -86,6 +99,7 @@ class Prober(threading.Thread):
         self.refusal = ""
         self._canary = Canary(triton_url, golden)
         self._interval_s = interval_s
+        self._batches = [images for images in batches if images > 1]  # a canary is a batch of one
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -95,7 +109,7 @@ class Prober(threading.Thread):
             before = self._canary.completed_requests()
             reason = self._canary.failure()
             if not reason and not self.answered.is_set():
-                reason = self._golden_failure()
+                reason = self._canary.batch_failure(self._batches) or self._golden_failure()
             if not reason:
                 failures = 0
                 self.answered.set()

@@ -24,13 +24,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from deploy.addresses import GrpcTls, ServerAddresses
 from deploy.canary import Canary
 from deploy.errors import DeployError, StartError
+from deploy.gpu_release import check_gpu
 from deploy.preflight import check_numpy, check_python, check_shared_memory, find_shared_libpython
 from deploy.process import children_of
 from deploy.shared_memory import SHM, region_prefix
 from deploy.triton_server import TritonServer
 from export.errors import ExportError
 from export.golden import read_golden
-from export.release import CURRENT, Release, read_release, verify_files
+from export.model_config import warmed_batches
+from export.release import CURRENT, REPOSITORY, Release, read_release, verify_files
 
 _POLL_S = 0.2
 _STOP_GRACE_S = 10.0  # Triton's own --exit-timeout-secs is less
@@ -109,11 +111,13 @@ def check(settings: TritonContainerSettings) -> None:
     """Runs one real inference against the running server.
 
     Raises:
-        DeployError: It failed, or the server has not scored its golden images yet.
+        DeployError: It failed, or the server has not scored its golden images, or batches of every size, yet.
         ExportError: They cannot be read.
     """
-    if read_golden(settings.releases_dir / CURRENT) is not None and not settings.proof.exists():
-        raise DeployError("the release's golden images have not been scored as recorded yet")
+    served = settings.releases_dir / CURRENT
+    needs_proof = read_golden(served) is not None or len(warmed_batches(served / REPOSITORY)) > 1
+    if needs_proof and not settings.proof.exists():
+        raise DeployError("the release's batches and golden images have not been scored as recorded yet")
     canary = Canary(settings.addresses.grpc_url)
     try:
         if failure := canary.failure():
@@ -174,13 +178,16 @@ def check_container() -> None:
 
 
 def current_release(releases_dir: Path) -> Release:
-    """The release to serve, every file of it verified.
+    """The release to serve, every file of it verified, and the GPU it was built for.
 
     Raises:
         ExportError: There is none, or it is damaged.
+        PreflightError: It was built for another GPU, driver or TensorRT.
     """
     release = read_release(releases_dir / CURRENT)
     verify_files(release)
+    for warning in check_gpu(release):
+        _say(f"warning: {warning}")
     _say(f"model {release.manifest['description']['model']}, release {release.release_id}")
     return release
 

@@ -13,7 +13,7 @@ from deploy.canary import Prober
 from deploy.process import Child, StopWatch, children_of
 from deploy.triton_wheel import find_server, link_for_shell, server_command, server_environment
 from export.golden import read_golden
-from export.model_config import model_process_count
+from export.model_config import model_process_count, warmed_batches
 from export.release import Release
 
 
@@ -53,7 +53,7 @@ class TritonServer:
         self._processes: set[int] = set()
         self._stop_watch = StopWatch()
         self.child = Child("triton", command, server_environment(files), log)
-        self._prober = Prober(addresses.grpc_url, canary_interval_s, golden)
+        self._prober = Prober(addresses.grpc_url, canary_interval_s, golden, warmed_batches(repository))
         self._prober.start()
 
     @property

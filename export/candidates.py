@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from export.errors import ExportError, ParityError
 from export.golden_gate import PreparedGolden
 from export.parity import ParityResult, Reference, check_parity
-from export.precision import TOLERANCES, Tolerance, Variant, write_variant
-from runtime import Classifier, ClassifierLoadError, load_classifier
+from export.precision import Tolerance, Variant, tolerance_of, write_variant
+from export.target import Target
+from runtime import Classifier, ClassifierLoadError, ClassifierRunError, load_classifier
 
 _BATCH = 16
 _ROUNDS = 3
@@ -37,7 +38,7 @@ class Candidate:
     variant: Variant
     folder: Path
     parity: ParityResult | None = None
-    refusal: ExportError | ClassifierLoadError | None = None
+    refusal: ExportError | ClassifierLoadError | ClassifierRunError | None = None
     images_per_s: float | None = None
 
     @property
@@ -61,7 +62,7 @@ class Workshop:
 
     Attributes:
         graph_of: The served graph with the variant's own EXPORT_ID.
-        runtime: Which library will run it.
+        target: Who will run it.
         scratch: Folder for the variants.
         reference: What PyTorch makes of the gate's images.
         generated: How many of them, the first ones, are generated; fp32 is judged on these alone.
@@ -72,7 +73,7 @@ class Workshop:
     """
 
     graph_of: Callable[[Variant], onnx.ModelProto]
-    runtime: str
+    target: Target
     scratch: Path
     reference: Reference
     generated: int
@@ -118,21 +119,21 @@ def _make(workshop: Workshop, variant: Variant) -> Candidate:
     folder.mkdir()
     workshop.say(f"write {variant.name}")
     try:
-        write_variant(folder, workshop.graph_of(variant), variant, workshop.runtime, workshop.calibration)
+        write_variant(folder, workshop.graph_of(variant), variant, workshop.target, workshop.calibration)
         workshop.say(f"parity of {variant.name} with PyTorch")
         parity = _judge(folder, workshop, variant)
-    except (ExportError, ClassifierLoadError) as error:
+    except (ExportError, ClassifierLoadError, ClassifierRunError) as error:
         return Candidate(variant, folder, refusal=error)
     return Candidate(variant, folder, parity)
 
 
 def _judge(folder: Path, workshop: Workshop, variant: Variant) -> ParityResult:
-    limits = limits_of(variant, workshop.tolerance)
+    limits = limits_of(variant, workshop.tolerance, gpu=workshop.target.gpu)
     classifier = load_classifier(folder)
     try:
         full = workshop.reference
         judged = full.first(workshop.generated) if variant.precision == "fp32" else full
-        result = check_parity(classifier, judged, limits)
+        result = check_parity(classifier, judged, limits, workshop.target.gate_batches)
         if workshop.golden is not None:
             workshop.golden.check(classifier, limits)
         return result
@@ -140,9 +141,9 @@ def _judge(folder: Path, workshop: Workshop, variant: Variant) -> ParityResult:
         classifier.close()
 
 
-def limits_of(variant: Variant, tolerance: float | None) -> Tolerance:
+def limits_of(variant: Variant, tolerance: float | None, *, gpu: bool = False) -> Tolerance:
     """What a variant promises; `tolerance` stands for its own limit of max |dp|, if it is given."""
-    limits = TOLERANCES[variant.precision]
+    limits = tolerance_of(variant.precision, gpu=gpu)
     return limits if tolerance is None else replace(limits, max_dp=tolerance, mean_dp=tolerance)
 
 

@@ -20,6 +20,7 @@ from export.plan_file import PlanFile
 from export.release import Release, promote, verify_files
 from export.run import ExportSettings, Step, existing_release, export_checkpoint
 from export.run import Progress as ReportStep
+from export.target import ENGINE_CACHE
 
 DEFAULT_CHECKPOINT = "prithivMLmods/Deepfake-Detect-Siglip2"
 
@@ -41,6 +42,14 @@ class Backend(StrEnum):
 
     PYTHON = "python"
     ONNXRUNTIME = "onnxruntime"
+    TENSORRT = "tensorrt"
+
+
+class Accelerator(StrEnum):
+    """What runs the onnxruntime backend's graph on a GPU."""
+
+    CUDA = "cuda"
+    TENSORRT = "tensorrt"
 
 
 @app.command()
@@ -57,9 +66,24 @@ def export(
         typer.Option(envvar="PRECISION", help="Numeric format; auto: the fastest that passes on this machine."),
     ] = Precision.FP32,
     backend: Annotated[
-        Backend, typer.Option(help="python: OpenVINO behind the Python backend; onnxruntime: NVIDIA's image.")
+        Backend,
+        typer.Option(
+            envvar="BACKEND",
+            help="python: OpenVINO behind the Python backend; onnxruntime, tensorrt: NVIDIA's image. A plan for "
+            "tensorrt is built, and runs, on this machine's GPU alone.",
+        ),
     ] = Backend.PYTHON,
     gpu: Annotated[bool, typer.Option("--gpu", help="Run the onnxruntime backend on a GPU.")] = False,
+    accelerator: Annotated[
+        Accelerator | None,
+        typer.Option(
+            envvar="ACCELERATOR",
+            help="How it does: cuda, or through TensorRT, whose engines belong to this machine's GPU. Means --gpu.",
+        ),
+    ] = None,
+    engine_cache: Annotated[
+        Path, typer.Option(envvar="ENGINE_CACHE", help="Where those engines are kept, here and where Triton runs.")
+    ] = ENGINE_CACHE,
     instances: Annotated[
         int,
         typer.Option(
@@ -99,13 +123,15 @@ def export(
 
     Exit codes: 0 released, 1 refused or failed (what is served has not changed), 2 usage, 143 ended by SIGTERM.
     """
-    if gpu and backend is not Backend.ONNXRUNTIME:
-        raise typer.BadParameter("--gpu needs --backend onnxruntime")
+    if (gpu or accelerator) and backend is not Backend.ONNXRUNTIME:
+        raise typer.BadParameter(f"--{'gpu' if gpu else 'accelerator'} needs --backend onnxruntime")
     settings = ExportSettings(
         releases_dir=releases_dir,
         precision=precision.value,
         backend=backend.value,
-        gpu=gpu,
+        gpu=gpu or accelerator is not None,
+        accelerator="tensorrt" if accelerator is Accelerator.TENSORRT else "",
+        engine_cache=engine_cache,
         instances=instances,
         face_detection=face_detection,
         max_image_bytes=max_image_bytes,
@@ -203,6 +229,8 @@ def _print_release(release: Release) -> None:
     typer.echo(f"labels       {', '.join(description['labels'])}; fake = P({' or '.join(description['fake_labels'])})")
     typer.echo(f"release      {release.path}")
     typer.echo(f"export id    {description['export_id']}")
+    if built := release.manifest.get("built_on"):
+        typer.echo(f"for          {built['gpu']}, driver {built['driver']}, TensorRT {built['tensorrt']}, and no other")
     if description["notice"]:
         typer.echo(f"notice       {description['notice']}")
 

@@ -4,6 +4,7 @@ ExportError
 ├── CheckpointError          the checkpoint cannot be loaded, or is of a kind that cannot be served
 │   ├── HubUnreachableError  the hub did not answer in time and nothing is cached
 │   └── LabelError           no label says fake or real
+├── GpuError                 this machine lacks the GPU, the driver or the TensorRT that the export is built with
 ├── GoldenError              golden images are damaged, or not scored as they were recorded
 ├── ParityError              the exported graph drifts from PyTorch beyond the tolerance
 ├── PlanError                a serving plan cannot be read, used or written
@@ -25,6 +26,10 @@ class HubUnreachableError(CheckpointError):
 
 class LabelError(CheckpointError):
     """The labels do not say which class is fake."""
+
+
+class GpuError(ExportError):
+    """This machine lacks what a TensorRT export is built with and judged on."""
 
 
 class GoldenError(ExportError):

@@ -1,12 +1,15 @@
 """The config.pbtxt of each model of a release: the repository's own files with this checkpoint's figures filled in."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from google.protobuf import text_format
 
 from export.errors import ReleaseError
+from runtime.batch_profiles import batch_sizes
+from runtime.spec import PLAN_FILE
 
 DESCRIPTION_PARAMETER = "deepfake_serving"
 """The ensemble parameter that carries the release's description as JSON; the client reads it."""
@@ -25,8 +28,10 @@ class ServingPlan:
         cores_per_instance: Cores of each of these; 0 for an equal share of what the serving machine has.
         preferred_batch: Frames that Triton waits for, if it waits at all.
         queue_delay_us: How long it waits for them, in microseconds.
-        backend: `python` (OpenVINO behind the Python backend) or `onnxruntime` (NVIDIA's image).
-        gpu: Whether the onnxruntime backend runs on a GPU.
+        backend: `python` (OpenVINO behind the Python backend), `onnxruntime` or `tensorrt` (NVIDIA's image).
+        gpu: Whether the classifier runs on a GPU.
+        accelerator: `tensorrt` if the onnxruntime backend runs the graph through TensorRT.
+        accelerator_options: Settings of that backend's TensorRT or CUDA provider.
     """
 
     size_px: int
@@ -39,6 +44,8 @@ class ServingPlan:
     queue_delay_us: int = 0
     backend: str = "python"
     gpu: bool = False
+    accelerator: str = ""
+    accelerator_options: Mapping[str, str] = field(default_factory=dict)
 
 
 def render_config(template: Path, plan: ServingPlan, description: str = "") -> str:
@@ -88,20 +95,36 @@ def read_config(path: Path) -> Any:
 
 def _plan_classifier(config: Any, plan: ServingPlan, schema: Any) -> None:
     group = config.instance_group[0]
-    config.dynamic_batching.preferred_batch_size[:] = [plan.preferred_batch]
+    sizes = batch_sizes(plan.preferred_batch, config.max_batch_size)
+    config.dynamic_batching.preferred_batch_size[:] = sizes[1:] if plan.gpu else [plan.preferred_batch]
     config.dynamic_batching.max_queue_delay_microseconds = plan.queue_delay_us
+    if plan.gpu:
+        group.kind = schema.ModelInstanceGroup.KIND_GPU
     if plan.backend == "python":
         group.count = plan.classifier_instances
         config.parameters["cores_per_instance"].string_value = str(plan.cores_per_instance)
+        sizes = (1,)  # a CPU session only needs its first run
+    elif plan.backend == "tensorrt":
+        config.backend = "tensorrt"
+        config.default_model_filename = PLAN_FILE
+        # Without this Triton would take the first profile alone, that of single images.
+        group.profile[:] = [str(index) for index in range(len(sizes))]
     else:
-        group.count = plan.instances
+        group.count = 1 if plan.gpu else plan.instances
         config.backend = "onnxruntime"
         config.default_model_filename = "model.onnx"
         config.parameters["intra_op_thread_count"].string_value = str(plan.threads)
-        if plan.gpu:
-            group.kind = schema.ModelInstanceGroup.KIND_GPU
-            group.count = 1
-    for batch in (1,) if plan.backend == "python" else (1, 8):  # a CPU session only needs its first run
+        sizes = sizes if plan.gpu else (1, 8)
+        if plan.accelerator_options:
+            accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add()
+            accelerator.name = plan.accelerator or "cuda"
+            accelerator.parameters.update(plan.accelerator_options)
+    _add_warmup(config, plan, sizes, schema)
+
+
+def _add_warmup(config: Any, plan: ServingPlan, sizes: tuple[int, ...], schema: Any) -> None:
+    """Has Triton run a batch of each of these sizes before it says that it is ready."""
+    for batch in sizes:
         warmup = config.model_warmup.add(name=f"batch_{batch}", batch_size=batch)
         warmup.inputs["PIXELS"].data_type = schema.TYPE_UINT8
         warmup.inputs["PIXELS"].dims[:] = [plan.size_px, plan.size_px, 3]
@@ -109,3 +132,9 @@ def _plan_classifier(config: Any, plan: ServingPlan, schema: Any) -> None:
         warmup.inputs["STATUS"].data_type = schema.TYPE_INT32
         warmup.inputs["STATUS"].dims[:] = [1]
         warmup.inputs["STATUS"].zero_data = True
+
+
+def warmed_batches(repository: Path) -> tuple[int, ...]:
+    """The batch sizes that a repository's classifier is warmed with, in order."""
+    config = read_config(repository / "classifier" / "config.pbtxt")
+    return tuple(sorted({int(entry.batch_size) for entry in config.model_warmup}))

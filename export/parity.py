@@ -1,6 +1,6 @@
 """The gate: an exported classifier must compute what the checkpoint computes, on images as varied as users'."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -32,7 +32,7 @@ class ParityResult:
         max_dlogit: Largest |difference| of the log-odds of fake.
         flipped: Decisions at 0.5 that differ, outside 0.48-0.52.
         std_p: Spread of PyTorch's probabilities.
-        max_batch_dp: Largest |difference| of one image's probability alone and in batches of 8 and, for some, of 3.
+        max_batch_dp: Largest |difference| of one image's probability alone and in larger batches and, for some, of 3.
         pixel_difference: Largest grey-level difference between our resize and the checkpoint's image processor.
         tolerance: The declared limits.
     """
@@ -97,18 +97,25 @@ def make_reference(
     return Reference(np.stack(squares), np.stack(reference), checkpoint.fake_indices, pixel_difference)
 
 
-def check_parity(classifier: Classifier, reference: Reference, tolerance: Tolerance) -> ParityResult:
+def check_parity(
+    classifier: Classifier, reference: Reference, tolerance: Tolerance, batches: Sequence[int] = (8,)
+) -> ParityResult:
     """Compares an exported classifier with PyTorch.
+
+    Args:
+        classifier: What is judged.
+        reference: What PyTorch makes of the images.
+        tolerance: The declared limits.
+        batches: Sizes in which all images are run, beside one by one.
 
     Raises:
         ParityError: A figure is out of bounds; the message names it.
     """
     fake = reference.fake_indices
     squares = reference.squares
-    alone, *batched = (
-        _run_in_batches(classifier, squares[:count], size, fake)
-        for size, count in ((1, len(squares)), (8, len(squares)), (3, _IN_THREES))
-    )
+    sizes = [(1, len(squares)), *((size, len(squares)) for size in batches), (3, _IN_THREES)]
+    alone, *batched = (_run_in_batches(classifier, squares[:count], size, fake) for size, count in sizes)
+    _check_marked(classifier, squares[:3], alone[:3], fake, tolerance)
     result = ParityResult(
         images=len(reference.squares),
         pixel_difference=reference.pixel_difference,
@@ -163,6 +170,21 @@ def _judge(result: ParityResult) -> None:
             raise ParityError(f"{name} = {value:.3g} over {result.images} images exceeds the tolerance {limit:.3g}")
     if result.flipped:
         raise ParityError(f"{result.flipped} of {result.images} decisions flipped")
+
+
+def _check_marked(
+    classifier: Classifier, squares: NDArray[np.uint8], alone: Floats, fake: list[int], tolerance: Tolerance
+) -> None:
+    """An image that was not decoded gets NaN, and its neighbours what they get without it."""
+    status = np.zeros((len(squares), 1), np.int32)
+    status[len(squares) // 2] = 6
+    answer = classifier.run(squares, status)
+    marked = status[:, 0] != 0
+    if not (np.isnan(answer.fake_probability[marked]).all() and np.isnan(answer.probabilities[marked]).all()):
+        raise ParityError("the graph gives a probability to an image that was not decoded")
+    expected = np.exp(alone[~marked][:, fake]).sum(1)
+    if not (np.abs(answer.fake_probability[~marked, 0] - expected) <= tolerance.max_batch_dp).all():
+        raise ParityError("an image that was not decoded changes the scores of its neighbours")
 
 
 def _run_in_batches(classifier: Classifier, squares: NDArray[np.uint8], size: int, fake: list[int]) -> Floats:

@@ -1,5 +1,6 @@
 """export_report.json: what an export tried, measured and took."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -12,7 +13,8 @@ from export.onnx_export import OPSET
 from runtime.openvino_classifier import processor
 
 REPORT_FILE = "export_report.json"
-_LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime", "openvino", "nncf", "numpy")
+_LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "openvino", "nncf", "numpy")
+_ONNXRUNTIMES = ("onnxruntime", "onnxruntime-gpu")  # the same package, built for another machine
 
 
 def write_report(
@@ -65,6 +67,10 @@ def _line(candidate: dict[str, Any], *, served: bool) -> str:
 
 def _versions() -> dict[str, str]:
     try:
-        return {name: version(name) for name in _LIBRARIES}
+        found = {name: version(name) for name in _LIBRARIES}
     except PackageNotFoundError as error:
         raise ExportError(f"a library of the export is missing: {error}") from error
+    for name in _ONNXRUNTIMES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

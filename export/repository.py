@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from assets import FACE_MODELS, fetch_assets
 from export.model_config import ServingPlan, render_config
 from preprocessing import PREPROCESSING_VERSION, PreprocessParams
+from runtime import RuntimeSpec
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "model_repository"
 """The repository's hand-written part, copied into every release."""
@@ -20,6 +22,8 @@ def write_classifier(folder: Path, variant: Path, plan: ServingPlan) -> None:
         variant: The folder of the variant that is to be served; its files are moved.
         plan: How it is to be served.
     """
+    spec = RuntimeSpec.load(variant)
+    plan = replace(plan, accelerator=spec.accelerator, accelerator_options=spec.provider_options if plan.gpu else {})
     version = _start_entry(folder, plan)
     for path in variant.iterdir():
         path.rename(version / path.name)

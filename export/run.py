@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ from export.release import (
 from export.report import write_report
 from export.repository import describe_ensemble, write_classifier, write_ensemble, write_preprocess
 from export.serving_graph import ServingHead, build_serving_graph, with_export_id
+from export.target import ENGINE_CACHE, Target, find_target
 from preprocessing import PREPROCESSING_VERSION, STATUS_TABLE, PreprocessParams, resize_to_square
 from runtime import usable_cores
 from runtime.openvino_classifier import processor
@@ -63,8 +64,10 @@ class ExportSettings:
     Attributes:
         releases_dir: Where releases are kept.
         precision: `fp32`, `bf16`, `fp16`, `int8`, or `auto`: the fastest that passes the gate on this machine.
-        backend: `python` or `onnxruntime`, see `ServingPlan`.
-        gpu: Whether the onnxruntime backend runs on a GPU.
+        backend: `python`, `onnxruntime` or `tensorrt`, see `ServingPlan`.
+        gpu: Whether the onnxruntime backend runs on a GPU; the tensorrt backend always does.
+        accelerator: `tensorrt`: the onnxruntime backend runs the graph through TensorRT, on a GPU; "": it does not.
+        engine_cache: Where TensorRT's engines are kept in that case, on this machine and where they serve.
         instances: Instances of preprocess; 0 for one per usable core, at most 8 and what memory holds.
         classifier_instances: Instances of the classifier with the Python backend; 0 for one per 16 cores.
         cores_per_instance: Cores of each of these; 0 for an equal share of what the serving machine has.
@@ -83,6 +86,8 @@ class ExportSettings:
     precision: str = "fp32"
     backend: str = "python"
     gpu: bool = False
+    accelerator: str = ""
+    engine_cache: Path = ENGINE_CACHE
     instances: int = 0
     classifier_instances: int = 0
     cores_per_instance: int = 0
@@ -117,7 +122,7 @@ def _instances(settings: ExportSettings) -> int:
 
 def existing_release(located: LocatedCheckpoint, settings: ExportSettings) -> Release | None:
     """The release that `export_checkpoint` would make again, if it is already there."""
-    key = _source_key(checkpoint_digest(located.path), located, settings)
+    key = _source_key(checkpoint_digest(located.path), located, settings, find_target(settings))
     return find_release(settings.releases_dir, key)
 
 
@@ -130,9 +135,11 @@ def export_checkpoint(
         ExportError: One of its subclasses; nothing is left behind and nothing that is served has changed.
     """
     started = time.monotonic()
+    target = find_target(settings)  # before the long part: this machine may not do
+    variants_of(settings.precision, target.runtime, target.accelerator)
     progress(Step("load checkpoint"))
     checkpoint = load_checkpoint(located, settings.fake_labels)
-    plan = _plan(checkpoint, settings)
+    plan = _plan(checkpoint, settings, target)
     params = PreprocessParams(
         resize=checkpoint.resize,
         face_detection=settings.face_detection,
@@ -146,7 +153,7 @@ def export_checkpoint(
     try:
         with open_partial(settings.releases_dir) as partial:
             repository = partial / REPOSITORY
-            candidates = _make_classifiers(checkpoint, plan, settings, partial, golden, progress)
+            candidates = _make_classifiers(checkpoint, plan, settings, target, partial, golden, progress)
             chosen = candidates[0].variant
             progress(Step("write release"))
             write_classifier(repository / "classifier", candidates[0].folder, plan)
@@ -154,7 +161,8 @@ def export_checkpoint(
             write_preprocess(repository / "preprocess", params, plan, settings.cache_dir)
             write_ensemble(repository / "deepfake_detector", plan)
             if golden is not None:
-                golden.for_precision(limits_of(chosen, settings.tolerance)).write(partial / FOLDER)
+                limits = limits_of(chosen, settings.tolerance, gpu=target.gpu)
+                golden.for_precision(limits).write(partial / FOLDER)
             if (readme := located.path / README).is_file():
                 shutil.copyfile(readme, partial / CARD)
             description = _description(checkpoint, settings, params, chosen)
@@ -163,18 +171,19 @@ def export_checkpoint(
                 "release_id": release_id_of(description, files),
                 "description": description,
                 "files": files,
+                "built_on": asdict(target.built_on) if target.built_on else None,
             }
             served = json.dumps(served_description(manifest), sort_keys=True)
             describe_ensemble(repository / "deepfake_detector", plan, served)
             classifier = repository / "classifier" / "1"
             write_report(partial, manifest["release_id"], candidates, classifier, time.monotonic() - started)
-            key = _source_key(checkpoint.sha256, located, settings)
+            key = _source_key(checkpoint.sha256, located, settings, target)
             return publish(partial, settings.releases_dir, manifest, key)
     except OSError as error:
         raise ReleaseError(f"cannot write the release below {settings.releases_dir}: {error.strerror}") from error
 
 
-def _plan(checkpoint: Checkpoint, settings: ExportSettings) -> ServingPlan:
+def _plan(checkpoint: Checkpoint, settings: ExportSettings, target: Target) -> ServingPlan:
     cores = usable_cores()
     return ServingPlan(
         size_px=checkpoint.resize.size_px,
@@ -186,7 +195,7 @@ def _plan(checkpoint: Checkpoint, settings: ExportSettings) -> ServingPlan:
         preferred_batch=settings.preferred_batch,
         queue_delay_us=settings.queue_delay_us,
         backend=settings.backend,
-        gpu=settings.gpu,
+        gpu=target.gpu,
     )
 
 
@@ -194,13 +203,13 @@ def _make_classifiers(
     checkpoint: Checkpoint,
     plan: ServingPlan,
     settings: ExportSettings,
+    target: Target,
     partial: Path,
     golden: PreparedGolden | None,
     progress: Progress,
 ) -> list[Candidate]:
     """The classifier in every variant that was tried, the one to serve first."""
-    runtime = "openvino" if settings.backend == "python" else "onnxruntime"
-    wanted = variants_of(settings.precision, runtime)
+    wanted = variants_of(settings.precision, target.runtime, target.accelerator)
     scratch = partial / _SCRATCH
     scratch.mkdir()
     progress(Step("export with optimum"))
@@ -211,7 +220,7 @@ def _make_classifiers(
     merge_attention(graph)
     workshop = Workshop(
         graph_of=lambda variant: with_export_id(graph, export_id(checkpoint, variant)),
-        runtime=runtime,
+        target=target,
         scratch=scratch,
         reference=_reference(checkpoint, settings, progress),
         generated=settings.parity_images,
@@ -262,7 +271,7 @@ def _description(
     }
 
 
-def _source_key(checkpoint_sha256: str, located: LocatedCheckpoint, settings: ExportSettings) -> str:
+def _source_key(checkpoint_sha256: str, located: LocatedCheckpoint, settings: ExportSettings, target: Target) -> str:
     """Equal for exports that would give the same release: same checkpoint, settings, plan, processor and code."""
     chosen = {
         "checkpoint": checkpoint_sha256,
@@ -270,7 +279,10 @@ def _source_key(checkpoint_sha256: str, located: LocatedCheckpoint, settings: Ex
         "name": located.name,
         "precision": settings.precision,
         "backend": settings.backend,
-        "gpu": settings.gpu,
+        "gpu": target.gpu,
+        "accelerator": settings.accelerator,
+        "engine_cache": str(target.engine_cache) if target.accelerator else "",
+        "built_on": asdict(target.built_on) if target.built_on else None,
         "instances": _instances(settings),
         "plan": [
             settings.classifier_instances,

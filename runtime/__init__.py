@@ -1,20 +1,36 @@
 """Runs an exported classifier: the one implementation behind Triton, in-process detection and the export's own gate."""
 
 from runtime.answer import INPUTS, OUTPUTS, Answer, Classifier
+from runtime.batch_profiles import BatchProfile, batch_profiles, batch_sizes
+from runtime.built_on import BuiltOn
 from runtime.cores import usable_cores
-from runtime.errors import ClassifierLoadError, UnsupportedPrecisionError
+from runtime.errors import (
+    ClassifierLoadError,
+    ClassifierRunError,
+    NoGpuError,
+    UnsupportedPrecisionError,
+    WrongMachineError,
+)
 from runtime.load import load_classifier
-from runtime.spec import GRAPH_FILE, RuntimeSpec
+from runtime.spec import GRAPH_FILE, PLAN_FILE, RuntimeSpec
 
 __all__ = [
     "GRAPH_FILE",
     "INPUTS",
     "OUTPUTS",
+    "PLAN_FILE",
     "Answer",
+    "BatchProfile",
+    "BuiltOn",
     "Classifier",
     "ClassifierLoadError",
+    "ClassifierRunError",
+    "NoGpuError",
     "RuntimeSpec",
     "UnsupportedPrecisionError",
+    "WrongMachineError",
+    "batch_profiles",
+    "batch_sizes",
     "load_classifier",
     "usable_cores",
 ]

@@ -1,19 +1,25 @@
 """How an exported classifier is to be run; lies as runtime.json beside its graph."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from runtime.built_on import BuiltOn
 from runtime.errors import ClassifierLoadError
 
 SPEC_FILE = "runtime.json"
 GRAPH_FILE = "model.onnx"
 """The plain graph of all precisions but int8."""
+PLAN_FILE = "model.plan"
+"""TensorRT's plan."""
 
 RUNTIME_VERSION = 1
 """Raised whenever the same files could give other probabilities; releases record it."""
 
 _FORMATS = ("fp32", "bf16", "fp16")
+_RUNTIMES = ("openvino", "onnxruntime", "tensorrt")
+_ACCELERATORS = ("", "tensorrt")
 
 
 @dataclass(frozen=True)
@@ -21,10 +27,13 @@ class RuntimeSpec:
     """What decides the probabilities of a graph.
 
     Attributes:
-        runtime: `openvino` or `onnxruntime`.
+        runtime: `openvino`, `onnxruntime` or `tensorrt`.
         computed_in: `fp32`, `bf16` or `fp16`: the format of everything that the graph does not quantise itself.
-        graph: File name of the graph.
+        graph: File name of the graph or plan.
         dynamic_quantisation_group: Activations that share a scale where they are quantised as they come; 0: none are.
+        accelerator: `tensorrt` if onnxruntime runs the graph through TensorRT; "": by CUDA where there is a GPU.
+        provider_options: Settings of onnxruntime's TensorRT or CUDA provider, by its names.
+        built_on: Machine that the plan or the accelerator's engines belong to; None if they run anywhere.
         version: `RUNTIME_VERSION` at the time of the export.
     """
 
@@ -32,6 +41,9 @@ class RuntimeSpec:
     computed_in: str = "fp32"
     graph: str = GRAPH_FILE
     dynamic_quantisation_group: int = 0
+    accelerator: str = ""
+    provider_options: Mapping[str, str] = field(default_factory=dict)
+    built_on: BuiltOn | None = None
     version: int = RUNTIME_VERSION
 
     def save(self, folder: Path) -> None:
@@ -46,12 +58,20 @@ class RuntimeSpec:
             ClassifierLoadError: It is missing, damaged, or of another version.
         """
         try:
-            spec = cls(**json.loads((folder / SPEC_FILE).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            document = json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))
+            if document.get("built_on") is not None:
+                document["built_on"] = BuiltOn(**document["built_on"])
+            spec = cls(**document)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ClassifierLoadError(f"{folder / SPEC_FILE} cannot be read ({error}): export again") from error
         if spec.version != RUNTIME_VERSION or spec.computed_in not in _FORMATS:
             raise ClassifierLoadError(
                 f"this release was exported for runtime version {spec.version} and {spec.computed_in}, and "
                 f"version {RUNTIME_VERSION} is installed: export it again, or install the matching deepfake-serving"
+            )
+        if spec.runtime not in _RUNTIMES or spec.accelerator not in _ACCELERATORS:
+            raise ClassifierLoadError(
+                f"{folder / SPEC_FILE} names the runtime {spec.runtime} {spec.accelerator}, which is not known here: "
+                "install the deepfake-serving that exported it"
             )
         return spec

@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {"evaluation", "client"},
     "reliability": {"reliability", "assets", "benchmark", "client", "deploy", "export", "preprocessing"},
     "training": {"training", "assets", "client", "evaluation", "export", "preprocessing"},
-    "deploy": {"deploy", "assets", "client", "export", "preprocessing"},
+    "deploy": {"deploy", "assets", "client", "export", "preprocessing", "runtime"},
 }
 EXCEPTIONS = {"client/in_process.py": {"preprocessing", "runtime", "assets"}}
 

@@ -1,0 +1,218 @@
+"""`python -m deploy.gpu_check`: what no machine without a GPU can show, checked on yours, PASS or FAIL for each claim.
+
+Exports a checkpoint for every backend of NVIDIA's image, each through the parity gate on this GPU; serves each release
+with the image's tritonserver; scores batches of every size and the golden images; starts again on the engine cache;
+and shows that a release of another GPU is refused. Run it in NVIDIA's Triton image (docs/tensorrt.md). Takes some
+minutes for each release: TensorRT times its kernels.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from client.canary import canary_image
+from client.errors import DetectionError
+from client.scorer import Deadline
+from client.settings import ClientSettings
+from client.triton_scorer import TritonScorer
+from deploy.errors import DeployError, PreflightError
+from deploy.gpu_release import check_gpu
+from deploy.nvidia_triton import NvidiaTriton, find_server
+from export.errors import ExportError
+from export.hub import LocatedCheckpoint, locate_checkpoint
+from export.model_config import warmed_batches
+from export.precision import tolerance_of
+from export.release import Release
+from export.report import REPORT_FILE
+from export.run import ExportSettings, export_checkpoint
+from runtime import BuiltOn, ClassifierLoadError, ClassifierRunError, RuntimeSpec
+from runtime.gpu import visible_gpus
+
+EXIT_FAILED = 1
+EXIT_NO_GPU = 3
+_START_TIMEOUT_S = 1800.0
+_SCORE_TIMEOUT_S = 120.0
+_FAULTS = (ExportError, DeployError, DetectionError, ClassifierLoadError, ClassifierRunError, OSError)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A release to make: backend, accelerator and precision."""
+
+    backend: str
+    accelerator: str
+    precision: str
+
+    @property
+    def name(self) -> str:
+        """As in the list of claims."""
+        return "/".join(part for part in (self.backend, self.accelerator, self.precision) if part)
+
+
+CASES = (
+    Case("tensorrt", "", "bf16"),
+    Case("tensorrt", "", "fp16"),
+    Case("tensorrt", "", "fp32"),
+    Case("onnxruntime", "tensorrt", "bf16"),
+    Case("onnxruntime", "tensorrt", "fp16"),
+    Case("onnxruntime", "", "fp32"),
+    Case("onnxruntime", "", "fp16"),
+)
+
+
+@dataclass
+class Claims:
+    """What was checked so far."""
+
+    failed: list[str] = field(default_factory=list)
+    passed: int = 0
+
+    def check(self, name: str, claim: Callable[[], str]) -> bool:
+        """Prints PASS with what the claim says of itself, or FAIL with why it does not hold."""
+        try:
+            detail = claim()
+        except _FAULTS as error:
+            self.failed.append(name)
+            print(f"FAIL  {name}: {error}", flush=True)
+            return False
+        self.passed += 1
+        print(f"PASS  {name}: {detail}", flush=True)
+        return True
+
+
+def run(checkpoint: LocatedCheckpoint, cases: Sequence[Case], folder: Path, home: Path) -> Claims:
+    """Checks every claim.
+
+    Args:
+        checkpoint: What is exported.
+        cases: What it is exported for.
+        folder: Where releases and the engine cache are made.
+        home: Folder of NVIDIA's server.
+    """
+    claims = Claims()
+    for case in cases:
+        made: list[Release] = []
+        if not claims.check(f"{case.name} passes the gate", partial(_export, checkpoint, case, folder, made)):
+            continue
+        release = made[0]
+        claims.check(f"{case.name} is served", partial(_serve, release, case, home))
+        if case.accelerator:
+            claims.check(f"{case.name} keeps its engines", partial(_serve_again, release, home))
+        if RuntimeSpec.load(_classifier(release)).built_on is not None:
+            claims.check(f"{case.name} is refused on another GPU", partial(_refused_elsewhere, release))
+    return claims
+
+
+def _export(checkpoint: LocatedCheckpoint, case: Case, folder: Path, made: list[Release]) -> str:
+    settings = ExportSettings(
+        releases_dir=folder / "releases",
+        precision=case.precision,
+        backend=case.backend,
+        gpu=True,
+        accelerator=case.accelerator,
+        engine_cache=folder / "engines",
+    )
+    made.append(export_checkpoint(checkpoint, settings))
+    report = json.loads((made[0].path / REPORT_FILE).read_text(encoding="utf-8"))
+    parity = report["parity"]
+    return (
+        f"max |dp| {parity['max_dp']:.2g}, between batches {parity['max_batch_dp']:.2g}, over {parity['images']} "
+        f"images; exported in {report['duration_s']:.0f} s"
+    )
+
+
+def _serve(release: Release, case: Case, home: Path) -> str:
+    """Starts the server, and scores the same images alone and in every batch that is warmed."""
+    for warning in check_gpu(release):
+        print(f"      warning: {warning}")
+    with NvidiaTriton(release, home) as server:
+        ready_s = server.await_ready(_START_TIMEOUT_S)
+        spread = _spread(server.addresses.grpc_url, warmed_batches(release.repository))
+    limit = tolerance_of(case.precision, gpu=True).max_batch_dp
+    if spread > limit:
+        raise DeployError(f"one image scores {spread:.2g} apart in batches of other sizes, {limit:g} is allowed")
+    golden = "golden images scored as recorded" if (release.path / "golden").is_dir() else "no golden images"
+    return f"ready after {ready_s:.1f} s, batches agree within {spread:.2g}, {golden}"
+
+
+def _spread(grpc_url: str, batches: Sequence[int]) -> float:
+    """Largest difference of one image's fake probability between batches of these sizes."""
+    images = [canary_image() for _ in range(max(batches))]
+    scorer = TritonScorer(grpc_url, ClientSettings(chunk_frames=max(batches)))
+    try:
+        scores = [_in_requests_of(size, images, scorer) for size in batches]
+    finally:
+        scorer.close()
+    return float(max(max(values) - min(values) for values in zip(*scores, strict=True)))
+
+
+def _in_requests_of(size: int, images: Sequence[bytes], scorer: TritonScorer) -> list[float]:
+    """The images' fake probabilities from requests of one size, one after another: Triton would join them otherwise."""
+    found: list[float] = []
+    for start in range(0, len(images), size):
+        for score in scorer.score(images[start : start + size], Deadline(_SCORE_TIMEOUT_S), "gpu-check").scores:
+            if score.fake_probability is None:
+                raise DeployError(f"an image was not scored: {score.status}")
+            found.append(score.fake_probability)
+    return found
+
+
+def _serve_again(release: Release, home: Path) -> str:
+    """A second start takes the engines that lie in the cache and writes none."""
+    spec = RuntimeSpec.load(_classifier(release))
+    folder = Path(spec.provider_options["trt_engine_cache_path"])
+    before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.engine")}
+    if not before:
+        raise DeployError(f"{folder} holds no engine")
+    with NvidiaTriton(release, home) as server:
+        ready_s = server.await_ready(_START_TIMEOUT_S)
+    after = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.engine")}
+    if after != before:
+        raise DeployError(f"engines were built again in {folder}: {sorted(after.items() ^ before.items())[0][0]}")
+    return f"{len(before)} engines from {folder}, ready after {ready_s:.1f} s"
+
+
+def _refused_elsewhere(release: Release) -> str:
+    other = replace(BuiltOn.here(), gpu="NVIDIA Imaginary 1")
+    try:
+        check_gpu(release, lambda: other)
+    except PreflightError as error:
+        return str(error)
+    raise DeployError("a release that was built for another GPU is taken")
+
+
+def _classifier(release: Release) -> Path:
+    return release.repository / "classifier" / "1"
+
+
+def main() -> None:
+    """Exit codes: 0 every claim passed, 1 one failed, 2 usage, 3 there is no GPU and nothing was checked."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.gpu_check", description=__doc__)
+    parser.add_argument("--checkpoint", required=True, help="hub id, or a directory that transformers loads")
+    parser.add_argument("--folder", type=Path, help="where releases and engines are made; a temporary one by default")
+    parser.add_argument("--only", nargs="+", choices=[case.name for case in CASES], help="these releases alone")
+    arguments = parser.parse_args()
+    try:
+        gpus = visible_gpus()
+    except ClassifierLoadError as error:
+        print(f"gpu_check: nothing was checked: {error}", file=sys.stderr)
+        sys.exit(EXIT_NO_GPU)
+    try:
+        home, checkpoint = find_server(), locate_checkpoint(arguments.checkpoint)
+    except (DeployError, ExportError) as error:
+        sys.exit(f"gpu_check: {error}")
+    print(f"on {'; '.join(sorted({str(gpu) for gpu in gpus}))}", flush=True)
+    cases = [case for case in CASES if not arguments.only or case.name in arguments.only]
+    with tempfile.TemporaryDirectory(prefix="deepfake-gpu-") as temporary:
+        claims = run(checkpoint, cases, arguments.folder or Path(temporary), home)
+    print(f"{claims.passed} passed, {len(claims.failed)} failed", flush=True)
+    sys.exit(EXIT_FAILED if claims.failed else 0)
+
+
+if __name__ == "__main__":
+    main()

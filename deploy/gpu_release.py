@@ -1,0 +1,78 @@
+"""`python -m deploy.gpu_release`: may the current release run on this machine's GPU? To be asked before Triton starts.
+
+A release for TensorRT belongs to the GPU, driver and TensorRT that it was built and judged on. Elsewhere Triton would
+end with a message about serialisation, or build engines that nobody has compared with PyTorch.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from deploy.errors import DeployError, PreflightError
+from export.errors import ExportError
+from export.release import CURRENT, Release, read_release, verify_files
+from runtime import BuiltOn, ClassifierLoadError, RuntimeSpec
+
+_CACHE_PATH = "trt_engine_cache_path"
+
+
+def check_gpu(release: Release, here: Callable[[], BuiltOn] = BuiltOn.here) -> list[str]:
+    """Checks that a release may run here; releases without TensorRT run anywhere.
+
+    Args:
+        release: What is to be served.
+        here: Tells this machine's GPU, driver and TensorRT; asked only where the release belongs to some.
+
+    Returns:
+        What to warn of, one line each.
+
+    Raises:
+        PreflightError: It may not; the message says what to do.
+    """
+    try:
+        spec = RuntimeSpec.load(release.repository / "classifier" / "1")
+        if spec.built_on is None:
+            return []
+        warning = spec.built_on.check(here())
+    except ClassifierLoadError as error:
+        raise PreflightError(f"release {release.release_id} cannot be served here: {error}") from error
+    warnings = [warning] if warning else []
+    if folder := spec.provider_options.get(_CACHE_PATH):
+        warnings += _check_cache(Path(folder))
+    return warnings
+
+
+def _check_cache(folder: Path) -> list[str]:
+    """The engine cache must be writable: without it every start would build for minutes."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PreflightError(
+            f"the engine cache {folder} cannot be made ({error.strerror}): mount the export's --engine-cache there"
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PreflightError(f"the engine cache {folder} cannot be written: mount the export's --engine-cache there")
+    if not any(folder.glob("*.engine")):
+        return [f"the engine cache {folder} is empty: Triton builds its engines first, which takes minutes"]
+    return []
+
+
+def main() -> None:
+    """Exit codes: 0 the current release may run here, 1 it may not, or there is none, 2 usage."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.gpu_release", description=__doc__)
+    parser.add_argument("--releases-dir", type=Path, default=Path(os.environ.get("RELEASES_DIR", "releases")))
+    arguments = parser.parse_args()
+    try:
+        release = read_release(arguments.releases_dir / CURRENT)
+        verify_files(release)
+        for line in check_gpu(release):
+            print(f"gpu_release: warning: {line}", file=sys.stderr)
+    except (DeployError, ExportError) as error:
+        sys.exit(f"gpu_release: {error}")
+    print(f"release {release.release_id} may run here")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Who will run the exported classifier, and on which machine: a CPU's releases run anywhere, TensorRT's on one GPU."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from export.errors import GpuError
+from export.model_config import read_config
+from export.repository import TEMPLATES
+from runtime import BuiltOn, ClassifierLoadError, batch_sizes
+from runtime.built_on import library_tensorrt, package_tensorrt
+from runtime.gpu import the_kind_of_gpu
+
+if TYPE_CHECKING:
+    from export.run import ExportSettings
+
+TENSORRT = "tensorrt"
+ENGINE_CACHE = Path("/var/cache/deepfake-serving/engines")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a classifier is written for.
+
+    Attributes:
+        runtime: `openvino` (the Python backend), `onnxruntime` or `tensorrt` (backends of NVIDIA's image).
+        accelerator: `tensorrt` if onnxruntime runs the graph through TensorRT, "" otherwise.
+        gpu: Whether it runs on a GPU.
+        preferred_batch: Frames that Triton gathers for one run.
+        largest_batch: Most frames of one run.
+        engine_cache: Where onnxruntime keeps TensorRT's engines, on this machine and on that which serves.
+        built_on: This machine, where TensorRT takes part; None elsewhere.
+    """
+
+    runtime: str = "openvino"
+    accelerator: str = ""
+    gpu: bool = False
+    preferred_batch: int = 8
+    largest_batch: int = 32
+    engine_cache: Path = ENGINE_CACHE
+    built_on: BuiltOn | None = None
+
+    @property
+    def has_tensorrt(self) -> bool:
+        """Whether TensorRT takes part, and the release therefore belongs to one kind of GPU."""
+        return TENSORRT in (self.runtime, self.accelerator)
+
+    @property
+    def label(self) -> str:
+        """For the names of variants: "" where the precision alone says everything."""
+        if not self.has_tensorrt:
+            return ""
+        return TENSORRT if self.runtime == TENSORRT else f"{self.runtime} {TENSORRT}"
+
+    @property
+    def gate_batches(self) -> tuple[int, ...]:
+        """Batches, beside single images, that the gate runs: on a GPU other kernels run for each."""
+        return batch_sizes(self.preferred_batch, self.largest_batch)[1:] or (1,) if self.gpu else (8,)
+
+
+def find_target(settings: "ExportSettings") -> Target:
+    """Who will run the classifier of an export.
+
+    Raises:
+        GpuError: TensorRT is to take part, and this machine has no GPU, driver or TensorRT for it.
+    """
+    if settings.accelerator not in ("", TENSORRT) or (settings.accelerator and settings.backend != "onnxruntime"):
+        raise GpuError(f"the accelerator {settings.accelerator} is not for the {settings.backend} backend")
+    target = Target(
+        runtime="openvino" if settings.backend == "python" else settings.backend,
+        accelerator=settings.accelerator,
+        gpu=settings.gpu or settings.backend == TENSORRT or bool(settings.accelerator),
+        preferred_batch=settings.preferred_batch,
+        largest_batch=int(read_config(TEMPLATES / "classifier" / "config.pbtxt").max_batch_size),
+        engine_cache=settings.engine_cache.absolute(),
+    )
+    if not target.has_tensorrt:
+        return target
+    return replace(target, built_on=this_machine(needs_package=settings.backend == TENSORRT))
+
+
+def this_machine(
+    needs_package: bool,
+    library: Callable[[], str] = library_tensorrt,
+    package: Callable[[], str] = package_tensorrt,
+) -> BuiltOn:
+    """The GPU, driver and TensorRT of this machine, on which an export can be built.
+
+    Args:
+        needs_package: Whether Python must be able to build and run plans; onnxruntime needs the library alone.
+        library: Version of the library that Triton would load here; "" if there is none.
+        package: Version of the Python package; "" if there is none.
+
+    Raises:
+        GpuError: Something is missing; the message says what to do.
+    """
+    try:
+        gpu = the_kind_of_gpu()
+    except ClassifierLoadError as error:
+        raise GpuError(f"TensorRT builds on the GPU that will serve, and here {error}") from error
+    found, installed = library(), package()
+    if needs_package and not installed:
+        wanted = f"tensorrt-cu13=={found}" if found else "the extra gpu-tensorrt"
+        raise GpuError(f"the Python package tensorrt is not installed: pip install {wanted}")
+    if needs_package and found and installed != found:
+        raise GpuError(
+            f"the Python package tensorrt is {installed}, and the library that Triton loads here is {found}: a plan of "
+            f"one cannot be read by the other; pip install tensorrt-cu13=={found}"
+        )
+    if needs_package:
+        _require_cuda_bindings()
+    if not found and not installed:
+        raise GpuError("TensorRT is not installed: export in NVIDIA's Triton image, or install the extra gpu-tensorrt")
+    return BuiltOn.of(gpu, found or installed)
+
+
+def _require_cuda_bindings() -> None:
+    """Plans are run for the gate through NVIDIA's CUDA bindings: to miss them after minutes of building is too late."""
+    try:
+        importlib.import_module("cuda.bindings.runtime")
+    except ImportError as error:
+        raise GpuError(
+            f"the Python package cuda-bindings cannot be used ({error}): pip install cuda-bindings"
+        ) from error

@@ -1,0 +1,124 @@
+"""`python -m deploy.gpu_check`: what it says without a GPU, and its claims as far as they can be made without one."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy import gpu_check
+from deploy.canary import Canary
+from deploy.errors import DeployError, StartError
+from deploy.nvidia_triton import NvidiaTriton
+from deploy.triton_wheel import find_wheel, link_for_shell, server_environment
+from export.release import Release
+from runtime import RuntimeSpec
+from tests import fake_gpu
+from tests.export import checkpoints
+
+
+def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
+    monkeypatch.setattr(sys, "argv", ["gpu_check", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        gpu_check.main()
+    return ended.value.code
+
+
+def test_without_a_gpu_nothing_is_checked_and_the_code_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(monkeypatch, "--checkpoint", "someone/some-model") == 3
+    printed = capsys.readouterr()
+    assert printed.err.startswith("gpu_check: nothing was checked: no GPU is visible")
+    assert "PASS" not in printed.out
+
+
+def test_without_tritonserver_it_says_where_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_gpu.use(monkeypatch)
+    monkeypatch.setenv("TRITON_SERVER_DIR", str(tmp_path))
+    said = run_main(monkeypatch, "--checkpoint", str(tmp_path))
+    assert "tritonserver is not there: run this in NVIDIA's Triton image" in str(said)
+
+
+def test_usage_is_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_main(monkeypatch) == 2
+    assert run_main(monkeypatch, "--checkpoint", "x", "--only", "no/such/case") == 2
+
+
+def test_each_claim_passes_or_fails_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The plan is that of `fake_gpu`, the server one that ends at once."""
+    fake_gpu.use(monkeypatch)
+    checkpoint = checkpoints.siglip(tmp_path / "checkpoint", {0: "Fake", 1: "Real"})
+    home = tmp_path / "home"
+    _write_server(home, "echo no such backend; exit 1")
+    monkeypatch.setenv("TRITON_SERVER_DIR", str(home))
+    cases = ("--only", "tensorrt/fp32", "onnxruntime/tensorrt/bf16")
+    folder = ("--folder", str(tmp_path / "folder"))
+    assert run_main(monkeypatch, "--checkpoint", str(checkpoint), *folder, *cases) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "on NVIDIA L4 (compute capability 8.9, driver 580.65.06)"
+    assert lines[1].startswith("PASS  tensorrt/fp32 passes the gate: max |dp|")
+    assert lines[2].startswith("FAIL  tensorrt/fp32 is served: Triton ended with code 1")
+    assert "no such backend" in lines[3]
+    assert lines[4].startswith("PASS  tensorrt/fp32 is refused on another GPU: release ")
+    assert "has no TensorrtExecutionProvider" in lines[5]
+    assert lines[5].startswith("FAIL  onnxruntime/tensorrt/bf16 passes the gate")
+    assert lines[-1] == "2 passed, 2 failed"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like /opt/tritonserver, with the server of the wheel."""
+    folder = tmp_path_factory.mktemp("home")
+    wheel = find_wheel()
+    links = link_for_shell(wheel, folder, folder)
+    environment = " ".join(f"{k}='{server_environment(wheel)[k]}'" for k in ("LD_LIBRARY_PATH", "PATH"))
+    _write_server(folder, f'unset PYTHONPATH; {environment} exec {wheel.binary} "$@"')
+    (folder / "backends").symlink_to(links / "backends")
+    (folder / "caches").symlink_to(links / "caches")
+    return folder
+
+
+def _write_server(home: Path, line: str) -> None:
+    program = home / "bin" / "tritonserver"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\n{line}\n")
+    program.chmod(0o755)
+
+
+def test_a_real_triton_is_ready_after_its_batches_and_scores_them_alike(tiny_release: Release, home: Path) -> None:
+    with NvidiaTriton(tiny_release, home) as server:
+        assert server.await_ready(120) > 0
+        url = server.addresses.grpc_url
+        assert gpu_check._spread(url, (1, 8, 32)) <= 1e-6
+        canary = Canary(url)
+        assert canary.batch_failure((2, 32)) == ""
+        server._child.end(0)
+        assert canary.batch_failure((8,)).startswith("a batch of 8 was not scored: ")
+        canary.close()
+        links = server._links
+    assert not links.exists()
+
+
+def test_a_server_that_is_not_ready_in_time_is_given_up(tiny_release: Release, tmp_path: Path) -> None:
+    _write_server(tmp_path, "exec sleep 60")
+    with NvidiaTriton(tiny_release, tmp_path) as server, pytest.raises(StartError, match=r"not ready within 0\.1 s"):
+        server.await_ready(0.1)
+
+
+def test_engines_that_are_not_kept_are_a_failure(tmp_path: Path) -> None:
+    entry = tmp_path / "model_repository" / "classifier" / "1"
+    entry.mkdir(parents=True)
+    options = {"trt_engine_cache_path": str(tmp_path / "engines")}
+    RuntimeSpec("onnxruntime", "bf16", accelerator="tensorrt", provider_options=options).save(entry)
+    with pytest.raises(DeployError, match="engines holds no engine"):
+        gpu_check._serve_again(Release(tmp_path, {}), tmp_path)
+
+
+def test_every_case_is_one_that_the_export_offers() -> None:
+    from export.precision import variants_of
+
+    for case in gpu_check.CASES:
+        assert variants_of(case.precision, case.backend, case.accelerator)
+    assert {case.backend for case in gpu_check.CASES} == {"tensorrt", "onnxruntime"}
