@@ -9,7 +9,7 @@ from typing import Any
 import requests
 from PIL import Image
 
-from deploy.docker.try_containers.report import require
+from deploy.docker.try_containers.report import CheckError, require
 
 _TIMEOUT_S = 60.0
 
@@ -56,6 +56,22 @@ def detect(url: str, photo: Path, headers: dict[str, str] | None = None) -> floa
     require(0 <= body["confidence_score"] <= 1, f"/detect says {body}")
     require(body["metadata"]["faces_detected"] == 1, f"/detect found {body['metadata']['faces_detected']} faces")
     return took_s
+
+
+def await_detection(url: str, photo: Path, limit_s: float) -> None:
+    """Asks until a photo is scored: while Triton is away for longer than TRITON_OUTAGE_WAIT_S, the answer is 503.
+
+    Raises:
+        CheckError: It never was.
+    """
+    deadline = time.monotonic() + limit_s
+    while True:
+        try:
+            detect(url, photo)
+            return
+        except (CheckError, requests.ConnectionError) as error:
+            require(time.monotonic() < deadline, f"no detection within {limit_s:g} s: {error}")
+        time.sleep(0.5)
 
 
 def _varied(photo: Path) -> bytes:

@@ -153,8 +153,8 @@ def _kill_and_await(engine: Engine, report: Report, service: str, url: str, phot
         engine.exec(container, "sh", "-c", _KILL_ALL)
     _await("a new start", lambda: engine.inspect(container)["State"]["StartedAt"] != before, 120)
     if service in ("triton", "gateway"):
+        contract.await_detection(url, photo, _HEALTHY_S)
         contract.await_healthy(url, _HEALTHY_S)
-        contract.detect(url, photo)
     else:
         _await("its port", lambda: _ready(engine, service), 120)
     report.figure(f"{service}: from kill -9 to an answer", f"{time.monotonic() - killed:.1f} s")

@@ -42,8 +42,8 @@ def try_single(engine: Engine, report: Report, image: str, photo: Path) -> None:
         with report.check("single: a Triton that is killed is started again inside"):
             require("killed" in engine.exec(container, "python", "-c", _KILL_TRITON), "no tritonserver was found")
             killed = time.monotonic()
+            contract.await_detection(url, photo, _HEALTHY_S)
             contract.await_healthy(url, _HEALTHY_S)
-            contract.detect(url, photo)
             report.figure("single: from kill -9 of Triton to an answer", f"{time.monotonic() - killed:.1f} s")
         with report.check("single: ends on SIGTERM with code 0"):
             stopped = time.monotonic()
