@@ -1,9 +1,9 @@
 # Two commands: `make serve` and `make test`. Both install what they need into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help install serve test lint bench embedded lock clean
+.PHONY: help install serve test test-containers lint bench embedded lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 install:  ## install the service into .venv
 	@deploy/install.sh local
@@ -13,6 +13,10 @@ serve: install  ## export the model if needed, then run Triton and the gateway (
 
 test: lint  ## lint, types and all tests
 	.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+test-containers:  ## build the images and try them with Docker, or podman as root (options: CONTAINERS_ARGS)
+	@deploy/install.sh dev
+	.venv/bin/python -m deploy.docker.try_containers $(CONTAINERS_ARGS)
 
 lint:  ## style and types only
 	@deploy/install.sh dev

@@ -1,12 +1,14 @@
-"""Third-party files fetched by checksum: face detection models and photos."""
+"""Third-party files fetched by checksum: face detection models, photos, a schema."""
 
-from assets.catalog import ALL_ASSETS, DRIFT_PHOTOS, FACE_MODELS, SAMPLE_PHOTOS, Asset
+from assets.catalog import ALL_ASSETS, COMPOSE_SCHEMA, DRIFT_PHOTOS, FACE_MODELS, GATE_PHOTOS, SAMPLE_PHOTOS, Asset
 from assets.fetch import AssetError, default_cache_dir, fetch_assets
 
 __all__ = [
     "ALL_ASSETS",
+    "COMPOSE_SCHEMA",
     "DRIFT_PHOTOS",
     "FACE_MODELS",
+    "GATE_PHOTOS",
     "SAMPLE_PHOTOS",
     "Asset",
     "AssetError",

@@ -154,4 +154,17 @@ DRIFT_PHOTOS = (
     ),
 )
 
-ALL_ASSETS = FACE_MODELS + SAMPLE_PHOTOS + DRIFT_PHOTOS
+# What every export of a low precision is calibrated and judged on (export/gate_photos.py), all of one package.
+GATE_PHOTOS = tuple(asset for asset in SAMPLE_PHOTOS + DRIFT_PHOTOS if asset.requirement.startswith("scikit-image=="))
+
+# The schema of docker-compose.yml, for its test.
+COMPOSE_SCHEMA = Asset(
+    "compose-spec.json",
+    "check-jsonschema==0.39.0",
+    "3.11",
+    "check_jsonschema/builtin_schemas/vendor/compose-spec.json",
+    "d549057ebc2925f39f62799eab0db7b9e2c18b35b6c00595199116da3ed10e64",
+    "Apache-2.0 (the Compose Specification)",
+)
+
+ALL_ASSETS = (*FACE_MODELS, *SAMPLE_PHOTOS, *DRIFT_PHOTOS, COMPOSE_SCHEMA)

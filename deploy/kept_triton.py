@@ -25,7 +25,7 @@ class KeptTriton:
         shm_prefix: str,
         settings: LocalSettings,
         run_dir: Path,
-        log: Path,
+        log: Path | None,
         say: Callable[[str], None],
         stopping: threading.Event,
     ) -> None:
@@ -37,7 +37,7 @@ class KeptTriton:
             shm_prefix: Prefix of its shared memory regions, its own.
             settings: The deployment's settings.
             run_dir: Where the deployment keeps its state.
-            log: File for its output.
+            log: File for its output; this program's own output if None.
             say: Shows one line to the user.
             stopping: Set when the deployment is to end, which cuts pauses short.
         """

@@ -12,7 +12,7 @@ from deploy.addresses import ServerAddresses
 from deploy.canary import Prober
 from deploy.errors import PreflightError, StartError
 from deploy.process import Child
-from deploy.triton_wheel import TritonWheel, server_command
+from deploy.triton_wheel import TritonFiles, server_command
 from export.golden import read_golden
 from export.model_config import warmed_batches
 from export.release import Release
@@ -62,7 +62,7 @@ class NvidiaTriton:
         ):
             (self._links / name).symlink_to(target)
         self.log = self._links / "triton.log"
-        server = TritonWheel(home, home / "lib")
+        server = TritonFiles(home, None)
         command = server_command(server, self._links, self.addresses, f"deepfake_{os.getpid()}_")
         self._child = Child("triton", command, dict(os.environ), self.log)
         self._prober = Prober(

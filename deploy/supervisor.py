@@ -39,6 +39,7 @@ class Supervisor:
         say: Callable[[str], None],
         logs: Path,
         follows: bool,
+        show_output: bool = False,
     ) -> None:
         """Starts nothing yet.
 
@@ -49,6 +50,7 @@ class Supervisor:
             say: Shows one line to the user.
             logs: Folder for the processes' logs.
             follows: Whether a release that `current` points to later takes over.
+            show_output: Whether the processes write to this program's own output, not to their logs.
 
         Raises:
             ExportError: There is a serving plan, and it cannot be read.
@@ -59,6 +61,7 @@ class Supervisor:
         self._say = say
         self._logs = logs
         self._follows = follows
+        self._show_output = show_output
         self._stopping = threading.Event()
         self._first = self._triton(release, settings.triton_addresses)
         self._rollout: Rollout | None = None
@@ -124,7 +127,7 @@ class Supervisor:
     def _triton(self, release: Release, addresses: ServerAddresses) -> KeptTriton:
         usual = addresses == self._settings.triton_addresses
         prefix = f"{self._shm_prefix}{'a' if usual else 'b'}_"
-        log = self._logs / ("triton.log" if usual else "triton-standby.log")
+        log = self._log("triton.log" if usual else "triton-standby.log")
         return KeptTriton(release, addresses, prefix, self._settings, self._logs.parent, log, self._say, self._stopping)
 
     def _newcomer(self, release: Release, addresses: ServerAddresses) -> KeptTriton:
@@ -132,6 +135,9 @@ class Supervisor:
         triton = self._triton(release, addresses)
         triton.start()
         return triton
+
+    def _log(self, name: str) -> Path | None:
+        return None if self._show_output else self._logs / name
 
     @property
     def _target_path(self) -> Path:
@@ -153,7 +159,7 @@ class Supervisor:
         }
         self._gateway_backoff.started()
         # -P: a gateway.py in the user's current folder is not what is meant.
-        self._gateway = Child("gateway", [sys.executable, "-P", "-m", "gateway"], env, self._logs / "gateway.log")
+        self._gateway = Child("gateway", [sys.executable, "-P", "-m", "gateway"], env, self._log("gateway.log"))
         return self._gateway
 
     def _triton_answers(self, timeout_s: float) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from deploy.addresses import ServerAddresses
 from deploy.canary import Prober
 from deploy.process import Child, StopWatch, children_of
-from deploy.triton_wheel import find_wheel, link_for_shell, server_command, server_environment
+from deploy.triton_wheel import find_server, link_for_shell, server_command, server_environment
 from export.golden import read_golden
 from export.model_config import model_process_count, warmed_batches
 from export.release import Release
@@ -42,17 +42,17 @@ class TritonServer:
             trace_collector: Base URL of an OTLP/HTTP collector for its traces; "" for none.
 
         Raises:
-            PreflightError: The wheel is not usable, or no path can be given to it.
+            PreflightError: There is no usable server, or no path can be given to it.
             GoldenError: The release's golden images cannot be read.
         """
         golden, repository = read_golden(release.path), release.repository
-        wheel = find_wheel()
-        self._links = link_for_shell(wheel, repository, run_dir)
-        command = server_command(wheel, self._links, addresses, shm_prefix, trace_collector)
+        files = find_server()
+        self._links = link_for_shell(files, repository, run_dir)
+        command = server_command(files, self._links, addresses, shm_prefix, trace_collector)
         self._expected_processes = model_process_count(repository)
         self._processes: set[int] = set()
         self._stop_watch = StopWatch()
-        self.child = Child("triton", command, server_environment(wheel), log)
+        self.child = Child("triton", command, server_environment(files), log)
         self._prober = Prober(addresses.grpc_url, canary_interval_s, golden, warmed_batches(repository))
         self._prober.start()
 

