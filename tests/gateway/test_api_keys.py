@@ -83,6 +83,20 @@ def test_without_a_key_nothing_is_computed(locked: Gateway, path: str) -> None:
         "x" * 5000,
         "alice",
     ],
+    ids=[
+        "another",
+        "cut",
+        "longer",
+        "swapped case",
+        "no prefix",
+        "prefix",
+        "line",
+        "hash",
+        "two",
+        "no ASCII",
+        "long",
+        "name",
+    ],
 )
 def test_what_is_no_valid_key_is_refused(locked: Gateway, sent: str) -> None:
     for headers in ({"Authorization": f"Bearer {sent}"}, {"X-API-Key": sent}):
