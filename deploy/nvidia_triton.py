@@ -1,6 +1,7 @@
 """The tritonserver of NVIDIA's image, over one release: ready only when every batch size and golden image is scored."""
 
 import os
+import secrets
 import shutil
 import socket
 import tempfile
@@ -12,6 +13,7 @@ from deploy.addresses import ServerAddresses
 from deploy.canary import Prober
 from deploy.errors import PreflightError, StartError
 from deploy.process import Child
+from deploy.shared_memory import remove_regions
 from deploy.triton_wheel import TritonFiles, server_command
 from export.golden import read_golden
 from export.model_config import warmed_batches
@@ -63,7 +65,8 @@ class NvidiaTriton:
             (self._links / name).symlink_to(target)
         self.log = self._links / "triton.log"
         server = TritonFiles(home, None)
-        command = server_command(server, self._links, self.addresses, f"deepfake_{os.getpid()}_")
+        self._shm_prefix = f"deepfake_{os.getpid()}_{secrets.token_hex(6)}_"
+        command = server_command(server, self._links, self.addresses, self._shm_prefix)
         self._child = Child("triton", command, dict(os.environ), self.log)
         self._prober = Prober(
             self.addresses.grpc_url, 5.0, read_golden(release.path), warmed_batches(release.repository)
@@ -94,6 +97,7 @@ class NvidiaTriton:
         """Stops it and removes what it left."""
         self._prober.stop()
         self._child.end(_END_S)
+        remove_regions(self._shm_prefix)
         shutil.rmtree(self._links, ignore_errors=True)
 
     def __enter__(self) -> Self:

@@ -14,7 +14,7 @@ from export.release import Release
 from reliability.scale_out import USED_BOUND_S
 from tests.service import ROOT
 
-# The servers share two cores with everything else that runs, and one that is starved rightly gets fewer. Here it is only
+# The servers share two cores with everything else that runs, and a starved one rightly gets fewer. Here it is only
 # seen that each takes part; how evenly is the script's to measure, on a quiet machine.
 _SHARE_BOUND = 0.95
 
