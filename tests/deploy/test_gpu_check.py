@@ -9,6 +9,7 @@ from deploy import gpu_check
 from deploy.canary import Canary
 from deploy.errors import DeployError, StartError
 from deploy.nvidia_triton import NvidiaTriton
+from deploy.shared_memory import SHM
 from deploy.triton_wheel import find_wheel, link_for_shell, server_environment
 from export.release import Release
 from runtime import RuntimeSpec
@@ -97,7 +98,9 @@ def test_a_real_triton_is_ready_after_its_batches_and_scores_them_alike(tiny_rel
         server._child.end(0)
         assert canary.batch_failure((8,)).startswith("a batch of 8 was not scored: ")
         canary.close()
-        links = server._links
+        links, regions = server._links, list(SHM.glob(f"{server._shm_prefix}*"))
+    assert regions
+    assert not any(region.exists() for region in regions)
     assert not links.exists()
 
 
