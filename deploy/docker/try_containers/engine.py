@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def run(command: Sequence[str], env: Mapping[str, str] | None = None, limit_s: f
     return done.stdout
 
 
-class Engine:
+class Engine(ABC):
     """What Docker and podman do alike; the label names are Compose's own."""
 
     program = "docker"
@@ -77,13 +78,13 @@ class Engine:
                 return False
         return True
 
+    @abstractmethod
     def compose(self, *arguments: str, limit_s: float = _COMMAND_LIMIT_S) -> str:
         """Runs the Compose of this engine on the cpu profile."""
-        raise NotImplementedError
 
+    @abstractmethod
     def start(self, with_grafana: bool) -> None:
         """Exports, then starts every service of the cpu profile; Triton answers when this returns."""
-        raise NotImplementedError
 
     def await_triton(self, limit_s: float = 600.0) -> None:
         """Runs Triton's health check until it succeeds.
