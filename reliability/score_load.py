@@ -1,11 +1,10 @@
 """One question asked again and again by several threads, and every outcome kept."""
 
-import itertools
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+
+from reliability.closed_loop import ClosedLoop, longest_gap_s
 
 _LOOK_S = 0.05
 
@@ -27,7 +26,7 @@ class Outcome:
     error: str = ""
 
 
-class ScoreLoad:
+class ScoreLoad(ClosedLoop):
     """A closed loop of requests. A context manager: it begins and ends with the context."""
 
     def __init__(self, ask: Callable[[], float], threads: int) -> None:
@@ -37,20 +36,9 @@ class ScoreLoad:
             ask: Sends one request and returns the score; raises where there is none. Called from every thread.
             threads: Requests at a time.
         """
+        super().__init__(threads)
         self.outcomes: list[Outcome] = []
         self._ask = ask
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
 
     def await_more(self, count: int, limit_s: float) -> None:
         """Returns once so many more requests have ended, or the time is over."""
@@ -60,17 +48,15 @@ class ScoreLoad:
 
     def longest_gap_s(self, since: float) -> float:
         """The longest time without a success, from a second before `since` on."""
-        times = sorted(one.at_s for one in self.outcomes if one.score is not None and one.at_s > since - 1)
-        return max((later - earlier for earlier, later in itertools.pairwise(times)), default=0.0)
+        return longest_gap_s((one.at_s for one in list(self.outcomes) if one.score is not None), since)
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            began = time.monotonic()
-            try:
-                score, error = self._ask(), ""
-            except Exception as failure:  # whatever it is, it is an outcome
-                score, error = None, f"{type(failure).__name__}: {failure}"
-            now = time.monotonic()
-            self.outcomes.append(Outcome(now, now - began, score, error))
-            if error:
-                self._stop.wait(_LOOK_S)
+    def _ask_once(self) -> None:
+        began = time.monotonic()
+        try:
+            score, error = self._ask(), ""
+        except Exception as failure:  # whatever it is, it is an outcome
+            score, error = None, f"{type(failure).__name__}: {failure}"
+        now = time.monotonic()
+        self.outcomes.append(Outcome(now, now - began, score, error))
+        if error:
+            self._stop.wait(_LOOK_S)

@@ -1,12 +1,11 @@
 """Requests in a loop against a running service, while something is done to it."""
 
-import itertools
-import threading
 import time
 from dataclasses import dataclass
-from typing import Self
 
 import requests
+
+from reliability.closed_loop import ClosedLoop, longest_gap_s
 
 RECOVERY_BOUND_S = 60.0  # generous: some seconds are expected, docs/reliability.md has the measured ones
 _TIMEOUT_S = 40.0
@@ -31,7 +30,7 @@ class Answered:
     took_s: float = 0.0
 
 
-class SteadyLoad:
+class SteadyLoad(ClosedLoop):
     """One image sent to POST /detect again and again by several threads; every answer is kept."""
 
     def __init__(self, url: str, image: bytes, threads: int = 3, pause_s: float = 0.0) -> None:
@@ -43,22 +42,11 @@ class SteadyLoad:
             threads: Requests at a time.
             pause_s: Of each thread after an answer.
         """
+        super().__init__(threads)
         self._pause_s = pause_s
         self.answers: list[Answered] = []
         self._url = url
         self._image = image
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
 
     def await_success(self, count: int, after: float) -> float:
         """Waits for `count` successes in a row.
@@ -83,28 +71,26 @@ class SteadyLoad:
 
     def longest_gap_s(self, since: float) -> float:
         """The longest time without a success, from a second before `since` on."""
-        times = sorted(answer.at_s for answer in self.answers if answer.status == 200 and answer.at_s > since - 1)
-        return max((later - earlier for earlier, later in itertools.pairwise(times)), default=0.0)
+        return longest_gap_s((answer.at_s for answer in list(self.answers) if answer.status == 200), since)
 
     def failures(self, since: float) -> list[Answered]:
         """The answers after `since` that were no success."""
         return [answer for answer in self.answers if answer.at_s > since and answer.status != 200]
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            began = time.monotonic()
-            try:
-                answer = requests.post(f"{self._url}/detect", files={"file": self._image}, timeout=_TIMEOUT_S)
-            except requests.RequestException:
-                self.answers.append(Answered(time.monotonic(), 0))  # the worker that held this connection is gone
-                time.sleep(0.05)
-                continue
-            now = time.monotonic()
-            if answer.status_code == 200:
-                body = answer.json()
-                release_id = body["metadata"]["model"]["release_id"]
-                self.answers.append(Answered(now, 200, body["confidence_score"], release_id, now - began))
-                self._stop.wait(self._pause_s)
-            else:
-                self.answers.append(Answered(now, answer.status_code))
-                time.sleep(0.02)
+    def _ask_once(self) -> None:
+        began = time.monotonic()
+        try:
+            answer = requests.post(f"{self._url}/detect", files={"file": self._image}, timeout=_TIMEOUT_S)
+        except requests.RequestException:
+            self.answers.append(Answered(time.monotonic(), 0))  # the worker that held this connection is gone
+            time.sleep(0.05)
+            return
+        now = time.monotonic()
+        if answer.status_code == 200:
+            body = answer.json()
+            release_id = body["metadata"]["model"]["release_id"]
+            self.answers.append(Answered(now, 200, body["confidence_score"], release_id, now - began))
+            self._stop.wait(self._pause_s)
+        else:
+            self.answers.append(Answered(now, answer.status_code))
+            time.sleep(0.02)

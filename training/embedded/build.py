@@ -38,7 +38,7 @@ MAX_FNR = 0.05
 _CALIBRATION_METHODS = ("untouched", "filtered", "seen", "strong")
 _METHODS = ("seen", "strong", "swap", "inpainting")
 _GOLDEN_PAIRS, _GOLDEN_CANDIDATES, _GOLDEN_LEAST_RIGHT = 2, 40, 0.8
-_VARIANTS, _CALIBRATION_SEED, _TEST_SEED = 3, 11, 12
+VARIANTS, CALIBRATION_SEED, _TEST_SEED = 3, 11, 12
 
 NOTICE = "A small demonstration model, trained on 49 people's photographs: weak evidence. See its model card."
 
@@ -62,7 +62,7 @@ def build(root: Path, photographs: Path, recipe: Recipe) -> Path:
     trained = train_stages(root / "stages", load_photographs(photographs, recipe.side_px), recipe)
     held_out = load_photographs(photographs, SIDE_PX)
     val, test = (_media(root / name, faces, seed) for name, faces, seed in (
-        ("val", held_out.val, _CALIBRATION_SEED), ("test", held_out.test, _TEST_SEED),
+        ("val", held_out.val, CALIBRATION_SEED), ("test", held_out.test, _TEST_SEED),
     ))  # fmt: skip
     calibrated = root / "calibrated"
     if not calibrated.is_dir():
@@ -105,7 +105,7 @@ def _media(folder: Path, faces: tuple[FaceImage, ...], seed: int) -> Path:
         return folder
     scratch = folder.with_name(f".{folder.name}")
     shutil.rmtree(scratch, ignore_errors=True)
-    pictures: Iterator[LabelledPicture] = held_out_pictures(faces, _VARIANTS, seed)
+    pictures: Iterator[LabelledPicture] = held_out_pictures(faces, VARIANTS, seed)
     if folder.name == "val":
         pictures = (picture for picture in pictures if picture.method in _CALIBRATION_METHODS)
     write_pictures(pictures, scratch)

@@ -15,6 +15,7 @@ from assets import default_cache_dir
 from evaluation.bootstrap import Estimate
 from export.checkpoint import load_checkpoint
 from export.hub import locate_checkpoint
+from training.embedded.build import CALIBRATION_SEED, VARIANTS
 from training.embedded.faces import Photographs, load_photographs
 from training.embedded.held_out_media import SIDE_PX, held_out_pictures, write_pictures
 from training.embedded.measure import auc_of, score_pictures
@@ -22,7 +23,6 @@ from training.embedded.recipe import Recipe
 from training.embedded.train_stages import train_stages
 
 _METHODS = ("seen", "strong")
-_VARIANTS, _MEDIA_SEED = 3, 11
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def main(
     kept = photographs or default_cache_dir() / "training-photos"
     val = folder / "val"
     if not val.is_dir():
-        write_pictures(held_out_pictures(load_photographs(kept, SIDE_PX).val, _VARIANTS, _MEDIA_SEED), val)
+        write_pictures(held_out_pictures(load_photographs(kept, SIDE_PX).val, VARIANTS, CALIBRATION_SEED), val)
     base = Recipe()
     loaded = load_photographs(kept, base.side_px)
     everyone = len({face.person for face in loaded.train})
