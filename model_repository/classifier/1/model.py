@@ -3,12 +3,14 @@
 import json
 import sys
 import traceback
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from runtime import INPUTS, OUTPUTS, load_classifier, usable_cores
+from runtime.loading import show_where_stuck
 from runtime.memory import keep_large_blocks
 
 
@@ -18,6 +20,8 @@ class TritonPythonModel:
     def initialize(self, args):
         """Loads the classifier, with an equal share of the cores for each instance unless the config says otherwise."""
         keep_large_blocks()
+        self._starting = ExitStack()
+        self._starting.enter_context(show_where_stuck())
         config = json.loads(args["model_config"])
         instances = sum(group["count"] for group in config["instance_group"])
         cores = int(config["parameters"]["cores_per_instance"]["string_value"])
@@ -29,6 +33,7 @@ class TritonPythonModel:
             batches = [[pb_utils.get_input_tensor_by_name(r, name).as_numpy() for r in requests] for name in INPUTS]
             pixels, status = (np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in batches)
             results = self._classifier.run(pixels, status)
+            self._starting.close()  # with the warm-up's answer; does nothing after that
         except Exception as error:
             # An uncaught exception would send its traceback to the client.
             print(traceback.format_exc(), file=sys.stderr, flush=True)

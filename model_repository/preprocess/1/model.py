@@ -9,6 +9,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from preprocessing import PREPROCESSING_VERSION, ImageRejectedError, Preparer, PreprocessParams, Status
+from runtime.loading import show_where_stuck
 from runtime.memory import keep_large_blocks
 
 
@@ -31,7 +32,8 @@ class TritonPythonModel:
             )
         params = PreprocessParams.load(folder / "preprocess.json")
         self._side = params.resize.size_px
-        self._preparer = Preparer(params, folder)
+        with show_where_stuck():
+            self._preparer = Preparer(params, folder)
 
     def execute(self, requests):
         """Answers each request on its own; a bad image marks its own row only."""
