@@ -1,7 +1,6 @@
 """Tritons to measure: one for each of the two configurations that are compared, the older ones ended."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from benchmark.contenders.process_tree import end_tree
 from benchmark.tune_load import measure_server
 from benchmark.tune_release import planned_release
 from benchmark.tune_search import Configuration, Figures, TrialError
+from deploy.free_ports import free_ports
 from export.release import Release
 
 _AT_ONCE = 2
@@ -86,7 +86,7 @@ class Servers:
         self._started += 1
         folder = self._scratch / f"server-{self._started}"
         planned_release(self._release, configuration, folder / "releases")
-        http, grpc, metrics = _free_ports(3)
+        http, grpc, metrics = free_ports(3)
         settings = {
             "RELEASES_DIR": str(folder / "releases"),
             "RUN_DIR": str(folder / "run"),
@@ -123,13 +123,3 @@ def _await_ready(process: "subprocess.Popen[bytes]", log: Path) -> None:
             state = "is not ready" if process.poll() is None else f"ended with code {process.returncode}"
             raise TrialError(f"Triton {state}; its log ends: {' '.join(text.split())[-400:]}")
         time.sleep(0.1)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nothing uses now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()

@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import socket
 import tempfile
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Self
 from deploy.addresses import ServerAddresses
 from deploy.canary import Prober
 from deploy.errors import PreflightError, StartError
+from deploy.free_ports import free_ports
 from deploy.process import Child
 from deploy.shared_memory import remove_regions
 from deploy.triton_wheel import TritonFiles, server_command
@@ -36,15 +36,6 @@ def find_server() -> Path:
     return home
 
 
-def free_addresses() -> ServerAddresses:
-    """Three ports of loopback that nothing has now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ServerAddresses("127.0.0.1", *ports)
-
-
 class NvidiaTriton:
     """A running server; a context manager, which ends it."""
 
@@ -55,7 +46,8 @@ class NvidiaTriton:
             release: What it serves.
             home: From `find_server`.
         """
-        self.addresses = free_addresses()
+        http, grpc, metrics = free_ports(3)
+        self.addresses = ServerAddresses("127.0.0.1", http, grpc, metrics)
         self._links = Path(tempfile.mkdtemp(prefix="deepfake-triton-"))
         for name, target in (
             ("repository", release.repository.resolve()),

@@ -7,7 +7,6 @@ resolver answers; where no namespace may be made, a file that lists the servers 
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from benchmark.triton_statistics import read_totals
 from deploy.addresses import ServerAddresses
+from deploy.free_ports import free_ports
 from deploy.shared_memory import region_prefix
 from deploy.triton_server import TritonServer
 from export.release import Release
@@ -96,7 +96,7 @@ class Fleet:
         self._release = release
         self._folder = folder
         self._stack = stack
-        self._ports = _free_ports(3)
+        self._ports = free_ports(3)
         self._started = 0
 
     @property
@@ -184,15 +184,3 @@ def enter_namespace(module: str, arguments: Sequence[str], folder: Path) -> None
         return
     command = [*unshare, *mounted, sys.executable, "-m", module, *arguments]
     os.execvpe(command[0], command, {**os.environ, _INSIDE: "1"})
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nothing uses now on any loopback address."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 from benchmark.contenders.process_tree import end_tree, tree_pids
+from deploy.free_ports import free_ports
 
 _START_S = 30.0
 _GRACE_S = 1.0  # what is under way when a measurement ends is of no use to anybody
@@ -67,7 +67,7 @@ def waitress(folder: Path, settings: Mapping[str, str]) -> Iterator[Front]:
     """Waitress: one process, with the threads and places of all of gunicorn's workers."""
     workers = int(settings["GATEWAY_WORKERS"])
     threads, places = workers * 24, workers * int(settings.get("MAX_IN_FLIGHT", "6"))
-    port = free_port()
+    port = free_ports(1)[0]
     command = [
         sys.executable, "-m", "waitress", f"--listen=127.0.0.1:{port}", f"--threads={threads}",
         "--connection-limit=1000", "--call", "gateway.app:create_app",
@@ -81,7 +81,7 @@ def waitress(folder: Path, settings: Mapping[str, str]) -> Iterator[Front]:
 def nginx(folder: Path, settings: Mapping[str, str]) -> Iterator[Front]:
     """Nginx with its buffers as they come, in front of what ships."""
     with ours(folder, {**settings, "TRUSTED_PROXIES": "1"}) as behind:
-        port = free_port()
+        port = free_ports(1)[0]
         configuration = folder / "nginx.conf"
         configuration.write_text(_NGINX.format(folder=folder, port=port, behind=behind.port), "utf-8")
         command = [str(shutil.which("nginx")), "-p", str(folder), "-c", str(configuration), "-e", "stderr"]
@@ -119,7 +119,7 @@ def installed() -> dict[str, Starter]:
 def _process(
     name: str, command: list[str], folder: Path, settings: Mapping[str, str], port: int = 0
 ) -> Iterator[Front]:
-    port = port or free_port()
+    port = port or free_ports(1)[0]
     log = folder / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -147,13 +147,6 @@ def _await_answer(process: "subprocess.Popen[bytes]", port: int, log: Path) -> N
             time.sleep(0.1)
         finally:
             connection.close()
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nothing uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _anonymous_kib(pid: int) -> int:

@@ -10,7 +10,6 @@ Exit code 0: every bound held; 1: one did not.
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ import typer
 from assets import SAMPLE_PHOTOS, default_cache_dir, fetch_assets
 from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from client import create_detector
+from deploy.free_ports import free_ports
 from export.hub import locate_checkpoint
 from export.release import Release, read_release
 from export.run import ExportSettings, export_checkpoint
@@ -214,7 +214,7 @@ def _gateway(url: str, folder: Path, image: bytes) -> Iterator[Ask]:
     """A gateway of two workers, which remembers no scores."""
     (folder / "media").mkdir()
     log = folder / "gateway.log"
-    port = _free_port()
+    port = free_ports(1)[0]
     settings = {"TRITON_URL": url, "PORT": str(port), "MEDIA_ROOT": str(folder / "media"), "SCORE_CACHE_FRAMES": "0"}
     with log.open("wb") as printed:
         process = subprocess.Popen(
@@ -259,11 +259,6 @@ def _tiny_release() -> Release:
     if not source.exists():
         make_untrained_checkpoint(source, hidden_size=64, layers=2)
     return export_checkpoint(locate_checkpoint(str(source)), ExportSettings(folder / "releases-tiny", parity_images=8))
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 def _line(result: Scaled) -> str:

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.free_ports import free_ports
 from deploy.process import children_of
-from tests.service import ROOT, free_ports
+from tests.service import ROOT
 
 _START_TIMEOUT_S = 90.0
 _START_TRIES = 3

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assets import default_cache_dir
+from deploy.free_ports import free_ports
 from deploy.process import children_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -75,18 +75,6 @@ class Service:
             if program in Path(f"/proc/{pid}/cmdline").read_text("utf-8").replace("\0", " "):
                 return pid
         raise LookupError(f"no {program} below the supervisor; it printed:\n{self.printed()}")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing uses now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def service_environment(**settings: str) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from assets import SAMPLE_PHOTOS, default_cache_dir, fetch_assets
 from benchmark.contenders.process_tree import end_tree, tree_pids
 from benchmark.contenders.release_parts import RELEASE_VARIABLE
 from benchmark.http_requests import HttpRequests, detect_requests, predict_requests
+from deploy.free_ports import free_ports
 
 START_TIMEOUT_S = 300.0
 _FIRST_ANSWER_TIMEOUT_S = 60.0
@@ -85,7 +85,7 @@ def serve_seed(checkpoint: Path, media_root: Path, batch_size: int, folder: Path
     Raises:
         ContenderError: It does not start.
     """
-    port = _free_ports(1)[0]
+    port = free_ports(1)[0]
     command = [
         sys.executable, "-m", "gunicorn", "--workers", "1", "--worker-class", "gthread", "--threads",
         str(_SEED_THREADS), "--bind", f"127.0.0.1:{port}", "--timeout", "600", "--keep-alive", "75",
@@ -113,7 +113,7 @@ def serve_litserve(release: Path, folder: Path) -> Iterator[Contender]:
     Raises:
         ContenderError: It does not start.
     """
-    port = _free_ports(1)[0]
+    port = free_ports(1)[0]
     command = [sys.executable, "-m", "benchmark.contenders.litserve_server", str(port)]
     with _started("litserve", command, {RELEASE_VARIABLE: str(release.resolve())}, folder) as (process, log):
         server = Contender("litserve", f"http://127.0.0.1:{port}", process.pid, log)
@@ -132,7 +132,7 @@ def serve_mosec(release: Path, folder: Path) -> Iterator[Contender]:
     Raises:
         ContenderError: It does not start.
     """
-    port = _free_ports(1)[0]
+    port = free_ports(1)[0]
     # Its sockets; the path of one may hold some 100 characters.
     sockets = Path(tempfile.mkdtemp(prefix="mosec-"))
     command = [
@@ -164,7 +164,7 @@ def serve_ours(
     Raises:
         ContenderError: It does not start.
     """
-    port, http, grpc, metrics = _free_ports(4)
+    port, http, grpc, metrics = free_ports(4)
     settings = {
         "CHECKPOINT": str(checkpoint.resolve()),
         "RELEASES_DIR": str(releases.resolve()),
@@ -240,15 +240,3 @@ def _await_answer(process: "subprocess.Popen[bytes]", server: Contender, request
 
 def _sample() -> list[Path]:
     return [fetch_assets(SAMPLE_PHOTOS)["astronaut.png"]]
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nothing uses now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.free_ports import free_ports
 from deploy.process import Child
 
 HERE = Path(__file__).resolve().parent
@@ -60,7 +60,7 @@ def try_alerts(prometheus: str, releases: Path, folder: Path, quick: bool) -> No
     Raises:
         TimeoutError: What is expected does not happen.
     """
-    ports = Ports(*_free_ports(5))
+    ports = Ports(*free_ports(5))
     config = _write_config(folder, ports, quick)
     with _triton(releases, folder, ports) as triton, _gateway(folder, ports):
         _wait_for("the gateway to be healthy", lambda: _health(ports) == 200, _START_S)
@@ -167,15 +167,6 @@ def _get(url: str) -> tuple[int, str]:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(url, timeout=10) as answer:
         return answer.status, answer.read().decode()
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def _say(line: str) -> None:

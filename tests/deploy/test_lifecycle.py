@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 import requests
 
+from deploy.free_ports import free_ports
 from deploy.process import Child, children_of
 from deploy.shared_memory import SHM, start_time
 from export.release import Release
-from tests.service import ROOT, Service, free_ports, run_service, service_environment, stop
+from tests.service import ROOT, Service, run_service, service_environment, stop
 
 
 def serve(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":

@@ -14,12 +14,13 @@ import requests
 
 from client import create_detector
 from deploy.errors import PreflightError
+from deploy.free_ports import free_ports
 from deploy.process import children_of
 from deploy.shared_memory import SHM
 from deploy.single_container import limits_for
 from export.release import Release
 from tests.media import photo
-from tests.service import ROOT, free_ports, service_environment
+from tests.service import ROOT, service_environment
 
 COMMAND = [sys.executable, "-m", "deploy.single_container"]
 START_TIMEOUT_S = 120.0

@@ -8,10 +8,11 @@ from pathlib import Path
 import grpc
 import pytest
 
+from deploy.free_ports import free_ports
 from evaluation.degradation import STANDARD_SET
 from tests.evaluation.conftest import Evaluate, read_results
 from tests.inference_server import DESCRIPTION, InferenceServer, jpeg
-from tests.service import ROOT, free_ports
+from tests.service import ROOT
 
 
 @pytest.mark.usefixtures("no_figures")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import requests
 
+from deploy.free_ports import free_ports
 from deploy.process import children_of
 from tests.inference_server import InferenceServer
-from tests.service import free_ports
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 import grpc
 import requests
 
+from deploy.free_ports import free_ports
 from tests.gateway.test_metrics import gateway_process
 from tests.inference_server import InferenceServer, jpeg
-from tests.service import free_ports
 
 
 def lines_of(folder: Path) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ import pytest
 import requests
 from pydantic import ValidationError
 
+from deploy.free_ports import free_ports
 from deploy.process import children_of
 from gateway import GatewaySettings, create_app
 from gateway.metrics_folder import MetricsFolder
@@ -26,7 +27,6 @@ from tests.gateway.test_detect import upload, video
 from tests.gateway.test_service_errors import wait_until
 from tests.inference_server import InferenceServer, jpeg
 from tests.prometheus import Page
-from tests.service import free_ports
 
 PREFIX = "deepfake_gateway_"
 

@@ -18,6 +18,7 @@ import requests
 
 from client import DeadlineExceededError
 from client.scorer import Deadline
+from deploy.free_ports import free_ports
 from gateway import body_readers
 from gateway.admission import VideoTurns
 from gateway.body_readers import BodyReaders
@@ -27,7 +28,6 @@ from tests.gateway.test_bad_requests import error_of
 from tests.gateway.test_detect import upload, video
 from tests.gateway.test_service_errors import wait_until
 from tests.inference_server import Behaviour, InferenceServer, jpeg
-from tests.service import free_ports
 
 HEADERS_ONLY = (
     b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 99\r\n\r\n"

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deploy.free_ports import free_ports
 from tests.inference_server import inference_server, jpeg
 from tests.media import VideoSpec, encode_image, photo_pixels, write_video
 from tests.ray_cluster import RayCluster, ray_cluster, ray_environment
-from tests.service import ROOT, Service, free_ports
+from tests.service import ROOT, Service
 
 FILES, VIDEOS, BROKEN = 200, 3, 20
 FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP"}

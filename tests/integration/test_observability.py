@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import requests
 
+from deploy.free_ports import free_ports
 from export.release import Release
 from tests.media import photo
 from tests.otlp_receiver import OtlpReceiver, ReceivedSpan, otlp_receiver
 from tests.prometheus import Page
-from tests.service import ROOT, Service, free_ports, run_service
+from tests.service import ROOT, Service, run_service
 
 MONITORING = ROOT / "deploy" / "monitoring"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"

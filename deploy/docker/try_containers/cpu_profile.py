@@ -3,7 +3,6 @@
 import contextlib
 import json
 import shutil
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from deploy.docker.try_containers import contract
 from deploy.docker.try_containers.engine import ROOT, Engine, EngineError
 from deploy.docker.try_containers.hardening import check_hardening, check_mounts_are_read_only, check_no_way_out
 from deploy.docker.try_containers.report import Report, require
+from deploy.free_ports import free_ports
 
 _HEALTHY_S = 240.0
 _BATCH = 40
@@ -34,13 +34,6 @@ print("scored")
 _KILL_ALL = "kill -9 -1"  # every process of the container but its init and this one
 
 
-def free_port() -> int:
-    """A port of the loopback address that nothing uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def prepare(folder: Path, checkpoint: Path) -> dict[str, str]:
     """Makes what the compose file mounts, readable for its user; returns the variables that name it."""
     for name in ("media", "secrets", "secrets-triton"):
@@ -57,8 +50,8 @@ def prepare(folder: Path, checkpoint: Path) -> dict[str, str]:
         "MEDIA_DIR": str(folder / "media"),
         "SECRETS_DIR": str(folder / "secrets"),
         "TRITON_SECRETS_DIR": str(folder / "secrets-triton"),
-        "PORT": str(free_port()),
-        "GRAFANA_PORT": str(free_port()),
+        "PORT": str(free_ports(1)[0]),
+        "GRAFANA_PORT": str(free_ports(1)[0]),
         "COMPOSE_PROFILES": "cpu",
     }
 

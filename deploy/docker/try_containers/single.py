@@ -4,9 +4,9 @@ import time
 from pathlib import Path
 
 from deploy.docker.try_containers import contract
-from deploy.docker.try_containers.cpu_profile import free_port
 from deploy.docker.try_containers.engine import Engine
 from deploy.docker.try_containers.report import Report, require
+from deploy.free_ports import free_ports
 
 _HEALTHY_S = 240.0
 _KILL_TRITON = """
@@ -20,7 +20,7 @@ for entry in pathlib.Path("/proc").iterdir():
 
 def try_single(engine: Engine, report: Report, image: str, photo: Path) -> None:
     """Runs the image, makes requests, kills Triton inside, ends it."""
-    port = free_port()
+    port = free_ports(1)[0]
     url = f"http://127.0.0.1:{port}"
     started = time.monotonic()
     container = engine.run_detached(image, port)
