@@ -2,10 +2,8 @@ import base64
 import hashlib
 import io
 import json
-import re
 import subprocess
 import tarfile
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.embedded.manifest import DEVELOPMENT_MANIFEST, TRAINING_MANIFEST, Package, load_manifest
-from training.embedded.near_duplicates import find_near_duplicates
+from training.embedded.manifest import load_manifest
 from training.embedded.photos import fetch_photos, format_counts, main
 from training.errors import DatasetError
 
@@ -309,65 +306,3 @@ def test_counts_are_of_people_not_of_pictures(registry: Registry, tmp_path: Path
     ]
     table = format_counts(fetch_photos(tmp_path / "photos", manifest(tmp_path, archive, *files)))
     assert table.splitlines()[1].split() == ["train", "1", "2", "1", "0"]
-
-
-# The lists themselves.
-
-
-@pytest.fixture(params=[TRAINING_MANIFEST, DEVELOPMENT_MANIFEST], ids=["training", "development"])
-def packages(request: pytest.FixtureRequest) -> tuple[Package, ...]:
-    return load_manifest(request.param)
-
-
-def test_no_two_entries_share_a_place(packages: tuple[Package, ...]) -> None:
-    places = [(package.folder_name, listed.name) for package in packages for listed in package.files]
-    assert len(places) == len(set(places))
-    originals = {(p.folder_name, f.original_name): f.path for p in packages for f in p.files}
-    assert len(originals) == len({(p.folder_name, f.path) for p in packages for f in p.files})
-
-
-def test_each_package_states_a_licence_and_digests_are_well_formed(packages: tuple[Package, ...]) -> None:
-    for package in packages:
-        assert package.licence.strip()
-        if package.registry == "npm":
-            assert len(base64.b64decode(package.integrity.removeprefix("sha512-"), validate=True)) == 64
-        elif package.registry != "debian":
-            assert re.fullmatch(r"sha256:[0-9a-f]{64}", package.integrity)
-        assert all(re.fullmatch(r"[0-9a-f]{64}", listed.sha256) for listed in package.files)
-
-
-def test_nobody_and_no_file_is_on_two_sides(packages: tuple[Package, ...]) -> None:
-    sides: dict[str, set[str]] = defaultdict(set)
-    for package in packages:
-        for listed in package.files:
-            sides[listed.sha256].add(listed.split)
-            if listed.person is not None:
-                sides[listed.person].add(listed.split)
-    assert {key: value for key, value in sides.items() if len(value) > 1} == {}
-
-
-def test_the_training_list_has_enough_people_to_test_on() -> None:
-    files = [f for p in load_manifest(TRAINING_MANIFEST) for f in p.files if f.person]
-    assert len({f.person for f in files if f.split == "test"}) >= 25
-    assert len({f.person for f in files if f.split in ("val", "test")}) >= 50
-
-
-def test_what_is_never_trained_on_is_not_in_the_training_list() -> None:
-    training = [f for p in load_manifest(TRAINING_MANIFEST) for f in p.files]
-    development = [f for p in load_manifest(DEVELOPMENT_MANIFEST) for f in p.files]
-    assert {f.split for f in development} == {"development"}
-    assert {f.split for f in training} == {"train", "val", "test"}
-    assert {f.sha256 for f in training} & {f.sha256 for f in development} == set()
-    assert {f.person for f in training if f.person} & {f.person for f in development if f.person} == set()
-    assert "NEVER" in json.loads(DEVELOPMENT_MANIFEST.read_text())["note"]
-
-
-def test_the_same_picture_smaller_and_compressed_is_a_near_duplicate(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    for name in ("first", "second"):
-        coarse = Image.fromarray(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8))
-        coarse.resize((360, 360), Image.Resampling.BICUBIC).save(tmp_path / f"{name}.png")
-    with Image.open(tmp_path / "first.png") as image:
-        image.resize((120, 120)).save(tmp_path / "first-small.jpg", quality=50)
-    (tmp_path / "note.txt").write_text("no picture")
-    assert find_near_duplicates(sorted(tmp_path.iterdir())) == [(tmp_path / "first-small.jpg", tmp_path / "first.png")]

@@ -1,0 +1,58 @@
+"""The lists of photographs themselves."""
+
+import base64
+import json
+import re
+from collections import defaultdict
+
+import pytest
+
+from training.embedded.manifest import DEVELOPMENT_MANIFEST, TRAINING_MANIFEST, Package, load_manifest
+
+
+@pytest.fixture(params=[TRAINING_MANIFEST, DEVELOPMENT_MANIFEST], ids=["training", "development"])
+def packages(request: pytest.FixtureRequest) -> tuple[Package, ...]:
+    return load_manifest(request.param)
+
+
+def test_no_two_entries_share_a_place(packages: tuple[Package, ...]) -> None:
+    places = [(package.folder_name, listed.name) for package in packages for listed in package.files]
+    assert len(places) == len(set(places))
+    originals = {(p.folder_name, f.original_name): f.path for p in packages for f in p.files}
+    assert len(originals) == len({(p.folder_name, f.path) for p in packages for f in p.files})
+
+
+def test_each_package_states_a_licence_and_digests_are_well_formed(packages: tuple[Package, ...]) -> None:
+    for package in packages:
+        assert package.licence.strip()
+        if package.registry == "npm":
+            assert len(base64.b64decode(package.integrity.removeprefix("sha512-"), validate=True)) == 64
+        elif package.registry != "debian":
+            assert re.fullmatch(r"sha256:[0-9a-f]{64}", package.integrity)
+        assert all(re.fullmatch(r"[0-9a-f]{64}", listed.sha256) for listed in package.files)
+
+
+def test_nobody_and_no_file_is_on_two_sides(packages: tuple[Package, ...]) -> None:
+    sides: dict[str, set[str]] = defaultdict(set)
+    for package in packages:
+        for listed in package.files:
+            sides[listed.sha256].add(listed.split)
+            if listed.person is not None:
+                sides[listed.person].add(listed.split)
+    assert {key: value for key, value in sides.items() if len(value) > 1} == {}
+
+
+def test_the_training_list_has_enough_people_to_test_on() -> None:
+    files = [f for p in load_manifest(TRAINING_MANIFEST) for f in p.files if f.person]
+    assert len({f.person for f in files if f.split == "test"}) >= 25
+    assert len({f.person for f in files if f.split in ("val", "test")}) >= 50
+
+
+def test_what_is_never_trained_on_is_not_in_the_training_list() -> None:
+    training = [f for p in load_manifest(TRAINING_MANIFEST) for f in p.files]
+    development = [f for p in load_manifest(DEVELOPMENT_MANIFEST) for f in p.files]
+    assert {f.split for f in development} == {"development"}
+    assert {f.split for f in training} == {"train", "val", "test"}
+    assert {f.sha256 for f in training} & {f.sha256 for f in development} == set()
+    assert {f.person for f in training if f.person} & {f.person for f in development if f.person} == set()
+    assert "NEVER" in json.loads(DEVELOPMENT_MANIFEST.read_text())["note"]
