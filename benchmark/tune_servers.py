@@ -14,8 +14,8 @@ from benchmark.contenders.process_tree import end_tree
 from benchmark.tune_load import measure_server
 from benchmark.tune_release import planned_release
 from benchmark.tune_search import Configuration, Figures, TrialError
-from deploy.free_ports import free_ports
 from export.release import Release
+from runtime.free_ports import free_ports
 
 _AT_ONCE = 2
 _START_TIMEOUT_S = 300.0

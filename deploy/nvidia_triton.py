@@ -11,13 +11,13 @@ from typing import Self
 from deploy.addresses import ServerAddresses
 from deploy.canary import Prober
 from deploy.errors import PreflightError, StartError
-from deploy.free_ports import free_ports
 from deploy.process import Child
 from deploy.shared_memory import remove_regions
 from deploy.triton_wheel import TritonFiles, server_command
 from export.golden import read_golden
 from export.model_config import warmed_batches
 from export.release import Release
+from runtime.free_ports import free_ports
 
 _INSTALLED = Path("/opt/tritonserver")
 _POLL_S = 0.2

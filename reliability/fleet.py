@@ -17,10 +17,10 @@ from pathlib import Path
 
 from benchmark.triton_statistics import read_totals
 from deploy.addresses import ServerAddresses
-from deploy.free_ports import free_ports
 from deploy.shared_memory import region_prefix
 from deploy.triton_server import TritonServer
 from export.release import Release
+from runtime.free_ports import free_ports
 
 NAME = "tritons.test"  # .test is nobody's: RFC 6761
 _HOSTS = Path("/etc/hosts")
@@ -68,6 +68,7 @@ class FleetServer:
             if waited_s > _START_S / 3 and not started_again:
                 started_again = True
                 print(f"{self.name} has not answered within {waited_s:.0f} s; starting it again", file=sys.stderr)
+                print(self._triton.child.log_tail(_LOG_LINES), file=sys.stderr)
                 self.end(grace_s=0)
                 self._triton = self._start()
             time.sleep(0.1)

@@ -13,7 +13,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 from benchmark.contenders.process_tree import end_tree, tree_pids
-from deploy.free_ports import free_ports
+from runtime.free_ports import free_ports
 
 _START_S = 30.0
 _GRACE_S = 1.0  # what is under way when a measurement ends is of no use to anybody

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.free_ports import free_ports
 from deploy.process import children_of
+from runtime.free_ports import free_ports
 from tests.service import ROOT
 
 _START_TIMEOUT_S = 90.0

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assets import default_cache_dir
-from deploy.free_ports import free_ports
 from deploy.process import children_of
+from runtime.free_ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 240.0

@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "model_repository": {"preprocessing", "runtime"},
     "benchmark": {"benchmark", "assets", "client", "export", "preprocessing", "runtime"},
     "evaluation": {"evaluation", "client"},
-    "reliability": {"reliability", "assets", "benchmark", "client", "deploy", "export", "preprocessing"},
+    "reliability": {"reliability", "assets", "benchmark", "client", "deploy", "export", "preprocessing", "runtime"},
     "training": {"training", "assets", "client", "evaluation", "export", "preprocessing"},
     "deploy": {"deploy", "assets", "client", "export", "preprocessing", "runtime"},
 }

@@ -16,7 +16,7 @@ from assets import SAMPLE_PHOTOS, default_cache_dir, fetch_assets
 from benchmark.contenders.process_tree import end_tree, tree_pids
 from benchmark.contenders.release_parts import RELEASE_VARIABLE
 from benchmark.http_requests import HttpRequests, detect_requests, predict_requests
-from deploy.free_ports import free_ports
+from runtime.free_ports import free_ports
 
 START_TIMEOUT_S = 300.0
 _FIRST_ANSWER_TIMEOUT_S = 60.0

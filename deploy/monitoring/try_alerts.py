@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.free_ports import free_ports
 from deploy.process import Child
+from runtime.free_ports import free_ports
 
 HERE = Path(__file__).resolve().parent
 EXPECTED = {"DeepfakeTritonDown", "DeepfakeModelUnhealthy"}

@@ -9,8 +9,8 @@ import pytest
 
 from deploy import preflight
 from deploy.errors import PreflightError
-from deploy.free_ports import free_ports
 from deploy.settings import LocalSettings
+from runtime.free_ports import free_ports
 
 
 def settings(**changes: object) -> LocalSettings:

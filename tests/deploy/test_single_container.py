@@ -14,11 +14,11 @@ import requests
 
 from client import create_detector
 from deploy.errors import PreflightError
-from deploy.free_ports import free_ports
 from deploy.process import children_of
 from deploy.shared_memory import SHM
 from deploy.single_container import limits_for
 from export.release import Release
+from runtime.free_ports import free_ports
 from tests.media import photo
 from tests.service import ROOT, service_environment
 

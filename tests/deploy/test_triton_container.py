@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client import create_detector
-from deploy.free_ports import free_ports
 from deploy.process import children_of
 from deploy.shared_memory import SHM, start_time
 from export.release import CURRENT, Release, promote
+from runtime.free_ports import free_ports
 from tests.media import photo
 from tests.service import ROOT, service_environment
 from tests.wrong_golden import wrongly_golden

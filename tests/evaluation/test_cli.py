@@ -8,8 +8,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from deploy.free_ports import free_ports
 from evaluation.degradation import STANDARD_SET
+from runtime.free_ports import free_ports
 from tests.evaluation.conftest import Evaluate, read_results
 from tests.inference_server import DESCRIPTION, InferenceServer, jpeg
 from tests.service import ROOT

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import requests
 
-from deploy.free_ports import free_ports
 from deploy.process import children_of
+from runtime.free_ports import free_ports
 from tests.inference_server import InferenceServer
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import requests
 
-from deploy.free_ports import free_ports
+from runtime.free_ports import free_ports
 from tests.gateway.test_metrics import gateway_process
 from tests.inference_server import InferenceServer, jpeg
 

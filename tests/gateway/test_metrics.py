@@ -18,10 +18,10 @@ import pytest
 import requests
 from pydantic import ValidationError
 
-from deploy.free_ports import free_ports
 from deploy.process import children_of
 from gateway import GatewaySettings, create_app
 from gateway.metrics_folder import MetricsFolder
+from runtime.free_ports import free_ports
 from tests.gateway.conftest import Gateway
 from tests.gateway.test_detect import upload, video
 from tests.gateway.test_service_errors import wait_until

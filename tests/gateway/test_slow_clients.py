@@ -18,11 +18,11 @@ import requests
 
 from client import DeadlineExceededError
 from client.scorer import Deadline
-from deploy.free_ports import free_ports
 from gateway import body_readers
 from gateway.admission import VideoTurns
 from gateway.body_readers import BodyReaders
 from gateway.errors import OverloadedRequestError
+from runtime.free_ports import free_ports
 from tests.gateway.conftest import Gateway
 from tests.gateway.test_bad_requests import error_of
 from tests.gateway.test_detect import upload, video

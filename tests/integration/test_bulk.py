@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy.free_ports import free_ports
+from runtime.free_ports import free_ports
 from tests.inference_server import inference_server, jpeg
 from tests.media import VideoSpec, encode_image, photo_pixels, write_video
 from tests.ray_cluster import RayCluster, ray_cluster, ray_environment

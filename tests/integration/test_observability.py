@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from deploy.free_ports import free_ports
 from export.release import Release
+from runtime.free_ports import free_ports
 from tests.media import photo
 from tests.otlp_receiver import OtlpReceiver, ReceivedSpan, otlp_receiver
 from tests.prometheus import Page

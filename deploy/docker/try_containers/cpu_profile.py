@@ -14,7 +14,7 @@ from deploy.docker.try_containers import contract
 from deploy.docker.try_containers.engine import ROOT, Engine, EngineError
 from deploy.docker.try_containers.hardening import check_hardening, check_mounts_are_read_only, check_no_way_out
 from deploy.docker.try_containers.report import Report, require
-from deploy.free_ports import free_ports
+from runtime.free_ports import free_ports
 
 _HEALTHY_S = 240.0
 _BATCH = 40

@@ -6,7 +6,7 @@ from pathlib import Path
 from deploy.docker.try_containers import contract
 from deploy.docker.try_containers.engine import Engine
 from deploy.docker.try_containers.report import Report, require
-from deploy.free_ports import free_ports
+from runtime.free_ports import free_ports
 
 _HEALTHY_S = 240.0
 _KILL_TRITON = """

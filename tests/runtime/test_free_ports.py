@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy import free_ports as module
-from deploy.free_ports import free_ports
+from runtime import free_ports as module
+from runtime.free_ports import free_ports
 
 
 def test_they_are_all_different_and_free_on_every_address() -> None:
