@@ -10,6 +10,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.scheduling import kept_scheduling
+
 RATE = 30
 """Frames a second of every clip."""
 
@@ -128,7 +130,7 @@ def _stretch_key(spec: ClipSpec) -> str:
 
 
 def _encode(spec: ClipSpec, path: Path) -> None:
-    with av.open(str(path), "w") as container:
+    with kept_scheduling(), av.open(str(path), "w") as container:
         stream = container.add_stream(spec.codec, rate=RATE, options=spec.options)
         stream.width, stream.height = spec.size
         stream.pix_fmt = spec.pix_fmt

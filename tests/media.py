@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from assets import SAMPLE_PHOTOS, fetch_assets
+from benchmark.scheduling import kept_scheduling
 
 NUMBER_BITS = 16
 BLOCK_PX = 16
@@ -70,7 +71,7 @@ H264_SHORT_GOP = {"preset": "veryfast", "g": "12", "sc_threshold": "0", "bf": "2
 def write_video(path: Path, spec: VideoSpec) -> Path:
     """Encodes the numbered frames; the container follows the file's suffix."""
     width, height = spec.size
-    with av.open(str(path), "w", options=spec.container_options) as container:
+    with kept_scheduling(), av.open(str(path), "w", options=spec.container_options) as container:
         stream = container.add_stream(spec.codec, rate=spec.rate, options=spec.options)
         turned = spec.rotation % 180 != 0
         stream.width, stream.height = (height, width) if turned else (width, height)

@@ -17,8 +17,7 @@ from tests.service import ROOT
 # The servers share two cores with everything else that runs, and a starved one rightly gets fewer. Here it is only
 # seen that each takes part; how evenly is the script's to measure, on a quiet machine.
 _SHARE_BOUND = 0.95
-# On machines whose memory is slow to come a server may stall for a minute (docs/reliability.md), which is not what is
-# tried here: a second run decides.
+# A machine that stalls is not what is tried here: a second run decides.
 _TRIES = 2
 
 pytestmark = pytest.mark.timeout(400)  # of the first test, which waits for both runs
