@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 
 from benchmark.triton_statistics import read_totals
@@ -48,29 +47,20 @@ class FleetServer:
         self.name = name
         self.host = addresses.host
         self.grpc = addresses.grpc_url
-        self._start = partial(
-            TritonServer, release, addresses, shm_prefix, folder, _NO_CANARIES_S, folder / f"{name}.log"
+        self._triton = TritonServer(
+            release, addresses, shm_prefix, folder, canary_interval_s=_NO_CANARIES_S, log=folder / f"{name}.log"
         )
-        self._triton = self._start()
 
     def await_ready(self) -> None:
-        """Returns once a real inference has succeeded; one that hangs at its start is started again, once.
+        """Returns once a real inference has succeeded.
 
         Raises:
             FleetError: It ends, or takes too long.
         """
-        begun = time.monotonic()
-        started_again = False
+        deadline = time.monotonic() + _START_S
         while not self._triton.ready:
-            waited_s = time.monotonic() - begun
-            if self._triton.child.exit_code is not None or waited_s > _START_S:
+            if self._triton.child.exit_code is not None or time.monotonic() > deadline:
                 raise FleetError(f"{self.name} does not start:\n{self._triton.child.log_tail(_LOG_LINES)}")
-            if waited_s > _START_S / 3 and not started_again:
-                started_again = True
-                print(f"{self.name} has not answered within {waited_s:.0f} s; starting it again", file=sys.stderr)
-                print(self._triton.child.log_tail(_LOG_LINES), file=sys.stderr)
-                self.end(grace_s=0)
-                self._triton = self._start()
             time.sleep(0.1)
 
     def answered(self) -> int:
@@ -85,9 +75,9 @@ class FleetServer:
         """SIGKILL: nothing is said to anybody."""
         os.kill(self._triton.child.pid, signal.SIGKILL)
 
-    def end(self, grace_s: float = _GRACE_S) -> None:
+    def end(self) -> None:
         """Ends it, if it still runs."""
-        self._triton.end(grace_s)
+        self._triton.end(_GRACE_S)
 
 
 class Fleet:

@@ -17,10 +17,6 @@ from tests.service import ROOT
 # The servers share two cores with everything else that runs, and a starved one rightly gets fewer. Here it is only
 # seen that each takes part; how evenly is the script's to measure, on a quiet machine.
 _SHARE_BOUND = 0.95
-# A machine that stalls is not what is tried here: a second run decides.
-_TRIES = 2
-
-pytestmark = pytest.mark.timeout(400)  # of the first test, which waits for both runs
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +26,8 @@ def scaled(tiny_release: Release, tmp_path_factory: pytest.TempPathFactory) -> d
         sys.executable, "-m", "reliability.scale_out", "--release", str(tiny_release.path), "--requests", "80",
         "--share-bound", str(_SHARE_BOUND), "--output", str(output),
     ]  # fmt: skip
-    for _ in range(_TRIES):
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
-        print(done.stdout, done.stderr)
-        if done.returncode == 0:
-            break
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=280)
+    print(done.stdout, done.stderr)
     assert done.returncode == 0, done.stdout + done.stderr
     return {result["front"]: result for result in json.loads(output.read_text("utf-8"))}
 

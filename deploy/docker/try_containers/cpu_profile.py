@@ -36,6 +36,7 @@ _KILL_ALL = "kill -9 -1"  # every process of the container but its init and this
 
 def prepare(folder: Path, checkpoint: Path) -> dict[str, str]:
     """Makes what the compose file mounts, readable for its user; returns the variables that name it."""
+    port, grafana_port = free_ports(2)
     for name in ("media", "secrets", "secrets-triton"):
         (folder / name).mkdir()
     photo = fetch_assets([asset for asset in SAMPLE_PHOTOS if asset.name == "astronaut.png"])["astronaut.png"]
@@ -50,8 +51,8 @@ def prepare(folder: Path, checkpoint: Path) -> dict[str, str]:
         "MEDIA_DIR": str(folder / "media"),
         "SECRETS_DIR": str(folder / "secrets"),
         "TRITON_SECRETS_DIR": str(folder / "secrets-triton"),
-        "PORT": str(free_ports(1)[0]),
-        "GRAFANA_PORT": str(free_ports(1)[0]),
+        "PORT": str(port),
+        "GRAFANA_PORT": str(grafana_port),
         "COMPOSE_PROFILES": "cpu",
     }
 
