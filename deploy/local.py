@@ -17,7 +17,6 @@ from deploy.model import ensure_release
 from deploy.preflight import check_machine
 from deploy.settings import LocalSettings
 from deploy.shared_memory import region_prefix
-from deploy.signal_stack import use_ordinary_signal_stack
 from deploy.supervisor import Supervisor
 from export.errors import ExportError
 from export.release import Release
@@ -58,7 +57,6 @@ def serve(settings: LocalSettings) -> None:
         if not follows:
             say(f"another deployment runs on {settings.releases_dir}: its `current` is neither moved nor followed here")
         release = ensure_release(settings, follows, say)
-        use_ordinary_signal_stack()  # the export may have left one that is gone
         _serve(settings, release, follows, started)
 
 

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from export.errors import ExportError
 from runtime import RuntimeSpec
 from runtime.openvino_classifier import computes_in
+from runtime.openvino_core import openvino_core
+from runtime.signal_stack import signal_stack_restored
 
 INT8_GRAPH = "model.xml"
 _RESHAPING = frozenset({"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Convert"})
@@ -52,13 +54,13 @@ def write_int8(folder: Path, onnx_path: Path, recipe: Int8Recipe, images: Sequen
     import openvino
 
     nncf.set_log_level(logging.ERROR)
-    model = openvino.Core().read_model(onnx_path)
+    model = openvino_core().read_model(onnx_path)
     kept = [node.get_friendly_name() for node in model.get_ordered_ops() if _stays(node)]
     if all(node.get_friendly_name() in kept for node in model.get_ordered_ops() if node.get_type_name() == "MatMul"):
         raise ExportError("no layer of this model may be quantised: int8 has nothing to offer here")
     scope = nncf.IgnoredScope(names=kept)
     group = 0
-    with contextlib.redirect_stdout(io.StringIO()):  # progress bars
+    with signal_stack_restored(), contextlib.redirect_stdout(io.StringIO()):  # progress bars
         if recipe is Int8Recipe.STATIC:
             feeds = [{"PIXELS": image[None], "STATUS": np.zeros((1, 1), np.int32)} for image in images]
             quantised = nncf.quantize(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from runtime.answer import OUTPUTS, Answer
 from runtime.errors import ClassifierLoadError, UnsupportedPrecisionError
+from runtime.openvino_core import openvino_core
 from runtime.spec import RuntimeSpec
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
@@ -40,12 +41,12 @@ def smallest_share(computed_in: str, cpu_info: Path = _CPU_INFO) -> int:
 
 def computes_in(number_format: str) -> bool:
     """Whether this processor computes in `fp32`, `bf16` or `fp16` by itself, rather than by way of another format."""
-    return number_format.upper() in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return number_format.upper() in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def processor() -> str:
     """Name and abilities of this machine's processor, as far as they decide what runs fastest on it."""
-    core = openvino.Core()
+    core = openvino_core()
     abilities = sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
     return f"{core.get_property('CPU', 'FULL_DEVICE_NAME')} ({', '.join(abilities)})"
 
@@ -60,7 +61,7 @@ class OpenVinoClassifier:
             UnsupportedPrecisionError: The processor lacks the spec's numeric format.
             ClassifierLoadError: OpenVINO refuses the graph.
         """
-        core = openvino.Core()
+        core = openvino_core()
         if not computes_in(spec.computed_in):
             raise UnsupportedPrecisionError(
                 f"this release needs a processor that computes in {spec.computed_in}, and this one does not: export "
