@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from deepfake_client.batch.scoring import WORKERS
+from deepfake_client.settings import ClientSettings
 
 from benchmark.perf import find_perf_analyzer, input_data
 from benchmark.photos import make_photos
-from client.batch import WORKERS
-from client.settings import ClientSettings
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def batch_rate(
 def _command_rate(folder: Path, count: int, url: str, workers: int, scratch: Path) -> float:
     output = scratch / "results.jsonl"
     command = [
-        sys.executable, "-m", "client", str(folder), "--url", url, "--workers", str(workers), "--output", str(output),
+        sys.executable, "-m", "deepfake_client", str(folder), "--url", url, "--workers", str(workers),
+        "--output", str(output),
     ]  # fmt: skip
     started = time.monotonic()
     subprocess.run(command, check=True)

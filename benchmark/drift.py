@@ -17,18 +17,18 @@ from typing import Annotated, Any, NoReturn
 
 import numpy as np
 import typer
+from deepfake_client.connect import create_detector
+from deepfake_client.detector import Detector
+from deepfake_client.errors import DetectionError, ServiceError
+from deepfake_client.model_info import ModelInfo
+from deepfake_client.scorer import Deadline, FrameScore
+from deepfake_client.settings import ClientSettings
 
 from assets import AssetError
 from benchmark.checkpoint import make_spread_checkpoint
 from benchmark.drift_images import DriftImageError, make_checked, read_manifest
 from benchmark.drift_reference import Progress, Reference, reference_answers
 from benchmark.drift_report import BatchVariance, DriftReport, DriftRow, figures, print_report
-from client.connect import create_detector
-from client.detector import Detector
-from client.errors import DetectionError, ServiceError
-from client.model_info import ModelInfo
-from client.scorer import Deadline, FrameScore
-from client.settings import ClientSettings
 from export.checkpoint import checkpoint_digest
 from export.errors import ExportError
 from preprocessing import PREPROCESSING_VERSION, ImageRejectedError, PreprocessParams, ResizeSpec

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from client.settings import ClientSettings
+from deepfake_client.settings import ClientSettings
 
 
 def input_data(images: Sequence[bytes], batch: int) -> str:

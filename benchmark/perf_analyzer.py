@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepfake_client.settings import ClientSettings
+
 from benchmark.perf import input_data
-from client.settings import ClientSettings
 
 PROGRAM = "perf_analyzer"
 _THREADS = 64

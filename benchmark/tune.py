@@ -129,11 +129,12 @@ def _search(release: "Release", measuring: Measuring, axes: Axes) -> Outcome:
     Raises:
         TrialError: The default cannot be measured.
     """
+    from deepfake_client import ClientSettings
+
     from benchmark.frames import make_face_frames
     from benchmark.tune_load import VIDEO_FRAMES
     from benchmark.tune_release import configuration_of
     from benchmark.tune_servers import Servers
-    from client import ClientSettings
 
     folder = measuring.folder
     frames = [path.read_bytes() for path in make_face_frames(folder / f"frames-{VIDEO_FRAMES}", VIDEO_FRAMES)]

@@ -6,11 +6,12 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from deepfake_client import ClientSettings, Deadline, DetectionError
+from deepfake_client.scorer import OK
+from deepfake_client.triton.scorer import TritonScorer
+
 from benchmark.spread import percentile
 from benchmark.tune_search import Figures, TrialError
-from client import ClientSettings, Deadline, DetectionError
-from client.scorer import OK
-from client.triton_scorer import TritonScorer
 
 VIDEO_FRAMES = 30
 CLIENTS = 8

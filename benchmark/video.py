@@ -17,14 +17,14 @@ from unittest import mock
 
 import numpy as np
 import typer
+from deepfake_client.frames import identify, open_media
+from deepfake_client.scores import MAX_SCORED_FRAMES
+from deepfake_client.video.sample import sample_video
+from deepfake_client.video.source import encode_frame
 from PIL import Image
 
 from benchmark.video_clips import CLIPS, RATE, ClipSpec, make_clip, number_at, read_number
 from benchmark.video_methods import METHODS, Picked, Pixels
-from client.frames import identify, open_media
-from client.scores import MAX_SCORED_FRAMES
-from client.video import sample_video
-from client.video_source import encode_frame
 
 _OURS = {"ours": True, "ours_exact": False}
 """Whether key frames may stand in, by the name of the method."""
@@ -165,7 +165,7 @@ def _run_ours(method: str, path: Path) -> tuple[list[tuple[float, Pixels]], floa
         spent_s += time.perf_counter() - before_s
         return encoded
 
-    with mock.patch("client.video_source.encode_frame", timed), open_media(path) as stream:
+    with mock.patch("deepfake_client.video.source.encode_frame", timed), open_media(path) as stream:
         format_ = identify(stream, path.name)
         frames = sample_video(stream, format_, path.name, keyframes_may_stand_in=_OURS[method])
     return [(frame.timestamp_s, _corner(frame.encoded)) for frame in frames], spent_s

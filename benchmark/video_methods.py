@@ -8,9 +8,8 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from deepfake_client.scores import MAX_SCORED_FRAMES, sample_indices
 from numpy.typing import NDArray
-
-from client.scores import MAX_SCORED_FRAMES, sample_indices
 
 Pixels = NDArray[np.uint8]
 """RGB, (height, width, 3)."""

@@ -7,6 +7,9 @@ from contextlib import closing
 from typing import Annotated, NoReturn
 
 import typer
+from deepfake_client.batch.progress import with_progress
+from deepfake_client.errors import ConfigurationError, DetectionError
+from deepfake_client.media import MediaType
 
 from bulk.check import Tally, check_output
 from bulk.errors import BulkError, ClusterError, IncompleteError, NotWrittenError, ServiceLostError
@@ -14,9 +17,6 @@ from bulk.patience import Pace
 from bulk.shards import ShardFormat
 from bulk.storage import open_storage
 from bulk.worker import Receipt
-from client.errors import ConfigurationError, DetectionError
-from client.media import MediaType
-from client.progress import with_progress
 
 EXIT_SOME_FAILED = 1
 EXIT_USAGE = 2

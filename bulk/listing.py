@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from deepfake_client.batch.media_files import SCANNED_SUFFIXES, find_media, read_list
 from pyarrow import fs
 
 from bulk.errors import ListingError
 from bulk.filesystems import local_path, remote
-from client.media_files import SCANNED_SUFFIXES, find_media, read_list
 
 NAME_COLUMNS = ("file", "path", "uri", "url")
 """Columns that hold the names, in this order, where none is given."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from deepfake_client.errors import MediaNotFoundError
+from deepfake_client.frames import open_media
 from tenacity import retry, retry_if_not_exception_type, stop_after_attempt, wait_random_exponential
 
 from bulk.filesystems import local_path, remote
-from client.errors import MediaNotFoundError
-from client.frames import open_media
 
 _TRIES = 4
 _COPY_BYTES = 2**20

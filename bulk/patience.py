@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
+from deepfake_client.batch.scoring import FileReport, detect_files, service_works
+from deepfake_client.detector import Detector
+from deepfake_client.errors import DeadlineExceededError, OverloadedError, ServerNotTrustedError, ServiceError
+from deepfake_client.media import MediaType
+
 from bulk.errors import ModelChangedError, ServiceLostError
 from bulk.media import MediaNotReadError, open_anywhere
-from client.batch import FileReport, detect_files, service_works
-from client.detector import Detector
-from client.errors import DeadlineExceededError, OverloadedError, ServerNotTrustedError, ServiceError
-from client.media import MediaType
 
 _NEVER_A_ROW = frozenset({OverloadedError.code, ServerNotTrustedError.code})
 """The server did not look at the file."""

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from deepfake_client.connect import connect_for_batch
+from deepfake_client.errors import ConfigurationError
+from deepfake_client.media import MediaType
+from deepfake_client.settings import ClientSettings
 from pydantic import ValidationError
 
 from bulk.attempts import Attempts
@@ -19,10 +23,6 @@ from bulk.plan import Plan, PlanSettings, Unit, open_plan, refuse_begun
 from bulk.shards import ROWS_FOLDER, ShardFormat, shard_name
 from bulk.storage import Storage, open_storage
 from bulk.worker import Receipt, Task
-from client.connect import connect_for_batch
-from client.errors import ConfigurationError
-from client.media import MediaType
-from client.settings import ClientSettings
 
 MANIFEST_NAME = "manifest.json"
 _MANIFEST_VERSION = 1

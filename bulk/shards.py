@@ -9,9 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from client.batch import FileReport
-from client.rows import CSV_COLUMNS, JsonLines, escaped, flat_row, report_json
+from deepfake_client.batch.rows import CSV_COLUMNS, JsonLines, escaped, flat_row, report_json
+from deepfake_client.batch.scoring import FileReport
 
 ROWS_FOLDER = "rows"
 

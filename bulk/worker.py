@@ -12,6 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from deepfake_client.batch.scoring import FileReport
+from deepfake_client.connect import create_detector
+from deepfake_client.detector import Detector
+from deepfake_client.media import MediaType
+from deepfake_client.settings import ClientSettings
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from bulk.attempts import Attempts
@@ -21,11 +26,6 @@ from bulk.patience import Pace, score_patiently
 from bulk.plan import Unit, read_settings
 from bulk.shards import ShardFormat, encode_shard, shard_name
 from bulk.storage import Storage, open_storage
-from client.batch import FileReport
-from client.connect import create_detector
-from client.detector import Detector
-from client.media import MediaType
-from client.settings import ClientSettings
 
 WORKER_LOST = "WORKER_LOST"
 """Error code of a file whose worker dies whenever it scores this file alone."""
@@ -57,7 +57,7 @@ class Task:
     """What every worker of a run is told.
 
     Attributes:
-        servers: As `client.create_detector` takes them.
+        servers: As `deepfake_client.create_detector` takes them.
         client_settings: Values of `ClientSettings`, as the driver read them from its environment.
         output: The output folder.
         plan_id: Of the plan that must be seen there.

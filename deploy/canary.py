@@ -6,11 +6,12 @@ Random pixels prove that a server answers. Golden images, where the release has 
 import threading
 from collections.abc import Sequence
 
-from client.canary import canary_image
-from client.errors import DetectionError
-from client.scorer import OK, Deadline
-from client.settings import ClientSettings
-from client.triton_scorer import TritonScorer
+from deepfake_client.errors import DetectionError
+from deepfake_client.scorer import OK, Deadline
+from deepfake_client.settings import ClientSettings
+from deepfake_client.triton.canary import canary_image
+from deepfake_client.triton.scorer import TritonScorer
+
 from export.golden import GoldenSet
 
 CANARY_TIMEOUT_S = 10.0

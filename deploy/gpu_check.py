@@ -15,11 +15,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from client.canary import canary_image
-from client.errors import DetectionError
-from client.scorer import Deadline
-from client.settings import ClientSettings
-from client.triton_scorer import TritonScorer
+from deepfake_client.errors import DetectionError
+from deepfake_client.scorer import Deadline
+from deepfake_client.settings import ClientSettings
+from deepfake_client.triton.canary import canary_image
+from deepfake_client.triton.scorer import TritonScorer
+
 from deploy.errors import DeployError, PreflightError
 from deploy.gpu_release import check_gpu
 from deploy.nvidia_triton import NvidiaTriton, find_server

@@ -86,7 +86,7 @@ install_prometheus() { # what the tests of the alerts run: the programs out of D
 [[ $(uname -s)-$(uname -m) == Linux-x86_64 ]] || fail "Linux on x86-64 is needed, this is $(uname -s) $(uname -m): use Docker there"
 install_libraries
 install_browser
-wanted=$(cat "$lock" pyproject.toml | sha256sum)
+wanted=$(cat "$lock" client/pyproject.toml pyproject.toml | sha256sum)
 if [[ -x $venv_python && -f $stamp && $(cat "$stamp") == "$wanted" ]] && fits $venv_python; then
   install_prometheus
   exit 0
@@ -101,6 +101,6 @@ quiet=--quiet
 [[ -t 1 ]] && quiet= # on a terminal pip shows its progress
 $venv_python -m pip install $quiet --disable-pip-version-check -r "$lock" ||
   fail "pip could not install $lock: is the package index reachable?"
-$venv_python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+$venv_python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable ./client --editable .
 echo "$wanted" >"$stamp"
 install_prometheus

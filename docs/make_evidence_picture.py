@@ -16,7 +16,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from client import build_evidence, evidence_html  # noqa: E402
+from deepfake_client import build_evidence, evidence_html  # noqa: E402
+
 from preprocessing import STATUS_TABLE  # noqa: E402
 from tests.client.evidence_cases import MODEL, made_output  # noqa: E402
 

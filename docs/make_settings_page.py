@@ -1,10 +1,10 @@
 """The table of all settings, made from the code: `python docs/make_settings_page.py > docs/settings.md`."""
 
+from deepfake_client.settings import ClientSettings
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from client.settings import ClientSettings
 from deploy.settings import LocalSettings
 from deploy.triton_container import TritonContainerSettings
 from gateway.settings import GatewaySettings

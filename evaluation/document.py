@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
-from client.model_info import ModelInfo
-from client.scorer import OK
-from client.scores import DetectionResult
+from deepfake_client.model_info import ModelInfo
+from deepfake_client.scorer import OK
+from deepfake_client.scores import DetectionResult
+
 from evaluation import results
 from evaluation.bootstrap import BootstrapPlan, Estimate
 from evaluation.dataset import UNREADABLE, Dataset, Label

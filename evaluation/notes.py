@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from client.model_info import ModelInfo
+from deepfake_client.model_info import ModelInfo
+
 from evaluation.bootstrap import Estimate
 from evaluation.dataset import Dataset, Label
 from evaluation.measure import RobustnessRow

@@ -2,10 +2,10 @@
 
 import io
 
+from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
+from deepfake_client.pictures import MAX_PIXELS, decode_upright, open_picture
 from PIL import Image
 
-from client.errors import MediaDecodeError, MediaTooLargeError
-from client.pictures import MAX_PIXELS, decode_upright, open_picture
 from evaluation.errors import FrameDecodeError, FrameTooLargeError
 
 

@@ -7,8 +7,8 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from threading import BoundedSemaphore
 
-from client.detector import Detector, ScoredFrame
-from client.errors import (
+from deepfake_client.detector import Detector, ScoredFrame
+from deepfake_client.errors import (
     DetectionError,
     MediaDecodeError,
     ModelNotServedError,
@@ -16,10 +16,11 @@ from client.errors import (
     ServerUnavailableError,
     ServiceError,
 )
-from client.frames import identify, open_media
-from client.media import Frame, MediaType
-from client.model_info import ModelInfo
-from client.scorer import OK, Deadline, Scoring
+from deepfake_client.frames import identify, open_media
+from deepfake_client.media import Frame, MediaType
+from deepfake_client.model_info import ModelInfo
+from deepfake_client.scorer import OK, Deadline, Scoring
+
 from evaluation.degradation import Degradation
 from evaluation.errors import EvaluationError, FrameTooLargeError
 from evaluation.scoring import NOT_TRIED, ScoredFile, check_model

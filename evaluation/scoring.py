@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from client.batch import FileReport, detect_files
-from client.detector import Detector, ScoredFrame
-from client.errors import InputError, ServiceError
-from client.media import MediaType
-from client.model_info import ModelInfo
-from client.scores import DetectionResult
+from deepfake_client.batch.scoring import FileReport, detect_files
+from deepfake_client.detector import Detector, ScoredFrame
+from deepfake_client.errors import InputError, ServiceError
+from deepfake_client.media import MediaType
+from deepfake_client.model_info import ModelInfo
+from deepfake_client.scores import DetectionResult
+
 from evaluation.dataset import Label, LabelledFile
 from evaluation.errors import ModelChangedError
 

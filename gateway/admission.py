@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Iterator
 
-from client.scorer import Deadline
+from deepfake_client.scorer import Deadline
+
 from gateway.errors import OverloadedRequestError
 
 _LOOK_S = 0.25

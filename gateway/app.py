@@ -4,17 +4,17 @@ import logging
 from collections.abc import Callable
 from typing import NoReturn
 
+from deepfake_client import ClientSettings, Detector, create_detector
+from deepfake_client.media import Frame
+from deepfake_client.scorer import FrameScorer
+from deepfake_client.video.isolated import DecodeLimits, IsolatedDecoder
+from deepfake_client.video.sample import sample_video
 from flask import Response, jsonify
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from client import ClientSettings, Detector, create_detector
-from client.isolated_decoding import DecodeLimits, IsolatedDecoder
-from client.media import Frame
-from client.scorer import FrameScorer
-from client.video import sample_video
 from gateway.admission import Admission, VideoTurns
 from gateway.api_document import complete_document
 from gateway.api_keys import ApiKeys

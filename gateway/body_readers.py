@@ -15,7 +15,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from client.scorer import Deadline
+from deepfake_client.scorer import Deadline
+
 from gateway.admission import overloaded
 
 GRACE_S = 2.0

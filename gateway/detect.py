@@ -5,11 +5,11 @@ import os
 from dataclasses import asdict
 from typing import Any, BinaryIO, cast
 
+from deepfake_client import DetectionOutput, MediaType
+from deepfake_client.frames import identify
 from flask import Response, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 
-from client import DetectionOutput, MediaType
-from client.frames import identify
 from gateway.detect_schemas import DetectForm, DetectMetadata, DetectResponse
 from gateway.errors import MalformedRequestError, TooLargeError
 from gateway.limits import guard

@@ -5,7 +5,7 @@ import socket
 import threading
 from typing import Any
 
-from client.scorer import Deadline
+from deepfake_client.scorer import Deadline
 
 _LOOK_S = 0.25
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR

@@ -4,10 +4,10 @@ import errno
 import logging
 from collections.abc import Mapping
 
+from deepfake_client import DeadlineExceededError, DetectionError
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from client import DeadlineExceededError, DetectionError
 from gateway.admission import overloaded
 from gateway.errors import ClientGoneError, GatewayError, public_error
 from gateway.request_context import current_request_id, request_deadline, services

@@ -21,7 +21,7 @@ message is fixed here and the detail goes to the log.
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from client import (
+from deepfake_client import (
     DeadlineExceededError,
     DetectionError,
     InputError,

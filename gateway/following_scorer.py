@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from client import DetectorClosedError, ModelInfo, ServerUnavailableError
-from client.scorer import Deadline, FrameScorer, Scoring
+from deepfake_client import DetectorClosedError, ModelInfo, ServerUnavailableError
+from deepfake_client.scorer import Deadline, FrameScorer, Scoring
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class FollowingScorer:
         """Reads nothing yet.
 
         Args:
-            file: Holds the address of Triton's gRPC endpoint, or several; see `client.create_detector`.
+            file: Holds the address of Triton's gRPC endpoint, or several; see `deepfake_client.create_detector`.
             make: Makes a scorer for that text, which does not itself wait for a server that is away.
             outage_wait_s: How long a request waits for a server that is away, or for the file to name another.
         """

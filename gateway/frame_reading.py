@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from client.scorer import Deadline
-from client.scores import sample_indices
+from deepfake_client.scorer import Deadline
+from deepfake_client.scores import sample_indices
+
 from gateway.errors import OutsideMediaRootError, TooLargeError
 from gateway.media_root import MediaRoot, OutsideRootError, UnreadableFileError
 from gateway.settings import GatewaySettings

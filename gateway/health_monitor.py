@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 
-from client import (
+from deepfake_client import (
     DeadlineExceededError,
     DetectionError,
     ModelFaultError,
@@ -20,8 +20,8 @@ from client import (
     ModelNotServedError,
     ServerUnavailableError,
 )
-from client.canary import canary_image
-from client.scorer import OK, Deadline, FrameScorer, Scoring
+from deepfake_client.scorer import OK, Deadline, FrameScorer, Scoring
+from deepfake_client.triton.canary import canary_image
 
 _LOG = logging.getLogger("gateway")
 _NO_ANSWER = DeadlineExceededError.code

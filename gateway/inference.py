@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from deepfake_client import FrameScore, MediaType, ModelInfo
+from deepfake_client.scorer import OK
+from deepfake_client.scores import media_scores
 from flask import Response, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 
-from client import FrameScore, MediaType, ModelInfo
-from client.scorer import OK
-from client.scores import media_scores
 from gateway.errors import UnprocessableError, UnsupportedContentError
 from gateway.frame_reading import ListedFrame, read_listed_frames
 from gateway.limits import guard

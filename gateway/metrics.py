@@ -7,18 +7,17 @@ workers together: prometheus-client looks at its environment once. So it is impo
 from collections import Counter as Tally
 from collections.abc import Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-
-from client import DetectionResult, MediaType
-from client.errors import (
+from deepfake_client import DetectionResult, MediaType
+from deepfake_client.errors import (
     DeadlineExceededError,
     ModelFaultError,
     ModelNotServedError,
     OverloadedError,
     ServerUnavailableError,
 )
-from client.observer import ANSWERED, CANCELLED
-from client.scorer import OK, FrameScore
+from deepfake_client.observer import ANSWERED, CANCELLED
+from deepfake_client.scorer import OK, FrameScore
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 PREFIX = "deepfake_gateway_"
 

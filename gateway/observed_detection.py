@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
-from client import Deadline, Detector, ModelInfo
-from client.media import Frame, MediaFormat
-from client.scorer import FrameScorer, Scoring
-from client.settings import ClientSettings
+from deepfake_client import Deadline, Detector, ModelInfo
+from deepfake_client.media import Frame, MediaFormat
+from deepfake_client.scorer import FrameScorer, Scoring
+from deepfake_client.settings import ClientSettings
+
 from gateway.telemetry import Telemetry
 
 

@@ -5,10 +5,10 @@ import time
 import uuid
 from dataclasses import dataclass
 
+from deepfake_client import Detector
+from deepfake_client.scorer import Deadline
 from flask import Flask, Response, current_app, g, request
 
-from client import Detector
-from client.scorer import Deadline
 from gateway.admission import Admission, VideoTurns
 from gateway.body_readers import BodyReaders
 from gateway.client_limits import ClientLimits, client_of_address

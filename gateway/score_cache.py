@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 
-from client import ModelInfo, ServiceError
-from client.scorer import OK, Deadline, FrameScore, FrameScorer, Scoring
+from deepfake_client import ModelInfo, ServiceError
+from deepfake_client.scorer import OK, Deadline, FrameScore, FrameScorer, Scoring
 
 _LOG = logging.getLogger("gateway")
 

@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from deepfake_client.observer import ObservedRequest
+from deepfake_client.scorer import FrameScore
 from flask import Flask, Response, g, has_request_context, request
-
-from client.observer import ObservedRequest
-from client.scorer import FrameScore
 
 if TYPE_CHECKING:
     from gateway.metrics import GatewayMetrics
@@ -60,7 +59,7 @@ class Telemetry:
                 yield
 
     def begin(self, url: str, frames: int, request_id: str) -> ObservedRequest:
-        """See `client.observer.RequestObserver.begin`."""
+        """See `deepfake_client.observer.RequestObserver.begin`."""
         span = self.tracing.triton_request(url, frames, request_id) if self.tracing else None
         return _TritonRequest(self.metrics, span)
 

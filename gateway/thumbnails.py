@@ -5,9 +5,10 @@ import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 
-from client import DeadlineExceededError, InputError, ScoredFrame
-from client.scorer import Deadline
-from client.thumbnails import make_thumbnail
+from deepfake_client import DeadlineExceededError, InputError, ScoredFrame
+from deepfake_client.evidence.thumbnails import make_thumbnail
+from deepfake_client.scorer import Deadline
+
 from gateway.detect_schemas import FrameThumbnail
 
 MAX_THUMBNAILS = 8

@@ -17,10 +17,10 @@ import threading
 import time
 from typing import Any
 
+from deepfake_client.scorer import Deadline
 from flask import Flask, Response, g, request
 from gunicorn.http.body import LengthReader
 
-from client.scorer import Deadline
 from gateway.body_readers import BodyReaders
 
 _DISCARD_S = 2.0

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from deepfake_client.frames import identify, open_media
+from deepfake_client.media import Frame
+from deepfake_client.video.isolated import IsolatedDecoder
+from deepfake_client.video.sample import sample_video
 
 from benchmark.spread import Spread
 from benchmark.video_clips import ClipSpec, make_clip
-from client.frames import identify, open_media
-from client.isolated_decoding import IsolatedDecoder
-from client.media import Frame
-from client.video import sample_video
 
 _H264 = {"preset": "veryfast", "g": "250", "bf": "3"}
 CLIPS = [

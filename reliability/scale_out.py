@@ -22,10 +22,10 @@ from typing import Annotated
 
 import requests
 import typer
+from deepfake_client import create_detector
 
 from assets import SAMPLE_PHOTOS, default_cache_dir, fetch_assets
 from benchmark.seeded_checkpoint import make_untrained_checkpoint
-from client import create_detector
 from export.hub import locate_checkpoint
 from export.release import Release, read_release
 from export.run import ExportSettings, export_checkpoint

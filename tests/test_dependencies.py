@@ -6,7 +6,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 OURS = {
-    "assets", "benchmark", "bulk", "client", "deploy", "evaluation", "export", "gateway", "model_repository",
+    "assets", "benchmark", "bulk", "deepfake_client", "deploy", "evaluation", "export", "gateway", "model_repository",
     "preprocessing", "reliability", "runtime", "training",
 }  # fmt: skip
 
@@ -14,19 +14,28 @@ OURS = {
 ALLOWED: dict[str, set[str]] = {
     "assets": {"assets"},
     "preprocessing": {"preprocessing"},
-    "client": {"client"},
-    "bulk": {"bulk", "client"},
-    "gateway": {"gateway", "client"},
+    "deepfake_client": {"deepfake_client"},
+    "bulk": {"bulk", "deepfake_client"},
+    "gateway": {"gateway", "deepfake_client"},
     "runtime": {"runtime"},
     "export": {"export", "preprocessing", "runtime", "assets"},
     "model_repository": {"preprocessing", "runtime"},
-    "benchmark": {"benchmark", "assets", "client", "export", "preprocessing", "runtime"},
-    "evaluation": {"evaluation", "client"},
-    "reliability": {"reliability", "assets", "benchmark", "client", "deploy", "export", "preprocessing", "runtime"},
-    "training": {"training", "assets", "client", "evaluation", "export", "preprocessing"},
-    "deploy": {"deploy", "assets", "client", "export", "preprocessing", "runtime"},
+    "benchmark": {"benchmark", "assets", "deepfake_client", "export", "preprocessing", "runtime"},
+    "evaluation": {"evaluation", "deepfake_client"},
+    "reliability": {
+        "reliability",
+        "assets",
+        "benchmark",
+        "deepfake_client",
+        "deploy",
+        "export",
+        "preprocessing",
+        "runtime",
+    },
+    "training": {"training", "assets", "deepfake_client", "evaluation", "export", "preprocessing"},
+    "deploy": {"deploy", "assets", "deepfake_client", "export", "preprocessing", "runtime"},
 }
-EXCEPTIONS = {"client/in_process.py": {"preprocessing", "runtime", "assets"}}
+EXCEPTIONS = {"client/deepfake_client/in_process.py": {"preprocessing", "runtime", "assets"}}
 
 
 def imported_packages(path: Path) -> set[str]:
@@ -42,7 +51,8 @@ def imported_packages(path: Path) -> set[str]:
 
 
 def files_of(package: str) -> list[Path]:
-    return sorted((ROOT / package).rglob("*.py"))
+    folder = ROOT / "client" / package if package == "deepfake_client" else ROOT / package
+    return sorted(folder.rglob("*.py"))
 
 
 @pytest.mark.parametrize("package", ALLOWED)
@@ -67,10 +77,10 @@ def test_nothing_imports_the_outermost_packages_but_themselves(package: str) -> 
 
 def test_vendor_types_stay_behind_one_module() -> None:
     def users(package: str) -> set[str]:
-        return {path.name for path in files_of("client") if package in imported_packages(path)}
+        return {path.name for path in files_of("deepfake_client") if package in imported_packages(path)}
 
-    assert users("tritonclient") == {"triton.py"}
-    assert users("av") == {"video.py", "video_source.py"}
+    assert users("tritonclient") == {"endpoint.py"}
+    assert users("av") == {"sample.py", "source.py"}
     assert users("typer") == {"cli.py"}
     assert users("ray") | users("pyarrow") == set()
     assert [path.name for path in files_of("bulk") if "ray" in imported_packages(path)] == ["cluster.py"]
@@ -81,7 +91,7 @@ def test_importing_the_client_loads_no_heavy_package() -> None:
     import subprocess
     import sys
 
-    code = "import client, client.cli, sys; print(*{m.split('.')[0] for m in sys.modules})"
+    code = "import deepfake_client, deepfake_client.batch.cli, sys; print(*{m.split('.')[0] for m in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     heavy = {
         "torch", "transformers", "mediapipe", "cv2", "onnx", "onnxruntime", "openvino", "flask", "gateway",

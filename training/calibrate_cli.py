@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from deepfake_client.batch.progress import with_progress
 
 from assets import AssetError
-from client.progress import with_progress
 from evaluation.bootstrap import BootstrapPlan
 from evaluation.dataset import Dataset, find_dataset
 from evaluation.errors import EvaluationError

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from deepfake_client.batch.media_files import find_media
 from PIL import Image
 from pydantic import ValidationError
 
-from client.media_files import find_media
 from evaluation.dataset import Label
 from export.checkpoint import load_checkpoint
 from export.errors import GoldenError

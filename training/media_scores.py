@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from deepfake_client.errors import DetectionError
+from deepfake_client.frames import identify, open_media, read_frames
+from deepfake_client.media import MediaType
 
-from client.errors import DetectionError
-from client.frames import identify, open_media, read_frames
-from client.media import MediaType
 from evaluation.dataset import Dataset, Label, LabelledFile
 from export.checkpoint import Checkpoint
 from export.torch_scores import open_preparer, torch_logits

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+from deepfake_client import DetectionError
+from deepfake_client.batch.progress import with_progress
+from deepfake_client.frames import identify, open_media, read_frames
 
 from assets import FACE_MODELS, AssetError, fetch_assets
-from client import DetectionError
-from client.frames import identify, open_media, read_frames
-from client.progress import with_progress
 from preprocessing import FaceFinder, ImageRejectedError
 from training.cutting import CutFace, CutParams, cut_face, decode_frame
 from training.errors import DatasetError

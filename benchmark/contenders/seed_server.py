@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from deepfake_client.media import MediaType
+from deepfake_client.scores import media_scores, sample_indices
 from flask import Flask, Response, abort, jsonify, request
 from PIL import Image, ImageOps
 from pydantic import DirectoryPath, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assets import FACE_MODELS, fetch_assets
-from client.media import MediaType
-from client.scores import media_scores, sample_indices
 from export.checkpoint import Checkpoint, load_checkpoint
 from export.hub import locate_checkpoint
 from preprocessing import FaceFinder, crop_square

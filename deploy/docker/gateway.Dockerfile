@@ -11,7 +11,7 @@ COPY client client
 COPY gateway gateway
 # The project lists every package; those that this image does without are empty folders to it.
 RUN python -c "import os, tomllib; [os.makedirs(p.replace('.', '/'), exist_ok=True) for p in tomllib.load(open('pyproject.toml', 'rb'))['tool']['setuptools']['packages']]" \
-    && pip --python /venv/bin/python install --no-cache-dir --no-deps .
+    && pip --python /venv/bin/python install --no-cache-dir --no-deps ./client .
 
 FROM python:3.11-slim-bookworm
 RUN groupadd --gid 10001 app && useradd --uid 10001 --gid app --no-create-home --home-dir /tmp --shell /usr/sbin/nologin app

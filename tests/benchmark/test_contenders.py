@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from deepfake_client import MediaType
+from deepfake_client.scores import media_scores
 
 from benchmark.contenders.bare import measure_bare
 from benchmark.contenders.release_parts import open_classifier, open_preparer
@@ -17,8 +19,6 @@ from benchmark.contenders.start import Contender, ContenderError, serve_litserve
 from benchmark.frames import make_face_frames
 from benchmark.http_load import run_load
 from benchmark.http_requests import HttpRequests, inference_requests, predict_requests
-from client import MediaType
-from client.scores import media_scores
 from export.release import Release
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from deepfake_client.in_process import InProcessScorer
+from deepfake_client.scorer import Deadline, Scoring
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -28,8 +30,6 @@ from benchmark.drift_images import (
 )
 from benchmark.drift_recipes import Recipe, encode, render
 from benchmark.drift_report import DriftRow, figures
-from client.in_process import InProcessScorer
-from client.scorer import Deadline, Scoring
 from export.hub import locate_checkpoint
 from export.release import promote
 from export.run import ExportSettings, export_checkpoint

@@ -5,10 +5,10 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deepfake_client.batch.media_files import find_media
 
 from bulk.errors import ListingError
 from bulk.listing import common_folder, read_listing
-from client.media_files import find_media
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from deepfake_client import Detector, create_detector
+from deepfake_client.batch.scoring import detect_files
+from deepfake_client.errors import MediaNotFoundError
 
 from bulk.media import MediaNotReadError, MediaUri, media_name, open_anywhere
-from client import Detector, create_detector
-from client.batch import detect_files
-from client.errors import MediaNotFoundError
 from tests.inference_server import InferenceServer, jpeg
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deepfake_client import create_detector
+from deepfake_client.batch.rows import CSV_COLUMNS, CommaSeparated, report_json
+from deepfake_client.batch.scoring import FileReport, detect_files
 
 from bulk.media import MediaUri
 from bulk.shards import SCHEMA, ShardFormat, ShardRow, decode_shard, encode_shard, file_name
-from client import create_detector
-from client.batch import FileReport, detect_files
-from client.rows import CSV_COLUMNS, CommaSeparated, report_json
 from tests.inference_server import InferenceServer
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 import grpc
 import pytest
+from deepfake_client import create_detector
+from deepfake_client.batch.rows import report_json
+from deepfake_client.batch.scoring import detect_files
 
 from bulk.attempts import Attempts
 from bulk.errors import ModelChangedError, ServiceLostError
@@ -15,9 +18,6 @@ from bulk.plan import Plan, Unit
 from bulk.shards import ROWS_FOLDER
 from bulk.storage import LocalStorage
 from bulk.worker import Outcome, Receipt, UnitWorker, receipts_of, units_table
-from client import create_detector
-from client.batch import detect_files
-from client.rows import report_json
 from tests.bulk.conftest import MODEL_VERSION, PACE, MakeTask
 from tests.inference_server import DESCRIPTION, FailingFirst, InferenceServer
 
@@ -110,7 +110,7 @@ def test_a_server_that_never_answers_makes_no_row(
     """It is there, but frozen: no file is at fault when a test image is not scored either."""
     server.behaviour.gate = threading.Event()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("client.batch._CANARY_TIMEOUT_S", 0.3)
+        patch.setattr("deepfake_client.batch.scoring._CANARY_TIMEOUT_S", 0.3)
         pace = replace(PACE, timeout_s=0.3, give_up_after_s=2.0)
         receipt = UnitWorker(make_task(pace=pace)).do(plan.units[0])
     assert receipt.outcome is Outcome.SERVICE_LOST

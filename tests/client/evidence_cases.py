@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
-from client.detector import DetectionOutput, detection_output
-from client.media import Frame, sniff
-from client.model_info import ModelInfo
-from client.scorer import OK, FrameScore, Scoring
+from deepfake_client.detector import DetectionOutput, detection_output
+from deepfake_client.media import Frame, sniff
+from deepfake_client.model_info import ModelInfo
+from deepfake_client.scorer import OK, FrameScore, Scoring
+
 from tests.inference_server import DESCRIPTION, EXPORT_ID
 from tests.media import encode_image, photo_pixels
 

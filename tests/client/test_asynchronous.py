@@ -4,8 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from client import (
+from deepfake_client import (
     ClientSettings,
     ConfigurationError,
     DeadlineExceededError,
@@ -14,6 +13,7 @@ from client import (
     UnsupportedMediaError,
     create_async_detector,
 )
+
 from tests.inference_server import InferenceServer, jpeg
 
 

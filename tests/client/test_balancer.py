@@ -10,13 +10,13 @@ from contextlib import ExitStack
 
 import grpc
 import pytest
+from deepfake_client.errors import DeadlineExceededError, ModelNotServedError, ServerUnavailableError
+from deepfake_client.model_info import ModelInfo
+from deepfake_client.scorer import Deadline
+from deepfake_client.settings import ClientSettings
+from deepfake_client.triton.balancer import Balancer
+from deepfake_client.triton.scorer import TritonScorer
 
-from client.balancer import Balancer
-from client.errors import DeadlineExceededError, ModelNotServedError, ServerUnavailableError
-from client.model_info import ModelInfo
-from client.scorer import Deadline
-from client.settings import ClientSettings
-from client.triton_scorer import TritonScorer
 from tests.inference_server import DESCRIPTION, FailingFirst, InferenceServer, inference_server, jpeg
 
 OLD = {**DESCRIPTION, "release_id": "old"}
@@ -168,7 +168,7 @@ def test_a_pinned_release_that_is_nowhere_any_more_is_not_waited_for(servers: li
 def test_a_server_that_is_rolled_back_serves_a_pinned_release_again(
     servers: list[InferenceServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("client.balanced_server._INFO_FRESH_S", 0.3)
+    monkeypatch.setattr("deepfake_client.triton.balanced_server._INFO_FRESH_S", 0.3)
     made = TritonScorer([server.url for server in servers[:2]], ClientSettings())
     servers[0].behaviour.description = servers[1].behaviour.description = OLD
     made.pin("old")
@@ -268,7 +268,7 @@ def test_a_request_that_ends_oddly_is_no_longer_under_way(servers: list[Inferenc
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("client.triton._parse", interrupted)
+        patch.setattr("deepfake_client.triton.endpoint._parse", interrupted)
         for _ in range(4):
             with pytest.raises(KeyboardInterrupt):
                 score(made, 1)

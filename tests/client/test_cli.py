@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deepfake_client.batch.cli import app
+from deepfake_client.batch.media_files import SCANNED_SUFFIXES, find_media
+from deepfake_client.batch.rows import CSV_COLUMNS
+from deepfake_client.batch.scoring import detect_files
+from deepfake_client.connect import create_detector
+from deepfake_client.settings import ClientSettings
 from typer.testing import CliRunner, Result
 
-from client.batch import detect_files
-from client.cli import app
-from client.connect import create_detector
-from client.media_files import SCANNED_SUFFIXES, find_media
-from client.rows import CSV_COLUMNS
-from client.settings import ClientSettings
 from tests.inference_server import DESCRIPTION, Behaviour, InferenceServer, inference_server, jpeg
 from tests.media import VideoSpec, photo, write_video
 from tests.service import ROOT
@@ -125,7 +125,7 @@ def test_an_unexpected_error_is_a_row_too(run: Run, folder: Path, monkeypatch: p
     def fail(*_: object, **__: object) -> None:
         raise MemoryError("no room")
 
-    monkeypatch.setattr("client.detector.Detector.detect", fail)
+    monkeypatch.setattr("deepfake_client.detector.Detector.detect", fail)
     result = run(folder / "a.jpg", "--format", "jsonl")
     assert result.exit_code == 1
     assert lines(result)[0]["error"] == {"code": "INTERNAL", "message": "MemoryError: no room"}
@@ -238,7 +238,7 @@ def test_rows_go_to_standard_output_while_a_bar_is_on_the_terminal(
 
     terminal, inside = pty.openpty()
     with (tmp_path / "rows.jsonl").open("wb") as rows:
-        command = [sys.executable, "-m", "client", str(folder), "--url", server.url, "--format", "jsonl"]
+        command = [sys.executable, "-m", "deepfake_client", str(folder), "--url", server.url, "--format", "jsonl"]
         done = subprocess.run(command, cwd=ROOT, stdout=rows, stderr=inside, check=False)
     shown = os.read(terminal, 65536)
     os.close(inside)
@@ -282,7 +282,7 @@ def test_only_a_lone_dash_is_standard_input(run: Run, folder: Path, monkeypatch:
 def test_closed_streams(server: InferenceServer, folder: Path, tmp_path: Path, closed: str, code: int) -> None:
     inputs = "-" if closed == "<&-" else str(folder)
     output = "" if closed == ">&-" else f"--output {tmp_path}/rows.jsonl"
-    command = f"{sys.executable} -m client {inputs} --url {server.url} --format jsonl {output} {closed}"
+    command = f"{sys.executable} -m deepfake_client {inputs} --url {server.url} --format jsonl {output} {closed}"
     done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
@@ -310,7 +310,7 @@ def test_standard_input_is_a_file(run: Run) -> None:
 def test_a_video_on_standard_input(server: InferenceServer, folder: Path) -> None:
     """A real pipe cannot be sought in; a video's frames are not read in order."""
     video = write_video(folder / "clip.mp4", VideoSpec(frames=60))
-    command = f"cat {video} | {sys.executable} -m client --format jsonl -"
+    command = f"cat {video} | {sys.executable} -m deepfake_client --format jsonl -"
     done = subprocess.run(
         command, shell=True, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "DEEPFAKE_URL": server.url},
         check=False,
@@ -335,7 +335,7 @@ def test_files_from_a_list(run: Run, folder: Path, tmp_path: Path, separator: st
 
 
 def test_only_so_many_videos_at_once(server: InferenceServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from client import detector as module
+    from deepfake_client import detector as module
 
     most, now, lock = 0, 0, threading.Lock()
     read = module.read_frames
@@ -444,7 +444,15 @@ def test_names_that_are_no_text(run: Run, tmp_path: Path) -> None:
 
 
 def test_python_m_client_in_a_process_of_its_own(server: InferenceServer, folder: Path) -> None:
-    command = [sys.executable, "-m", "client", "--format", "jsonl", str(folder / "a.jpg"), str(photo("coffee.png"))]
+    command = [
+        sys.executable,
+        "-m",
+        "deepfake_client",
+        "--format",
+        "jsonl",
+        str(folder / "a.jpg"),
+        str(photo("coffee.png")),
+    ]
     environment = {**os.environ, "DEEPFAKE_URL": server.url}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
@@ -453,7 +461,7 @@ def test_python_m_client_in_a_process_of_its_own(server: InferenceServer, folder
 
 
 def test_a_reader_that_has_enough(server: InferenceServer, folder: Path) -> None:
-    command = f"{sys.executable} -m client --format jsonl {folder} {folder} | head -n 1"
+    command = f"{sys.executable} -m deepfake_client --format jsonl {folder} {folder} | head -n 1"
     environment = {**os.environ, "DEEPFAKE_URL": server.url}
     done = subprocess.run(command, shell=True, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
     assert len(done.stdout.splitlines()) == 1

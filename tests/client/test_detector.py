@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from client import (
+from deepfake_client import (
     ClientSettings,
     ConfigurationError,
     DeadlineExceededError,
@@ -20,8 +19,9 @@ from client import (
     UnsupportedMediaError,
     create_detector,
 )
-from client.media import Frame, sniff
-from client.triton_scorer import TritonScorer
+from deepfake_client.media import Frame, sniff
+from deepfake_client.triton.scorer import TritonScorer
+
 from tests.inference_server import DESCRIPTION, EXPORT_ID, InferenceServer, jpeg
 
 
@@ -37,7 +37,7 @@ def said_frames(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
 
     def replace(says: list[str]) -> None:
         frames = [Frame(i, i / 2, jpeg(say)) for i, say in enumerate(says)]
-        monkeypatch.setattr("client.detector.read_frames", lambda *_, **__: frames)
+        monkeypatch.setattr("deepfake_client.detector.read_frames", lambda *_, **__: frames)
 
     return replace
 

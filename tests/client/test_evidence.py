@@ -14,20 +14,20 @@ from typing import Any
 
 import jsonschema
 import pytest
+from deepfake_client import Evidence, build_evidence, create_detector, evidence_html, evidence_json
+from deepfake_client.evidence.chart import draw_scale, draw_timeline, format_time
+from deepfake_client.evidence.document import DIGITS, evidence_schema
+from deepfake_client.evidence.findings import LIMITS
+from deepfake_client.media import Frame
+from deepfake_client.model_documents import CalibratedOn, CalibrationInfo, ModelCard
+from deepfake_client.scores import MediaScores
 from PIL import Image
 
-from client import Evidence, build_evidence, create_detector, evidence_html, evidence_json
-from client.evidence import DIGITS, evidence_schema
-from client.evidence_chart import draw_scale, draw_timeline, format_time
-from client.findings import LIMITS
-from client.media import Frame
-from client.model_documents import CalibratedOn, CalibrationInfo, ModelCard
-from client.scores import MediaScores
 from tests.client.evidence_cases import FACE_PX, MODEL, SHA256, made_output
 from tests.inference_server import InferenceServer
 from tests.media import encode_image, photo_pixels
 
-SCHEMA = Path(__file__).parents[2] / "client" / "evidence.schema.json"
+SCHEMA = Path(__file__).parents[2] / "client/deepfake_client/evidence/evidence.schema.json"
 MIXED = [0.35, 0.7, "DECODE_FAILED", 0.1, 0.45, 0.5]
 HOSTILE = '"><script>alert(1)</script>&amp;{{ 7 * 7 }}\u202egpj\udcff.mp4'
 
@@ -197,7 +197,9 @@ def test_the_json_form_follows_the_committed_schema(name: str) -> None:
 
 def test_the_committed_schema_is_the_codes() -> None:
     jsonschema.Draft202012Validator.check_schema(json.loads(evidence_schema()))
-    assert SCHEMA.read_text("utf-8") == evidence_schema(), "write evidence_schema() to client/evidence.schema.json"
+    assert SCHEMA.read_text("utf-8") == evidence_schema(), (
+        "write evidence_schema() to client/deepfake_client/evidence/evidence.schema.json"
+    )
 
 
 def without_run(html: str) -> str:
@@ -362,7 +364,7 @@ def test_a_detection_through_a_server_twice(
     server: InferenceServer, clip: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames = [Frame(i, i / 2, encode_image(photo_pixels("astronaut.png")[i:], "JPEG")) for i in range(4)]
-    monkeypatch.setattr("client.detector.read_frames", lambda *_, **__: frames)
+    monkeypatch.setattr("deepfake_client.detector.read_frames", lambda *_, **__: frames)
     monkeypatch.setattr("tests.inference_server._said", lambda _image, _pattern, _convert, otherwise: otherwise)
     documents = []
     with create_detector(server.url) as detector:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from deepfake_client.batch.cli import app
 from typer.testing import CliRunner, Result
 
-from client.cli import app
 from tests.inference_server import InferenceServer, jpeg
 from tests.media import encode_image, photo_pixels
 from tests.service import Service
@@ -64,7 +64,9 @@ def test_nothing_is_written_when_detection_fails(run: Run, tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.jpg", "old.html"]
 
 
-@pytest.mark.parametrize("step", ["client.evidence_file.os.fsync", "client.evidence_file.Path.replace"])
+@pytest.mark.parametrize(
+    "step", ["deepfake_client.evidence.file.os.fsync", "deepfake_client.evidence.file.Path.replace"]
+)
 def test_a_failed_write_leaves_the_old_report(
     run: Run, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

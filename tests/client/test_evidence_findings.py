@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deepfake_client.detector import ScoredFrame
+from deepfake_client.evidence import findings
+from deepfake_client.evidence.builder import build_evidence
+from deepfake_client.evidence.document import BandsOrigin, FindingCode, KeyFrameReason, Severity
+from deepfake_client.evidence.key_frames import MAX_PEAKS, PEAK_PROMINENCE, SMALL_FACE_PX, choose_key_frames, find_peaks
+from deepfake_client.model_info import VerdictBands
 
-import client.findings as findings
-from client.detector import ScoredFrame
-from client.evidence import BandsOrigin, FindingCode, KeyFrameReason, Severity
-from client.evidence_builder import build_evidence
-from client.key_frames import MAX_PEAKS, PEAK_PROMINENCE, SMALL_FACE_PX, choose_key_frames, find_peaks
-from client.model_info import VerdictBands
 from tests.client.evidence_cases import FACE_PX, MODEL, SIZE_PX, made_output
 
 DOCS = Path(__file__).parents[2] / "docs" / "evidence-report.md"

@@ -12,20 +12,20 @@ import av
 import cv2
 import numpy as np
 import pytest
-
-from client import video as video_module
-from client.errors import (
+from deepfake_client.errors import (
     DeadlineExceededError,
     MediaDecodeError,
     MediaNotFoundError,
     MediaTooLargeError,
     UnsupportedMediaError,
 )
-from client.frames import identify, open_media, read_frames
-from client.media import Frame, MediaType
-from client.scorer import Deadline
-from client.scores import sample_indices
-from client.video_source import encode_frame
+from deepfake_client.frames import identify, open_media, read_frames
+from deepfake_client.media import Frame, MediaType
+from deepfake_client.scorer import Deadline
+from deepfake_client.scores import sample_indices
+from deepfake_client.video import sample as video_module
+from deepfake_client.video.source import encode_frame
+
 from tests.client.clips import CLIPS
 from tests.media import (
     H264_LONG_GOP,
@@ -395,7 +395,7 @@ def test_large_frames_are_lossless_too_and_fit_the_servers_limit(tmp_path: Path)
 
 
 def test_a_video_over_the_pixel_limit_is_refused(monkeypatch: pytest.MonkeyPatch, clip: Clip) -> None:
-    monkeypatch.setattr("client.video_source.MAX_FRAME_PIXELS", 320 * 240 - 1)
+    monkeypatch.setattr("deepfake_client.video.source.MAX_FRAME_PIXELS", 320 * 240 - 1)
     with pytest.raises(MediaDecodeError, match="320 x 240, over 76799 pixels"):
         frames_of(clip("h264.mkv"))
 
@@ -410,7 +410,7 @@ def test_decoding_stops_at_the_deadline(clip: Clip) -> None:
 def test_only_what_saves_nothing_is_decoded_in_full(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
     """Short groups are left out where no frame is wanted, and in H.264 at least the frames that nothing refers to."""
     decoded = []
-    monkeypatch.setattr("client.video._decode_in_order", lambda *_: decoded.append(1) or [])
+    monkeypatch.setattr("deepfake_client.video.sample._decode_in_order", lambda *_: decoded.append(1) or [])
     assert len(frames_of(clip("h264_1000_frames.mp4"))) == 30
     assert len(frames_of(clip("h264_gop250.mp4"))) == 30
     assert not decoded
@@ -497,7 +497,7 @@ def test_large_frames_are_not_kept_decoded(tmp_path: Path, monkeypatch: pytest.M
         alive.append(sum(type(one) is av.VideoFrame for one in gc.get_objects()))
         return encode_frame(frame)
 
-    monkeypatch.setattr("client.video_source.encode_frame", counted)
+    monkeypatch.setattr("deepfake_client.video.source.encode_frame", counted)
     gc.disable()
     try:
         assert len(frames_of(path)) == 8

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import av
 import pytest
+from deepfake_client.errors import InputError
+from deepfake_client.frames import identify, read_frames
+from deepfake_client.media import Frame
+from deepfake_client.video.isolated import DecodeLimits, IsolatedDecoder
 
-from client.errors import InputError
-from client.frames import identify, read_frames
-from client.isolated_decoding import DecodeLimits, IsolatedDecoder
-from client.media import Frame
 from reliability.hostile_videos import ALL_FRAMES, FRAMES, REFUSAL, HostileVideo, clip, hostile_videos, number_shown
 from reliability.media_structure import split
 from tests.canaries import AddressCanary, FileCanary

@@ -9,10 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-from client.errors import ConfigurationError, DeadlineExceededError
-from client.in_process import InProcessScorer, _export
-from client.scorer import Deadline
+from deepfake_client.errors import ConfigurationError, DeadlineExceededError
+from deepfake_client.in_process import InProcessScorer, _export
+from deepfake_client.scorer import Deadline
 
 
 def scorer_with(prepare: Any) -> InProcessScorer:

@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
-
-from benchmark.video_clips import ClipSpec, make_clip
-from client.errors import (
+from deepfake_client.errors import (
     DeadlineExceededError,
     DetectionError,
     MediaDecodeError,
@@ -23,11 +21,13 @@ from client.errors import (
     MediaTooLargeError,
     OverloadedError,
 )
-from client.frames import identify, open_media
-from client.isolated_decoding import DecodeLimits, IsolatedDecoder
-from client.media import Frame
-from client.scorer import Deadline
-from client.video import sample_video
+from deepfake_client.frames import identify, open_media
+from deepfake_client.media import Frame
+from deepfake_client.scorer import Deadline
+from deepfake_client.video.isolated import DecodeLimits, IsolatedDecoder
+from deepfake_client.video.sample import sample_video
+
+from benchmark.video_clips import ClipSpec, make_clip
 from deploy.process import children_of
 from tests.media import H264_SHORT_GOP, VideoSpec, write_video
 
@@ -243,7 +243,7 @@ def test_where_no_process_can_be_made_the_service_is_overloaded(
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     with monkeypatch.context() as patch:
-        patch.setattr("client.isolated_decoding.subprocess.Popen", refuse)
+        patch.setattr("deepfake_client.video.isolated.subprocess.Popen", refuse)
         with pytest.raises(OverloadedError):
             sampled(decoder, short)
     assert sampled(decoder, short)

@@ -2,13 +2,12 @@ import io
 import sys
 
 import pytest
-
-from client.progress import with_progress
+from deepfake_client.batch.progress import with_progress
 
 
 def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     now = iter(range(0, 1000, 4))
-    monkeypatch.setattr("client.progress.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("deepfake_client.batch.progress.time.monotonic", lambda: next(now))
     assert list(with_progress(range(10), 100)) == list(range(10))
     lines = capsys.readouterr().err.splitlines()
     assert lines == [

@@ -1,7 +1,7 @@
 import inspect
 
-import client
-from client.errors import DetectionError
+import deepfake_client
+from deepfake_client.errors import DetectionError
 
 PUBLIC = {
     "AsyncDetector",
@@ -64,16 +64,16 @@ CODES = {
 
 
 def test_all_is_exactly_the_public_surface() -> None:
-    assert set(client.__all__) == PUBLIC
-    assert client.__all__ == sorted(client.__all__)
-    assert all(hasattr(client, name) for name in PUBLIC)
+    assert set(deepfake_client.__all__) == PUBLIC
+    assert deepfake_client.__all__ == sorted(deepfake_client.__all__)
+    assert all(hasattr(deepfake_client, name) for name in PUBLIC)
 
 
 def test_everything_public_has_a_docstring() -> None:
-    assert [name for name in PUBLIC if not inspect.getdoc(getattr(client, name))] == []
+    assert [name for name in PUBLIC if not inspect.getdoc(getattr(deepfake_client, name))] == []
 
 
 def test_error_codes_are_pinned_and_every_error_is_exported() -> None:
-    errors = {name: value for name, value in vars(client).items() if inspect.isclass(value)}
+    errors = {name: value for name, value in vars(deepfake_client).items() if inspect.isclass(value)}
     errors = {name: value for name, value in errors.items() if issubclass(value, DetectionError)}
     assert {name: (error.code, error.retryable) for name, error in errors.items()} == CODES

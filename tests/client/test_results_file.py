@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from deepfake_client.batch.cli import app
+from deepfake_client.batch.results_file import ResultsFile
+from deepfake_client.batch.rows import CSV_COLUMNS, CommaSeparated, JsonLines, RowFormat
+from deepfake_client.batch.scoring import FileReport
+from deepfake_client.errors import ConfigurationError
 from typer.testing import CliRunner, Result
 
-from client.batch import FileReport
-from client.cli import app
-from client.errors import ConfigurationError
-from client.results_file import ResultsFile
-from client.rows import CSV_COLUMNS, CommaSeparated, JsonLines, RowFormat
 from tests.inference_server import DESCRIPTION, InferenceServer, inference_server, jpeg
 from tests.service import ROOT
 
@@ -99,7 +99,7 @@ def test_a_run_that_completes_while_another_begins_loses_nothing(
     with ResultsFile(path, JsonLines(), resume=False) as results:
         results.write(report("old.jpg"))
         results.complete()
-    module = "client.results_file"
+    module = "deepfake_client.batch.results_file"
     copied = shutil.copyfile
     first: list[ResultsFile] = []
 
@@ -162,7 +162,7 @@ def test_killed_at_random_and_resumed_every_file_has_one_row(
     output = tmp_path / f"results.{suffix}"
     partial = tmp_path / f"results.{suffix}.partial"
     command = [
-        sys.executable, "-m", "client", str(folder), "--url", server.url, "--output", str(output), "--resume",
+        sys.executable, "-m", "deepfake_client", str(folder), "--url", server.url, "--output", str(output), "--resume",
         "--workers", "4",
     ]  # fmt: skip
     moments = random.Random(suffix)
@@ -241,7 +241,7 @@ def test_another_model_does_not_continue(server: InferenceServer, folder: Path, 
 def test_a_model_that_changes_during_the_run_ends_it(
     server: InferenceServer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("client.balanced_server._INFO_FRESH_S", 0.0)
+    monkeypatch.setattr("deepfake_client.triton.balanced_server._INFO_FRESH_S", 0.0)
     write = ResultsFile.write
 
     def changing(self: ResultsFile, report: FileReport) -> None:
@@ -294,7 +294,7 @@ def test_a_full_disk_is_said(server: InferenceServer, folder: Path) -> None:
     environment = {**os.environ, "DEEPFAKE_URL": server.url}
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "client", str(folder / "001.jpg"), "--format", "jsonl"],
+            [sys.executable, "-m", "deepfake_client", str(folder / "001.jpg"), "--format", "jsonl"],
             cwd=ROOT, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 4

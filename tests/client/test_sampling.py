@@ -4,11 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
+from deepfake_client.scores import sample_indices
+from deepfake_client.video.places import KEYFRAME_TOLERANCE, LONG_VIDEO_S, Timeline, spread, spread_on_keyframes
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from client.sampling import KEYFRAME_TOLERANCE, LONG_VIDEO_S, Timeline, spread, spread_on_keyframes
-from client.scores import sample_indices
 
 
 def timeline(pts: list[int], keyframes_pts: list[int], tick_s: float = 0.001) -> Timeline:

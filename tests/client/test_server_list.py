@@ -10,13 +10,13 @@ from pathlib import Path
 import grpc
 import pytest
 import trustme
+from deepfake_client import DetectorClosedError, ServerNotTrustedError, ServerUnavailableError, create_detector
+from deepfake_client.errors import ConfigurationError, DeadlineExceededError
+from deepfake_client.scorer import Deadline
+from deepfake_client.settings import ClientSettings
+from deepfake_client.triton.scorer import TritonScorer
+from deepfake_client.triton.server_list import parse_address, parse_source
 
-from client import DetectorClosedError, ServerNotTrustedError, ServerUnavailableError, create_detector
-from client.errors import ConfigurationError, DeadlineExceededError
-from client.scorer import Deadline
-from client.server_list import parse_address, parse_source
-from client.settings import ClientSettings
-from client.triton_scorer import TritonScorer
 from tests.inference_server import InferenceServer, inference_server, jpeg
 
 _SETTINGS = ClientSettings(look_up_s=0.5, attempts=2)
@@ -166,7 +166,7 @@ class Resolver:
         self.answers = threading.Event()
         self.answers.set()
         self._real = socket.getaddrinfo
-        monkeypatch.setattr("client.server_list.socket.getaddrinfo", self)
+        monkeypatch.setattr("deepfake_client.triton.server_list.socket.getaddrinfo", self)
 
     def __call__(self, host: str, port: int, **options: object) -> list[object]:
         if host != "tritons.test":

@@ -7,10 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from deepfake_client.errors import ConfigurationError, MediaDecodeError, MediaTooLargeError
+from deepfake_client.evidence.thumbnails import (
+    Thumbnail,
+    crop_square,
+    frame_size_px,
+    make_crop_thumbnail,
+    make_thumbnail,
+)
 from PIL import Image, ImageOps
 
-from client.errors import ConfigurationError, MediaDecodeError, MediaTooLargeError
-from client.thumbnails import Thumbnail, crop_square, frame_size_px, make_crop_thumbnail, make_thumbnail
 from preprocessing.crop import Box
 from preprocessing.crop import crop_square as service_crop_square
 from tests.media import encode_image, photo, photo_pixels, pixels_of

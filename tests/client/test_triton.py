@@ -7,10 +7,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from tenacity import wait_fixed
-from tritonclient.utils import InferenceServerException
-
-from client.errors import (
+from deepfake_client.errors import (
     DeadlineExceededError,
     ModelFaultError,
     ModelNotServedError,
@@ -18,10 +15,13 @@ from client.errors import (
     ServerUnavailableError,
     ServiceError,
 )
-from client.scorer import OK, Deadline
-from client.settings import ClientSettings
-from client.triton import _service_error
-from client.triton_scorer import TritonScorer
+from deepfake_client.scorer import OK, Deadline
+from deepfake_client.settings import ClientSettings
+from deepfake_client.triton.endpoint import _service_error
+from deepfake_client.triton.scorer import TritonScorer
+from tenacity import wait_fixed
+from tritonclient.utils import InferenceServerException
+
 from tests.inference_server import DESCRIPTION, EXPORT_ID, FACE_BOX_PX, Behaviour, FailingFirst, InferenceServer, jpeg
 
 
@@ -190,7 +190,7 @@ def test_failures_that_last_are_not_tried_again(
 
 
 def test_there_is_no_waiting_beyond_the_deadline(server: InferenceServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("client.triton_scorer.wait_random_exponential", lambda **_: wait_fixed(5))
+    monkeypatch.setattr("deepfake_client.triton.scorer.wait_random_exponential", lambda **_: wait_fixed(5))
     server.behaviour.error = QUEUE_FULL
     patient = TritonScorer(server.url, ClientSettings(attempts=10))
     started = time.monotonic()
@@ -237,7 +237,7 @@ def test_requests_are_cancelled_when_the_caller_gives_up(
             time.sleep(0.01)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("client.scoring_job.wait", interrupted)
+    monkeypatch.setattr("deepfake_client.triton.job.wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         scorer.score(images(1), Deadline(30))
     assert cancelled.wait(5)
@@ -365,7 +365,9 @@ def test_one_scorer_serves_many_threads(server: InferenceServer, scorer: TritonS
 
 
 def test_no_connection_is_made_before_the_first_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("client.triton.triton.InferenceServerClient", lambda *_, **__: pytest.fail("connected"))
+    monkeypatch.setattr(
+        "deepfake_client.triton.endpoint.triton.InferenceServerClient", lambda *_, **__: pytest.fail("connected")
+    )
     TritonScorer("127.0.0.1:1").close()
 
 

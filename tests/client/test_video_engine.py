@@ -12,16 +12,16 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from deepfake_client.errors import MediaDecodeError
+from deepfake_client.frames import identify, open_media
+from deepfake_client.media import Frame
+from deepfake_client.scores import sample_indices
+from deepfake_client.video import sample as video_module
+from deepfake_client.video.places import LONG_VIDEO_S, Timeline
+from deepfake_client.video.sample import sample_video
+from deepfake_client.video.source import encode_frame
 
 from benchmark.video_clips import ClipSpec, make_clip
-from client import video as video_module
-from client.errors import MediaDecodeError
-from client.frames import identify, open_media
-from client.media import Frame
-from client.sampling import LONG_VIDEO_S, Timeline
-from client.scores import sample_indices
-from client.video import sample_video
-from client.video_source import encode_frame
 from tests.media import H264_SHORT_GOP, VideoSpec, numbered_frames, pixels_of, read_number, write_video
 from tests.service import ROOT
 
@@ -244,8 +244,8 @@ def test_one_frame_is_a_video_too(tmp_path: Path, suffix: str) -> None:
 _MEASURE = """
 import json, re, sys
 from pathlib import Path
-from client.frames import identify, open_media
-from client.video import sample_video
+from deepfake_client.frames import identify, open_media
+from deepfake_client.video.sample import sample_video
 peaks = []
 for name in sys.argv[1:]:
     with open_media(Path(name)) as stream:

@@ -10,9 +10,9 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from deepfake_client.settings import ClientSettings
 
 from assets import COMPOSE_SCHEMA, fetch_assets
-from client.settings import ClientSettings
 from deploy.triton_container import TritonContainerSettings
 from gateway.settings import GatewaySettings
 from tests.prometheus import program

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import typer
+from deepfake_client.batch.cli import app as detect
 from typer.testing import CliRunner
 
 from benchmark.cli import app as bench
-from client.cli import app as detect
 from evaluation.cli import app as evaluate
 from tests.service import ROOT
 from training.calibrate_cli import app as calibrate

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from client import create_detector
+from deepfake_client import create_detector
+
 from deploy.process import children_of
 from deploy.shared_memory import SHM, start_time
 from export.release import CURRENT, Release, promote

@@ -177,7 +177,7 @@ def test_another_model_answers_on_the_way(
 def _with_another_release(*arguments: object, **settings: object) -> object:
     from dataclasses import replace
 
-    from client.batch import detect_files
+    from deepfake_client.batch.scoring import detect_files
 
     for number, report in enumerate(detect_files(*arguments, **settings)):  # type: ignore[arg-type]
         other = replace(report.output, model_version="other") if report.output and number == 2 else report.output

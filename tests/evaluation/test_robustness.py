@@ -5,11 +5,11 @@ from pathlib import Path
 
 import grpc
 import pytest
+from deepfake_client import ClientSettings, DetectionResult, Detector, FrameScore, MediaType, ModelInfo, ScoredFrame
+from deepfake_client.errors import ServerUnavailableError
+from deepfake_client.frames import identify, open_media, read_frames
+from deepfake_client.scorer import Deadline, Scoring
 
-from client import ClientSettings, DetectionResult, Detector, FrameScore, MediaType, ModelInfo, ScoredFrame
-from client.errors import ServerUnavailableError
-from client.frames import identify, open_media, read_frames
-from client.scorer import Deadline, Scoring
 from evaluation.dataset import Label, LabelledFile
 from evaluation.degradation import parse_degradation
 from evaluation.errors import ModelChangedError

@@ -4,9 +4,9 @@ import time
 from pathlib import Path
 
 import pytest
+from deepfake_client import ClientSettings, DetectorClosedError, create_detector
+from deepfake_client.scorer import Deadline
 
-from client import ClientSettings, DetectorClosedError, create_detector
-from client.scorer import Deadline
 from gateway.following_scorer import FollowingScorer
 from tests.inference_server import InferenceServer, inference_server, jpeg
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from deepfake_client import DeadlineExceededError, ModelInfo, OverloadedError, ServerUnavailableError, ServiceError
+from deepfake_client.scorer import OK, Deadline, FrameScore, Scoring
 
-from client import DeadlineExceededError, ModelInfo, OverloadedError, ServerUnavailableError, ServiceError
-from client.scorer import OK, Deadline, FrameScore, Scoring
 from gateway import score_cache
 from gateway.score_cache import CachingScorer
 from tests.gateway.conftest import Gateway

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from deepfake_client import create_detector
 from pydantic import ValidationError
 
 import gateway as gateway_package
-from client import create_detector
 from gateway import GatewaySettings
 
 
@@ -102,7 +102,16 @@ def test_command_line(arguments: list[str], code: int, text: str) -> None:
 
 
 def test_the_gateway_imports_no_model_runtime_and_nothing_above_it() -> None:
-    allowed = {"client", "gateway", "flask", "flask_cors", "flask_openapi3", "werkzeug", "pydantic", "pydantic_core"}
+    allowed = {
+        "deepfake_client",
+        "gateway",
+        "flask",
+        "flask_cors",
+        "flask_openapi3",
+        "werkzeug",
+        "pydantic",
+        "pydantic_core",
+    }
     allowed |= {"pydantic_settings", "PIL", "gunicorn", "prometheus_client", "opentelemetry"} | set(
         sys.stdlib_module_names
     )

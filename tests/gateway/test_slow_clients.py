@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 import requests
+from deepfake_client import DeadlineExceededError
+from deepfake_client.scorer import Deadline
 
-from client import DeadlineExceededError
-from client.scorer import Deadline
 from gateway import body_readers
 from gateway.admission import VideoTurns
 from gateway.body_readers import BodyReaders

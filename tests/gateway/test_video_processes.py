@@ -57,7 +57,7 @@ def helpers(below: int) -> list[int]:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             continue
-        found += [pid] if b"client.decode_process" in command else helpers(pid)
+        found += [pid] if b"deepfake_client.video.decode_process" in command else helpers(pid)
     return found
 
 
@@ -129,7 +129,7 @@ def test_no_decoder_outlives_the_gateway(long: bytes, tmp_path: Path, server: In
 
 
 def test_it_can_be_switched_off(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("client.isolated_decoding.subprocess", None)
+    monkeypatch.setattr("deepfake_client.video.isolated.subprocess", None)
     gateway.configure(video_decode_process=False)
     assert upload(gateway, video(4)).status_code == 200
     assert GatewaySettings(media_root=gateway.media_root).video_decode_process

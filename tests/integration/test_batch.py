@@ -60,7 +60,17 @@ def _write_broken(names: list[Path], video: bytes, image: bytes) -> None:
 
 def test_two_thousand_files_killed_and_resumed_have_one_row_each(service: Service, mixed: Path, tmp_path: Path) -> None:
     output, partial = tmp_path / "results.jsonl", tmp_path / "results.jsonl.partial"
-    command = [sys.executable, "-m", "client", str(mixed), "--url", service.grpc, "--output", str(output), "--resume"]
+    command = [
+        sys.executable,
+        "-m",
+        "deepfake_client",
+        str(mixed),
+        "--url",
+        service.grpc,
+        "--output",
+        str(output),
+        "--resume",
+    ]
     kill_after = random.randrange(200, 1500)  # a new moment in every run of the tests
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None and (not partial.exists() or partial.read_bytes().count(b"\n") < kill_after):

@@ -100,7 +100,7 @@ class Run:
 def detected(server: str, listing: Path) -> list[dict[str, Any]]:
     """The rows of `deepfake-detect`."""
     output = listing.with_name(f"{listing.name}.detected.jsonl")
-    command = [sys.executable, "-m", "client", "--url", server, "--output", str(output), str(listing)]
+    command = [sys.executable, "-m", "deepfake_client", "--url", server, "--output", str(output), str(listing)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
     assert done.returncode in (0, 1), done.stderr
     return [json.loads(line) for line in output.read_text("utf-8").splitlines()]

@@ -8,14 +8,14 @@ from typing import BinaryIO
 import pytest
 import requests
 import trustme
-
-from client import (
+from deepfake_client import (
     ClientSettings,
     ConfigurationError,
     ServerNotTrustedError,
     ServerUnavailableError,
     create_detector,
 )
+
 from export.release import Release
 from gateway import GatewaySettings, create_app
 from gateway.api_keys import key_line, new_key

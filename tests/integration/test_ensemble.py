@@ -111,7 +111,7 @@ def test_concurrent_requests_with_bad_frames_get_their_own_answers(infer: Infer,
 
 
 def test_the_ensemble_describes_its_status_codes(service: Service) -> None:
-    from client import create_detector
+    from deepfake_client import create_detector
 
     with create_detector(service.grpc) as detector:
         info = detector.info()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import requests
+from deepfake_client import create_detector
 
-from client import create_detector
 from export.checkpoint import read_sidecar
 from export.golden import GoldenSet, read_golden
 from export.hub import locate_checkpoint

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from deepfake_client.frames import identify, open_media, read_frames
 from numpy.typing import NDArray
 
 from assets import FACE_MODELS, fetch_assets
-from client.frames import identify, open_media, read_frames
 from preprocessing import Box, FaceFinder
 from training.cutting import decode_frame, reduced, wide_crop
 from training.embedded.photos import Photo, fetch_photos

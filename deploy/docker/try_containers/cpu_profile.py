@@ -21,7 +21,7 @@ _BATCH = 40
 _BATCH_CODE = f"""
 import io
 from PIL import Image
-from client import create_detector
+from deepfake_client import create_detector
 photo = Image.open("/media/astronaut.png").convert("RGB")
 with create_detector("triton:8001") as detector:
     for i in range({_BATCH}):

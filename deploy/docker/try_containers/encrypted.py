@@ -13,7 +13,7 @@ _HEALTHY_S = 240.0
 _WITHOUT_TLS = """
 import os
 from pathlib import Path
-from client import ClientSettings, DetectionError, create_detector
+from deepfake_client import ClientSettings, DetectionError, create_detector
 for name in ("CA_FILE", "SERVER_NAME"):
     os.environ.pop(f"DEEPFAKE_CLIENT_TLS_{name}")
 try:

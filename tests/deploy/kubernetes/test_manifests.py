@@ -10,8 +10,8 @@ import kubernetes_validate
 import kubernetes_validate.utils
 import pytest
 import typer
+from deepfake_client import ClientSettings
 
-from client import ClientSettings
 from deploy.kubernetes.make_prometheus_rule import ALERTS, prometheus_rule
 from deploy.triton_container import TritonContainerSettings
 from export.cli import app as export_app

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from deepfake_client import ModelInfo
+from deepfake_client.scorer import Deadline, Scoring
 
-from client import ModelInfo
-from client.scorer import Deadline, Scoring
 from gateway.api_keys import ApiKeys, key_line, new_key
 from gateway.following_scorer import FollowingScorer
 

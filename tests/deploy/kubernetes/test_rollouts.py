@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from deepfake_client.settings import ClientSettings
 
-from client.settings import ClientSettings
 from deploy import triton_container
 from deploy.preflight import MIN_SHM_BYTES
 from deploy.triton_container import TritonContainerSettings

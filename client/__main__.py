@@ -1,5 +1,0 @@
-"""`python -m client` is `deepfake-detect`."""
-
-from client.cli import main
-
-main()

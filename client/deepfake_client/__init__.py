@@ -1,0 +1,75 @@
+"""Deepfake detection for images and videos, on a Triton server or in this process.
+
+>>> from deepfake_client import MediaType, create_detector
+>>> detector = create_detector("localhost:8001")
+>>> detector.detect("clip.mp4", MediaType.VIDEO).result
+"""
+
+from deepfake_client.asynchronous import AsyncDetector, create_async_detector
+from deepfake_client.connect import create_detector
+from deepfake_client.detector import DetectionOutput, Detector, ScoredFrame
+from deepfake_client.errors import (
+    ConfigurationError,
+    DeadlineExceededError,
+    DetectionError,
+    DetectorClosedError,
+    InputError,
+    MediaDecodeError,
+    MediaDecodeTimeoutError,
+    MediaNotFoundError,
+    MediaTooLargeError,
+    ModelFaultError,
+    ModelNotServedError,
+    NothingScoredError,
+    OverloadedError,
+    ServerNotTrustedError,
+    ServerUnavailableError,
+    ServiceError,
+    UnsupportedMediaError,
+)
+from deepfake_client.evidence.builder import build_evidence, evidence_json
+from deepfake_client.evidence.document import Evidence
+from deepfake_client.evidence.html import evidence_html
+from deepfake_client.media import MediaType
+from deepfake_client.model_info import ModelInfo, VerdictBands
+from deepfake_client.scorer import Deadline, FrameScore
+from deepfake_client.scores import DetectionResult, MediaScores
+from deepfake_client.settings import ClientSettings
+
+__all__ = [
+    "AsyncDetector",
+    "ClientSettings",
+    "ConfigurationError",
+    "Deadline",
+    "DeadlineExceededError",
+    "DetectionError",
+    "DetectionOutput",
+    "DetectionResult",
+    "Detector",
+    "DetectorClosedError",
+    "Evidence",
+    "FrameScore",
+    "InputError",
+    "MediaDecodeError",
+    "MediaDecodeTimeoutError",
+    "MediaNotFoundError",
+    "MediaScores",
+    "MediaTooLargeError",
+    "MediaType",
+    "ModelFaultError",
+    "ModelInfo",
+    "ModelNotServedError",
+    "NothingScoredError",
+    "OverloadedError",
+    "ScoredFrame",
+    "ServerNotTrustedError",
+    "ServerUnavailableError",
+    "ServiceError",
+    "UnsupportedMediaError",
+    "VerdictBands",
+    "build_evidence",
+    "create_async_detector",
+    "create_detector",
+    "evidence_html",
+    "evidence_json",
+]

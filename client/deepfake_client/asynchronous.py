@@ -1,0 +1,114 @@
+"""The detector for asyncio programs."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, TypeVar
+
+from deepfake_client.connect import create_detector
+from deepfake_client.detector import DetectionOutput, Detector
+from deepfake_client.errors import DetectorClosedError
+from deepfake_client.media import MediaType
+from deepfake_client.model_info import ModelInfo
+from deepfake_client.scorer import Deadline
+from deepfake_client.settings import ClientSettings
+
+T = TypeVar("T")
+
+
+class AsyncDetector:
+    """Detects deepfakes without blocking the event loop; an asynchronous context manager.
+
+    Decoding video and hashing are work for a processor, so each detection runs on a thread of the detector's own. The
+    coroutines may be awaited from several event loops.
+    """
+
+    def __init__(self, detector: Detector, workers: int = 8) -> None:
+        """Takes over the detector and closes it in `close`.
+
+        Args:
+            detector: What detects.
+            workers: Most detections at once; more wait, and their deadlines do not run yet.
+        """
+        self._detector = detector
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="detect")
+        self._closed = False
+
+    async def detect(
+        self,
+        media: str | Path | bytes | BinaryIO,
+        media_type: MediaType | None = None,
+        *,
+        timeout_s: float | None = None,
+        request_id: str = "",
+        keep_frames: bool = False,
+    ) -> DetectionOutput:
+        """Scores one image or video; see `Detector.detect` for arguments and errors.
+
+        Cancelling the task gives up the requests under way; a stream must stay open until its thread has noticed,
+        which takes up to half a second.
+        """
+        return await self._run(
+            timeout_s,
+            lambda deadline: self._detector.detect(
+                media, media_type, timeout_s=deadline, request_id=request_id, keep_frames=keep_frames
+            ),
+        )
+
+    async def info(self, timeout_s: float | None = None) -> ModelInfo:
+        """Identity of the model that answers."""
+        return await self._run(timeout_s, lambda deadline: self._detector.info(deadline))
+
+    async def close(self) -> None:
+        """Waits for the detections under way, then frees connections or models."""
+        await asyncio.get_running_loop().run_in_executor(None, self._close)
+
+    async def __aenter__(self) -> "AsyncDetector":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _run(self, timeout_s: float | None, call: Callable[[Deadline], T]) -> T:
+        if self._closed:
+            raise DetectorClosedError
+        started: list[Deadline] = []
+
+        def run() -> T:
+            started.append(self._detector.deadline(timeout_s))
+            return call(started[0])
+
+        future = self._pool.submit(run)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            for deadline in started:
+                deadline.cancel()
+            raise
+
+    def _close(self) -> None:
+        self._closed = True
+        self._pool.shutdown()
+        self._detector.close()
+
+
+def create_async_detector(
+    target: str | Path | Sequence[str], settings: ClientSettings | None = None, workers: int = 8
+) -> AsyncDetector:
+    """Makes an asynchronous detector; see `create_detector`.
+
+    A directory is loaded before this returns, which takes seconds: call it where that blocks nobody.
+
+    Args:
+        target: Addresses of Triton servers, or a directory.
+        settings: Client settings; from the environment by default.
+        workers: Most detections at once.
+
+    Raises:
+        ConfigurationError: The target is neither.
+    """
+    return AsyncDetector(create_detector(target, settings), workers)

@@ -1,0 +1,224 @@
+"""The command line: `deepfake-detect`, or `python -m deepfake_client`."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from deepfake_client.batch.media_files import find_media, named, read_list
+from deepfake_client.batch.output import Output, OutputFormat, Score
+from deepfake_client.batch.scoring import VIDEO_WORKERS, WORKERS, FileReport, detect_files
+from deepfake_client.batch.standard_input import standard_input_too
+from deepfake_client.connect import connect_for_batch, keep_to
+from deepfake_client.detector import DetectionOutput, Detector
+from deepfake_client.errors import ConfigurationError, DetectionError, ServiceError
+from deepfake_client.evidence.file import check_report_paths, write_evidence
+from deepfake_client.media import MediaType
+
+EXIT_SOME_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+EXIT_NOT_WRITTEN = 4
+EXIT_INTERRUPTED = 130
+
+EPILOG = (
+    "Exit codes: 0 every file was scored; 1 some were not, in this run or in the one that it continues, each with an "
+    "error code and a reason in its row; 2 wrong usage; 3 the server cannot be reached or serves no such model, at the "
+    "start or for good later: files without a row were not scored; 4 the results cannot be written; 130 interrupted."
+)
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command(epilog=EPILOG)
+def detect(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE|DIRECTORY|GLOB|-...",
+            help="Images and videos; - is one on standard input. Directories are searched recursively for jpg, jpeg, "
+            "png, bmp, webp, mp4, avi, mov, mkv and webm; files that are named are always tried.",
+            show_default=False,
+        ),
+    ] = None,
+    url: Annotated[
+        str,
+        typer.Option(
+            envvar="DEEPFAKE_URL",
+            help="host:port of Triton's gRPC endpoint, or several separated by commas, over which the work is spread; "
+            "dns://NAME:PORT for every address of a name, file:PATH for those that a file lists, both followed; "
+            "or the directory of a release or checkpoint, which then runs in this process.",
+        ),
+    ] = "localhost:8001",
+    files_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|-",
+            help="Score the files named in this list too, one a line, or separated by NUL characters; - is standard "
+            "input.",
+        ),
+    ] = None,
+    format_: Annotated[
+        OutputFormat | None,
+        typer.Option("--format", help="How results are written.", show_default="by the suffix of --output, else table"),
+    ] = None,
+    media_type: Annotated[
+        MediaType | None, typer.Option("--type", help="What every file must be; found out from its content otherwise.")
+    ] = None,
+    timeout_s: Annotated[
+        float | None, typer.Option(min=0.001, show_default="60.0", help="Deadline of each file in seconds.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Files in progress at the same time.")] = WORKERS,
+    video_workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Videos among them: each holds its frames in memory while it is scored.")
+    ] = VIDEO_WORKERS,
+    outage_wait_s: Annotated[
+        float, typer.Option(min=0, help="How long a file waits for a server that is away or overloaded during the run.")
+    ] = 30.0,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False, help="Write results here. Until the run is complete they are in FILE.partial (jsonl, csv)."
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue an earlier run with the same --output (jsonl, csv): files that have a row are skipped, a "
+            "row that was cut off is written again.",
+        ),
+    ] = False,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE.html|FILE.json",
+            help="Write an evidence report of the one input file here, too: .html to read and print, .json for "
+            "programs. May be given twice.",
+        ),
+    ] = None,
+) -> None:
+    """Detects deepfakes in images and videos.
+
+    Results come in the order of the inputs. A file that fails is a row with its reason and never ends the run.
+    """
+    try:
+        destination = Output(output, format_, resume)
+        paths = destination.without_itself(_find(inputs or [], files_from))
+    except ConfigurationError as error:
+        _fail(str(error), EXIT_USAGE)
+    if not paths:
+        _fail("there is no image or video to score", EXIT_USAGE)
+    report = report or []
+    _check_report(report, inputs or [], paths, resume)
+    with _connect(url, outage_wait_s) as (detector, model_version), standard_input_too(paths) as open_file:
+        tally = _Tally(
+            lambda todo: detect_files(
+                detector,
+                todo,
+                media_type=media_type,
+                timeout_s=timeout_s,
+                workers=workers,
+                video_workers=video_workers,
+                open_file=open_file,
+                keep_frames=bool(report),
+            )
+        )
+        try:
+            destination.write(paths, tally, model_version, lambda version: keep_to(detector, version))
+            if report and tally.last is not None:
+                write_evidence(tally.last, "standard input" if str(paths[0]) == "-" else paths[0].name, report)
+        except ConfigurationError as error:
+            _fail(str(error), EXIT_USAGE)
+        except ServiceError as error:
+            _fail(f"{error}. {tally.left} files have not been scored{destination.how_to_go_on}", EXIT_UNREACHABLE)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            _fail(f"the results cannot be written: {error.strerror or error}", EXIT_NOT_WRITTEN)
+        except KeyboardInterrupt:
+            left = f"{tally.left} files have not been scored"
+            _fail(f"interrupted: {left}{destination.how_to_go_on}", EXIT_INTERRUPTED)
+    raise typer.Exit(EXIT_SOME_FAILED if tally.failed or destination.failed_before else 0)
+
+
+class _Tally:
+    """Scores files, and remembers how many failed, how many are left, and the last result."""
+
+    def __init__(self, score: Score) -> None:
+        self._score = score
+        self.failed = 0
+        self.left = 0
+        self.last: DetectionOutput | None = None
+
+    def __call__(self, paths: list[Path]) -> Generator[FileReport]:
+        self.left = len(paths)
+        with contextlib.closing(self._score(paths)) as reports:
+            for report in reports:
+                yield report
+                self.left -= 1  # only now has it been written
+                self.failed += report.output is None
+                self.last = report.output
+
+
+def _find(inputs: list[str], files_from: str | None) -> list[Path]:
+    """The files to score; ends the program where there is none."""
+    if sys.stdin is None and "-" in (files_from, *inputs):
+        _fail("standard input is closed", EXIT_USAGE)
+    if files_from == "-" and "-" in inputs:
+        _fail("standard input cannot be both a list of files and a file: give one - only", EXIT_USAGE)
+    if not inputs and files_from is None:
+        _fail("give a file, a directory, a glob pattern, - or --files-from (--help says more)", EXIT_USAGE)
+    paths = find_media(inputs)
+    if files_from is not None:
+        try:
+            with sys.stdin.buffer if files_from == "-" else Path(files_from).open("rb") as stream:
+                paths += [named(name) for name in read_list(stream) if name != "-"]
+        except OSError as error:
+            _fail(f"cannot read the list {files_from}: {error.strerror}", EXIT_USAGE)
+    return list(dict.fromkeys(paths))
+
+
+def _check_report(report: list[Path], inputs: list[str], paths: list[Path], resume: bool) -> None:
+    """Ends the program where no evidence report can be made."""
+    if report and (resume or any(Path(name).is_dir() for name in inputs)):
+        _fail("--report is about one file: give no directory, and no --resume", EXIT_USAGE)
+    try:
+        check_report_paths(report, paths)
+    except ConfigurationError as error:
+        _fail(str(error), EXIT_USAGE)
+
+
+@contextlib.contextmanager
+def _connect(url: str, outage_wait_s: float) -> Iterator[tuple[Detector, str]]:
+    """A detector that has answered once, and what it is; ends the program otherwise."""
+    try:
+        detector, info = connect_for_batch(url, outage_wait_s)
+    except ConfigurationError as error:
+        _fail(str(error), EXIT_USAGE)
+    except DetectionError as error:
+        _fail(str(error), EXIT_UNREACHABLE)
+    with detector:
+        if info.notice:
+            typer.echo(f"{info.version}: {info.notice}", err=True)
+        yield detector, info.version
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(f"deepfake-detect: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    if sys.stderr is None:  # closed by whoever started this: what is said is lost, the results are not
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
+    try:
+        app(prog_name="deepfake-detect")
+    except BrokenPipeError:  # the reader of our output, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_SOME_FAILED)

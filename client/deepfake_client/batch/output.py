@@ -1,0 +1,170 @@
+"""Where the reports of a run go: standard output, a table in a file, or a results file that can be continued."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TextIO
+
+from deepfake_client.batch.progress import with_progress
+from deepfake_client.batch.results_file import ResultsFile, partial_path
+from deepfake_client.batch.rows import CommaSeparated, JsonLines, RowFormat
+from deepfake_client.batch.scoring import FileReport
+from deepfake_client.batch.table import write_table
+from deepfake_client.errors import ConfigurationError
+
+
+class OutputFormat(StrEnum):
+    """How reports are written."""
+
+    TABLE = "table"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+_ROW_FORMATS: dict[OutputFormat, RowFormat] = {OutputFormat.JSONL: JsonLines(), OutputFormat.CSV: CommaSeparated()}
+_SUFFIXES = {".jsonl": OutputFormat.JSONL, ".ndjson": OutputFormat.JSONL, ".csv": OutputFormat.CSV}
+
+Score = Callable[[list[Path]], Generator[FileReport]]
+"""Scores files; one report for each, in order."""
+
+KeepTo = Callable[[str], bool]
+"""Has the model of this version alone score the files, and tells whether it is served."""
+
+
+class Output:
+    """A place for reports.
+
+    Attributes:
+        path: The file, None for standard output.
+        failed_before: How many rows that were there already are of files that failed.
+    """
+
+    def __init__(self, path: Path | None, format_: OutputFormat | None, resume: bool) -> None:
+        """Opens nothing yet.
+
+        Args:
+            path: A file, None for standard output.
+            format_: By the file's suffix if it is None, else a table.
+            resume: Continue what is in the file.
+
+        Raises:
+            ConfigurationError: The arguments do not go together, or the file's directory is missing.
+        """
+        self.path = path
+        self.failed_before = 0
+        chosen = format_ or (_SUFFIXES.get(path.suffix.lower()) if path else None) or OutputFormat.TABLE
+        self._rows = _ROW_FORMATS.get(chosen)
+        self._resume = resume
+        if resume and (path is None or self._rows is None):
+            raise ConfigurationError("--resume needs --output FILE and --format jsonl or csv")
+        if path is not None and not path.parent.is_dir():
+            raise ConfigurationError(f"cannot write {path}: there is no directory {path.parent}")
+        if path is not None and path.exists() and not path.is_file():
+            raise ConfigurationError(f"cannot write {path}: it is no regular file")
+        if path is None and sys.stdout is None:
+            raise ConfigurationError("standard output is closed: give --output FILE")
+
+    @property
+    def how_to_go_on(self) -> str:
+        """What to tell after a run that was cut off."""
+        return "; the same command with --resume goes on with them" if self.path and self._rows else ""
+
+    def without_itself(self, paths: list[Path]) -> list[Path]:
+        """The paths without the output file of an earlier run.
+
+        Raises:
+            ConfigurationError: The output would replace one of the files to be scored.
+        """
+        if self.path is None:
+            return paths
+        own = [file for file in (self.path, partial_path(self.path)) if file.exists()]
+        kept = [path for path in paths if not any(_is_same(path, file) for file in own)]
+        if len(kept) < len(paths) and not self._resume:
+            raise ConfigurationError(f"{self.path} is one of the files to be scored, and would be replaced")
+        return kept
+
+    def write(self, paths: list[Path], score: Score, model_version: str, keep_to: KeepTo = lambda _: False) -> None:
+        """Scores the files that have no row yet and writes their reports as they come.
+
+        Args:
+            paths: The files.
+            score: Scores them.
+            model_version: What scores them now.
+            keep_to: Asked where the rows that are there are another model's: has that one score, if it is served.
+
+        Raises:
+            ConfigurationError: The file cannot be written or continued.
+        """
+        if self.path is not None and self._rows is not None:
+            with ResultsFile(self.path, self._rows, self._resume) as results:
+                self.failed_before = results.failed
+                _write_missing(results, self._rows, paths, score, model_version, keep_to)
+        elif self.path is not None:
+            with _atomically(self.path) as stream, contextlib.closing(score(paths)) as reports:
+                write_table(with_progress(reports, len(paths)), stream)
+        elif self._rows is not None:
+            stream = sys.stdout
+            self._rows.write_header(stream)
+            with contextlib.closing(score(paths)) as reports:
+                # Rows on a terminal are progress enough, and a bar would run through them.
+                for report in reports if stream.isatty() else with_progress(reports, len(paths)):
+                    self._rows.write_row(report, stream)
+                    stream.flush()
+        else:
+            with contextlib.closing(score(paths)) as reports:
+                write_table(with_progress(reports, len(paths)), sys.stdout)
+
+
+def _write_missing(
+    results: ResultsFile, format_: RowFormat, paths: list[Path], score: Score, model_version: str, keep_to: KeepTo
+) -> None:
+    if len(results.model_versions) == 1 and model_version not in results.model_versions:
+        (first,) = results.model_versions
+        model_version = first if keep_to(first) else model_version
+    if others := results.model_versions - {model_version}:
+        results.discard_if_unchanged()
+        raise ConfigurationError(
+            f"the rows that are there are scores of {', '.join(sorted(others))}, and {model_version} is served now: "
+            "serve that model again to continue, or score everything again into another file"
+        )
+    missing = [path for path in paths if format_.file_name(path) not in results.done]
+    if results.done:
+        print(f"{len(results.done)} files have a row already, {len(missing)} are left", file=sys.stderr)
+    with contextlib.closing(score(missing)) as reports:
+        for report in with_progress(reports, len(missing)):
+            if report.output is not None and report.output.model_version != model_version:
+                raise ConfigurationError(
+                    f"{report.output.model_version} answers now, {model_version} did at the start, and one file holds "
+                    "the scores of one model: serve the first one again and continue with --resume"
+                )
+            results.write(report)
+    results.complete()
+
+
+def _is_same(path: Path, file: Path) -> bool:
+    try:
+        return path.samefile(file)
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _atomically(path: Path) -> Iterator[TextIO]:
+    """A temporary file that takes the path's name when all is written."""
+    try:
+        descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {path}: {error.strerror}") from error
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+            yield stream
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(partial).chmod(0o666 & ~umask)
+        Path(partial).replace(path)
+    finally:
+        Path(partial).unlink(missing_ok=True)

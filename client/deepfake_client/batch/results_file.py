@@ -1,0 +1,186 @@
+"""A results file that a run can be cut off from at any moment and continued: every file exactly one row.
+
+While a run writes, its rows are in `<name>.partial`, each in full or, the last one, torn; the file takes its name when
+the run is complete. A run that continues drops a torn row and skips the files that have one.
+"""
+
+import csv
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from deepfake_client.batch.rows import Row, RowFormat
+from deepfake_client.batch.scoring import FileReport
+from deepfake_client.errors import ConfigurationError
+
+_SYNC_INTERVAL_S = 5.0
+
+
+class ResultsFile:
+    """Rows of a run, kept on disk as they come. A context manager; leaving it by an exception keeps the partial file.
+
+    Attributes:
+        done: Names of the files that have a row, as the rows name them.
+        failed: How many of these rows are of files that failed.
+        model_versions: Models that scored the others.
+    """
+
+    def __init__(self, path: Path, format_: RowFormat, resume: bool) -> None:
+        """Opens the partial file, with the rows of an earlier run if it is to be continued.
+
+        Args:
+            path: The file's name once it is complete.
+            format_: How rows are written and read.
+            resume: Continue an earlier run, cut off or complete; start a new one if there is none.
+
+        Raises:
+            ConfigurationError: The file cannot be written, belongs to a run that goes on, or is no results file; or
+                there is a partial file and the run is not to be continued.
+        """
+        self._path = path
+        self._format = format_
+        self._partial = partial_path(path)
+        self._is_copy = False
+        self.done: set[str] = set()
+        self.failed = 0
+        self.model_versions: set[str] = set()
+        if resume and path.exists() and not self._partial.exists():
+            self._is_copy = _copy(path, self._partial)
+        try:
+            # "a" where it may have rows: what is there stays, whatever happens.
+            self._stream = self._partial.open("a+", encoding="utf-8", newline="")
+        except OSError as error:
+            raise ConfigurationError(f"cannot write {path}: {error.strerror}") from error
+        try:
+            self._lock()
+            self._read_rows(resume)
+        except BaseException:
+            self._stream.close()
+            raise
+        self._synced_at = time.monotonic()
+
+    def write(self, report: FileReport) -> None:
+        """Adds a row; it survives the end of this process, and, a few seconds later, of the machine."""
+        self._format.write_row(report, self._stream)
+        self._stream.flush()
+        if time.monotonic() - self._synced_at > _SYNC_INTERVAL_S:
+            self._sync()
+
+    def complete(self) -> None:
+        """Gives the file its name."""
+        self._sync()
+        self._partial.replace(self._path)
+        _sync_directory(self._path.parent)
+
+    def discard_if_unchanged(self) -> None:
+        """Removes the partial file where it only repeats the complete one: the run ends before its first row."""
+        if self._is_copy:
+            self._partial.unlink(missing_ok=True)
+
+    def __enter__(self) -> "ResultsFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+    def _sync(self) -> None:
+        os.fsync(self._stream.fileno())
+        self._synced_at = time.monotonic()
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigurationError(f"{self._partial} is being written by another run") from error
+        try:
+            ours = os.fstat(self._stream.fileno()).st_ino == self._partial.stat().st_ino
+        except FileNotFoundError:
+            ours = False
+        if not ours:  # another run completed or replaced it between opening and locking
+            raise ConfigurationError(f"{self._partial} has just been written by another run: try again")
+
+    def _read_rows(self, resume: bool) -> None:
+        size = self._partial.stat().st_size
+        if size and not resume:
+            raise ConfigurationError(
+                f"{self._partial} holds the rows of a run that was cut off: continue it with --resume, or delete it"
+            )
+        end = _drop_torn_row(self._stream)
+        if end:
+            self._stream.seek(0)
+            for row in self._rows():
+                self.done.add(row.file)
+                if row.model_version:
+                    self.model_versions.add(row.model_version)
+                else:
+                    self.failed += 1
+        else:
+            self._format.write_header(self._stream)
+            self._stream.flush()
+
+    def _rows(self) -> Iterator[Row]:
+        try:
+            yield from self._format.read_rows(self._stream)
+        except (ValueError, KeyError, TypeError, csv.Error) as error:
+            raise ConfigurationError(
+                f"{self._partial} was not written with --format {self._format.name}: {error}"
+            ) from error
+
+
+def _drop_torn_row(stream: TextIO) -> int:
+    """Cuts the file after its last line feed; returns its size in bytes."""
+    position = end = os.fstat(stream.fileno()).st_size
+    block = 65536
+    while position > 0:
+        start = max(0, position - block)
+        content = os.pread(stream.fileno(), position - start, start)
+        found = content.rfind(b"\n")
+        if found >= 0:
+            end = start + found + 1
+            break
+        position = end = start
+    os.ftruncate(stream.fileno(), end)
+    return end
+
+
+def partial_path(path: Path) -> Path:
+    """Where the rows of a results file are until it is complete."""
+    return path.with_name(f"{path.name}.partial")
+
+
+def _copy(source: Path, target: Path) -> bool:
+    """The whole file or nothing under the new name; whether it was made here and not by another run meanwhile."""
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {target}: {error.strerror}") from error
+    os.close(descriptor)
+    scratch = Path(name)
+    try:
+        shutil.copyfile(source, scratch)
+        shutil.copymode(source, scratch)
+        try:
+            os.link(scratch, target)  # unlike a rename it never takes the place of what another run is writing
+        except FileExistsError:
+            return False
+        return True
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {target}: {error.strerror}") from error
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

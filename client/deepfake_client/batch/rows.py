@@ -1,0 +1,154 @@
+"""Reports of files as rows, one line each: JSON lines and CSV."""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TextIO
+
+from deepfake_client.batch.scoring import FileReport
+
+CSV_COLUMNS = (
+    "file",
+    "result",
+    "confidence_score",
+    "video_score",
+    "peak_risk",
+    "mean_risk",
+    "temporal_consistency",
+    "risk_score",
+    "confidence",
+    "input_type",
+    "frames_analyzed",
+    "frames_failed",
+    "faces_detected",
+    "processing_time_seconds",
+    "sha256",
+    "model_version",
+    "error_code",
+    "error_message",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is read back of a row.
+
+    Attributes:
+        file: The file's name as the row has it; `RowFormat.file_name` gives the same for a path.
+        model_version: Which model scored it, "" if none did: the file failed.
+    """
+
+    file: str
+    model_version: str
+
+
+class RowFormat(Protocol):
+    """A way of writing one report as one line, and of reading it back."""
+
+    name: str
+
+    def file_name(self, path: os.PathLike[str]) -> str:
+        """A path as the row has it; no two paths are written alike."""
+
+    def write_header(self, stream: TextIO) -> None:
+        """What comes before the first row."""
+
+    def write_row(self, report: FileReport, stream: TextIO) -> None:
+        """One line, with its line feed."""
+
+    def read_rows(self, stream: TextIO) -> Iterator[Row]:
+        """The rows of a file that starts with the header.
+
+        Raises:
+            ValueError, KeyError, TypeError: Something else is in it.
+        """
+
+
+class JsonLines:
+    """One JSON object a line, the same keys for a scored and a failed file; plain ASCII."""
+
+    name = "jsonl"
+
+    def file_name(self, path: os.PathLike[str]) -> str:
+        """See `RowFormat`."""
+        return os.fspath(path)
+
+    def write_header(self, stream: TextIO) -> None:
+        """There is none."""
+
+    def write_row(self, report: FileReport, stream: TextIO) -> None:
+        """See `RowFormat`."""
+        stream.write(json.dumps(report_json(report), allow_nan=False) + "\n")
+
+    def read_rows(self, stream: TextIO) -> Iterator[Row]:
+        """See `RowFormat`."""
+        for line in stream:
+            row = json.loads(line)
+            yield Row(str(row["file"]), row["model_version"] or "")
+
+
+class CommaSeparated:
+    """CSV with a header. What cannot be printed, and the backslash itself, is escaped as in Python's own strings."""
+
+    name = "csv"
+
+    def file_name(self, path: os.PathLike[str]) -> str:
+        """See `RowFormat`."""
+        return escaped(os.fspath(path))
+
+    def write_header(self, stream: TextIO) -> None:
+        """See `RowFormat`."""
+        csv.writer(stream, lineterminator="\n").writerow(CSV_COLUMNS)
+
+    def write_row(self, report: FileReport, stream: TextIO) -> None:
+        """See `RowFormat`."""
+        csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n").writerow(flat_row(report))
+
+    def read_rows(self, stream: TextIO) -> Iterator[Row]:
+        """See `RowFormat`."""
+        csv.field_size_limit(sys.maxsize)
+        reader = csv.reader(stream, strict=True)
+        if tuple(next(reader, ())) != CSV_COLUMNS:
+            raise ValueError(f"its first line is not {','.join(CSV_COLUMNS)}")
+        model_version = CSV_COLUMNS.index("model_version")
+        for values in reader:
+            if len(values) != len(CSV_COLUMNS):
+                raise ValueError(f"line {reader.line_num} has {len(values)} columns, not {len(CSV_COLUMNS)}")
+            yield Row(values[0], values[model_version])
+
+
+def report_json(report: FileReport) -> dict[str, Any]:
+    """A report as JSON-ready values; the same keys for a scored and a failed file."""
+    output = report.output
+    return {
+        "file": os.fspath(report.path),
+        "result": output.result.value if output else None,
+        "confidence_score": output.confidence_score if output else None,
+        "scores": output.scores.rounded() if output else None,
+        "processing_time_seconds": round(output.processing_time_seconds, 3) if output else None,
+        "metadata": output.metadata if output else None,
+        "model_version": output.model_version if output else None,
+        "error": None if output else {"code": report.error_code, "message": report.error_message},
+    }
+
+
+def flat_row(report: FileReport) -> dict[str, Any]:
+    """A report as one value for each of `CSV_COLUMNS`, None where it has none; texts are `escaped`."""
+    row = report_json(report)
+    error = row["error"] or {"code": None, "message": ""}
+    values = {**row, **(row["scores"] or {}), **(row["metadata"] or {})}
+    values |= {"error_code": error["code"], "error_message": escaped(error["message"]) or None}
+    return {**{column: values.get(column) for column in CSV_COLUMNS}, "file": escaped(row["file"])}
+
+
+def escaped(text: str) -> str:
+    """On one line and without control characters or lone surrogates; different texts stay different."""
+    return "".join(
+        character
+        if character.isprintable() and character != "\\"
+        else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )

@@ -1,0 +1,168 @@
+"""Many media files through one detector: one report for each, whatever happens to one of them."""
+
+import contextlib
+import os
+import threading
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from deepfake_client.batch.standard_input import OpenMedia
+from deepfake_client.detector import DetectionOutput, Detector
+from deepfake_client.errors import DetectionError, ModelNotServedError, ServerUnavailableError, ServiceError
+from deepfake_client.frames import identify, open_media
+from deepfake_client.media import MediaType
+from deepfake_client.scorer import OK, Deadline
+from deepfake_client.triton.canary import canary_image
+
+WORKERS = 16
+VIDEO_WORKERS = 2
+
+_WINDOW = 4
+"""Files per worker that are scored or waiting before the first of them is reported: a long video holds up few."""
+
+_CANARY_TIMEOUT_S = 15.0
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """The outcome for one file: an output, or an error code and its reason.
+
+    Attributes:
+        path: What the file was called: a `Path`, or whatever else names a file to who opens it.
+    """
+
+    path: os.PathLike[str]
+    output: DetectionOutput | None = None
+    error_code: str = ""
+    error_message: str = ""
+
+
+def detect_files(
+    detector: Detector,
+    paths: Iterable[os.PathLike[str]],
+    *,
+    media_type: MediaType | None = None,
+    timeout_s: float | None = None,
+    workers: int = WORKERS,
+    video_workers: int = VIDEO_WORKERS,
+    open_file: OpenMedia = open_media,
+    keep_frames: bool = False,
+) -> Generator[FileReport]:
+    """Detects the files on several threads; reports come in the order of the paths, as soon as that allows.
+
+    A file during which the service failed is tried once more when its turn to be reported comes. If it fails again
+    while the service scores a canary image, the file is what brings the service down, and that is its report.
+
+    Args:
+        detector: Shared by the threads.
+        paths: The files; `open_file` opens them, and messages call them by their `str()`.
+        media_type: What every file must be; sniffed otherwise.
+        timeout_s: Deadline of each file; the client's setting by default.
+        workers: Files in progress at the same time.
+        video_workers: Most videos among them: the frames of each are held in memory, and decoding keeps a core busy.
+        open_file: Opens a path.
+        keep_frames: As for `Detector.detect`; every report that is not yet taken holds its frames.
+
+    Raises:
+        ServiceError: The service is lost. Files that have not been reported have not been scored.
+    """
+    batch = _Batch(detector, media_type, timeout_s, threading.BoundedSemaphore(video_workers), open_file, keep_frames)
+    waiting: deque[tuple[os.PathLike[str], Future[FileReport]]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="detect") as pool:
+        try:
+            for path in paths:
+                waiting.append((path, pool.submit(batch.detect, path)))
+                if len(waiting) > _WINDOW * workers:
+                    yield batch.report(*waiting.popleft())
+            while waiting:
+                yield batch.report(*waiting.popleft())
+        finally:
+            for _, future in waiting:
+                future.cancel()
+            batch.cancel()
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """What the files of a run share."""
+
+    detector: Detector
+    media_type: MediaType | None
+    timeout_s: float | None
+    video_turns: threading.BoundedSemaphore
+    open_file: OpenMedia
+    keep_frames: bool
+    deadlines: set[Deadline] = field(default_factory=set)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def cancel(self) -> None:
+        """Gives up what is under way, and what begins from now on."""
+        self.cancelled.set()
+        for deadline in list(self.deadlines):
+            deadline.cancel()
+
+    def detect(self, path: os.PathLike[str]) -> FileReport:
+        """The outcome of one file.
+
+        Raises:
+            ServiceError: The service is away, which need not be the file's fault.
+        """
+        try:
+            with self.open_file(path) as stream, self._turn(stream, path), self._deadline() as deadline:
+                output = self.detector.detect(stream, self.media_type, timeout_s=deadline, keep_frames=self.keep_frames)
+                return FileReport(path, output)
+        except (ServerUnavailableError, ModelNotServedError):
+            raise
+        except DetectionError as error:
+            return _failed(path, error)
+        except Exception as error:  # one file must never end the run
+            return FileReport(path, error_code="INTERNAL", error_message=f"{type(error).__name__}: {error}")
+
+    def report(self, path: os.PathLike[str], future: "Future[FileReport]") -> FileReport:
+        """The outcome of a file that was submitted.
+
+        Raises:
+            ServiceError: The service is lost.
+        """
+        try:
+            return future.result()
+        except ServiceError:
+            pass
+        try:
+            return self.detect(path)
+        except ServiceError as error:
+            if not service_works(self.detector):
+                raise
+            return _failed(path, error)
+
+    @contextlib.contextmanager
+    def _deadline(self) -> Iterator[Deadline]:
+        deadline = self.detector.deadline(self.timeout_s)
+        self.deadlines.add(deadline)
+        if self.cancelled.is_set():
+            deadline.cancel()
+        try:
+            yield deadline
+        finally:
+            self.deadlines.discard(deadline)
+
+    def _turn(self, stream: BinaryIO, path: os.PathLike[str]) -> contextlib.AbstractContextManager[object]:
+        """A video waits for its turn before its deadline begins."""
+        is_video = identify(stream, str(path)).media_type is MediaType.VIDEO
+        return self.video_turns if is_video else contextlib.nullcontext()
+
+
+def service_works(detector: Detector) -> bool:
+    """Whether a test image is scored now: then it is the file that brings the service down."""
+    try:
+        scoring = detector.scorer.score([canary_image()], Deadline(_CANARY_TIMEOUT_S), "canary")
+    except ServiceError:
+        return False
+    return scoring.scores[0].status == OK
+
+
+def _failed(path: os.PathLike[str], error: DetectionError) -> FileReport:
+    return FileReport(path, error_code=error.code, error_message=str(error))

@@ -1,0 +1,240 @@
+"""Builds the evidence report of a detection."""
+
+import base64
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+from deepfake_client.detector import DetectionOutput, ScoredFrame
+from deepfake_client.errors import InputError
+from deepfake_client.evidence.document import (
+    DIGITS,
+    Bands,
+    Evidence,
+    FrameEvidence,
+    InputFile,
+    KeyFrame,
+    Picture,
+    Run,
+    Scores,
+    Software,
+    Verdict,
+)
+from deepfake_client.evidence.findings import LIMITS, Subject, bands_of, duration_of, find_weaknesses
+from deepfake_client.evidence.key_frames import EXPLANATIONS, choose_key_frames, find_peaks
+from deepfake_client.evidence.model import Calibration, Model, ModelCard
+from deepfake_client.evidence.thumbnails import Thumbnail, frame_size_px, make_crop_thumbnail, make_thumbnail
+from deepfake_client.model_documents import CARD_ROUTE
+from deepfake_client.model_info import ModelInfo, VerdictBands
+from deepfake_client.pictures import MAX_PIXELS
+from deepfake_client.scores import verdict
+
+FRAME_SIDE_PX = 480
+CROP_SIDE_PX = 224
+
+
+def build_evidence(output: DetectionOutput, file_name: str, *, created_at: datetime | None = None) -> Evidence:
+    """Builds the evidence report of a detection.
+
+    Args:
+        output: From `Detector.detect(..., keep_frames=True)`. Without kept frames the report has no pictures, does not
+            know the frames' size, and so lacks the finding LOW_RESOLUTION.
+        file_name: What to call the input, a bare name: the report is passed on, and folders name people.
+        created_at: Time of the report, with its time zone; now by default.
+    """
+    size = _frame_size(output)
+    bands, origin = bands_of(output)
+    metadata = output.metadata
+    return Evidence(
+        input=InputFile(
+            file_name=_printable(file_name),
+            sha256=metadata["sha256"],
+            size_bytes=output.media_bytes,
+            media_type=metadata["input_type"],
+            format=metadata["format"],
+            width_px=size[0] if size else None,
+            height_px=size[1] if size else None,
+            duration_s=_rounded(duration_of(output), 6),
+        ),
+        verdict=Verdict(
+            result=output.result,
+            fake_probability=round(output.confidence_score, DIGITS),
+            bands=Bands(real_below=bands.real_below, fake_above=bands.fake_above, origin=origin),
+        ),
+        findings=find_weaknesses(Subject(output, size, bands, origin)),
+        scores=Scores(**output.scores.rounded()),
+        key_frames=_key_frames(output),
+        frames=_frames(output.frames, bands),
+        model=_model(output.model, metadata["input_type"] == "image"),
+        software=Software(
+            client_version=_installed("deepfake-serving"),
+            pyav_version=_installed("av"),
+            pillow_version=_installed("pillow"),
+        ),
+        limits=list(LIMITS),
+        run=Run(
+            created_at=(created_at or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0),
+            processing_time_s=round(output.processing_time_seconds, 3),
+        ),
+    )
+
+
+def evidence_json(evidence: Evidence) -> str:
+    """The report as JSON, as `evidence.schema.json` beside this module describes it."""
+    return evidence.model_dump_json(indent=2) + "\n"
+
+
+def _frame_size(output: DetectionOutput) -> tuple[int, int] | None:
+    for frame in output.frames:
+        if frame.encoded is not None and frame.score.fake_probability is not None:
+            try:
+                return frame_size_px(frame.encoded, _max_pixels(output.model))
+            except InputError:
+                return None
+    return None
+
+
+def _max_pixels(model: ModelInfo) -> int:
+    return model.max_image_pixels or MAX_PIXELS
+
+
+def _frames(frames: Sequence[ScoredFrame], bands: VerdictBands) -> list[FrameEvidence]:
+    peaks = set(find_peaks(frames))
+    return [_frame(frame, bands, at in peaks) for at, frame in enumerate(frames)]
+
+
+def _frame(frame: ScoredFrame, bands: VerdictBands, is_peak: bool) -> FrameEvidence:
+    score, p = frame.score, frame.score.fake_probability
+    return FrameEvidence(
+        index=frame.index,
+        timestamp_s=round(frame.timestamp_s, 6),
+        status=score.status,
+        fake_probability=_rounded(p, DIGITS),
+        result=None if p is None else verdict(p, bands),
+        probabilities=None if score.probabilities is None else [round(v, DIGITS) for v in score.probabilities],
+        face_box_px=_rounded_box(score.face_box_px),
+        face_score=round(score.face_score, DIGITS),
+        is_peak=is_peak,
+    )
+
+
+def _key_frames(output: DetectionOutput) -> list[KeyFrame]:
+    if not any(frame.encoded for frame in output.frames):
+        return []
+    chosen = choose_key_frames(output.frames, output.metadata["input_type"] == "image")
+    shown = []
+    for at, reasons in chosen.items():
+        frame = output.frames[at]
+        whole, crop = _pictures(frame, output.model)
+        explanation = "; ".join(EXPLANATIONS[reason] for reason in reasons)
+        shown.append(KeyFrame(index=frame.index, reasons=reasons, explanation=explanation, picture=whole, crop=crop))
+    return shown
+
+
+def _pictures(frame: ScoredFrame, model: ModelInfo) -> tuple[Picture | None, Picture | None]:
+    """The whole frame and the model's crop of it; None for what cannot be drawn, which never costs the report."""
+    box, limit = frame.score.face_box_px, _max_pixels(model)
+    if frame.encoded is None:
+        return None, None
+    try:
+        whole = _picture(make_thumbnail(frame.encoded, box, max_side_px=FRAME_SIDE_PX, max_pixels=limit))
+        if box is None or model.crop_factor is None:
+            return whole, None
+        crop = make_crop_thumbnail(frame.encoded, box, model.crop_factor, max_side_px=CROP_SIDE_PX, max_pixels=limit)
+        return whole, _picture(crop)
+    except InputError:
+        return None, None
+
+
+def _picture(thumbnail: Thumbnail) -> Picture:
+    return Picture(
+        jpeg_base64=base64.b64encode(thumbnail.jpeg).decode("ascii"),
+        width_px=thumbnail.width_px,
+        height_px=thumbnail.height_px,
+        face_box_px=_rounded_box(thumbnail.face_box_px),
+    )
+
+
+def _model(info: ModelInfo, is_image: bool) -> Model:
+    return Model(
+        name=info.name,
+        version=info.version,
+        release_id=info.release_id,
+        export_id=info.export_id,
+        precision=info.precision,
+        labels=list(info.labels),
+        fake_labels=list(info.fake_labels),
+        checkpoint_sha256=info.checkpoint_sha256 or None,
+        trained=info.trained,
+        notice=info.notice,
+        preprocessing_version=info.preprocessing_version,
+        face_detection=info.face_detection,
+        crop_factor=info.crop_factor,
+        image_size_px=info.image_size_px,
+        calibration=_calibration(info, is_image),
+        model_card=_model_card(info),
+    )
+
+
+def _calibration(info: ModelInfo, is_image: bool) -> Calibration | None:
+    whole = info.calibration
+    if whole is None:
+        return None
+    on = whole.image if is_image else whole.video or whole.image
+    return Calibration(
+        temperature=round(whole.temperature, DIGITS),
+        max_fpr=whole.max_fpr,
+        max_fnr=whole.max_fnr,
+        measured_on=on.unit,
+        real=on.real,
+        fake=on.fake,
+        persons=on.persons,
+        fpr=round(on.fpr, DIGITS),
+        fpr_upper=round(on.fpr_upper, DIGITS),
+        tpr=round(on.tpr, DIGITS),
+        tpr_low=_rounded(on.tpr_low, DIGITS),
+        tpr_high=_rounded(on.tpr_high, DIGITS),
+    )
+
+
+def _model_card(info: ModelInfo) -> ModelCard | None:
+    card = info.model_card
+    if card is None:
+        return None
+    return ModelCard(
+        name=_line(card.name),
+        licence=_line(card.licence),
+        purpose=_line(card.purpose),
+        limits=_line(card.limits),
+        url=_line(card.url),
+        sha256=card.sha256 or None,
+        gateway_route=CARD_ROUTE if card.text else None,
+    )
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _rounded_box(box: tuple[float, float, float, float] | None) -> tuple[float, float, float, float] | None:
+    if box is None:
+        return None
+    x0, y0, x1, y1 = (round(value, 1) for value in box)
+    return x0, y0, x1, y1
+
+
+def _line(text: str) -> str:
+    return _printable(" ".join(text.split()))
+
+
+def _printable(name: str) -> str:
+    """Without control and direction characters, which make a name look like another, and lone surrogates."""
+    decoded = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in decoded)
+
+
+def _installed(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "unknown"

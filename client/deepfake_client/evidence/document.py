@@ -1,0 +1,250 @@
+"""The evidence report as data: what one detection found, on what, by which model, and what makes it unreliable.
+
+Everything but `Evidence.run` is the same whenever the same file is scored by the same release with the same software.
+Probabilities have 4 decimals: the service's own numbers move in the sixth with how its frames are batched.
+"""
+
+import json
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from deepfake_client.evidence.model import Document, Model
+from deepfake_client.media import MediaType
+from deepfake_client.scores import DetectionResult
+
+SCHEMA_VERSION: Literal["1.1"] = "1.1"
+"""Of the JSON form: the first number changes when a reader of the old form would go wrong, the second for additions."""
+
+DIGITS = 4
+"""Decimals of probabilities."""
+
+
+class Severity(StrEnum):
+    """How much a finding takes away from the result."""
+
+    CRITICAL = "critical"
+    """The result means nothing."""
+
+    WARNING = "warning"
+    """The result may well be wrong for this reason."""
+
+    NOTE = "note"
+    """To be known when the result is weighed."""
+
+
+class FindingCode(StrEnum):
+    """The findings; a code is never renamed or given another meaning."""
+
+    UNTRAINED_MODEL = "UNTRAINED_MODEL"
+    NO_FACE = "NO_FACE"
+    FEW_FACES = "FEW_FACES"
+    SMALL_FACE = "SMALL_FACE"
+    FACE_DETECTION_OFF = "FACE_DETECTION_OFF"
+    LOW_RESOLUTION = "LOW_RESOLUTION"
+    FRAMES_FAILED = "FRAMES_FAILED"
+    FEW_FRAMES = "FEW_FRAMES"
+    SHORT_VIDEO = "SHORT_VIDEO"
+    SCORES_DISAGREE = "SCORES_DISAGREE"
+    ISOLATED_PEAK = "ISOLATED_PEAK"
+    NEAR_BAND_EDGE = "NEAR_BAND_EDGE"
+    DEFAULT_BANDS = "DEFAULT_BANDS"
+    REDUCED_PRECISION = "REDUCED_PRECISION"
+
+
+class KeyFrameReason(StrEnum):
+    """Why a frame is shown."""
+
+    ONLY_IMAGE = "ONLY_IMAGE"
+    HIGHEST = "HIGHEST"
+    LOWEST = "LOWEST"
+    TYPICAL = "TYPICAL"
+    PEAK = "PEAK"
+    FIRST_WITHOUT_FACE = "FIRST_WITHOUT_FACE"
+    SMALLEST_FACE = "SMALLEST_FACE"
+
+
+class BandsOrigin(StrEnum):
+    """Where verdict bands come from."""
+
+    DEFAULT = "default"
+    """This project's own, the same for every model that brings none."""
+
+    CHECKPOINT = "checkpoint"
+    """Shipped with the checkpoint."""
+
+
+class InputFile(Document):
+    """The file that was scored."""
+
+    file_name: str
+    """Its name without its folder; characters that cannot be shown are replaced by U+FFFD."""
+
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    """SHA-256 of the file, in hexadecimal."""
+
+    size_bytes: int = Field(ge=0)
+    """Size of the file."""
+
+    media_type: MediaType
+    format: str
+    """jpeg, png, bmp, webp, mp4, mov, avi, mkv or webm: found from the content, never from the name."""
+
+    width_px: int | None = Field(ge=1)
+    """Width of the frames as displayed, after rotation; null if no frame was kept."""
+
+    height_px: int | None = Field(ge=1)
+    """Height of the frames as displayed."""
+
+    duration_s: float | None = Field(ge=0)
+    """Seconds from the first sampled frame to the last, which are a video's first and last; null for an image."""
+
+
+class Bands(Document):
+    """The verdict bands: fake above one probability, real below another, uncertain between them."""
+
+    real_below: float = Field(ge=0, le=1)
+    fake_above: float = Field(ge=0, le=1)
+    origin: BandsOrigin
+
+
+class Verdict(Document):
+    """The result."""
+
+    result: DetectionResult
+    fake_probability: float = Field(ge=0, le=1)
+    """Of the image, or the mean over a video's scored frames."""
+
+    bands: Bands
+
+
+class Scores(Document):
+    """Risk scores, 0-100, two decimals."""
+
+    video_score: float = Field(ge=0, le=100)
+    peak_risk: float = Field(ge=0, le=100)
+    mean_risk: float = Field(ge=0, le=100)
+    audio_score: float = Field(ge=0, le=100)
+    gan_fingerprint: float = Field(ge=0, le=100)
+    temporal_consistency: float = Field(ge=0, le=100)
+    risk_score: float = Field(ge=0, le=100)
+    confidence: float = Field(ge=0, le=100)
+
+
+class Finding(Document):
+    """One thing that makes the result unreliable."""
+
+    code: FindingCode
+    severity: Severity
+    message: str
+    """What was found, and what follows from it."""
+
+
+class FrameEvidence(Document):
+    """One sampled frame."""
+
+    index: int = Field(ge=0)
+    """Position among the sampled frames, from 0."""
+
+    timestamp_s: float = Field(ge=0)
+    """Presentation time in seconds from the first frame."""
+
+    status: str
+    """OK, or the name of the reason why the frame was not scored."""
+
+    fake_probability: float | None = Field(ge=0, le=1)
+    """Null unless the frame was scored."""
+
+    result: DetectionResult | None
+    """In which band the frame's own probability lies; null unless it was scored."""
+
+    probabilities: list[float] | None
+    """Softmax in the order of the model's labels; null unless the frame was scored."""
+
+    face_box_px: tuple[float, float, float, float] | None
+    """x0, y0, x1, y1 of the largest face in pixels of the frame as displayed; null without a face."""
+
+    face_score: float = Field(ge=0)
+    """Of the face detector; 0 without a face."""
+
+    is_peak: bool
+    """Whether the frame is the highest, or stands out from its neighbours."""
+
+
+class Picture(Document):
+    """A JPEG picture without metadata."""
+
+    jpeg_base64: str
+    width_px: int = Field(ge=1)
+    height_px: int = Field(ge=1)
+    face_box_px: tuple[float, float, float, float] | None
+    """x0, y0, x1, y1 of the face in pixels of this picture; null without a face."""
+
+
+class KeyFrame(Document):
+    """A frame that is shown."""
+
+    index: int = Field(ge=0)
+    """That of the frame in `frames`."""
+
+    reasons: list[KeyFrameReason] = Field(min_length=1)
+    explanation: str
+    """Why it is shown."""
+
+    picture: Picture | None
+    """The whole frame, made smaller; null if it cannot be shown."""
+
+    crop: Picture | None
+    """The square around the face that was given to the model; null where it was given the whole frame."""
+
+
+class Software(Document):
+    """What extracted the frames and made this report."""
+
+    client_version: str
+    pyav_version: str
+    pillow_version: str
+
+
+class Run(Document):
+    """What differs from run to run. Nothing else does."""
+
+    created_at: datetime
+    """When this report was made, UTC."""
+
+    processing_time_s: float = Field(ge=0)
+    """Wall time of the detection."""
+
+
+class Evidence(Document):
+    """An evidence report."""
+
+    schema_version: Literal["1.1"] = SCHEMA_VERSION
+    input: InputFile
+    verdict: Verdict
+    findings: list[Finding]
+    """What makes the result unreliable, the worst first."""
+
+    scores: Scores
+    key_frames: list[KeyFrame]
+    """The frames that matter, in the order of time; empty if no frame was kept."""
+
+    frames: list[FrameEvidence]
+    model: Model
+    software: Software
+    limits: list[str]
+    """What no report of this kind shows."""
+
+    run: Run
+
+
+def evidence_schema() -> str:
+    """The JSON Schema of the JSON form: what `evidence.schema.json` beside this module holds.
+
+    >>> print(evidence_schema(), end="")  # > client/evidence.schema.json
+    """
+    schema = Evidence.model_json_schema(mode="serialization")
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"Evidence report {SCHEMA_VERSION}"}
+    return json.dumps({**head, **{key: value for key, value in schema.items() if key != "title"}}, indent=1) + "\n"

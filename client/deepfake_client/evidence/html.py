@@ -1,0 +1,80 @@
+"""The evidence report as one HTML file that needs nothing else: no script, no network, no font, no style sheet."""
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from deepfake_client.evidence.chart import draw_scale, draw_timeline, format_time
+from deepfake_client.evidence.document import BandsOrigin, Evidence
+from deepfake_client.evidence.key_frames import PEAK_PROMINENCE
+from deepfake_client.media import MediaType
+
+SCORE_MEANINGS = {
+    "risk_score": "video_score; with a highest frame more than 10 above it, 0.7 of it and 0.3 of that frame",
+    "video_score": "90th percentile of the frames' fake probability",
+    "peak_risk": "highest frame",
+    "mean_risk": "mean of the frames, which decides the verdict",
+    "temporal_consistency": "100 if all frames of a video score the same, 0 if they vary strongly",
+    "confidence": "mean over the frames of p or 1 - p, whichever is larger: 50 is undecided",
+    "gan_fingerprint": "equal to video_score",
+    "audio_score": "always 0: sound is not analysed",
+}
+
+_BANDS_ORIGIN = {
+    BandsOrigin.DEFAULT: "These bands are the project's defaults, used for every model that brings none of its own.",
+    BandsOrigin.CHECKPOINT: "These bands come with the model's checkpoint.",
+}
+
+
+def evidence_html(evidence: Evidence) -> str:
+    """Renders the report.
+
+    Returns:
+        A whole HTML document. Its content security policy allows its own style sheet and `data:` pictures only. Two
+        runs' documents differ in nothing but the element with the id `run`.
+    """
+    css, policy = _style()
+    is_video = evidence.input.media_type is MediaType.VIDEO
+    return _template().render(
+        e=evidence,
+        css=Markup(css),
+        content_security_policy=policy,
+        is_video=is_video,
+        scored=[frame for frame in evidence.frames if frame.fake_probability is not None],
+        faces=sum(frame.face_box_px is not None for frame in evidence.frames),
+        frames_by_index={frame.index: frame for frame in evidence.frames},
+        scale=draw_scale(evidence.verdict.bands, evidence.verdict.fake_probability),
+        timeline=draw_timeline(evidence.frames, evidence.verdict.bands, evidence.verdict.fake_probability)
+        if is_video
+        else None,
+        bands_origin=_BANDS_ORIGIN[evidence.verdict.bands.origin],
+        score_meanings=SCORE_MEANINGS,
+        peak_prominence=PEAK_PROMINENCE,
+    )
+
+
+@cache
+def _style() -> tuple[str, str]:
+    """The style sheet, and a policy that allows it and nothing else but pictures inside the file."""
+    css = files("deepfake_client.evidence").joinpath("templates", "evidence.css").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii")
+    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    return css, policy
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("deepfake_client.evidence"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["time"] = format_time
+    return environment.get_template("evidence.html.j2")

@@ -1,0 +1,103 @@
+"""Which frames of a detection are worth showing, and why."""
+
+import itertools
+from collections.abc import Sequence
+
+from deepfake_client.detector import ScoredFrame
+from deepfake_client.evidence.document import DIGITS, KeyFrameReason
+
+PEAK_PROMINENCE = 0.1
+"""How far a peak stands above the valleys beside it, in fake probability: the 10 points from which a single frame
+raises the risk score."""
+
+SMALL_FACE_PX = 64
+"""Shorter side of the face box. Smaller faces are found and judged unreliably: those of under 50 to 60 px are enlarged
+four times and more for the model, which then sees little but the enlarging."""
+
+MAX_PEAKS = 3
+"""Most peaks that are marked, the highest frame included: more would not stand out."""
+
+EXPLANATIONS = {
+    KeyFrameReason.ONLY_IMAGE: "the image itself",
+    KeyFrameReason.HIGHEST: "highest fake probability",
+    KeyFrameReason.LOWEST: "lowest fake probability",
+    KeyFrameReason.TYPICAL: "closest to the mean, which decides the verdict",
+    KeyFrameReason.PEAK: "a peak: stands out from the frames around it",
+    KeyFrameReason.FIRST_WITHOUT_FACE: "first frame in which no face was found: the model saw all of it",
+    KeyFrameReason.SMALLEST_FACE: "smallest face, too small to be judged reliably",
+}
+
+
+def choose_key_frames(frames: Sequence[ScoredFrame], is_image: bool) -> dict[int, list[KeyFrameReason]]:
+    """The frames that are shown, and the reasons, by position in `frames`, ascending.
+
+    Of equal frames the first is taken; probabilities that are equal in the report's decimals count as equal.
+    """
+    p = _probabilities(frames)
+    chosen: dict[int, list[KeyFrameReason]] = {}
+    if is_image:
+        return {at: [KeyFrameReason.ONLY_IMAGE] for at in p}
+    if not p:
+        return chosen
+
+    def choose(at: int, reason: KeyFrameReason) -> None:
+        chosen.setdefault(at, []).append(reason)
+
+    highest = max(p, key=lambda at: (p[at], -at))
+    mean = sum(p.values()) / len(p)
+    choose(highest, KeyFrameReason.HIGHEST)
+    choose(min(p, key=lambda at: (p[at], at)), KeyFrameReason.LOWEST)
+    choose(min(p, key=lambda at: (round(abs(p[at] - mean), DIGITS), at)), KeyFrameReason.TYPICAL)
+    for at in find_peaks(frames):
+        if at != highest:
+            choose(at, KeyFrameReason.PEAK)
+    boxes = {at: box for at in p if (box := frames[at].score.face_box_px) is not None}
+    without = [at for at in p if at not in boxes]
+    if boxes and without:
+        choose(without[0], KeyFrameReason.FIRST_WITHOUT_FACE)
+    if any(shorter_side_px(box) < SMALL_FACE_PX for box in boxes.values()):
+        choose(min(boxes, key=lambda at: (round(shorter_side_px(boxes[at]), 1), at)), KeyFrameReason.SMALLEST_FACE)
+    return dict(sorted(chosen.items()))
+
+
+def find_peaks(frames: Sequence[ScoredFrame]) -> list[int]:
+    """Positions in `frames` of the highest frame and of other local maxima that stand out, the highest first.
+
+    A maximum stands out if on both sides the curve falls by `PEAK_PROMINENCE` before it rises above the maximum; an end
+    of the curve counts as a fall. Frames that were not scored are passed over.
+    """
+    p = _probabilities(frames)
+    places, values = list(p), list(p.values())
+    peaks = sorted(
+        (i for i in range(len(values)) if _prominence(values, i) >= PEAK_PROMINENCE), key=lambda i: (-values[i], i)
+    )
+    highest = [values.index(max(values))] if values else []
+    kept = highest + [i for i in peaks if i not in highest]
+    return [places[i] for i in kept[:MAX_PEAKS]]
+
+
+def _prominence(values: Sequence[float], i: int) -> float:
+    """Height over the higher of the two valleys beside it; of a plateau only the first value stands out."""
+    before = itertools.takewhile(lambda value: value < values[i], reversed(values[:i]))
+    after = itertools.takewhile(lambda value: value <= values[i], values[i + 1 :])
+    valleys = []
+    if i > 0:
+        valleys.append(min(before, default=values[i]))
+    if i < len(values) - 1:
+        valleys.append(min(after, default=values[i]))
+    return values[i] - max(valleys, default=values[i])
+
+
+def shorter_side_px(box_px: tuple[float, float, float, float]) -> float:
+    """Shorter side of a box in pixels."""
+    x0, y0, x1, y1 = box_px
+    return min(x1 - x0, y1 - y0)
+
+
+def _probabilities(frames: Sequence[ScoredFrame]) -> dict[int, float]:
+    """Rounded as the report shows them, so that noise below its decimals never changes which frame is shown."""
+    return {
+        at: round(frame.score.fake_probability, DIGITS)
+        for at, frame in enumerate(frames)
+        if frame.score.fake_probability is not None
+    }

@@ -1,0 +1,165 @@
+"""Detection without a server: the same preprocessing and the same exported graph, in this process.
+
+Only this module of the client imports the preprocessing and runtime packages, and it is imported only when asked
+for (extras `preprocessing` and `cpu`; `export` too for a raw checkpoint).
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfake_client.errors import ConfigurationError, DeadlineExceededError, DetectorClosedError
+from deepfake_client.model_info import ModelInfo
+from deepfake_client.scorer import Deadline, FrameScore, Scoring, frame_scores
+
+_MANIFEST = "release.json"
+_BATCH = 8
+_Prepared = tuple[NDArray[np.uint8], int, tuple[float, ...], float]
+
+
+class InProcessScorer:
+    """Scores frames with a release's own graph and parameters. Thread-safe."""
+
+    _closed = False
+
+    def __init__(self, release: Path) -> None:
+        """Loads a release.
+
+        Args:
+            release: Folder made by deepfake-export.
+
+        Raises:
+            ConfigurationError: The folder is no complete release, or an extra is not installed.
+        """
+        try:
+            from preprocessing import PREPROCESSING_VERSION, Preparer, PreprocessParams
+            from runtime import ClassifierLoadError, load_classifier, usable_cores
+        except ImportError as error:
+            raise ConfigurationError(
+                f"in-process detection needs the extras preprocessing and cpu (or gpu): {error}"
+            ) from error
+        try:
+            manifest = json.loads((release / _MANIFEST).read_text(encoding="utf-8"))
+            description = {**manifest["description"], "release_id": manifest["release_id"]}
+            self._info = ModelInfo.from_json(json.dumps(description))
+            version = int(description["preprocessing_version"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigurationError(f"{release} is no release of deepfake-export: {error}") from error
+        if version != PREPROCESSING_VERSION:
+            raise ConfigurationError(f"{release} was made with preprocessing version {version}: export it again")
+        entry = release / "model_repository" / "preprocess" / "1"
+        params = PreprocessParams.load(entry / "preprocess.json")
+        try:
+            self._classifier = load_classifier(release / "model_repository" / "classifier" / "1")
+        except ClassifierLoadError as error:
+            raise ConfigurationError(str(error)) from error
+        # A preparer belongs to one thread, so each thread of the pool makes its own.
+        self._local = threading.local()
+        self._preparers: list[Any] = []
+        self._make_preparer: Callable[[], Any] = lambda: Preparer(params, entry)
+        self._pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="deepfake-prepare")
+        self._size_px = params.resize.size_px
+
+    @classmethod
+    def open(cls, directory: Path) -> "InProcessScorer":
+        """Opens a release, the current release of a folder of releases, or a checkpoint, which is exported first.
+
+        Raises:
+            ConfigurationError: The directory is none of these, or the export refused it.
+        """
+        if (directory / _MANIFEST).is_file():
+            return cls(directory.resolve())
+        if (directory / "current" / _MANIFEST).is_file():
+            return cls((directory / "current").resolve())
+        if (directory / "config.json").is_file():
+            return cls(_export(directory))
+        raise ConfigurationError(f"{directory} holds neither a release (release.json) nor a checkpoint (config.json)")
+
+    def info(self, deadline: Deadline) -> ModelInfo:
+        """The release's description."""
+        if self._closed:
+            raise DetectorClosedError
+        return self._info
+
+    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
+        """Scores encoded images. See `FrameScorer.score`."""
+        if self._closed:
+            raise DetectorClosedError
+        waiting = [self._pool.submit(self._prepare, image, deadline) for image in images]
+        try:
+            prepared = [_within(deadline, future) for future in waiting]
+        finally:
+            for future in waiting:
+                future.cancel()
+        scores: list[FrameScore] = []
+        for start in range(0, len(prepared), _BATCH):
+            deadline.remaining_s()
+            scores += self._classify(prepared[start : start + _BATCH])
+        return Scoring(self._info, scores)
+
+    def close(self) -> None:
+        """Ends the threads and frees the model; every later call fails."""
+        self._closed = True
+        self._pool.shutdown()
+        for preparer in self._preparers:
+            preparer.close()
+        self._preparers.clear()
+        self._classifier.close()
+
+    def _prepare(self, encoded: bytes, deadline: Deadline) -> _Prepared:
+        """Pixels, status, face box and face score of one image, as the preprocess model answers them."""
+        from preprocessing import ImageRejectedError
+
+        deadline.remaining_s()
+        if not hasattr(self._local, "preparer"):
+            self._local.preparer = self._make_preparer()
+            self._preparers.append(self._local.preparer)
+        no_face = (float("nan"),) * 4
+        try:
+            prepared = self._local.preparer.prepare(encoded)
+        except ImageRejectedError as error:
+            return np.zeros((self._size_px, self._size_px, 3), np.uint8), int(error.status), no_face, 0.0
+        if prepared.face is None:
+            return prepared.pixels, 0, no_face, 0.0
+        box = prepared.face.box
+        return prepared.pixels, 0, (box.x0, box.y0, box.x1, box.y1), prepared.face.score
+
+    def _classify(self, prepared: Sequence[_Prepared]) -> list[FrameScore]:
+        pixels, statuses, boxes, face_scores = zip(*prepared, strict=True)
+        answer = self._classifier.run(np.stack(pixels), np.array(statuses, np.int32)[:, None])
+        fake, softmax, export_id = (values.tolist() for values in answer)
+        return frame_scores(
+            self._info, statuses, [p for (p,) in fake], softmax, boxes, face_scores, [i for (i,) in export_id]
+        )
+
+
+def _within(deadline: Deadline, future: "Future[_Prepared]") -> _Prepared:
+    try:
+        return future.result(timeout=deadline.remaining_s())
+    except FutureTimeoutError:
+        raise DeadlineExceededError(f"no answer within {deadline.timeout_s:g} s") from None
+
+
+def _export(checkpoint: Path) -> Path:
+    """Exports a checkpoint with the export's own command, into the user's cache; quick when it is already there."""
+    from assets import default_cache_dir
+
+    path = str(checkpoint.resolve())
+    releases = default_cache_dir() / "in-process" / hashlib.sha256(path.encode()).hexdigest()[:16]
+    # -P: a folder or file called export where the caller happens to stand is not ours.
+    command = [sys.executable, "-P", "-m", "export", "--checkpoint", str(checkpoint), "--releases-dir", str(releases)]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        reason = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "")
+        raise ConfigurationError(f"{checkpoint} cannot be exported: {reason}")
+    return (releases / "current").resolve()

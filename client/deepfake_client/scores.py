@@ -1,0 +1,93 @@
+"""From frame probabilities to scores and a verdict: pure numpy, the formulas of the HTTP contract."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfake_client.media import MediaType
+from deepfake_client.model_info import VerdictBands
+
+MAX_SCORED_FRAMES = 30
+
+
+class DetectionResult(StrEnum):
+    """The three possible results."""
+
+    REAL = "real"
+    FAKE = "fake"
+    UNCERTAIN = "uncertain"
+
+
+@dataclass(frozen=True)
+class MediaScores:
+    """Scores of one image or video, 0-100, not rounded."""
+
+    video_score: float
+    peak_risk: float
+    mean_risk: float
+    audio_score: float
+    gan_fingerprint: float
+    temporal_consistency: float
+    risk_score: float
+    confidence: float
+
+    def rounded(self, digits: int = 2) -> dict[str, float]:
+        """The scores by name, rounded for output."""
+        return {name: round(value, digits) for name, value in asdict(self).items()}
+
+
+def media_scores(fake_probabilities: Sequence[float] | NDArray[np.floating[Any]], media_type: MediaType) -> MediaScores:
+    """Aggregates the fake probabilities of the scored frames.
+
+    Args:
+        fake_probabilities: p of each scored frame, 0-1, in order; at least one, all finite.
+        media_type: Only a VIDEO has a temporal consistency other than 100.
+
+    Raises:
+        ValueError: There is no probability, or one is not within 0-1.
+    """
+    p = np.asarray(fake_probabilities, dtype=np.float64)
+    if p.ndim != 1 or p.size == 0 or not bool(np.all((p >= 0) & (p <= 1))):
+        raise ValueError("need one or more probabilities within 0-1")
+    video_score = float(np.percentile(p, 90, method="linear")) * 100
+    peak_risk = float(p.max()) * 100
+    consistency = 100.0
+    if media_type is MediaType.VIDEO and p.size >= 2:
+        consistency = float(np.clip(100 - 1000 * p.var(), 0, 100))
+    risk_score = 0.7 * video_score + 0.3 * peak_risk if peak_risk > video_score + 10 else video_score
+    return MediaScores(
+        video_score=video_score,
+        peak_risk=peak_risk,
+        mean_risk=float(p.mean()) * 100,
+        audio_score=0.0,
+        gan_fingerprint=video_score,
+        temporal_consistency=consistency,
+        risk_score=float(np.clip(risk_score, 0, 100)),
+        confidence=float(np.maximum(p, 1 - p).mean()) * 100,
+    )
+
+
+def sample_indices(count: int, limit: int = MAX_SCORED_FRAMES) -> list[int]:
+    """Which of `count` frames are scored: all up to `limit`, else `limit` of them, evenly, first and last included.
+
+    For n > limit frames: (i * (n - 1) + (limit - 1) // 2) // (limit - 1), i = 0 .. limit - 1, which is the contract's
+    (i * (n - 1) + 14) // 29 for 30.
+    """
+    if count <= limit:
+        return list(range(count))
+    if limit == 1:
+        return [0]
+    return [(i * (count - 1) + (limit - 1) // 2) // (limit - 1) for i in range(limit)]
+
+
+def verdict(fake_probability: float, bands: VerdictBands) -> DetectionResult:
+    """Fake above the upper bound, real below the lower one, uncertain between them (bounds included)."""
+    if fake_probability > bands.fake_above:
+        return DetectionResult.FAKE
+    if fake_probability < bands.real_below:
+        return DetectionResult.REAL
+    return DetectionResult.UNCERTAIN

@@ -1,0 +1,1 @@
+"""Triton servers over gRPC."""

@@ -1,0 +1,230 @@
+"""How the scored frames of a video are reached: exact, decoding no more than needed."""
+
+from array import array
+from collections.abc import Callable, Collection, Iterator
+from typing import BinaryIO
+
+import av
+import numpy as np
+
+from deepfake_client.errors import MediaDecodeError
+from deepfake_client.media import Frame, MediaFormat
+from deepfake_client.scorer import Deadline
+from deepfake_client.scores import MAX_SCORED_FRAMES
+from deepfake_client.video.places import LONG_VIDEO_S, Timeline, Times, spread, spread_on_keyframes
+from deepfake_client.video.source import FrameStore, VideoSource
+
+_WORTH_SEEKING = 0.9  # share of the frames that must still be decoded; above it one pass from the start is as fast
+_UNKNOWN = np.iinfo(np.int64).min  # the time of a frame that has none
+_ATTEMPTS = 5  # at a long video whose key frames turn out to be damaged, before all of it is decoded
+
+
+def sample_video(
+    stream: BinaryIO,
+    format_: MediaFormat,
+    name: str,
+    count: int = MAX_SCORED_FRAMES,
+    deadline: Deadline | None = None,
+    max_bytes: int | None = None,
+    *,
+    keyframes_may_stand_in: bool = True,
+    store: FrameStore | None = None,
+) -> list[Frame]:
+    """Decodes up to `count` frames spread evenly over a video's decodable duration.
+
+    The packets are listed first without decoding, which gives the real time stamps whatever the container's header
+    claims. Then only the groups of pictures that hold a wanted frame are decoded; whenever that does not give exactly
+    the wanted frames, and where it would save little, the video is decoded once from its start. The pixels are those
+    that decoding from the start gives. Frames are turned as the file asks.
+
+    First and last frame are included. Between them, in videos longer than `sampling.LONG_VIDEO_S`, a key frame within
+    a quarter of the sample interval is taken for the frame at the even place.
+
+    Args:
+        stream: Seekable, opened in binary mode.
+        format_: From `media.sniff`.
+        name: What to call the file in messages.
+        count: Number of frames, fewer if the video has fewer.
+        deadline: Bounds the decoding; None for no bound.
+        max_bytes: Bounds the encoded frames together; None for no bound.
+        keyframes_may_stand_in: False spreads long videos exactly too, which takes several times as long.
+        store: Takes the frames; `Frame.encoded` then is what it returns for each.
+
+    Raises:
+        MediaDecodeError: The container is broken, has no video, or no frame of it can be decoded.
+        MediaTooLargeError: The encoded frames hold more than `max_bytes` together.
+        DeadlineExceededError: The deadline passed.
+    """
+    source = VideoSource(stream, format_, deadline, max_bytes, name, store)
+    try:
+        timeline = _read_timeline(source)
+        choose = spread_on_keyframes if keyframes_may_stand_in else _spread_exactly
+        frames = _decode_groups(source, timeline, count, choose) or _decode_in_order(source, timeline, count)
+        if not frames:
+            source.keep_damaged = True
+            frames = _decode_in_order(source, timeline, count)
+    except (av.error.FFmpegError, OSError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        raise MediaDecodeError(f"{name}: cannot be decoded as {format_.name}: {_reason(error)}") from error
+    if not frames:
+        raise MediaDecodeError(f"{name}: this {format_.name} file holds no video frame that can be decoded")
+    return frames
+
+
+def _spread_exactly(timeline: Timeline, count: int) -> list[int]:
+    return spread(timeline.pts, count)
+
+
+def _read_timeline(source: VideoSource) -> Timeline:
+    pts, keyframes = array("q"), array("q")
+    with source.open_video() as (container, video):
+        for packet in source.packets(container, video):
+            time = packet.pts if packet.pts is not None else packet.dts
+            if time is None:
+                continue
+            if packet.is_keyframe:
+                keyframes.append(time)
+            if not packet.is_discard:
+                pts.append(time)
+        tick_s = float(video.time_base or 0)
+    times, keyframe_times = np.unique(np.array(pts, np.int64)), np.unique(np.array(keyframes, np.int64))
+    reliable = len(times) == len(pts) and (not source.orders_by_decoding or len(keyframes) == len(pts))
+    return Timeline(times, keyframe_times, tick_s, reliable)
+
+
+def _decode_groups(
+    source: VideoSource, timeline: Timeline, count: int, choose: Callable[[Timeline, int], list[int]]
+) -> list[Frame]:
+    """Decodes only the groups of pictures that hold a wanted frame; [] where decoding in order is right or cheaper.
+
+    To decode a long video in order for one damaged group would cost minutes. There the frames that did not come are
+    taken out of the timeline, and the frames to be scored are chosen anew from the rest.
+    """
+    long = timeline.duration_s > LONG_VIDEO_S
+    if long and len(timeline.keyframes_pts):
+        timeline = timeline.without([(int(timeline.pts[0]), int(timeline.keyframes_pts[0]))])
+    for _ in range(_ATTEMPTS if long else 1):
+        wanted = [int(timeline.pts[i]) for i in choose(timeline, count)]
+        groups = _groups(timeline, wanted)
+        if not groups or not _worth_seeking(source, timeline, groups):
+            return []
+        found, reached = _decode_each(source, groups)
+        if len(found) == len(wanted):
+            start = int(timeline.pts[0])
+            return [_frame(i, pts - start, timeline.tick_s, found[pts]) for i, pts in enumerate(wanted)]
+        timeline = timeline.without(_lost_spans(timeline, groups, found, reached))
+    return []
+
+
+def _groups(timeline: Timeline, wanted: list[int]) -> dict[int, list[int]]:
+    """The wanted times by the key frame at which decoding towards them begins; {} if one has none."""
+    groups: dict[int, list[int]] = {}
+    for pts in wanted:
+        keyframe = timeline.keyframe_before(pts)
+        if keyframe is None:
+            return {}
+        groups.setdefault(keyframe, []).append(pts)
+    return groups
+
+
+def _worth_seeking(source: VideoSource, timeline: Timeline, groups: dict[int, list[int]]) -> bool:
+    times = timeline.pts
+    cost = sum(
+        int(np.searchsorted(times, group[-1], "right") - np.searchsorted(times, keyframe))
+        for keyframe, group in groups.items()
+    )
+    return timeline.reliable and (source.skips_unreferenced or cost <= _WORTH_SEEKING * len(times))
+
+
+def _decode_each(source: VideoSource, groups: dict[int, list[int]]) -> tuple[dict[int, bytes], dict[int, int | None]]:
+    """The wanted frames of all groups, encoded, by their times; and the last time that each group was decoded to."""
+    found: dict[int, bytes] = {}
+    reached: dict[int, int | None] = {}
+    with source.open_video() as (container, video):
+        for keyframe, group in groups.items():
+            try:
+                container.seek(keyframe, stream=video, backward=True)
+            except av.error.FFmpegError:
+                reached[keyframe] = None
+                continue
+            reached[keyframe] = _decode_group(source, source.decoded_until(container, video, group), group, found)
+    return found, reached
+
+
+def _decode_group(
+    source: VideoSource, decoded: "Iterator[av.VideoFrame]", wanted: list[int], found: dict[int, bytes]
+) -> int | None:
+    """Adds the frames with the wanted times to `found`; stops early when times run backwards or past the last one.
+
+    Returns the time of the last frame that came, None without one.
+    """
+    last: int | None = None
+    for frame in decoded:
+        if frame.pts is None or (last is not None and frame.pts <= last):
+            break
+        last = int(frame.pts)
+        if last in wanted:
+            found[last] = source.encode(frame)
+        if last >= wanted[-1]:
+            break
+    return last
+
+
+def _lost_spans(
+    timeline: Timeline, groups: dict[int, list[int]], found: dict[int, bytes], reached: dict[int, int | None]
+) -> list[tuple[int, int]]:
+    """What cannot be decoded: the rest of each group that broke off, and all between two that gave nothing."""
+    spans: list[tuple[int, int]] = []
+    adjoining = False
+    for keyframe, group in groups.items():
+        broken = any(pts not in found for pts in group)
+        if broken:
+            last = reached[keyframe]
+            start = keyframe if last is None or last < keyframe or last >= group[-1] else last + 1
+            if adjoining and not any(pts in found for pts in group):
+                start = spans.pop()[0]
+            spans.append((start, timeline.next_keyframe(keyframe)))
+        adjoining = broken
+    return spans
+
+
+def _decode_in_order(source: VideoSource, timeline: Timeline, count: int) -> list[Frame]:
+    """Decodes from the start, and once more when some packets turn out to give no frame: those move the others."""
+    pictures, decoded = _pick(source, spread(timeline.pts, count))
+    times = _display_times(timeline, decoded)
+    wanted = spread(times, count)
+    if any(i not in pictures for i in wanted):
+        pictures.clear()  # never the frames of two passes in memory
+        pictures, _ = _pick(source, wanted)
+    kept = [i for i in wanted if i in pictures]
+    return [_frame(n, int(times[i] - times[0]), timeline.tick_s, pictures[i]) for n, i in enumerate(kept)]
+
+
+def _pick(source: VideoSource, wanted: Collection[int]) -> tuple[dict[int, bytes], Times]:
+    """Encodes the frames with the wanted numbers, in display order from 0, and lists the time of every frame."""
+    numbers = set(wanted)
+    pictures: dict[int, bytes] = {}
+    times = array("q")
+    with source.open_video() as (container, video):
+        for number, frame in enumerate(source.decoded(container, video)):
+            times.append(_UNKNOWN if frame.pts is None else frame.pts)
+            if number in numbers:
+                pictures[number] = source.encode(frame)
+    return pictures, np.array(times, np.int64)
+
+
+def _display_times(timeline: Timeline, decoded: Times) -> Times:
+    """The frames' own times if they ascend; otherwise the packets' times in order, which is all that is known."""
+    if timeline.reliable and bool(np.all(decoded[:-1] < decoded[1:])) and _UNKNOWN not in decoded[:1]:
+        return decoded
+    if len(timeline.pts) >= len(decoded):
+        return timeline.pts[: len(decoded)]
+    return np.arange(len(decoded), dtype=np.int64)
+
+
+def _frame(index: int, ticks: int, tick_s: float, encoded: bytes) -> Frame:
+    return Frame(index, ticks * tick_s, encoded)
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return text or type(error).__name__
