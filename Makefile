@@ -1,6 +1,6 @@
 # Two commands: `make serve` and `make test`. Both install what they need into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help install serve test test-containers lint bench embedded lock clean
+.PHONY: help install serve test test-long test-containers lint bench embedded lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -11,8 +11,11 @@ install:  ## install the service into .venv
 serve: install  ## export the model if needed, then run Triton and the gateway (settings: docs/settings.md)
 	@exec .venv/bin/python -m deploy.local
 
-test: lint  ## lint, types and all tests
-	.venv/bin/python -m pytest $(PYTEST_ARGS)
+test: lint  ## lint, types and the tests, on two cores
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --max-worker-restart 0 $(PYTEST_ARGS)
+
+test-long: lint  ## the long tests: fuzzing, soak, containers, scale-out, whole trainings
+	.venv/bin/python -m pytest -m long $(PYTEST_ARGS)
 
 test-containers:  ## build the images and try them with Docker, or podman as root (options: CONTAINERS_ARGS)
 	@deploy/install.sh dev
