@@ -6,8 +6,8 @@ import sys
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
-from gateway.api_keys import ApiKeys, KeyFileError
-from gateway.schemas import describe_violations
+from gateway.access.api_keys import ApiKeys, KeyFileError
+from gateway.routes.schemas import describe_violations
 from gateway.settings import GatewaySettings
 from gateway.transport import server_context
 

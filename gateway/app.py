@@ -15,34 +15,34 @@ from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from gateway.admission import Admission, VideoTurns
-from gateway.api_document import complete_document
-from gateway.api_keys import ApiKeys
-from gateway.authentication import require_api_key
+from gateway.access.api_keys import ApiKeys
+from gateway.access.authentication import require_api_key
+from gateway.access.cors import allow_origins
+from gateway.access.security_headers import add_security_headers
 from gateway.body_readers import BodyReaders
 from gateway.client_limits import ClientLimits
-from gateway.cors import allow_origins
-from gateway.detect import detect
-from gateway.disconnects import DisconnectWatch
 from gateway.early_refusals import EarlyRefusals
 from gateway.error_responses import register_error_handlers
 from gateway.errors import MalformedRequestError
 from gateway.following_scorer import FollowingScorer
-from gateway.health import health, project_version
-from gateway.health_monitor import HealthMonitor, WatchedScorer
-from gateway.inference import inference
-from gateway.media_root import MediaRoot
+from gateway.media.media_root import MediaRoot
 from gateway.metrics_folder import reserve_files
-from gateway.model_card import model_card
-from gateway.observed_detection import ObservedDetector
-from gateway.pages import pages
+from gateway.observe.telemetry import Telemetry
+from gateway.page.pages import pages
 from gateway.request_context import Services, install, services
-from gateway.schemas import ErrorResponse, describe_violations
-from gateway.score_cache import CachingScorer
-from gateway.security_headers import add_security_headers
+from gateway.routes.api_document import complete_document
+from gateway.routes.detect import detect
+from gateway.routes.health import health, project_version
+from gateway.routes.inference import inference
+from gateway.routes.model_card import model_card
+from gateway.routes.schemas import ErrorResponse, describe_violations
+from gateway.scoring.admission import Admission, VideoTurns
+from gateway.scoring.disconnects import DisconnectWatch
+from gateway.scoring.health_monitor import HealthMonitor, WatchedScorer
+from gateway.scoring.observed_detection import ObservedDetector
+from gateway.scoring.score_cache import CachingScorer
 from gateway.settings import GatewaySettings
 from gateway.strict_json import use_strict_json
-from gateway.telemetry import Telemetry
 from gateway.unread_bodies import UnreadBodies
 
 
@@ -93,21 +93,21 @@ def create_app(settings: GatewaySettings | None = None, detector: Detector | Non
 
 
 def _telemetry(settings: GatewaySettings) -> Telemetry:
-    """Imports what it needs only where it is on: see `gateway.metrics` and `gateway.tracing`."""
+    """Imports what it needs only where it is on: see `gateway.observe.metrics` and `gateway.observe.tracing`."""
     metrics, tracing = None, None
     if settings.metrics_enabled and reserve_files():
-        from gateway.metrics import GatewayMetrics
+        from gateway.observe.metrics import GatewayMetrics
 
         metrics = GatewayMetrics()
     if settings.otel_exporter_otlp_endpoint:
-        from gateway.tracing import Tracing
+        from gateway.observe.tracing import Tracing
 
         tracing = Tracing(settings.otel_exporter_otlp_endpoint, project_version())
     return Telemetry(metrics, tracing)
 
 
 def _serve_metrics(app: OpenAPI, shared: Services) -> None:
-    from gateway.metrics_page import metrics_page, serve_metrics
+    from gateway.observe.metrics_page import metrics_page, serve_metrics
 
     page = metrics_page(shared.telemetry.metrics, shared.settings, shared.monitor)
     serve_metrics(app, page, shared.settings.metrics_port)

@@ -17,7 +17,7 @@ from typing import Any
 
 from deepfake_client.scorer import Deadline
 
-from gateway.admission import overloaded
+from gateway.scoring.admission import overloaded
 
 GRACE_S = 2.0
 """How long a body may be read, in seconds, before it can lose its reader to another one."""

@@ -14,12 +14,12 @@ from flask import Response
 from flask.json.provider import JSONProvider
 from werkzeug.wsgi import ClosingIterator
 
-from gateway.api_keys import ApiKeys, KeyFileError
-from gateway.authentication import sent_key
+from gateway.access.api_keys import ApiKeys, KeyFileError
+from gateway.access.authentication import sent_key
+from gateway.access.security_headers import data_headers
 from gateway.error_responses import error_body
 from gateway.errors import OverloadedRequestError
 from gateway.request_context import REQUEST_ID_HEADER, Services, sane_request_id
-from gateway.security_headers import data_headers
 from gateway.unread_bodies import UnreadBodies
 
 ROUTES = frozenset({"/detect", "/api/v1/inference"})

@@ -8,9 +8,9 @@ from deepfake_client import DeadlineExceededError, DetectionError
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from gateway.admission import overloaded
 from gateway.errors import ClientGoneError, GatewayError, public_error
 from gateway.request_context import current_request_id, request_deadline, services
+from gateway.scoring.admission import overloaded
 
 _LOG = logging.getLogger("gateway")
 

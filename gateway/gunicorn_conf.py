@@ -3,8 +3,8 @@
 import ssl
 from typing import Any
 
-from gateway.logs import AccessLogger, logging_config
 from gateway.metrics_folder import MetricsFolder
+from gateway.observe.logs import AccessLogger, logging_config
 from gateway.settings import GatewaySettings
 from gateway.transport import server_context
 

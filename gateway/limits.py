@@ -6,9 +6,9 @@ from collections.abc import Callable
 from flask import Blueprint, g, request
 from gunicorn.http.errors import ParseException
 
-from gateway.admission import overloaded
 from gateway.errors import MalformedRequestError, UnsupportedContentError
 from gateway.request_context import current_client, request_deadline, services
+from gateway.scoring.admission import overloaded
 from gateway.settings import GatewaySettings
 from gateway.unread_bodies import body_was_read
 

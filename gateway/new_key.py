@@ -2,7 +2,7 @@
 
 import argparse
 
-from gateway.api_keys import NAME, key_line, new_key
+from gateway.access.api_keys import NAME, key_line, new_key
 
 
 def main() -> None:

@@ -9,14 +9,14 @@ from deepfake_client import Detector
 from deepfake_client.scorer import Deadline
 from flask import Flask, Response, current_app, g, request
 
-from gateway.admission import Admission, VideoTurns
 from gateway.body_readers import BodyReaders
 from gateway.client_limits import ClientLimits, client_of_address
-from gateway.disconnects import DisconnectWatch
-from gateway.health_monitor import HealthMonitor
-from gateway.media_root import MediaRoot
+from gateway.media.media_root import MediaRoot
+from gateway.observe.telemetry import Telemetry
+from gateway.scoring.admission import Admission, VideoTurns
+from gateway.scoring.disconnects import DisconnectWatch
+from gateway.scoring.health_monitor import HealthMonitor
 from gateway.settings import GatewaySettings
-from gateway.telemetry import Telemetry
 
 REQUEST_ID_HEADER = "X-Request-ID"
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")

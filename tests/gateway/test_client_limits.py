@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import requests
 
-from gateway.api_keys import key_line, new_key
+from gateway.access.api_keys import key_line, new_key
 from gateway.client_limits import ClientLimits, client_of_address
 from gateway.errors import RateLimitedError
+from tests.gateway.access.test_api_keys import write_keys
 from tests.gateway.conftest import Gateway
 from tests.gateway.gateway_process import run_gateway
-from tests.gateway.test_api_keys import write_keys
-from tests.gateway.test_bad_requests import error_of
-from tests.gateway.test_service_errors import wait_until
+from tests.gateway.routes.test_bad_requests import error_of
+from tests.gateway.routes.test_service_errors import wait_until
 from tests.inference_server import InferenceServer, jpeg
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from gateway.api_keys import key_line, new_key
-from gateway.metrics import PREFIX
+from gateway.access.api_keys import key_line, new_key
+from gateway.observe.metrics import PREFIX
 from gateway.request_context import Services
 from tests.gateway.conftest import Gateway
-from tests.gateway.test_bad_requests import error_of
-from tests.gateway.test_metrics import metrics_of
+from tests.gateway.observe.test_metrics import metrics_of
+from tests.gateway.routes.test_bad_requests import error_of
 from tests.inference_server import jpeg
 
 LONG_WAY = {"Origin": "https://elsewhere.example"}  # more to look at than the route and the key

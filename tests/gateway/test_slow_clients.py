@@ -19,14 +19,14 @@ from deepfake_client import DeadlineExceededError
 from deepfake_client.scorer import Deadline
 
 from gateway import body_readers
-from gateway.admission import VideoTurns
 from gateway.body_readers import BodyReaders
 from gateway.errors import OverloadedRequestError
+from gateway.scoring.admission import VideoTurns
 from runtime.free_ports import free_ports
 from tests.gateway.conftest import Gateway
-from tests.gateway.test_bad_requests import error_of
-from tests.gateway.test_detect import upload, video
-from tests.gateway.test_service_errors import wait_until
+from tests.gateway.routes.test_bad_requests import error_of
+from tests.gateway.routes.test_detect import upload, video
+from tests.gateway.routes.test_service_errors import wait_until
 from tests.inference_server import Behaviour, InferenceServer, jpeg
 
 HEADERS_ONLY = (

@@ -18,7 +18,7 @@ from deepfake_client import (
 
 from export.release import Release
 from gateway import GatewaySettings, create_app
-from gateway.api_keys import key_line, new_key
+from gateway.access.api_keys import key_line, new_key
 from tests.media import photo
 from tests.service import Service, run_service
 

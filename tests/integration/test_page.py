@@ -18,7 +18,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from gateway.api_keys import key_line, new_key
+from gateway.access.api_keys import key_line, new_key
 from tests.browser import accessibility_tree, chromium, complaints, drop_file, emulate, low_contrast, requested_urls
 from tests.media import VideoSpec, encode_image, photo, write_video
 from tests.scripted_gateway import ScriptedGateway, scored, scripted_gateway

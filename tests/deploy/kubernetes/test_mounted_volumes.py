@@ -7,7 +7,7 @@ import pytest
 from deepfake_client import ModelInfo
 from deepfake_client.scorer import Deadline, Scoring
 
-from gateway.api_keys import ApiKeys, key_line, new_key
+from gateway.access.api_keys import ApiKeys, key_line, new_key
 from gateway.following_scorer import FollowingScorer
 
 

@@ -1,0 +1,1 @@
+"""Who may use the gateway: API keys, other origins, what browsers may do with an answer."""

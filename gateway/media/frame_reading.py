@@ -1,0 +1,79 @@
+"""From listed paths to the encoded frames that are scored: all are checked, the sampled ones are read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deepfake_client.scorer import Deadline
+from deepfake_client.scores import sample_indices
+
+from gateway.errors import OutsideMediaRootError, TooLargeError
+from gateway.media.media_root import MediaRoot, OutsideRootError, UnreadableFileError
+from gateway.settings import GatewaySettings
+
+
+@dataclass(frozen=True)
+class ListedFrame:
+    """A sampled frame.
+
+    Attributes:
+        index: Position in the request's list.
+        path: As the request wrote it.
+        encoded: The file's content, None if it cannot be read.
+        status: Why not, "" otherwise.
+        message: The same for people.
+    """
+
+    index: int
+    path: str
+    encoded: bytes | None
+    status: str = ""
+    message: str = ""
+
+
+def read_listed_frames(
+    paths: Sequence[str], is_video: bool, root: MediaRoot, settings: GatewaySettings, deadline: Deadline
+) -> list[ListedFrame]:
+    """Reads the first path of an image, or paths of a video spread evenly over the list.
+
+    Raises:
+        OutsideMediaRootError: Any listed path, sampled or not, leads outside the media root.
+        TooLargeError: The list is too long, or the sampled files are too large together.
+        DeadlineExceededError: Reading takes too long.
+    """
+    if len(paths) > settings.max_listed_frames:
+        raise TooLargeError(
+            f"extractedFrames lists {len(paths)} paths; at most {settings.max_listed_frames} are taken.",
+            "TOO_MANY_FRAMES",
+        )
+    resolved = []
+    for index, path in enumerate(paths):
+        deadline.remaining_s()
+        resolved.append(_resolve(root, index, path))
+    frames = []
+    budget = settings.max_total_frame_bytes
+    for index in sample_indices(len(paths)) if is_video else [0]:
+        deadline.remaining_s()
+        frame = _read(root, index, paths[index], resolved[index], settings.max_frame_bytes)
+        budget -= len(frame.encoded or b"")
+        if budget < 0:
+            raise TooLargeError(
+                f"The frames that are scored hold more than {settings.max_total_frame_bytes} bytes together. "
+                "Send smaller images.",
+                "FRAMES_TOO_LARGE",
+            )
+        frames.append(frame)
+    return frames
+
+
+def _resolve(root: MediaRoot, index: int, path: str) -> tuple[str, ...]:
+    try:
+        return root.resolve(path)
+    except OutsideRootError:
+        raise OutsideMediaRootError(index) from None
+
+
+def _read(root: MediaRoot, index: int, path: str, components: tuple[str, ...], max_bytes: int) -> ListedFrame:
+    try:
+        return ListedFrame(index, path, root.read(components, max_bytes))
+    except UnreadableFileError as error:
+        return ListedFrame(index, path, None, error.status, str(error))

@@ -1,0 +1,1 @@
+"""The routes of the HTTP contract, and the OpenAPI document that describes them."""

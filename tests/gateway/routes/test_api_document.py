@@ -1,0 +1,141 @@
+"""/openapi.json: complete, consistent with itself, and true of real answers."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.gateway.conftest import Gateway
+from tests.gateway.routes.test_detect import upload
+from tests.inference_server import jpeg
+
+METHODS = {("/health", "get"), ("/model-card", "get"), ("/api/v1/inference", "post"), ("/detect", "post")}
+
+
+@pytest.fixture
+def document(gateway: Gateway) -> dict[str, Any]:
+    body: dict[str, Any] = gateway.http.get("/openapi.json").json
+    return body
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield path, method, operation
+
+
+def values(node: Any, key: str) -> Iterator[Any]:
+    """Every value of a key, at any depth."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            if name == key:
+                yield value
+            yield from values(value, key)
+    elif isinstance(node, list):
+        for value in node:
+            yield from values(value, key)
+
+
+def conforms(document: dict[str, Any], schema: dict[str, Any], instance: Any) -> None:
+    whole = {**schema, "components": document["components"]}
+    jsonschema.Draft202012Validator(whole).validate(instance)
+
+
+def response_schema(document: dict[str, Any], path: str, method: str, status: int) -> dict[str, Any]:
+    schema: dict[str, Any] = document["paths"][path][method]["responses"][str(status)]["content"]["application/json"][
+        "schema"
+    ]
+    return schema
+
+
+def test_every_route_of_the_api_is_described(document: dict[str, Any]) -> None:
+    assert {(path, method) for path, method, _ in operations(document)} == METHODS
+    for path, _, operation in operations(document):
+        assert operation["summary"], path
+        assert operation["description"], path
+        assert set(operation["tags"]) <= {tag["name"] for tag in document["tags"]}
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(set(names)) == len(names)
+    assert document["info"]["description"]
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    references = list(values(document, "$ref"))
+    assert references
+    for reference in references:
+        assert reference.removeprefix("#/components/schemas/") in document["components"]["schemas"], reference
+
+
+def test_schemas_are_schemas(document: dict[str, Any]) -> None:
+    assert None not in document["components"].values()
+    for schema in document["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_every_error_is_described_with_an_example_that_conforms(document: dict[str, Any]) -> None:
+    expected = {
+        "/health": {"500"},
+        "/model-card": {"404", "500", "503", "504"},
+        "/api/v1/inference": {"400", "403", "413", "415", "422", "500", "503", "504"},
+        "/detect": {"400", "413", "415", "422", "500", "503", "504"},
+    }
+    for path, _, operation in operations(document):
+        errors = {status for status in operation["responses"] if int(status) >= 400}
+        assert errors - {"503"} == expected[path] - {"503"}
+        for status in expected[path]:
+            media = operation["responses"][status]["content"]["application/json"]
+            assert media["schema"] == {"$ref": "#/components/schemas/ErrorResponse"}
+            assert media["example"]["code"] in operation["responses"][status]["description"]
+            conforms(document, media["schema"], media["example"])
+
+
+def test_good_examples_conform(document: dict[str, Any]) -> None:
+    for path, _, operation in operations(document):
+        if path == "/model-card":
+            assert list(operation["responses"]["200"]["content"]) == ["text/markdown"]
+            continue
+        media = operation["responses"]["200"]["content"]["application/json"]
+        conforms(document, media["schema"], media["example"])
+        assert path
+    body = document["paths"]["/api/v1/inference"]["post"]["requestBody"]["content"]["application/json"]
+    for example in body["examples"].values():
+        conforms(document, body["schema"], example["value"])
+
+
+def test_real_answers_conform(gateway: Gateway, document: dict[str, Any]) -> None:
+    gateway.write("a.jpg", "p=0.7")
+    for keys in ({}, {"include": ["frames"]}):
+        answer = gateway.infer(mediaType="IMAGE", extractedFrames="a.jpg", **keys).json
+        conforms(document, response_schema(document, "/api/v1/inference", "post", 200), answer)
+    conforms(document, response_schema(document, "/health", "get", 200), gateway.http.get("/health").json)
+    detected = upload(gateway, jpeg("p=0.7 face"), include="scores").json
+    conforms(document, response_schema(document, "/detect", "post", 200), detected)
+    unscored = upload(gateway, jpeg("status=6"))
+    conforms(document, response_schema(document, "/detect", "post", 422), unscored.json)
+
+
+def test_the_form_describes_include(document: dict[str, Any]) -> None:
+    form = document["components"]["schemas"]["DetectForm"]["properties"]
+    assert form["include"]["items"]["enum"] == ["thumbnails", "scores"]
+    assert form["include"]["type"] == "array"
+    assert form["type"]["enum"] == ["image", "video"]
+    assert "thumbnails" in document["components"]["schemas"]["DetectMetadata"]["properties"]
+
+
+def test_a_form_sent_by_its_schema_alone_is_taken(gateway: Gateway, document: dict[str, Any]) -> None:
+    """Swagger UI sends each property's default; a null went out as the text "null" and was refused."""
+    form = document["components"]["schemas"]["DetectForm"]["properties"]
+    sent = {name: str(field["default"]) for name, field in form.items() if field.get("default") not in (None, [])}
+    assert not any(field.get("default", ...) is None for field in form.values())
+    data = {**sent, "file": (io.BytesIO(jpeg("p=0.7")), "x")}
+    assert gateway.http.post("/detect", data=data).status_code == 200
+
+
+def test_nothing_of_this_machine_is_in_it(gateway: Gateway) -> None:
+    text = gateway.http.get("/openapi.json").text
+    assert str(gateway.media_root) not in text
+    for fragment in (str(Path(__file__).parents[3]), "/home", "/usr", "site-packages", "127.0.0.1"):
+        assert fragment not in text
