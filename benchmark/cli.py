@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark import batch_rate, drift, perf, plan, tune, video
+from benchmark import batch_rate, drift, perf, plan, tune
 from benchmark.options import PRECISIONS, Remote, RunOptions
 from benchmark.perf_analyzer import find_program
 from benchmark.report import write_report
@@ -23,7 +23,6 @@ app.command("batch-rate")(batch_rate.batch_rate)
 app.command("drift")(drift.drift)
 app.command("tune", help=tune.HELP)(tune.tune)
 app.command("plan", help=plan.HELP)(plan.plan)
-app.add_typer(video.app, name="video")
 
 Checkpoint = Annotated[
     Path | None,

@@ -30,7 +30,7 @@ from benchmark.contenders.start import OurService, serve_ours
 from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from deploy.process import children_of
 from deploy.shared_memory import SHM
-from reliability.steady_load import RECOVERY_BOUND_S, SteadyLoad
+from tests.steady_load import RECOVERY_BOUND_S, SteadyLoad
 
 _HELD_S = 5.0
 _SETTLE_S = 2.0  # after the load, until connections are closed

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reliability.closed_loop import ClosedLoop, longest_gap_s
+from tests.closed_loop import ClosedLoop, longest_gap_s
 
 _LOOK_S = 0.05
 

@@ -26,7 +26,7 @@ from benchmark.contenders.start import OurService, serve_ours
 from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from deploy.process import children_of
 from deploy.shared_memory import SHM
-from reliability.steady_load import SteadyLoad
+from tests.steady_load import SteadyLoad
 
 _SAMPLE_S = 5.0
 _WARM_UP_SHARE = 0.25

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from assets import SAMPLE_PHOTOS, fetch_assets
-from benchmark.scheduling import kept_scheduling
+from tests.scheduling import kept_scheduling
 
 NUMBER_BITS = 16
 BLOCK_PX = 16
@@ -87,6 +87,29 @@ def write_video(path: Path, spec: VideoSpec) -> Path:
             frame.pts = number if spec.times_s is None else round(spec.times_s[number] * 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    return path
+
+
+def write_long_video(path: Path, spec: VideoSpec, repeats: int) -> Path:
+    """Encodes the frames of `spec` once and writes their packets `repeats` times, each time later by their duration.
+
+    For a decoder each repeat is as much work as the first, and a long video is made in a short time.
+    """
+    once = write_video(path.with_name(f"once.{path.name}"), spec)
+    with av.open(str(path), "w") as target:
+        copied: av.VideoStream | None = None
+        for turn in range(repeats):
+            with av.open(str(once)) as source:
+                video = source.streams.video[0]
+                copied = copied or target.add_stream_from_template(video, opaque=True)
+                offset = round(turn * spec.frames / spec.rate / video.time_base)
+                for packet in source.demux(video):
+                    if packet.size:
+                        packet.pts = None if packet.pts is None else packet.pts + offset
+                        packet.dts = None if packet.dts is None else packet.dts + offset
+                        packet.stream = copied
+                        target.mux(packet)
+    once.unlink()
     return path
 
 

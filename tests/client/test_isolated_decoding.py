@@ -27,9 +27,8 @@ from deepfake_client.scorer import Deadline
 from deepfake_client.video.isolated import DecodeLimits, IsolatedDecoder
 from deepfake_client.video.sample import sample_video
 
-from benchmark.video_clips import ClipSpec, make_clip
 from deploy.process import children_of
-from tests.media import H264_SHORT_GOP, VideoSpec, write_video
+from tests.media import H264_SHORT_GOP, VideoSpec, write_long_video, write_video
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +39,8 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Takes long enough to be caught at it."""
-    spec = ClipSpec("long.mp4", (1280, 720), 100, repeats=30, options={"preset": "ultrafast", "g": "100"})
-    return make_clip(spec, tmp_path_factory.mktemp("long"))
+    spec = VideoSpec(100, size=(1280, 720), rate=30, options={"preset": "ultrafast", "g": "100"})
+    return write_long_video(tmp_path_factory.mktemp("long") / "long.mp4", spec, repeats=30)
 
 
 @pytest.fixture

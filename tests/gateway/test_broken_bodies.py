@@ -1,4 +1,4 @@
-"""Bodies that are not what their headers say, over the real gunicorn. Found by `reliability.fuzz_gateway`."""
+"""Bodies that are not what their headers say, over the real gunicorn. Found by `tests.fuzz.fuzz_gateway`."""
 
 import socket
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from reliability.http_mutation import BOUNDARY, form
+from tests.fuzz.http_mutation import BOUNDARY, form
 from tests.gateway.test_slow_clients import gateway_process
 from tests.inference_server import inference_server, jpeg
 

@@ -10,7 +10,7 @@ from deepfake_client import ClientSettings, DeadlineExceededError, create_detect
 from deepfake_client.scorer import Deadline
 from tritonclient.utils import InferenceServerException
 
-from reliability.media_structure import png
+from tests.hostile.media_structure import png
 from tests.integration.conftest import as_tensor
 from tests.service import Service
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from export.release import Release
-from reliability.steady_load import RECOVERY_BOUND_S, SteadyLoad
 from tests.media import photo
 from tests.service import Service, run_service
+from tests.steady_load import RECOVERY_BOUND_S, SteadyLoad
 
 
 @pytest.fixture(scope="module")

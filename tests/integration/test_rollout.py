@@ -16,9 +16,9 @@ from deploy.process import children_of
 from export.hub import locate_checkpoint
 from export.release import CURRENT, Release, hashed_files, promote, read_release, release_id_of
 from export.run import ExportSettings, export_checkpoint
-from reliability.steady_load import SteadyLoad
 from tests.media import photo
 from tests.service import ROOT, Service, run_service
+from tests.steady_load import SteadyLoad
 
 _BOUND_S = 90.0
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import requests
 
-from benchmark.video_clips import ClipSpec, make_clip
 from deploy.process import children_of
 from gateway import GatewaySettings
 from tests.gateway.conftest import Gateway
 from tests.gateway.routes.test_detect import upload, video
 from tests.gateway.test_slow_clients import gateway_process
 from tests.inference_server import InferenceServer, inference_server, jpeg
+from tests.media import VideoSpec, write_long_video
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Takes long enough to be caught at it."""
-    spec = ClipSpec("long.mp4", (1280, 720), 100, repeats=30, options={"preset": "ultrafast", "g": "100"})
-    return make_clip(spec, tmp_path_factory.mktemp("long")).read_bytes()
+    spec = VideoSpec(100, size=(1280, 720), rate=30, options={"preset": "ultrafast", "g": "100"})
+    return write_long_video(tmp_path_factory.mktemp("long") / "long.mp4", spec, repeats=30).read_bytes()
 
 
 def send(url: str, content: bytes) -> requests.Response:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import requests
 
-from reliability.closed_loop import ClosedLoop, longest_gap_s
+from tests.closed_loop import ClosedLoop, longest_gap_s
 
 RECOVERY_BOUND_S = 60.0  # generous: some seconds are expected, docs/reliability.md has the measured ones
 _TIMEOUT_S = 40.0

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from reliability.mutation import Mutator
+from tests.fuzz.mutation import Mutator
 
 BOUNDARY = "boundary"
 

@@ -1,4 +1,4 @@
-"""Hostile requests at the running service: `python -m reliability.fuzz_gateway --requests 20000 --seed 0`.
+"""Hostile requests at the running service: `python -m tests.fuzz.fuzz_gateway --requests 20000 --seed 0`.
 
 Odd JSON, damaged forms and HTTP, hostile and damaged images and videos. What must hold: every request is answered
 within the deadline, none with a 5xx but an honest 501, 503 or 504, /health stays 200, and the intact image sent in
@@ -28,10 +28,11 @@ from assets import SAMPLE_PHOTOS, default_cache_dir, fetch_assets
 from benchmark.checkpoint import make_spread_checkpoint
 from benchmark.contenders.start import serve_ours
 from benchmark.frame_supply import with_comment
-from reliability import hostile_images, hostile_videos
-from reliability.hostile_image import saved
-from reliability.http_mutation import BOUNDARY, content_type, damaged_http, form, json_bodies, odd_headers
-from reliability.mutation import Mutator
+from tests.fuzz.http_mutation import BOUNDARY, content_type, damaged_http, form, json_bodies, odd_headers
+from tests.fuzz.mutation import Mutator
+from tests.hostile import images as hostile_images
+from tests.hostile import videos as hostile_videos
+from tests.hostile.image import saved
 
 DEADLINE_S = 30.0
 """Callers give up then."""

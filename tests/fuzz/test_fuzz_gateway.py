@@ -1,6 +1,6 @@
-"""The short form of `python -m reliability.fuzz_gateway`: hostile requests at the real service."""
+"""The short form of `python -m tests.fuzz.fuzz_gateway`: hostile requests at the real service."""
 
-from reliability.fuzz_gateway import GatewayFuzzer
+from tests.fuzz.fuzz_gateway import GatewayFuzzer
 from tests.service import Service
 
 

@@ -1,4 +1,4 @@
-"""The short form of `python -m reliability.fuzz_preprocess`, and that it finds what is there to be found."""
+"""The short form of `python -m tests.fuzz.fuzz_preprocess`, and that it finds what is there to be found."""
 
 import os
 import random
@@ -8,9 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from preprocessing import Preparer
-from reliability import fuzz_preprocess, hostile_images, hostile_videos
-from reliability.media_structure import repaired, split
-from reliability.mutation import Mutator
+from tests.fuzz import fuzz_preprocess
+from tests.fuzz.mutation import Mutator
+from tests.hostile import images as hostile_images
+from tests.hostile import videos as hostile_videos
+from tests.hostile.media_structure import repaired, split
 
 
 @pytest.mark.parametrize("content", [*hostile_images.seeds(), *hostile_videos.seeds()])

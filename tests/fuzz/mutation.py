@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 
-from reliability.media_structure import repaired, split
+from tests.hostile.media_structure import repaired, split
 
 _MOST_BYTES = 2**19
 _SHARE_REPAIRED = 0.7  # the rest keeps wrong check sums, at which most decoders stop

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from preprocessing import Status
-from reliability.media_structure import jpeg_segment
+from tests.hostile.media_structure import jpeg_segment
 
 Pixels = NDArray[np.uint8]
 

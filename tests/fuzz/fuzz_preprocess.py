@@ -1,4 +1,4 @@
-"""Damaged images through preprocessing: `python -m reliability.fuzz_preprocess --inputs 100000 --seed 0`.
+"""Damaged images through preprocessing: `python -m tests.fuzz.fuzz_preprocess --inputs 100000 --seed 0`.
 
 Each image is decoded, searched for a face, cropped and resized as in Triton, in a process that may be killed. What must
 hold: the process neither dies nor hangs, an image is refused with a status or becomes pixels of the right form, and the
@@ -26,8 +26,8 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from assets import FACE_MODELS, fetch_assets
 from preprocessing import ImageRejectedError, Preparer, PreprocessParams, Status
-from reliability import hostile_images
-from reliability.mutation import Mutator
+from tests.fuzz.mutation import Mutator
+from tests.hostile import images as hostile_images
 
 _BATCH = 50
 _SLOW_S = 5.0

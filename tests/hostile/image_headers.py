@@ -5,7 +5,7 @@ import zlib
 from functools import partial
 
 from preprocessing import Status
-from reliability.hostile_image import (
+from tests.hostile.image import (
     BROKEN,
     EITHER,
     GOOD,
@@ -18,7 +18,7 @@ from reliability.hostile_image import (
     run_length_bmp,
     saved,
 )
-from reliability.media_structure import JPEG_END, PNG_SIGNATURE, png, png_chunk, riff_chunk
+from tests.hostile.media_structure import JPEG_END, PNG_SIGNATURE, png, png_chunk, riff_chunk
 
 
 def lying_headers() -> list[HostileImage]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from reliability.media_structure import box, edit_boxes, png, riff_chunk, split
+from tests.hostile.media_structure import box, edit_boxes, png, riff_chunk, split
 
 ELSEWHERE = "http://127.0.0.1:9/canary"
 FRAMES = 16

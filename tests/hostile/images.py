@@ -9,9 +9,7 @@ from itertools import accumulate
 from PIL import Image
 
 from preprocessing import Status
-from reliability.hostile_colours import odd_colours, wide_gamut
-from reliability.hostile_headers import lying_headers
-from reliability.hostile_image import (
+from tests.hostile.image import (
     BROKEN,
     EITHER,
     GOOD,
@@ -30,7 +28,9 @@ from reliability.hostile_image import (
     run_length_bmp,
     saved,
 )
-from reliability.media_structure import JPEG_END, PNG_SIGNATURE, png, png_chunk, split
+from tests.hostile.image_colours import odd_colours, wide_gamut
+from tests.hostile.image_headers import lying_headers
+from tests.hostile.media_structure import JPEG_END, PNG_SIGNATURE, png, png_chunk, split
 
 ELSEWHERE = "http://127.0.0.1:9/canary"
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from preprocessing import ImageRejectedError, Status, decode_rgb
-from reliability.hostile_image import HostileImage, saved
-from reliability.hostile_images import hostile_images, seeds, truncations
 from tests.canaries import AddressCanary, FileCanary
+from tests.hostile.image import HostileImage, saved
+from tests.hostile.images import hostile_images, seeds, truncations
 from tests.service import ROOT
 
 IMAGES = {image.name: image for image in hostile_images()}
@@ -85,9 +85,9 @@ def test_nothing_that_an_image_points_to_is_read(tmp_path_factory: pytest.TempPa
 _ONE_AFTER_THE_OTHER = """
 import json, re, warnings
 from pathlib import Path
-from reliability.hostile_image import saved
-from reliability.hostile_images import hostile_images
-from tests.preprocessing.test_hostile_images import outcome_of
+from tests.hostile.image import saved
+from tests.hostile.images import hostile_images
+from tests.hostile.test_images import outcome_of
 warnings.simplefilter("ignore")
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.scheduling import kept_scheduling
 from tests.media import VideoSpec, write_video
+from tests.scheduling import kept_scheduling
 
 
 def test_encoding_av1_leaves_the_process_as_it_was(tmp_path: Path) -> None:

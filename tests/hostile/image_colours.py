@@ -7,7 +7,7 @@ from functools import cache, partial
 import numpy as np
 from PIL import Image
 
-from reliability.hostile_image import GOOD, HostileImage, exif_of, grey16, picture, saved
+from tests.hostile.image import GOOD, HostileImage, exif_of, grey16, picture, saved
 
 
 def odd_colours() -> list[HostileImage]:

@@ -13,9 +13,9 @@ from deepfake_client.frames import identify, read_frames
 from deepfake_client.media import Frame
 from deepfake_client.video.isolated import DecodeLimits, IsolatedDecoder
 
-from reliability.hostile_videos import ALL_FRAMES, FRAMES, REFUSAL, HostileVideo, clip, hostile_videos, number_shown
-from reliability.media_structure import split
 from tests.canaries import AddressCanary, FileCanary
+from tests.hostile.media_structure import split
+from tests.hostile.videos import ALL_FRAMES, FRAMES, REFUSAL, HostileVideo, clip, hostile_videos, number_shown
 
 VIDEOS = {video.name: video for video in hostile_videos()}
 MOST_S = 10.0
