@@ -1,14 +1,16 @@
 """Fixtures every test may use: small real checkpoints and the releases exported from them, made once per run."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from export.hub import locate_checkpoint
-from export.release import Release, promote
+from export.release import Release, promote, read_release
 from export.run import ExportSettings, export_checkpoint
+from tests.made_once import made_once
 from tests.service import Service, run_service
 
 CARD = "---\nlicense: mit\n---\n# A card\n\nFor tests: grün ist kein Beweis.\n"
@@ -25,23 +27,24 @@ def _one_torch_thread() -> None:
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SigLIP classifier with two narrow layers and seeded weights: real architecture, real files, fast."""
-    path = tmp_path_factory.mktemp("checkpoints") / "tiny-siglip"
-    make_untrained_checkpoint(path, hidden_size=64, layers=2)
-    return path
+
+    def make(folder: Path) -> None:
+        make_untrained_checkpoint(folder / "tiny-siglip", hidden_size=64, layers=2)
+
+    return made_once(tmp_path_factory, "tiny-checkpoint", make) / "tiny-siglip"
 
 
 @pytest.fixture(scope="session")
 def tiny_release(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
     """The tiny checkpoint, exported and current in its folder of releases."""
-    releases = tmp_path_factory.mktemp("releases")
-    release = export_checkpoint(locate_checkpoint(str(tiny_checkpoint)), ExportSettings(releases, parity_images=8))
-    promote(release)
-    return release
+    return _current(made_once(tmp_path_factory, "tiny-releases", lambda folder: _export(tiny_checkpoint, folder)))
 
 
 @pytest.fixture(scope="session")
-def service(tiny_checkpoint: Path, tiny_release: Release, tmp_path_factory: pytest.TempPathFactory) -> Service:
-    """The whole service over the tiny checkpoint: supervisor, real Triton, real gunicorn, on free ports."""
+def service(
+    tiny_checkpoint: Path, tiny_release: Release, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """The whole service over the tiny checkpoint: supervisor, real Triton, real gateway, on free ports."""
     with run_service(tiny_checkpoint, tiny_release.path.parent, tmp_path_factory.mktemp("service")) as running:
         yield running
 
@@ -49,30 +52,37 @@ def service(tiny_checkpoint: Path, tiny_release: Release, tmp_path_factory: pyte
 @pytest.fixture(scope="session")
 def golden_checkpoint(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny checkpoint with a card, calibrated on images it can tell apart, and with golden images."""
-    from tests.labelled_images import write_clear_cases, write_dataset
-    from training.calibrate_cli import main_command
 
-    folder = tmp_path_factory.mktemp("calibrated")
-    source = folder / "carded"
-    shutil.copytree(tiny_checkpoint, source)
-    (source / "README.md").write_text(CARD, encoding="utf-8")
-    main_command(
-        checkpoint=str(source),
-        data_dir=write_dataset(tiny_checkpoint, folder / "data"),
-        output=folder / "golden-siglip",
-        max_fpr=0.05,
-        max_fnr=0.1,
-        golden=write_clear_cases(tiny_checkpoint, folder / "cases"),
-        face_detection=False,
-        resamples=100,
-    )
-    return folder / "golden-siglip"
+    def make(folder: Path) -> None:
+        from tests.labelled_images import write_clear_cases, write_dataset
+        from training.calibrate_cli import main_command
+
+        source = folder / "carded"
+        shutil.copytree(tiny_checkpoint, source)
+        (source / "README.md").write_text(CARD, encoding="utf-8")
+        main_command(
+            checkpoint=str(source),
+            data_dir=write_dataset(tiny_checkpoint, folder / "data"),
+            output=folder / "golden-siglip",
+            max_fpr=0.05,
+            max_fnr=0.1,
+            golden=write_clear_cases(tiny_checkpoint, folder / "cases"),
+            face_detection=False,
+            resamples=100,
+        )
+
+    return made_once(tmp_path_factory, "golden-checkpoint", make) / "golden-siglip"
 
 
 @pytest.fixture(scope="session")
 def golden_release(golden_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
     """The same exported, and current in its folder of releases."""
-    releases = tmp_path_factory.mktemp("golden-releases")
-    release = export_checkpoint(locate_checkpoint(str(golden_checkpoint)), ExportSettings(releases, parity_images=8))
-    promote(release)
-    return release
+    return _current(made_once(tmp_path_factory, "golden-releases", lambda folder: _export(golden_checkpoint, folder)))
+
+
+def _export(checkpoint: Path, releases: Path) -> None:
+    promote(export_checkpoint(locate_checkpoint(str(checkpoint)), ExportSettings(releases, parity_images=8)))
+
+
+def _current(releases: Path) -> Release:
+    return read_release((releases / "current").resolve())
