@@ -12,7 +12,7 @@ from typing import Any
 from assets import default_cache_dir
 from benchmark.face_crops import face_cropper
 from export.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint
-from export.hub import LocatedCheckpoint
+from export.checkpoint.hub import LocatedCheckpoint
 from preprocessing import PREPROCESSING_VERSION, PreprocessParams
 
 Progress = Callable[[str, int, int], None]

@@ -24,8 +24,8 @@ from deepfake_client.triton.scorer import TritonScorer
 from deploy.errors import DeployError, PreflightError
 from deploy.gpu_release import check_gpu
 from deploy.nvidia_triton import NvidiaTriton, find_server
+from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint
 from export.errors import ExportError
-from export.hub import LocatedCheckpoint, locate_checkpoint
 from export.model_config import warmed_batches
 from export.precision import tolerance_of
 from export.release import Release

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from deploy.embedded import embedded_checkpoint
 from deploy.settings import LocalSettings
+from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint
 from export.cli import DEFAULT_CHECKPOINT, step_reporter
 from export.errors import HubUnreachableError
-from export.hub import LocatedCheckpoint, locate_checkpoint
 from export.plan_file import PlanFile
 from export.release import Release, promote, verify_files
 from export.report import explain_choice

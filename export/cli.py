@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from assets import AssetError
+from export.checkpoint.hub import locate_checkpoint
 from export.errors import ExportError
-from export.hub import locate_checkpoint
 from export.plan_file import PlanFile
 from export.release import Release, promote, verify_files
 from export.run import ExportSettings, Step, existing_release, export_checkpoint

@@ -8,13 +8,13 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from export.engine_cache import provider_options
 from export.errors import ExportError
-from export.int8 import Int8Recipe, write_int8
-from export.layer_norm import fold_layer_norms
-from export.mixed_precision import type_products
+from export.graph.engine_cache import provider_options
+from export.graph.int8 import Int8Recipe, write_int8
+from export.graph.layer_norm import fold_layer_norms
+from export.graph.mixed_precision import type_products
+from export.graph.tensorrt_plan import build_plan
 from export.target import TENSORRT, Target
-from export.tensorrt_plan import build_plan
 from runtime import GRAPH_FILE, PLAN_FILE, RuntimeSpec, batch_profiles
 
 AUTO = "auto"

@@ -7,9 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from export.candidates import Candidate
 from export.errors import ExportError
-from export.onnx_export import OPSET
+from export.gate.candidates import Candidate
+from export.graph.onnx_export import OPSET
 from runtime.openvino_classifier import processor
 
 REPORT_FILE = "export_report.json"

@@ -16,20 +16,21 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from assets import FACE_MODELS, fetch_assets
-from export.attention import merge_attention
-from export.candidates import Candidate, Workshop, choose, limits_of, make_candidates
 from export.checkpoint import Checkpoint, checkpoint_digest, companions_digest, load_checkpoint
+from export.checkpoint.hub import LocatedCheckpoint
+from export.checkpoint.model_card import README
 from export.errors import ReleaseError
-from export.gate_photos import calibration_photos, judging_photos
+from export.gate.candidates import Candidate, Workshop, choose, limits_of, make_candidates
+from export.gate.generated_images import varied_images
+from export.gate.golden import PreparedGolden, prepare_golden
+from export.gate.parity import Reference, make_reference
+from export.gate.photos import calibration_photos, judging_photos
 from export.golden import FOLDER
-from export.golden_gate import PreparedGolden, prepare_golden
-from export.hub import LocatedCheckpoint
+from export.graph.attention import merge_attention
+from export.graph.onnx_export import export_logits_graph
+from export.graph.serving_graph import ServingHead, build_serving_graph, with_export_id
 from export.identity import code_digest, export_id
-from export.model_card import README
 from export.model_config import ServingPlan
-from export.onnx_export import export_logits_graph
-from export.parity import Reference, make_reference
-from export.parity_images import varied_images
 from export.precision import Variant, variants_of
 from export.release import (
     CARD,
@@ -44,7 +45,6 @@ from export.release import (
 )
 from export.report import write_report
 from export.repository import describe_ensemble, write_classifier, write_ensemble, write_preprocess
-from export.serving_graph import ServingHead, build_serving_graph, with_export_id
 from export.target import ENGINE_CACHE, Target, find_target
 from preprocessing import PREPROCESSING_VERSION, STATUS_TABLE, PreprocessParams, resize_to_square
 from runtime import usable_cores

@@ -26,7 +26,7 @@ from deepfake_client import create_detector
 
 from assets import SAMPLE_PHOTOS, default_cache_dir, fetch_assets
 from benchmark.seeded_checkpoint import make_untrained_checkpoint
-from export.hub import locate_checkpoint
+from export.checkpoint.hub import locate_checkpoint
 from export.release import Release, read_release
 from export.run import ExportSettings, export_checkpoint
 from reliability.fleet import Directory, Fleet, FleetServer, enter_namespace, run_fleet

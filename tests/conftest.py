@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.seeded_checkpoint import make_untrained_checkpoint
-from export.hub import locate_checkpoint
+from export.checkpoint.hub import locate_checkpoint
 from export.release import Release, promote, read_release
 from export.run import ExportSettings, export_checkpoint
 from tests.made_once import made_once

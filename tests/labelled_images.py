@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from export.checkpoint import load_checkpoint
-from export.hub import locate_checkpoint
-from export.torch_scores import open_preparer, torch_logits
+from export.checkpoint.hub import locate_checkpoint
+from export.checkpoint.torch_scores import open_preparer, torch_logits
 from training.temperature import fake_log_odds
 
 TEMPERATURE = 2.0

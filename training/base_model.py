@@ -6,8 +6,8 @@ from typing import Any
 
 from evaluation.dataset import Label
 from export.checkpoint import SIDECAR, Normalisation, Sidecar, checkpoint_digest, read_processor
+from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint
 from export.errors import ExportError
-from export.hub import LocatedCheckpoint, locate_checkpoint
 from preprocessing import ResizeSpec
 from training.errors import OptionError
 from training.views import CLASS_INDEX

@@ -15,9 +15,9 @@ from evaluation.dataset import Dataset, find_dataset
 from evaluation.errors import EvaluationError
 from export.calibration_record import BandRecord, CalibrationRecord
 from export.checkpoint import Bands, Checkpoint, load_checkpoint
+from export.checkpoint.hub import locate_checkpoint
 from export.errors import ExportError
 from export.golden import read_golden
-from export.hub import locate_checkpoint
 from training.calibrated_checkpoint import staged_checkpoint, write_calibrated
 from training.calibration import Calibration, ScoredMedia, calibrate
 from training.errors import TrainingError

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from export.checkpoint import SIDECAR, Sidecar, load_checkpoint
+from export.checkpoint.hub import LocatedCheckpoint
 from export.errors import ExportError
-from export.hub import LocatedCheckpoint
 from training.errors import TrainingError
 
 

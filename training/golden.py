@@ -16,6 +16,8 @@ from pydantic import ValidationError
 
 from evaluation.dataset import Label
 from export.checkpoint import load_checkpoint
+from export.checkpoint.hub import locate_checkpoint
+from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
 from export.errors import GoldenError
 from export.golden import (
     DEFAULT_TOLERANCE,
@@ -26,8 +28,6 @@ from export.golden import (
     GoldenManifest,
     GoldenSet,
 )
-from export.hub import locate_checkpoint
-from export.torch_scores import fake_probabilities, open_preparer, torch_logits
 from preprocessing import ImageRejectedError
 from training.errors import CalibrationError
 

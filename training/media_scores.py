@@ -11,7 +11,7 @@ from deepfake_client.media import MediaType
 
 from evaluation.dataset import Dataset, Label, LabelledFile
 from export.checkpoint import Checkpoint
-from export.torch_scores import open_preparer, torch_logits
+from export.checkpoint.torch_scores import open_preparer, torch_logits
 from preprocessing import ImageRejectedError, Preparer
 from training.calibration import ScoredMedia
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from evaluation.dataset import Label
 from export.checkpoint import Sidecar
-from export.model_card import CardFields
+from export.checkpoint.model_card import CardFields
 from training.base_model import BaseModel, find_base
 from training.checkpoint_folder import write_checkpoint
 from training.cutting import CutParams

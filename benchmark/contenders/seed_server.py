@@ -22,7 +22,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assets import FACE_MODELS, fetch_assets
 from export.checkpoint import Checkpoint, load_checkpoint
-from export.hub import locate_checkpoint
+from export.checkpoint.hub import locate_checkpoint
 from preprocessing import FaceFinder, crop_square
 from runtime import usable_cores
 

@@ -30,7 +30,7 @@ from benchmark.drift_images import (
 )
 from benchmark.drift_recipes import Recipe, encode, render
 from benchmark.drift_report import DriftRow, figures
-from export.hub import locate_checkpoint
+from export.checkpoint.hub import locate_checkpoint
 from export.release import promote
 from export.run import ExportSettings, export_checkpoint
 from preprocessing import PreprocessParams

@@ -24,7 +24,7 @@ from benchmark.tune_search import (
     axes_for,
     search,
 )
-from export.hub import locate_checkpoint
+from export.checkpoint.hub import locate_checkpoint
 from export.plan_file import PlanFile
 from export.release import Release, file_digests, verify_files
 from export.run import ExportSettings, export_checkpoint

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from export.checkpoint.hub import locate_checkpoint, within
 from export.errors import CheckpointError, HubUnreachableError
-from export.hub import locate_checkpoint, within
 from tests.export import checkpoints
 from tests.service import ROOT
 

@@ -9,8 +9,8 @@ import onnx
 import onnxruntime
 import pytest
 
+from export.checkpoint.hub import locate_checkpoint
 from export.errors import CheckpointError, LabelError, ParityError
-from export.hub import locate_checkpoint
 from export.release import Release
 from export.run import ExportSettings, existing_release, export_checkpoint
 from tests.export import checkpoints
@@ -107,7 +107,7 @@ def test_a_drifting_graph_is_refused_by_its_number_and_leaves_nothing(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The gate must bite: weights folded with a wrong standard deviation drift visibly."""
-    import export.serving_graph as serving_graph
+    import export.graph.serving_graph as serving_graph
 
     exact_fold = serving_graph._fold
     monkeypatch.setattr(
@@ -127,7 +127,7 @@ def test_a_resize_that_differs_from_the_processor_is_refused(
 ) -> None:
     from PIL import Image
 
-    import export.parity as parity
+    import export.gate.parity as parity
 
     def nearest(pixels: np.ndarray, spec: object) -> np.ndarray:
         return np.array(Image.fromarray(pixels).resize((224, 224), Image.Resampling.NEAREST))

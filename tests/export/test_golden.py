@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from export.checkpoint.hub import locate_checkpoint
 from export.errors import CheckpointError, ExportError, GoldenError, ReleaseError
 from export.golden import GoldenEntry, GoldenManifest, GoldenSet, read_golden
-from export.hub import locate_checkpoint
 from export.precision import TOLERANCES
 from export.release import Release, read_release, verify_files
 from export.run import ExportSettings, existing_release, export_checkpoint
@@ -99,7 +99,7 @@ def test_a_variant_that_fails_them_is_refused(
     golden_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The exported graph is judged too, not the checkpoint alone."""
-    from export.golden_gate import PreparedGolden
+    from export.gate.golden import PreparedGolden
 
     honest = PreparedGolden.for_precision
 

@@ -1,7 +1,7 @@
 import pytest
 
+from export.checkpoint.labels import fake_label_indices, ordered_labels
 from export.errors import LabelError
-from export.labels import fake_label_indices, ordered_labels
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from export.checkpoint.hub import locate_checkpoint
 from export.errors import ExportError
-from export.hub import locate_checkpoint
-from export.mixed_precision import type_products
+from export.graph.mixed_precision import type_products
 from export.run import ExportSettings, export_checkpoint
 from tests.export import checkpoints
 

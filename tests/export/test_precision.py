@@ -7,12 +7,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-import export.candidates as candidates
-import export.int8 as int8
+import export.gate.candidates as candidates
+import export.graph.int8 as int8
 from assets import DRIFT_PHOTOS, SAMPLE_PHOTOS
+from export.checkpoint.hub import locate_checkpoint
 from export.errors import ExportError, ParityError
-from export.gate_photos import _CALIBRATE_ON, _JUDGE_ON, calibration_photos, judging_photos
-from export.hub import locate_checkpoint
+from export.gate.photos import _CALIBRATE_ON, _JUDGE_ON, calibration_photos, judging_photos
 from export.precision import TOLERANCES, variants_of
 from export.release import Release
 from export.report import explain_choice

@@ -13,17 +13,17 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from export.checkpoint.hub import locate_checkpoint
 from export.cli import app
-from export.engine_cache import cache_key, provider_options
 from export.errors import ExportError, GpuError
-from export.hub import locate_checkpoint
+from export.graph.engine_cache import cache_key, provider_options
+from export.graph.tensorrt_plan import build_plan
 from export.model_config import ServingPlan, read_config, render_config, warmed_batches
 from export.precision import TOLERANCES, tolerance_of, variants_of
 from export.release import Release, read_release, verify_files
 from export.repository import TEMPLATES
 from export.run import ExportSettings, existing_release, export_checkpoint
 from export.target import Target, find_target, this_machine
-from export.tensorrt_plan import build_plan
 from runtime import BuiltOn, ClassifierLoadError, RuntimeSpec, batch_profiles, load_classifier
 from tests import fake_gpu
 from tests.export import checkpoints

@@ -12,8 +12,8 @@ import requests
 from deepfake_client import create_detector
 
 from export.checkpoint import read_sidecar
+from export.checkpoint.hub import locate_checkpoint
 from export.golden import GoldenSet, read_golden
-from export.hub import locate_checkpoint
 from export.release import CURRENT, Release, promote
 from export.run import ExportSettings, existing_release
 from tests.conftest import CARD

@@ -10,7 +10,7 @@ from deepfake_client.scorer import Deadline
 from deepfake_client.triton.scorer import TritonScorer
 
 from assets import default_cache_dir
-from export.hub import locate_checkpoint
+from export.checkpoint.hub import locate_checkpoint
 from export.release import Release
 from export.run import ExportSettings, export_checkpoint
 from tests.media import VideoSpec, photo, write_video

@@ -13,7 +13,7 @@ import pytest
 
 from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from deploy.process import children_of
-from export.hub import locate_checkpoint
+from export.checkpoint.hub import locate_checkpoint
 from export.release import CURRENT, Release, hashed_files, promote, read_release, release_id_of
 from export.run import ExportSettings, export_checkpoint
 from tests.media import photo

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from evaluation.dataset import find_dataset
 from export.checkpoint import load_checkpoint, read_sidecar
+from export.checkpoint.hub import locate_checkpoint
+from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
 from export.golden import read_golden
-from export.hub import locate_checkpoint
 from export.release import Release
-from export.torch_scores import fake_probabilities, open_preparer, torch_logits
 from tests.export import checkpoints
 from tests.labelled_images import TEMPERATURE, pictures, write_clear_cases, write_dataset
 from training.calibrate_cli import app

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from evaluation.dataset import Label
 from export.checkpoint import load_checkpoint
-from export.hub import locate_checkpoint
+from export.checkpoint.hub import locate_checkpoint
 from preprocessing import ResizeSpec
 from tests.training.samples import made_faces, paint_patch, tiny_base
 from training.cutting import serving_view

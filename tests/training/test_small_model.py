@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from export.checkpoint import load_checkpoint
-from export.hub import locate_checkpoint
+from export.checkpoint.hub import locate_checkpoint
 from tests.media import photo_pixels
 from training.errors import OptionError
 from training.small_model import SmallModelSpec, build_small_model, write_small_model

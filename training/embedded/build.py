@@ -17,9 +17,9 @@ import typer
 
 from assets import default_cache_dir
 from export.checkpoint import SIDECAR, Checkpoint, load_checkpoint, read_sidecar
-from export.hub import locate_checkpoint
-from export.model_card import README
-from export.torch_scores import fake_probabilities, open_preparer, torch_logits
+from export.checkpoint.hub import locate_checkpoint
+from export.checkpoint.model_card import README
+from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
 from training.calibrate_cli import main_command as calibrate_command
 from training.embedded.faces import load_photographs
 from training.embedded.golden_pictures import golden_candidates

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from evaluation.bootstrap import Estimate
 from export.calibration_record import Interval
 from export.checkpoint import Checkpoint
-from export.model_card import CardFields
+from export.checkpoint.model_card import CardFields
 
 CARD = CardFields(
     name="deepfake-embedded",

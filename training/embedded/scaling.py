@@ -14,7 +14,7 @@ import typer
 from assets import default_cache_dir
 from evaluation.bootstrap import Estimate
 from export.checkpoint import load_checkpoint
-from export.hub import locate_checkpoint
+from export.checkpoint.hub import locate_checkpoint
 from training.embedded.build import CALIBRATION_SEED, VARIANTS
 from training.embedded.faces import Photographs, load_photographs
 from training.embedded.held_out_media import SIDE_PX, held_out_pictures, write_pictures

@@ -9,9 +9,9 @@ import pytest
 
 from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from deploy.embedded import EMBEDDED_CHECKPOINT
+from export.checkpoint.hub import locate_checkpoint
+from export.checkpoint.model_card import README
 from export.golden import read_golden
-from export.hub import locate_checkpoint
-from export.model_card import README
 from export.run import ExportSettings, export_checkpoint
 from preprocessing import Box
 from tests.media import photo_pixels

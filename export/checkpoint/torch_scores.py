@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets import FACE_MODELS, fetch_assets
-from export.checkpoint import Checkpoint
+from export.checkpoint.load import Checkpoint
 from preprocessing import Preparer, PreprocessParams
 
 _BATCH = 16

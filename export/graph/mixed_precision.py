@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import ExportError
-from export.graph_index import GraphIndex, remove_unused
+from export.graph.index import GraphIndex, remove_unused
 
 _TYPES = {"bf16": (TensorProto.BFLOAT16, ml_dtypes.bfloat16), "fp16": (TensorProto.FLOAT16, np.float16)}
 _LOGITS = "logits"

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from export.errors import GpuError
+from export.graph.tensorrt_plan import profile_shapes
 from export.target import Target
-from export.tensorrt_plan import profile_shapes
 from runtime import BuiltOn
 
 _KEY_DIGITS = 16

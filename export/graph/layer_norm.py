@@ -9,7 +9,7 @@ the activations' range over all channels is wider in proportion (benchmark/NOTES
 import numpy as np
 import onnx
 
-from export.graph_index import BiasedProduct, GraphIndex, add_constant, remove_unused
+from export.graph.index import BiasedProduct, GraphIndex, add_constant, remove_unused
 
 
 def fold_layer_norms(model: onnx.ModelProto) -> int:

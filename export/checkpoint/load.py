@@ -9,11 +9,11 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from export.calibration_record import CalibrationRecord
+from export.checkpoint.hub import LocatedCheckpoint
+from export.checkpoint.labels import fake_label_indices, ordered_labels
+from export.checkpoint.model_card import README, CardFields, ModelCard, read_card
 from export.errors import CheckpointError
 from export.golden import FOLDER
-from export.hub import LocatedCheckpoint
-from export.labels import fake_label_indices, ordered_labels
-from export.model_card import README, CardFields, ModelCard, read_card
 from preprocessing import ResizeMode, ResizeSpec
 
 SIDECAR = "deepfake.json"

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from export.graph_index import BiasedProduct, GraphIndex, add_constant, permutation, remove_unused
+from export.graph.index import BiasedProduct, GraphIndex, add_constant, permutation, remove_unused
 
 _HEADS_FIRST = [0, 2, 1, 3]  # (N, tokens, heads, size) -> (N, heads, tokens, size)
 _KEYS_TURNED = [0, 2, 3, 1]  # the same, each head's keys transposed

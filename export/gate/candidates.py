@@ -12,8 +12,8 @@ import onnx
 from numpy.typing import NDArray
 
 from export.errors import ExportError, ParityError
-from export.golden_gate import PreparedGolden
-from export.parity import ParityResult, Reference, check_parity
+from export.gate.golden import PreparedGolden
+from export.gate.parity import ParityResult, Reference, check_parity
 from export.precision import Tolerance, Variant, tolerance_of, write_variant
 from export.target import Target
 from runtime import Classifier, ClassifierLoadError, ClassifierRunError, load_classifier

@@ -1,0 +1,1 @@
+"""The served graph: the ONNX export, exact rewrites of it, and its numeric formats."""
