@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from gateway import api_keys
+from gateway.access import api_keys
 from gateway.access.api_keys import ApiKeys, KeyFileError, key_line, new_key
 from tests.gateway.conftest import Gateway
 from tests.gateway.gateway_process import run_gateway

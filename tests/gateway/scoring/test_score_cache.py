@@ -13,7 +13,7 @@ import pytest
 from deepfake_client import DeadlineExceededError, ModelInfo, OverloadedError, ServerUnavailableError, ServiceError
 from deepfake_client.scorer import OK, Deadline, FrameScore, Scoring
 
-from gateway import score_cache
+from gateway.scoring import score_cache
 from gateway.scoring.score_cache import CachingScorer
 from tests.gateway.conftest import Gateway
 from tests.gateway.routes.test_detect import upload, video
