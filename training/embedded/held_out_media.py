@@ -1,22 +1,19 @@
-"""Labelled pictures of people that nothing was trained on: `python -m training.embedded.held_out_media FOLDER`.
+"""Labelled pictures of people that nothing was trained on.
 
-FOLDER/real and FOLDER/fake in the layout that `deepfake-evaluate` and `deepfake-calibrate` take, people.csv with who is
-on each picture, and in the names of the fakes how they were made.
+They are written in the layout that `deepfake-evaluate` and `deepfake-calibrate` take: real/, fake/, and people.csv with
+who is on each picture. The names of the fakes say how they were made.
 """
 
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 from PIL import Image
 
-from assets import default_cache_dir
-from training.embedded.faces import load_photographs
 from training.embedded.recipe import SEEN
 from training.face_image import FaceImage
 from training.forgeries import STRONG, SelfBlender, inpaint_face, swap_face
@@ -107,20 +104,3 @@ def write_pictures(pictures: Iterator[LabelledPicture], folder: Path) -> int:
         writer.writerow(("file", "person", "method"))
         writer.writerows(rows)
     return len(rows)
-
-
-def main(
-    folder: Annotated[Path, typer.Argument(help="Made; must not exist.")],
-    split: Annotated[str, typer.Option(help="val or test.")] = "test",
-    variants: Annotated[int, typer.Option(min=1, help="Pictures of each method and face.")] = 2,
-    photographs: Annotated[Path | None, typer.Option(help="Where the photographs are kept.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.")] = 0,
-) -> None:
-    """Writes labelled pictures of held-out people."""
-    kept = load_photographs(photographs or default_cache_dir() / "training-photos", SIDE_PX)
-    faces = {"val": kept.val, "test": kept.test}[split]
-    print(f"{write_pictures(held_out_pictures(faces, variants, seed), folder)} pictures in {folder}")
-
-
-if __name__ == "__main__":
-    typer.run(main)

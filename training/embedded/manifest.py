@@ -1,23 +1,28 @@
-"""The lists of photographs: which package holds them, who is on them, on which side of the split they lie."""
+"""The list of photographs: which package holds them, who is on them, on which side of the split they lie."""
 
-import json
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
 from training.errors import DatasetError
 
-Kind = Literal["face", "scene", "video"]
-Split = Literal["train", "val", "test", "development"]
-Registry = Literal["npm", "pypi-wheel", "pypi-sdist", "debian"]
 DEBIAN_RELEASE = "bookworm"  # Debian 12
-
-TRAINING_MANIFEST = Path(__file__).with_name("photos.json")
-DEVELOPMENT_MANIFEST = Path(__file__).with_name("photos_development.json")
+MANIFEST = Path(__file__).with_name("photos.json")
 
 
-@dataclass(frozen=True)
-class Listed:
+def _inside(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if len(parts) < 2 or ".." in parts or path.startswith("/"):
+        raise ValueError("a path inside an archive has a folder, no '..' and no leading '/'")
+    return path
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Listed(_Entry):
     """A file inside a package, or a rectangle of it.
 
     Attributes:
@@ -29,12 +34,20 @@ class Listed:
         crop: Left, top, right and bottom in pixels of the stored file: one person out of a group; None for all of it.
     """
 
-    path: str
+    path: Annotated[str, AfterValidator(_inside)]
     sha256: str
-    kind: Kind
-    person: str | None
-    split: Split
-    crop: tuple[int, int, int, int] | None
+    kind: Literal["face", "scene", "video"]
+    person: str | None = None
+    split: Literal["train", "val", "test"]
+    crop: tuple[int, int, int, int] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.kind == "scene") != (self.person is None):
+            raise ValueError("a scene has no person, everything else has one")
+        if self.crop and not (0 <= self.crop[0] < self.crop[2] and 0 <= self.crop[1] < self.crop[3]):
+            raise ValueError("a crop has its right and lower edge beyond its left and upper one")
+        return self
 
     @property
     def original_name(self) -> str:
@@ -49,8 +62,7 @@ class Listed:
         return f"{Path(self.original_name).stem}-at-{self.crop[0]}-{self.crop[1]}.png"
 
 
-@dataclass(frozen=True)
-class Package:
+class Package(_Entry):
     """A published package and the files used of it.
 
     Attributes:
@@ -63,12 +75,20 @@ class Package:
         files: What is used of it.
     """
 
-    registry: Registry
+    registry: Literal["npm", "pypi-wheel", "pypi-sdist", "debian"]
     name: str
     version: str
-    integrity: str
+    integrity: str = ""
     licence: str
     files: tuple[Listed, ...]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.registry == "debian" and (self.version != DEBIAN_RELEASE or self.integrity):
+            raise ValueError(f"{self.name}: a Debian package has the version {DEBIAN_RELEASE} and no integrity")
+        if self.registry != "debian" and not self.integrity:
+            raise ValueError(f"{self.name}: the archive's integrity is missing")
+        return self
 
     @property
     def source(self) -> str:
@@ -81,49 +101,20 @@ class Package:
         return f"{self.name.replace('@', '').replace('/', '-')}-{self.version}"
 
 
-def load_manifest(path: Path) -> tuple[Package, ...]:
-    """Reads a manifest.
+class _Manifest(_Entry):
+    note: str = ""
+    packages: tuple[Package, ...]
+
+
+def load_manifest(path: Path = MANIFEST) -> tuple[Package, ...]:
+    """Reads a list of photographs.
 
     Raises:
         DatasetError: It cannot be read, or an entry lacks something or has a value that is not foreseen.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(_package(entry) for entry in document["packages"])
+        return _Manifest.model_validate_json(path.read_bytes()).packages
     except OSError as error:
         raise DatasetError(f"cannot read the list of photographs {path}: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise DatasetError(f"{path} is not a list of photographs: {error!r}") from error
-
-
-def _package(entry: dict[str, Any]) -> Package:
-    if entry["registry"] not in get_args(Registry):
-        raise ValueError(f"registry {entry['registry']}")
-    files = tuple(_listed(item) for item in entry["files"])
-    integrity = _integrity(entry)
-    return Package(entry["registry"], entry["name"], entry["version"], integrity, entry["licence"], files)
-
-
-def _integrity(entry: dict[str, Any]) -> str:
-    if entry["registry"] != "debian":
-        return str(entry["integrity"])
-    if entry["version"] != DEBIAN_RELEASE or "integrity" in entry:
-        raise ValueError(f"{entry['name']}: a Debian package has the version {DEBIAN_RELEASE} and no integrity")
-    return ""
-
-
-def _listed(item: dict[str, Any]) -> Listed:
-    if item["kind"] not in get_args(Kind) or item["split"] not in get_args(Split):
-        raise ValueError(f"kind or split of {item['path']}")
-    if (item["kind"] == "scene") != (item.get("person") is None):
-        raise ValueError(f"{item['path']}: a scene has no person, everything else has one")
-    parts = PurePosixPath(item["path"]).parts
-    if len(parts) < 2 or ".." in parts or item["path"].startswith("/"):
-        raise ValueError(f"path {item['path']}")
-    crop: tuple[int, int, int, int] | None = None
-    if item.get("crop") is not None:
-        left, top, right, bottom = (int(value) for value in item["crop"])
-        if not (0 <= left < right and 0 <= top < bottom):
-            raise ValueError(f"crop of {item['path']}")
-        crop = (left, top, right, bottom)
-    return Listed(item["path"], item["sha256"], item["kind"], item.get("person"), item["split"], crop)
+    except ValidationError as error:
+        raise DatasetError(f"{path} is not a list of photographs: {error.errors()[0]['msg']}") from error

@@ -1,4 +1,4 @@
-"""Trains the embedded checkpoint, stage by stage: `python -m training.embedded.train_stages FOLDER`.
+"""Trains the embedded checkpoint, stage by stage.
 
 Run again after an interruption it goes on from the last epoch that was finished.
 """
@@ -6,17 +6,14 @@ Run again after an interruption it goes on from the last epoch that was finished
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 
-from assets import default_cache_dir
 from preprocessing import ResizeSpec
 from training.cutting import serving_view
 from training.data import TrainingData, data_in_memory
-from training.embedded.faces import Photographs, load_photographs, pretend_faces, recoloured
+from training.embedded.faces import Photographs, pretend_faces, recoloured
 from training.embedded.recipe import Recipe, Stage
 from training.face_image import FaceImage
 from training.forgeries import SelfBlender
@@ -101,18 +98,3 @@ def _start_pictures(photographs: Photographs, recipe: Recipe) -> NDArray[np.uint
     faces: Sequence[FaceImage] = [*photographs.train, *squares]
     resize = ResizeSpec(recipe.model.image_px, 2)
     return np.stack([serving_view(face.pixels, face.box, 1.3, resize) for face in faces])
-
-
-def main(
-    folder: Annotated[Path, typer.Argument(help="States and checkpoints of the stages.")],
-    photographs: Annotated[Path | None, typer.Option(help="Where the photographs are kept.")] = None,
-) -> None:
-    """Trains the embedded checkpoint."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    recipe = Recipe()
-    kept = load_photographs(photographs or default_cache_dir() / "training-photos", recipe.side_px)
-    print(train_stages(folder, kept, recipe))
-
-
-if __name__ == "__main__":
-    typer.run(main)

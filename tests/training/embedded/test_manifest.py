@@ -1,18 +1,17 @@
-"""The lists of photographs themselves."""
+"""The list of photographs themselves."""
 
 import base64
-import json
 import re
 from collections import defaultdict
 
 import pytest
 
-from training.embedded.manifest import DEVELOPMENT_MANIFEST, TRAINING_MANIFEST, Package, load_manifest
+from training.embedded.manifest import Package, load_manifest
 
 
-@pytest.fixture(params=[TRAINING_MANIFEST, DEVELOPMENT_MANIFEST], ids=["training", "development"])
-def packages(request: pytest.FixtureRequest) -> tuple[Package, ...]:
-    return load_manifest(request.param)
+@pytest.fixture
+def packages() -> tuple[Package, ...]:
+    return load_manifest()
 
 
 def test_no_two_entries_share_a_place(packages: tuple[Package, ...]) -> None:
@@ -42,17 +41,7 @@ def test_nobody_and_no_file_is_on_two_sides(packages: tuple[Package, ...]) -> No
     assert {key: value for key, value in sides.items() if len(value) > 1} == {}
 
 
-def test_the_training_list_has_enough_people_to_test_on() -> None:
-    files = [f for p in load_manifest(TRAINING_MANIFEST) for f in p.files if f.person]
+def test_the_list_has_enough_people_to_test_on() -> None:
+    files = [f for p in load_manifest() for f in p.files if f.person]
     assert len({f.person for f in files if f.split == "test"}) >= 25
     assert len({f.person for f in files if f.split in ("val", "test")}) >= 50
-
-
-def test_what_is_never_trained_on_is_not_in_the_training_list() -> None:
-    training = [f for p in load_manifest(TRAINING_MANIFEST) for f in p.files]
-    development = [f for p in load_manifest(DEVELOPMENT_MANIFEST) for f in p.files]
-    assert {f.split for f in development} == {"development"}
-    assert {f.split for f in training} == {"train", "val", "test"}
-    assert {f.sha256 for f in training} & {f.sha256 for f in development} == set()
-    assert {f.person for f in training if f.person} & {f.person for f in development if f.person} == set()
-    assert "NEVER" in json.loads(DEVELOPMENT_MANIFEST.read_text())["note"]

