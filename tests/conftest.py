@@ -55,7 +55,7 @@ def golden_checkpoint(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFa
 
     def make(folder: Path) -> None:
         from tests.labelled_images import write_clear_cases, write_dataset
-        from training.calibrate_cli import main_command
+        from training.calibration.cli import main_command
 
         source = folder / "carded"
         shutil.copytree(tiny_checkpoint, source)

@@ -9,17 +9,17 @@ from typing import Any
 from evaluation.dataset import Label
 from export.checkpoint import Sidecar
 from export.checkpoint.model_card import CardFields
-from training.base_model import BaseModel, find_base
-from training.checkpoint_folder import write_checkpoint
-from training.cutting import CutParams
-from training.data import Forger, RealChange, TrainingData
+from training.data.cutting import CutParams
+from training.data.folder import load_folder
+from training.data.sets import Forger, RealChange, TrainingData
+from training.data.views import CLASS_INDEX, TrainingViews, ViewParams
 from training.errors import OptionError, StoppedError
-from training.folder_data import load_folder
-from training.model_card import LIMITS, PURPOSE, CardFacts, model_card
+from training.model.base import BaseModel, find_base
+from training.model.card import LIMITS, PURPOSE, CardFacts, model_card
+from training.model.checkpoint import write_checkpoint
 from training.options import TrainingOptions
 from training.run_state import RunFolder, run_identity
 from training.stopping import StopRequest
-from training.views import CLASS_INDEX, TrainingViews, ViewParams
 
 _NEEDED = {
     "accelerate": "train",
@@ -74,7 +74,7 @@ def train(
     stop = stop or StopRequest()
     base = find_base(options.base, options.revision)
     crop_factor = options.crop_factor or base.crop_factor
-    from training.trainer import FaceTrainer, trainer_arguments
+    from training.model.trainer import FaceTrainer, trainer_arguments
 
     arguments = trainer_arguments(options)
     folder = RunFolder(options.output)
@@ -130,8 +130,8 @@ def _from_folder(
 def _build_model(options: TrainingOptions, base: BaseModel, views: TrainingViews) -> Any:
     from transformers import set_seed
 
-    from training.trainable import choose_trainable
-    from training.training_model import TrainingModel
+    from training.model.trainable import choose_trainable
+    from training.model.training_model import TrainingModel
 
     set_seed(options.seed)
     network = choose_trainable(base.load(), options.lora, options.freeze_layers)
@@ -184,7 +184,7 @@ def _facts(
 
 
 def _write(folder: RunFolder, model: Any, base: BaseModel, facts: CardFacts) -> None:
-    from training.trainable import without_adapters
+    from training.model.trainable import without_adapters
 
     network = without_adapters(model.network).cpu().eval()
     sidecar = Sidecar(

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from benchmark.cli import app as bench
 from evaluation.cli import app as evaluate
 from tests.service import ROOT
-from training.calibrate_cli import app as calibrate
+from training.calibration.cli import app as calibrate
 
 TEXT = (ROOT / "docs" / "operations.md").read_text("utf-8")
 APPS = {

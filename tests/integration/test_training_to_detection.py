@@ -85,7 +85,7 @@ def _calibrate(folder: Path, checkpoint: Path) -> Path:
     held_out = write_squares(folder / "calibration", Squares(CALIBRATION_PHOTOS, 8))
     clear = write_squares(folder / "clear", Squares(CALIBRATION_PHOTOS[:2], 1, seed=1))
     said = _run(
-        "training.calibrate_cli", "--checkpoint", checkpoint, "--data-dir", held_out, "--golden", clear,
+        "training.calibration.cli", "--checkpoint", checkpoint, "--data-dir", held_out, "--golden", clear,
         "--output", folder / "calibrated", "--max-fpr", 0.05, "--max-fnr", 0.05, "--resamples", 100,
     )  # fmt: skip
     assert "set on images: 24 real and 24 fake files of 3 persons" in said

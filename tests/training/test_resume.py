@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 
 from tests.service import ROOT
 from tests.training.samples import made_faces, paint_patch, tiny_base
-from training.data import data_in_memory
-from training.face_image import FaceImage, Forgery
+from training.data.face_image import FaceImage, Forgery
+from training.data.sets import data_in_memory
 from training.options import TrainingOptions
 from training.run import train
 from training.stopping import StopRequest, stops_on_signals

@@ -14,8 +14,8 @@ from export.checkpoint import load_checkpoint
 from export.checkpoint.hub import locate_checkpoint
 from preprocessing import ResizeSpec
 from tests.training.samples import made_faces, paint_patch, tiny_base
-from training.cutting import serving_view
-from training.data import TrainingData, data_in_memory
+from training.data.cutting import serving_view
+from training.data.sets import TrainingData, data_in_memory
 from training.errors import DatasetError, OptionError, ResumeError, StoppedError, TrainingError
 from training.options import TrainingOptions
 from training.run import TrainedCheckpoint, train
@@ -268,8 +268,8 @@ def test_data_that_does_not_fit_is_refused() -> None:
 
 
 def test_video_frames_are_averaged_and_kinds_told_apart() -> None:
-    from training.data import ValidationSet
-    from training.validation import file_scores
+    from training.data.sets import ValidationSet
+    from training.model.validation import file_scores
 
     pixels = np.zeros((4, 4, 3), np.uint8)
     labels = [Label.REAL, Label.REAL, Label.FAKE, Label.FAKE, Label.FAKE]
@@ -284,10 +284,10 @@ def test_video_frames_are_averaged_and_kinds_told_apart() -> None:
 
 def test_the_patch_head_learns_where_the_forgery_is(base: Path, tmp_path: Path) -> None:
     """Its loss falls, and it counts only rows whose masks are known."""
-    from training.base_model import find_base
-    from training.data import FaceSet
-    from training.training_model import TrainingModel
-    from training.views import TrainingViews, ViewParams, collate
+    from training.data.sets import FaceSet
+    from training.data.views import TrainingViews, ViewParams, collate
+    from training.model.base import find_base
+    from training.model.training_model import TrainingModel
 
     found = find_base(str(base))
     torch.manual_seed(0)

@@ -20,7 +20,9 @@ from export.checkpoint import SIDECAR, Checkpoint, load_checkpoint, read_sidecar
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.model_card import README
 from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
-from training.calibrate_cli import main_command as calibrate_command
+from training.calibration.cli import main_command as calibrate_command
+from training.calibration.golden import LEAST_GAP, GoldenPicture
+from training.data.face_image import FaceImage
 from training.embedded.faces import load_photographs
 from training.embedded.golden_pictures import golden_candidates
 from training.embedded.held_out_media import SIDE_PX, LabelledPicture, held_out_pictures, write_pictures
@@ -29,8 +31,6 @@ from training.embedded.model_card import CARD, Figures, card_text
 from training.embedded.recipe import Recipe
 from training.embedded.train_stages import NAME, train_stages
 from training.errors import CalibrationError
-from training.face_image import FaceImage
-from training.golden import LEAST_GAP, GoldenPicture
 from training.writing import write_text
 
 MAX_FPR = 0.05

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from assets import FACE_MODELS, fetch_assets
 from preprocessing import Box, FaceFinder
-from training.cutting import decode_frame, reduced, wide_crop
+from training.data.cutting import decode_frame, reduced, wide_crop
+from training.data.face_image import FaceImage
 from training.embedded.photos import Photo, fetch_photos
 from training.errors import DatasetError
-from training.face_image import FaceImage
 
 WIDE_FACTOR = 2.0
 """Side of what is kept over the longer side of the face's box."""

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from preprocessing import Box
-from training.face_image import FaceImage
+from training.calibration.golden import GoldenPicture
+from training.data.face_image import FaceImage
 from training.forgeries import ForgeryRecipe, SelfBlender
-from training.golden import GoldenPicture
 
 _SIDE_PX = 224
 _OBVIOUS = ForgeryRecipe(strength=2.0, colour=1.0, frequency=1.0, multiband=0.0, min_opacity=1.0)

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from training.data.face_image import FaceImage
+from training.embedded.held_out_forgeries import inpaint_face, swap_face
 from training.embedded.recipe import SEEN
-from training.face_image import FaceImage
-from training.forgeries import STRONG, SelfBlender, inpaint_face, swap_face
+from training.forgeries import STRONG, SelfBlender
 
 SIDE_PX = 512
 """Pictures hold a face with its surroundings at no more than this."""

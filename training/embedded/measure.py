@@ -12,10 +12,10 @@ from evaluation.bootstrap import BootstrapPlan, Estimate, estimate
 from evaluation.dataset import find_dataset
 from evaluation.metrics import roc_curve
 from export.checkpoint import Checkpoint
-from training.calibration import ScoredMedia
+from training.calibration.calibration import ScoredMedia
+from training.calibration.scores import score_media
+from training.calibration.temperature import fake_probability
 from training.errors import DatasetError
-from training.media_scores import score_media
-from training.temperature import fake_probability
 
 REAL_METHODS = ("untouched", "filtered")
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from training.embedded.small_model import SmallModelSpec
 from training.forgeries import ForgeryRecipe
-from training.small_model import SmallModelSpec
 
 _EASY = ForgeryRecipe(strength=1.6, min_opacity=0.9)
 

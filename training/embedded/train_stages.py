@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing import ResizeSpec
-from training.cutting import serving_view
-from training.data import TrainingData, data_in_memory
+from training.data.cutting import serving_view
+from training.data.face_image import FaceImage
+from training.data.sets import TrainingData, data_in_memory
 from training.embedded.faces import Photographs, pretend_faces, recoloured
 from training.embedded.recipe import Recipe, Stage
-from training.face_image import FaceImage
+from training.embedded.small_model import write_small_model
 from training.forgeries import SelfBlender
 from training.options import TrainingOptions
-from training.small_model import write_small_model
 from training.stopping import StopRequest, stops_on_signals
 
 NAME = "deepfake-embedded"

@@ -15,11 +15,11 @@ from export.golden import read_golden
 from export.run import ExportSettings, export_checkpoint
 from preprocessing import Box
 from tests.media import photo_pixels
+from training.data.face_image import FaceImage
 from training.embedded import build as module
 from training.embedded.faces import Photographs
 from training.embedded.recipe import Recipe
 from training.errors import CalibrationError
-from training.face_image import FaceImage
 
 SQUARES = (
     ("astronaut.png", 0, 64), ("astronaut.png", 250, 200), ("chelsea.png", 20, 60), ("chelsea.png", 60, 200),

@@ -2,10 +2,10 @@ import numpy as np
 
 from preprocessing import Box
 from tests.media import photo_pixels
+from training.calibration.golden import MAX_IMAGE_BYTES
+from training.data.face_image import FaceImage
 from training.embedded.faces import pretend_faces, recoloured
 from training.embedded.golden_pictures import golden_candidates
-from training.face_image import FaceImage
-from training.golden import MAX_IMAGE_BYTES
 
 SCENES = [photo_pixels(name) for name in ("coffee.png", "chelsea.png", "rocket.jpg")]
 

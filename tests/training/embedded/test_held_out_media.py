@@ -9,9 +9,9 @@ from PIL import Image
 from evaluation.dataset import find_dataset
 from preprocessing import Box
 from tests.media import photo_pixels
+from training.data.face_image import FaceImage
 from training.embedded.held_out_media import METHODS, held_out_pictures, write_pictures
 from training.embedded.measure import ScoredPicture, auc_of
-from training.face_image import FaceImage
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,213 @@
+"""Temperature, bands within budgets, and what is refused: on scores made by a known law."""
+
+import math
+
+import numpy as np
+import pytest
+
+from evaluation.bootstrap import BootstrapPlan
+from export.checkpoint import Bands
+from training.calibration.bands import Budget, measure_rates, set_edges, upper_bound
+from training.calibration.calibration import Calibration, ScoredMedia, calibrate
+from training.calibration.temperature import HIGHEST, LOWEST, fake_probability, fit_temperature
+from training.errors import CalibrationError
+
+PLAN = BootstrapPlan(resamples=100)
+FAKE_FIRST = [0]
+
+
+def drawn(count: int, temperature: float = 1.0, spread: float = 3.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 2) logits and labels such that dividing by `temperature` gives the true probabilities."""
+    rng = np.random.default_rng(seed)
+    odds = rng.normal(0, spread, count)
+    is_fake = rng.random(count) < 1 / (1 + np.exp(-odds))
+    shift = rng.normal(0, 5, count)  # a softmax does not care, and neither may we
+    return np.stack([odds * temperature + shift, shift], axis=1), is_fake
+
+
+def media(logits: np.ndarray, is_fake: np.ndarray, persons: int = 0) -> list[ScoredMedia]:
+    return [
+        ScoredMedia(f"{at}.png", bool(fake), False, row[None], f"p{at % persons}" if persons else "")
+        for at, (row, fake) in enumerate(zip(logits, is_fake, strict=True))
+    ]
+
+
+def with_odds(real: list[float], fake: list[float]) -> list[ScoredMedia]:
+    odds = np.array([*real, *fake])
+    return media(np.stack([odds, np.zeros_like(odds)], axis=1), np.arange(odds.size) >= len(real))
+
+
+def found(items: list[ScoredMedia], budget: Budget | None = None, fake_indices: list[int] = FAKE_FIRST) -> Calibration:
+    return calibrate(items, fake_indices, budget or Budget(), PLAN)
+
+
+@pytest.mark.parametrize("truth", [0.3, 1.0, 4.0])
+def test_the_temperature_that_made_the_scores_is_found(truth: float) -> None:
+    logits, is_fake = drawn(20_000, truth)
+    fitted = fit_temperature(logits, FAKE_FIRST, is_fake)
+    assert fitted.value == pytest.approx(truth, rel=0.05)
+    assert not fitted.at_bound
+    assert fitted.loss_after <= fitted.loss_before
+
+
+def test_three_classes_are_calibrated_by_the_sum_of_the_fake_ones() -> None:
+    rng = np.random.default_rng(1)
+    logits = rng.normal(0, 3, (20_000, 3))
+    is_fake = rng.random(20_000) < fake_probability(logits, [0, 2], 2.5)
+    assert fit_temperature(logits, [0, 2], is_fake).value == pytest.approx(2.5, rel=0.05)
+    # The served softmax of the divided logits is what was calibrated.
+    softmax = np.exp(logits / 2.5) / np.exp(logits / 2.5).sum(1, keepdims=True)
+    np.testing.assert_allclose(fake_probability(logits, [0, 2], 2.5), softmax[:, [0, 2]].sum(1), atol=1e-12)
+
+
+def test_overconfident_scores_become_calibrated() -> None:
+    result = found(media(*drawn(4000, 5.0)))
+    assert result.image.ece_after < 0.03 < result.image.ece_before
+    assert sum(one.files for one in result.bins_before) == sum(one.files for one in result.bins_after) == 4000
+
+
+def test_the_bands_keep_both_budgets_and_no_smaller_threshold_would() -> None:
+    logits, is_fake = drawn(3000, 1.0, spread=4.0, seed=3)
+    p = fake_probability(logits, FAKE_FIRST)
+    budget = Budget(0.02, 0.05)
+    edges = set_edges(is_fake, p, budget)
+    rates = measure_rates(is_fake, p, edges.bands)
+    assert rates.fpr <= 0.02
+    assert rates.fnr <= 0.05
+    assert not edges.crossed
+    closer = Bands(real_below=edges.bands.real_below + 0.01, fake_above=edges.bands.fake_above - 0.01)
+    worse = measure_rates(is_fake, p, closer)
+    assert worse.fpr > 0.02
+    assert worse.fnr > 0.05
+
+
+def test_ties_at_the_threshold_are_not_exceeded() -> None:
+    p = np.array([0.1] * 90 + [0.9] * 10 + [0.9] * 20 + [0.95] * 80)
+    is_fake = np.arange(200) >= 100
+    bands = set_edges(is_fake, p, Budget(0.05, 0.05)).bands
+    assert bands.fake_above == pytest.approx(0.9)  # all ten reals there or none
+    assert measure_rates(is_fake, p, bands).fpr == 0
+
+
+def test_crossed_budgets_leave_the_gap_uncertain() -> None:
+    result = found(with_odds([-4 + i / 100 for i in range(120)], [3 + i / 100 for i in range(120)]))
+    bands = result.bands.image
+    assert bands.real_below < 0.5 < bands.fake_above
+    assert result.image.fpr == 0
+    assert result.image.fnr == 0
+    assert result.image.tpr.value >= 0.95
+    assert any("classes lie apart" in note for note in result.notes)
+
+
+def test_separated_scores_keep_a_finite_temperature_that_more_files_sharpen() -> None:
+    def temperature(count: int) -> float:
+        return found(with_odds([-1.0] * count, [1.0] * count), Budget(0.05, 0.05)).temperature.value
+
+    assert LOWEST < temperature(2000) < temperature(30) < 1
+    # Platt's target for n files of a class is (n + 1) / (n + 2), whose log-odds are log(n + 1).
+    assert temperature(30) == pytest.approx(1 / math.log(31), rel=1e-3)
+
+
+def test_a_temperature_at_its_bound_says_so() -> None:
+    result = found(with_odds([-1e-4] * 100, [1e-4] * 100))
+    assert result.temperature.at_bound
+    assert result.temperature.value == pytest.approx(LOWEST)
+    assert "at its bound" in result.notes[0]
+    random = np.random.default_rng(0).normal(0, 100, 400)
+    noise = np.stack([random + np.repeat([-15.0, 15.0], 200), np.zeros(400)], axis=1)
+    assert found(media(noise, np.arange(400) >= 200)).temperature.value == pytest.approx(HIGHEST)
+
+
+def test_a_weak_model_gets_wide_bands_and_a_warning() -> None:
+    result = found(media(*drawn(1000, 1.0, spread=0.5)))
+    assert result.image.uncertain > 0.8
+    assert any("only" in note and "called fake" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("items", "reason"),
+    [
+        (with_odds([-1.0] * 200, []), "no fake file"),
+        (with_odds([], [1.0] * 200), "no real file"),
+        (with_odds([0.5] * 200, [0.5] * 200), "scores the same"),
+        (with_odds([2.0, 3.0] * 100, [-2.0, -3.0] * 100), "swapped"),
+        (with_odds([1.0, -1.0] * 100, [1.0, -1.0] * 100), "do not tell"),
+        (with_odds([-1.0] * 99, [1.0] * 99), "needs 100 real files, there are 99"),
+        (with_odds([-1.0] * 100, [1.0] * 19), "needs 20 fake files, there are 19"),
+        (with_odds([-1.0] * 100, [math.nan] * 20), "not finite"),
+    ],
+    ids=["no fakes", "no reals", "constant", "inverted", "chance", "few reals", "few fakes", "nan"],
+)
+def test_what_cannot_be_calibrated_is_refused(items: list[ScoredMedia], reason: str) -> None:
+    with pytest.raises(CalibrationError, match=reason):
+        found(items)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, math.nan])
+def test_budgets_are_shares(share: float) -> None:
+    with pytest.raises(CalibrationError, match="budget"):
+        Budget(max_fpr=share)
+
+
+def test_the_upper_bound_is_clopper_and_pearsons() -> None:
+    assert upper_bound(0.0, 300) == pytest.approx(1 - 0.05 ** (1 / 300))  # the exact bound of no success
+    bound = upper_bound(0.1, 50)  # where 5 or fewer of 50 are seen once in twenty times
+    assert sum(math.comb(50, k) * bound**k * (1 - bound) ** (50 - k) for k in range(6)) == pytest.approx(0.05)
+    assert upper_bound(1.0, 10) == 1.0
+
+
+def test_few_reals_are_warned_of_and_many_are_not() -> None:
+    few = found(with_odds([-3 + i / 100 for i in range(100)], [3 + i / 100 for i in range(100)]))
+    assert few.image.fpr == 0
+    assert few.image.fpr_upper == pytest.approx(0.0295, abs=1e-4)
+    assert any("above the budget" in note for note in few.notes)
+    many = found(with_odds([-3 + i / 500 for i in range(500)], [3 + i / 500 for i in range(500)]))
+    assert not any("above the budget" in note for note in many.notes)
+
+
+def test_intervals_are_drawn_over_persons() -> None:
+    rng = np.random.default_rng(5)
+    shift = np.repeat(rng.normal(0, 2, 20), 40)  # each person scores high or low as a whole
+    is_fake = np.arange(800) % 2 == 1
+    logits = np.stack([np.where(is_fake, 2.0, -2.0) + shift + rng.normal(0, 0.3, 800), np.zeros(800)], axis=1)
+    alone = media(logits, is_fake)
+    grouped = [ScoredMedia(m.name, m.is_fake, m.is_video, m.logits, f"p{at // 40}") for at, m in enumerate(alone)]
+    by_file, by_person = found(alone).image, found(grouped).image
+    assert (by_file.persons, by_person.persons) == (None, 20)
+    assert by_file.tpr.value == by_person.tpr.value
+    widths = [(i.tpr.high or 0) - (i.tpr.low or 0) for i in (by_file, by_person)]
+    assert widths[1] > 1.5 * widths[0] > 0
+
+
+def video(name: str, is_fake: bool, odds: list[float]) -> ScoredMedia:
+    values = np.array(odds)
+    return ScoredMedia(name, is_fake, True, np.stack([values, np.zeros_like(values)], axis=1))
+
+
+def test_videos_are_judged_by_the_mean_over_their_frames() -> None:
+    rng = np.random.default_rng(2)
+    clips = [
+        video(f"{at}.mp4", at % 2 == 1, list((1.0 if at % 2 else -1.0) + rng.normal(0, 2, 5 + at % 7)))
+        for at in range(240)
+    ]
+    result = found(clips)
+    assert result.image.unit == "frames"
+    assert result.video is not None
+    assert (result.video.unit, result.video.real, result.video.fake) == ("videos", 120, 120)
+    assert (result.image.real, result.image.fake) == (120, 120)  # a video counts once, whatever its frames
+    assert result.video.tpr.value > result.image.tpr.value + 0.1
+    assert result.bands.video != result.bands.image
+
+
+def test_too_few_videos_get_the_bands_of_images() -> None:
+    clips = [video("a.mp4", False, [-1.0, -2.0]), video("b.mp4", True, [1.0, 2.0])]
+    result = found([*media(*drawn(1000)), *clips])
+    assert result.video is None
+    assert result.bands.video == result.bands.image
+    assert result.image.unit == "images"
+    assert any("too few videos" in note for note in result.notes)
+
+
+def test_the_same_scores_give_the_same_calibration() -> None:
+    items = media(*drawn(500), persons=30)
+    assert found(items) == found(items)

@@ -1,0 +1,290 @@
+"""Calibration of a detector on labelled scores: a temperature, verdict bands within budgets, and what they do."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.bootstrap import BootstrapPlan, estimate
+from evaluation.metrics import CalibrationBin, calibration_bins, calibration_metrics, roc_curve
+from export.calibration_record import BandRecord, Interval
+from export.checkpoint import VerdictBands
+from training.calibration.bands import Budget, Edges, measure_rates, set_edges, upper_bound
+from training.calibration.temperature import BoolArray, FloatArray, Temperature, fake_probability, fit_temperature
+from training.errors import CalibrationError
+
+_FEW_PERSONS = 20
+
+
+@dataclass(frozen=True)
+class ScoredMedia:
+    """A labelled file and the logits of its scored frames.
+
+    Attributes:
+        name: For messages.
+        is_fake: The truth.
+        is_video: Whether it is no single image.
+        logits: (frames, labels) float64, one row at least; an image has one.
+        person: Who is in it, or another group of files that belong together; "" where nothing says.
+    """
+
+    name: str
+    is_fake: bool
+    is_video: bool
+    logits: FloatArray
+    person: str = ""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a calibration found.
+
+    Attributes:
+        temperature: What logits are to be divided by.
+        bands: Verdict bands of the scores after it.
+        image: What the bands of images do.
+        video: What those of videos do; None where they are the bands of images.
+        bins_before: Reliability of the fake probability of frames before the temperature.
+        bins_after: The same after it.
+        notes: What to know when the figures are weighed, one sentence each.
+    """
+
+    temperature: Temperature
+    bands: VerdictBands
+    image: BandRecord
+    video: BandRecord | None
+    bins_before: tuple[CalibrationBin, ...]
+    bins_after: tuple[CalibrationBin, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Units:
+    """What bands are set on: fake probabilities of images, frames or videos.
+
+    Attributes:
+        kind: Which, as in `BandRecord.unit`.
+        is_fake: (N,) bool.
+        before: (N,) float64, the fake probability before the temperature.
+        after: (N,) float64, after it.
+        weights: (N,) float64: a file counts 1 altogether.
+        groups: (N,) intp: equal for what is drawn together in a resample.
+        persons: Number of persons; None where nothing says who is who.
+    """
+
+    kind: str
+    is_fake: BoolArray
+    before: FloatArray
+    after: FloatArray
+    weights: FloatArray
+    groups: NDArray[np.intp]
+    persons: int | None
+
+    def files(self, *, fake: bool) -> int:
+        """Files of a class."""
+        return round(float(self.weights[self.is_fake == fake].sum()))
+
+
+def calibrate(
+    media: Sequence[ScoredMedia], fake_indices: Sequence[int], budget: Budget, plan: BootstrapPlan | None = None
+) -> Calibration:
+    """Fits a temperature and sets the bands of images and videos.
+
+    The bands of images are set on images where both classes have any, else on the frames of videos. Those of videos
+    are set on the mean over each video's frames where there are enough videos for the budgets, else they are the bands
+    of images: a mean over frames strays less from its class than a single frame does.
+
+    Args:
+        media: The held-out files, which the model was not trained on.
+        fake_indices: The fake classes.
+        budget: What the bands may get wrong.
+        plan: Of the bootstrap.
+
+    Raises:
+        CalibrationError: A class is missing or too small for the budgets, all scores are alike, or the model scores
+            fakes below real files.
+    """
+    plan = plan or BootstrapPlan()
+    _require_classes(media)
+    logits, weights = np.concatenate([m.logits for m in media]), _spread_weights(media)
+    is_fake = np.repeat([m.is_fake for m in media], [len(m.logits) for m in media])
+    if not np.isfinite(logits).all():
+        raise CalibrationError("the checkpoint gives scores that are not finite; it is damaged")
+    before = fake_probability(logits, fake_indices)
+    if np.ptp(before) < 1e-9:
+        raise CalibrationError(f"every file scores the same ({before[0]:.4f}): there is nothing to calibrate")
+    _require_rank(is_fake, before)
+    temperature = fit_temperature(logits, fake_indices, is_fake, weights)
+    images = _image_units(media, fake_indices, temperature.value)
+    _require_enough(images, budget)
+    image_edges = set_edges(images.is_fake, images.after, budget, images.weights)
+    videos, notes = _video_units(media, fake_indices, temperature.value, budget)
+    video_edges = None if videos is None else set_edges(videos.is_fake, videos.after, budget, videos.weights)
+    image = _record(images, image_edges, budget, plan)
+    video = _record(videos, video_edges, budget, plan) if videos is not None and video_edges is not None else None
+    after = fake_probability(logits, fake_indices, temperature.value)
+    return Calibration(
+        temperature=temperature,
+        bands=VerdictBands(image=image_edges.bands, video=(video_edges or image_edges).bands),
+        image=image,
+        video=video,
+        bins_before=calibration_bins(is_fake, before),
+        bins_after=calibration_bins(is_fake, after),
+        notes=(
+            *_temperature_notes(temperature),
+            *_band_notes("images", image, image_edges, budget),
+            *notes,
+            *(_band_notes("videos", video, video_edges, budget) if video and video_edges else ()),
+        ),
+    )
+
+
+def _require_classes(media: Sequence[ScoredMedia]) -> None:
+    for fake, name in ((False, "real"), (True, "fake")):
+        if not any(m.is_fake is fake for m in media):
+            raise CalibrationError(f"no {name} file could be scored, and calibration needs both classes")
+
+
+def _require_rank(is_fake: BoolArray, p: FloatArray) -> None:
+    auc, reals, fakes = roc_curve(is_fake, p).auc, int((~is_fake).sum()), int(is_fake.sum())
+    chance = 2 * float(np.sqrt((reals + fakes + 1) / (12 * reals * fakes)))  # two standard errors of 0.5
+    if auc < 0.5 - chance:
+        raise CalibrationError(
+            f"fakes score below real files (AUC {auc:.3f}): fake and real look swapped, in id2label of config.json, "
+            "in --fake-label, or in the folders real/ and fake/"
+        )
+    if auc <= 0.5:
+        raise CalibrationError(f"the scores do not tell fakes from real files (AUC {auc:.3f})")
+
+
+def _require_enough(units: _Units, budget: Budget) -> None:
+    if short := _shortage(units, budget):
+        raise CalibrationError(f"too few files for the budgets: {short}. Add files, or allow a larger budget")
+
+
+def _shortage(units: _Units, budget: Budget) -> str:
+    """Which class is too small to show an error rate as low as its budget, or ""."""
+    reals, fakes = units.files(fake=False), units.files(fake=True)
+    short = []
+    if reals < budget.reals_needed:
+        short.append(f"--max-fpr {budget.max_fpr:g} needs {budget.reals_needed} real files, there are {reals}")
+    if fakes < budget.fakes_needed:
+        short.append(f"--max-fnr {budget.max_fnr:g} needs {budget.fakes_needed} fake files, there are {fakes}")
+    return "; ".join(short)
+
+
+def _spread_weights(media: Sequence[ScoredMedia]) -> FloatArray:
+    return np.concatenate([np.full(len(m.logits), 1 / len(m.logits)) for m in media])
+
+
+def _image_units(media: Sequence[ScoredMedia], fake_indices: Sequence[int], temperature: float) -> _Units:
+    images = [m for m in media if not m.is_video]
+    both = len({m.is_fake for m in images}) == 2
+    chosen = images if both else list(media)
+    return _units("images" if both or not any(m.is_video for m in media) else "frames", chosen,
+                  lambda m, t: fake_probability(m.logits, fake_indices, t), temperature)  # fmt: skip
+
+
+def _video_units(
+    media: Sequence[ScoredMedia], fake_indices: Sequence[int], temperature: float, budget: Budget
+) -> tuple[_Units | None, tuple[str, ...]]:
+    """The videos, or None and a note where there are too few of them."""
+    videos = [m for m in media if m.is_video]
+    same = "The bands of videos are those of images"
+    if len({m.is_fake for m in videos}) < 2:
+        return None, (f"{same}: there are not both real and fake videos.",)
+    units = _units(
+        "videos", videos, lambda m, t: fake_probability(m.logits, fake_indices, t).mean(keepdims=True), temperature
+    )
+    if short := _shortage(units, budget):
+        return None, (f"{same}: too few videos ({short}).",)
+    return units, ()
+
+
+def _units(
+    kind: str, media: Sequence[ScoredMedia], score: Callable[[ScoredMedia, float], FloatArray], temperature: float
+) -> _Units:
+    before, after = [score(m, 1.0) for m in media], [score(m, temperature) for m in media]
+    counts = [len(values) for values in after]
+    named = any(m.person for m in media)
+    # A file whose person is not known is a group of its own.
+    keys = [f"person {m.person}" if m.person else f"file {at}" for at, m in enumerate(media)]
+    groups = np.unique(keys, return_inverse=True)[1]
+    return _Units(
+        kind=kind,
+        is_fake=np.repeat([m.is_fake for m in media], counts),
+        before=np.concatenate(before),
+        after=np.concatenate(after),
+        weights=np.concatenate([np.full(count, 1 / count) for count in counts]),
+        groups=np.repeat(groups, counts),
+        persons=int(groups.max()) + 1 if named else None,
+    )
+
+
+def _record(units: _Units, edges: Edges, budget: Budget, plan: BootstrapPlan) -> BandRecord:
+    rates = measure_rates(units.is_fake, units.after, edges.bands, units.weights)
+    reals, fakes = units.files(fake=False), units.files(fake=True)
+    return BandRecord.model_validate(
+        {
+            "unit": units.kind,
+            "real": reals,
+            "fake": fakes,
+            "persons": units.persons,
+            "auc": _rounded(roc_curve(units.is_fake, units.after).auc),
+            "ece_before": _rounded(calibration_metrics(units.is_fake, units.before)["ece"]),
+            "ece_after": _rounded(calibration_metrics(units.is_fake, units.after)["ece"]),
+            "fpr": _rounded(rates.fpr),
+            "fpr_upper": _rounded(upper_bound(rates.fpr, reals)),
+            "fnr": _rounded(rates.fnr),
+            "fnr_upper": _rounded(upper_bound(rates.fnr, fakes)),
+            "tpr": _tpr(units, budget, plan, rates.tpr),
+            "uncertain": _rounded(rates.uncertain),
+        }
+    )
+
+
+def _tpr(units: _Units, budget: Budget, plan: BootstrapPlan, value: float) -> Interval:
+    """With an interval over whole persons (or files): in each resample the bands are set again, then counted."""
+    members = [np.flatnonzero(units.groups == group) for group in range(int(units.groups.max()) + 1)]
+    # Persons with real files only, fakes only, and both are drawn apart, so that no resample lacks a class.
+    strata = np.array([int(units.is_fake[m].any()) + 2 * int((~units.is_fake[m]).any()) for m in members])
+
+    def statistics(drawn: NDArray[np.intp]) -> dict[str, float]:
+        chosen = np.concatenate([members[group] for group in drawn])
+        is_fake, p, weights = units.is_fake[chosen], units.after[chosen], units.weights[chosen]
+        return {"tpr": measure_rates(is_fake, p, set_edges(is_fake, p, budget, weights).bands, weights).tpr}
+
+    found = estimate(statistics, strata, plan, "")["tpr"]
+    low, high = (None if end is None else _rounded(end) for end in (found.low, found.high))
+    return Interval(value=_rounded(value), low=low, high=high)
+
+
+def _temperature_notes(temperature: Temperature) -> tuple[str, ...]:
+    if not temperature.at_bound:
+        return ()
+    return (f"The temperature is at its bound of {temperature.value:g}: the likelihood would go on beyond it.",)
+
+
+def _band_notes(name: str, record: BandRecord, edges: Edges, budget: Budget) -> tuple[str, ...]:
+    notes = []
+    if record.unit == "frames":
+        notes.append(f"The bands of {name} are set on frames of videos, each video counting once.")
+    if record.fpr_upper > budget.max_fpr:
+        notes.append(
+            f"{name}: {record.fpr:.2%} of {record.real} real files are called fake; with so few the true share may be "
+            f"up to {record.fpr_upper:.2%} (95%), above the budget of {budget.max_fpr:.2%}."
+        )
+    if record.persons is not None and record.persons < _FEW_PERSONS:
+        notes.append(f"{name}: the files show {record.persons} persons only; the bounds take files as independent.")
+    if edges.crossed:
+        notes.append(f"{name}: the classes lie apart; scores between them, which hardly any file has, are uncertain.")
+    if record.tpr.value < 0.5:
+        notes.append(f"{name}: within the budget only {record.tpr.value:.1%} of the fakes are called fake.")
+    if record.ece_after > record.ece_before:
+        notes.append(f"{name}: the calibration error did not fall ({record.ece_before:.4f} to {record.ece_after:.4f}).")
+    return tuple(notes)
+
+
+def _rounded(value: float) -> float:
+    return round(value, 6)

@@ -1,0 +1,169 @@
+"""The command line: `deepfake-calibrate`."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from deepfake_client.batch.progress import with_progress
+
+from assets import AssetError
+from evaluation.bootstrap import BootstrapPlan
+from evaluation.dataset import Dataset, find_dataset
+from evaluation.errors import EvaluationError
+from export.calibration_record import BandRecord, CalibrationRecord
+from export.checkpoint import Bands, Checkpoint, load_checkpoint
+from export.checkpoint.hub import locate_checkpoint
+from export.errors import ExportError
+from export.golden import read_golden
+from training.calibration.bands import Budget
+from training.calibration.calibration import Calibration, ScoredMedia, calibrate
+from training.calibration.checkpoint import staged_checkpoint, write_calibrated
+from training.calibration.golden import GoldenPicture, pictures_of, read_pictures, write_golden
+from training.calibration.report import draw_reliability
+from training.calibration.scores import UnscoredMedia, score_media
+from training.data.people import persons_of
+from training.errors import TrainingError
+
+REPORT_FOLDER = "calibration"
+"""Of the new checkpoint: report.json with the reliability bins, and reliability.png."""
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command()
+def main_command(
+    checkpoint: Annotated[str, typer.Option(help="Directory that transformers loads, or a hub id.")],
+    data_dir: Annotated[Path, typer.Option(help="Holds real/ and fake/ with files the model was not trained on.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the new checkpoint; must not exist.")],
+    max_fpr: Annotated[float, typer.Option(help="Share of real files that may be called fake.")] = Budget.max_fpr,
+    max_fnr: Annotated[float, typer.Option(help="Share of fakes that may be called real.")] = Budget.max_fnr,
+    people: Annotated[
+        Path | None, typer.Option(help="CSV with the columns file and person; else DATA_DIR/people.csv or subfolders.")
+    ] = None,
+    golden: Annotated[
+        Path | None,
+        typer.Option(help="real/ and fake/ with clear cases to ship and check; else the checkpoint's own, if any."),
+    ] = None,
+    fake_label: Annotated[
+        list[str] | None, typer.Option(help="Name of a fake class, if the labels do not say (repeatable).")
+    ] = None,
+    face_detection: Annotated[bool, typer.Option(help="Crop each frame to its largest face, as the service.")] = True,
+    resamples: Annotated[int, typer.Option(min=100, max=100_000, help="Bootstrap resamples of the interval.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+) -> None:
+    """Calibrates a checkpoint on held-out files: a temperature, and verdict bands within the error budgets.
+
+    Writes a new checkpoint with the temperature in its weights and bands and figures in deepfake.json. Exit codes: 0
+    written, 1 refused or failed (nothing is written), 2 usage.
+    """
+    labels = tuple(fake_label or ())
+    try:
+        budget = Budget(max_fpr, max_fnr)
+        with staged_checkpoint(output) as folder:
+            dataset = find_dataset(data_dir)
+            pictures = read_pictures(golden) if golden is not None else None
+            loaded = load_checkpoint(locate_checkpoint(checkpoint), labels)
+            media, unscored = _score(loaded, dataset, people, face_detection)
+            found = calibrate(media, loaded.fake_indices, budget, BootstrapPlan(resamples, seed))
+            record = _record(loaded, found, budget, dataset, face_detection, unscored)
+            write_calibrated(loaded, folder, found.temperature.value, found.bands, record)
+            _write_report(folder / REPORT_FOLDER, found, record)
+            _write_golden(folder, pictures, loaded, labels)
+    except (TrainingError, EvaluationError, ExportError, AssetError) as error:
+        typer.echo(f"deepfake-calibrate: {error}", err=True)
+        raise typer.Exit(1) from error
+    _print(record, found, output)
+
+
+def _score(
+    checkpoint: Checkpoint, dataset: Dataset, people: Path | None, face_detection: bool
+) -> tuple[list[ScoredMedia], list[UnscoredMedia]]:
+    scoring = score_media(checkpoint, dataset, persons_of(dataset, people), face_detection=face_detection)
+    items = list(with_progress(scoring, len(dataset.files), "scoring"))
+    unscored = [item for item in items if isinstance(item, UnscoredMedia)]
+    for item in unscored:
+        print(f"not scored: {item.name}: {item.reason}", file=sys.stderr)
+    return [item for item in items if isinstance(item, ScoredMedia)], unscored
+
+
+def _record(
+    checkpoint: Checkpoint,
+    found: Calibration,
+    budget: Budget,
+    dataset: Dataset,
+    face_detection: bool,
+    unscored: list[UnscoredMedia],
+) -> CalibrationRecord:
+    earlier = checkpoint.calibration.temperature if checkpoint.calibration else 1.0
+    notes = list(found.notes)
+    if unscored:
+        notes.append(f"{len(unscored)} of {len(dataset.files)} files could not be scored and do not count.")
+    if dataset.contradictions:
+        notes.append(f"{dataset.contradictions} files lie in both real/ and fake/.")
+    return CalibrationRecord(
+        temperature=round(earlier * found.temperature.value, 6),
+        max_fpr=budget.max_fpr,
+        max_fnr=budget.max_fnr,
+        face_detection=face_detection,
+        dataset_sha256=dataset.digest,
+        image=found.image,
+        video=found.video,
+        notes=tuple(notes),
+    )
+
+
+def _write_report(folder: Path, found: Calibration, record: CalibrationRecord) -> None:
+    folder.mkdir()
+    report = {
+        "temperature": asdict(found.temperature),
+        "verdict_bands": found.bands.model_dump(),
+        "calibration": record.model_dump(mode="json"),
+        "reliability_before": [asdict(one) for one in found.bins_before],
+        "reliability_after": [asdict(one) for one in found.bins_after],
+    }
+    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    draw_reliability(found.bins_before, found.bins_after, folder / "reliability.png")
+
+
+def _write_golden(
+    folder: Path, pictures: list[GoldenPicture] | None, source: Checkpoint, fake_labels: tuple[str, ...]
+) -> None:
+    """The given golden images, or the source's own ones, with the scores of the new checkpoint."""
+    if pictures is None and (own := read_golden(source.located.path)) is not None:
+        pictures = pictures_of(own)
+    if pictures is not None:
+        write_golden(folder, pictures, fake_labels=fake_labels)
+
+
+def _print(record: CalibrationRecord, found: Calibration, output: Path) -> None:
+    print(f"temperature  {found.temperature.value:.4f}")
+    _print_bands("images", record.image, found.bands.image)
+    if record.video is not None:
+        _print_bands("videos", record.video, found.bands.video)
+    for note in record.notes:
+        print(f"note         {note}")
+    print(f"written to   {output}")
+
+
+def _print_bands(name: str, did: BandRecord, bands: Bands) -> None:
+    tpr = did.tpr
+    interval = "" if tpr.low is None or tpr.high is None else f" [{tpr.low:.1%}, {tpr.high:.1%}]"
+    persons = f" of {did.persons} persons" if did.persons is not None else ""
+    print(f"{name:<12} real below {bands.real_below:g}, fake above {bands.fake_above:g}")
+    print(f"             set on {did.unit}: {did.real} real and {did.fake} fake files{persons}, AUC {did.auc:.4f}")
+    print(f"             ECE {did.ece_before:.4f} -> {did.ece_after:.4f}")
+    print(f"             real called fake {did.fpr:.2%} (95%: at most {did.fpr_upper:.2%})")
+    print(f"             fake called real {did.fnr:.2%} (95%: at most {did.fnr_upper:.2%})")
+    print(f"             fake called fake {tpr.value:.1%}{interval}; uncertain {did.uncertain:.1%}")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app(prog_name="deepfake-calibrate")
+
+
+if __name__ == "__main__":
+    main()

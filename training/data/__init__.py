@@ -1,0 +1,1 @@
+"""From labelled media files to the pictures of a batch."""

@@ -1,0 +1,75 @@
+"""Who is in a labelled file: from people.csv, or from the subfolder it lies in."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+from evaluation.dataset import Dataset
+from training.data.grouping import group
+from training.errors import DatasetError
+
+PEOPLE_FILE = "people.csv"
+"""Default name of the table, in the data set's directory."""
+
+
+def read_people(table: Path) -> dict[str, tuple[str, ...]]:
+    """Who is in which file.
+
+    Args:
+        table: CSV with the columns `file`, below the data set's directory, and `person`: several are separated by ";".
+
+    Raises:
+        DatasetError: It cannot be read, or lacks a column.
+    """
+    people: dict[str, tuple[str, ...]] = {}
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            if not {"file", "person"} <= set(reader.fieldnames or ()):
+                raise DatasetError(f"{table}: its first line must be a header that names the columns file and person")
+            for row in reader:
+                persons = tuple(name.strip() for name in (row["person"] or "").split(";") if name.strip())
+                file = (row["file"] or "").strip().removeprefix("./")
+                people[file] = tuple(dict.fromkeys(people.get(file, ()) + persons))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{table} cannot be read as CSV in UTF-8: {error}") from error
+    return people
+
+
+def people_of_folder(below: tuple[str, ...]) -> tuple[str, ...]:
+    """Where no table names a file: the first folder below real/ or fake/ is the person, if there is one.
+
+    Args:
+        below: The parts of the file's path below its label's folder.
+    """
+    return below[:1] if len(below) > 1 else ()
+
+
+def persons_of(dataset: Dataset, table: Path | None = None) -> Mapping[str, str]:
+    """One name for the people of each file; files of one person are never taken for independent.
+
+    People who are in a file together count as one from there on, wherever they are. Files that nothing names are not in
+    the answer.
+
+    Args:
+        dataset: The files.
+        table: The table; `people.csv` in the data set's directory by default, if it is there.
+
+    Raises:
+        DatasetError: The table cannot be read, or names a file that is not there.
+    """
+    default = dataset.directory / PEOPLE_FILE
+    if table is None and not default.is_file():
+        named = {file.name: people_of_folder(Path(file.name).parts[1:]) for file in dataset.files}
+    else:
+        named = read_people(table or default)
+        if unknown := sorted(named.keys() - {file.name for file in dataset.files}):
+            raise DatasetError(
+                f"{table or default} names {unknown[0]}, which is no image or video below real/ or fake/"
+            )
+    people = {name: persons for name, persons in named.items() if persons}
+    groups = group([list(persons) for persons in people.values()])
+    first: dict[int, str] = {}
+    for number, persons in zip(groups, people.values(), strict=True):
+        first.setdefault(number, persons[0])
+    return {name: first[number] for name, number in zip(people, groups, strict=True)}

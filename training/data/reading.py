@@ -1,0 +1,156 @@
+"""Reads media files into the cache of cut faces, and keeps account of those that cannot be read."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from deepfake_client import DetectionError
+from deepfake_client.batch.progress import with_progress
+from deepfake_client.frames import identify, open_media, read_frames
+
+from assets import FACE_MODELS, AssetError, fetch_assets
+from preprocessing import FaceFinder, ImageRejectedError
+from training.data.cutting import CutFace, CutParams, cut_face, decode_frame
+from training.data.face_cache import CachedFile, FaceCache
+from training.data.media_files import MediaFile
+from training.data.picture_hash import picture_hash
+from training.errors import DatasetError
+
+_MAX_FRAME_BYTES = 512 * 2**20
+"""Bound of the encoded frames of one file together."""
+
+log = logging.getLogger("training")
+
+
+@dataclass(frozen=True)
+class UnreadableFile:
+    """A file that could not be used, and why."""
+
+    file: MediaFile
+    reason: str
+
+
+@dataclass(frozen=True)
+class ReadFiles:
+    """The outcome of reading.
+
+    Attributes:
+        readable: Each file with its cut faces, in the order given.
+        unreadable: The others.
+        from_cache: How many of the readable ones had been cut before.
+    """
+
+    readable: tuple[tuple[MediaFile, CachedFile], ...]
+    unreadable: tuple[UnreadableFile, ...]
+    from_cache: int
+
+
+def read_files(
+    files: Sequence[MediaFile], cache: FaceCache, params: CutParams, check: Callable[[], None] = lambda: None
+) -> ReadFiles:
+    """Cuts the faces of every file that is not in the cache yet.
+
+    Args:
+        files: What to read.
+        cache: Where cut faces are kept.
+        params: How faces are cut.
+        check: Called between files; what it raises ends the reading.
+
+    Raises:
+        DatasetError: The cache cannot be written, or the face models cannot be fetched.
+    """
+    readable: list[tuple[MediaFile, CachedFile]] = []
+    unreadable: list[UnreadableFile] = []
+    from_cache = 0
+    with _finder() as finder:
+        for file in with_progress(files, len(files), "reading"):
+            check()
+            if file.sha256 and (kept := cache.load(file.sha256)):
+                readable.append((file, kept))
+                from_cache += 1
+                continue
+            try:
+                readable.append((file, _cut_file(file, finder, cache, params)))
+            except (DetectionError, ImageRejectedError, OSError) as error:
+                unreadable.append(UnreadableFile(file, str(error) or type(error).__name__))
+    return ReadFiles(tuple(readable), tuple(unreadable), from_cache)
+
+
+def refuse_mostly_unreadable(read: ReadFiles) -> None:
+    """Says how many files could not be read.
+
+    Raises:
+        DatasetError: More than half of them.
+    """
+    total = len(read.readable) + len(read.unreadable)
+    if not read.unreadable:
+        return
+    first = read.unreadable[0]
+    message = f"{len(read.unreadable)} of {total} files cannot be read, such as {first.file.name}: {first.reason}"
+    if 2 * len(read.unreadable) > total:
+        raise DatasetError(f"{message}; unreadable.csv lists them: replace or remove them, and run again")
+    log.warning("%s; unreadable.csv lists them, the run goes on without them", message)
+
+
+def _cut_file(file: MediaFile, finder: Callable[[], FaceFinder], cache: FaceCache, params: CutParams) -> CachedFile:
+    """Reads one file; the picture in its middle gives the perceptual hash."""
+    with open_media(file.path) as stream:
+        format_ = identify(stream, file.name)
+        frames = read_frames(stream, format_, file.name, params.frames, max_bytes=_MAX_FRAME_BYTES)
+    faces: list[CutFace] = []
+    hash_, rejection = "", None
+    for number, frame in enumerate(frames):
+        try:
+            pixels = decode_frame(frame.encoded)
+        except ImageRejectedError as error:
+            rejection = error
+            continue
+        if number == len(frames) // 2:
+            hash_ = picture_hash(pixels)
+        faces.append(cut_face(pixels, finder().largest_face(pixels), params))
+    if rejection and not faces:
+        raise rejection
+    return cache.store(file.sha256, faces, hash_, len(frames) - len(faces))
+
+
+@contextmanager
+def _finder() -> Iterator[Callable[[], FaceFinder]]:
+    """The face finder, loaded at its first use: a run over cached faces does without."""
+    loaded: list[FaceFinder] = []
+
+    def get() -> FaceFinder:
+        if not loaded:
+            try:
+                models = fetch_assets(FACE_MODELS)
+            except AssetError as error:
+                raise DatasetError(f"the face models cannot be fetched: {error}") from error
+            with _quiet_native_code():
+                loaded.append(FaceFinder(next(iter(models.values())).parent))
+                loaded[0].largest_face(np.zeros((64, 64, 3), np.uint8))
+        return loaded[0]
+
+    try:
+        yield get
+    finally:
+        with _quiet_native_code():
+            for finder in loaded:
+                finder.close()
+
+
+@contextmanager
+def _quiet_native_code() -> Iterator[None]:
+    """MediaPipe's libraries write dozens of lines to file descriptor 2 at first; nothing else runs then."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,115 @@
+"""The module that is trained: pixels as they come, normalisation inside, and the losses."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from export.checkpoint import Normalisation
+from training.embedded.windows import RandomWindows
+from training.errors import OptionError
+
+
+class TrainingModel(nn.Module):  # type: ignore[misc]
+    """A classifier with its losses; the extra head that finds foreign patches exists during training only."""
+
+    def __init__(
+        self,
+        network: Any,
+        normalisation: Normalisation,
+        class_weights: list[float],
+        patch_loss: float,
+        grid: int,
+        width: int,
+        windows: int = 0,
+    ) -> None:
+        """Wraps a classifier.
+
+        Args:
+            network: transformers' image classifier, or peft's model around it.
+            normalisation: The image processor's.
+            class_weights: Of the cross-entropy, by class index.
+            patch_loss: Weight of the patch head's loss; 0: no patch head.
+            grid: Patches a side.
+            width: Dimensions of a patch's token.
+            windows: Train on so many random windows of each picture instead of it; 0: on whole pictures.
+
+        Raises:
+            OptionError: The network's positions are not those of SigLIP, which windows need.
+        """
+        super().__init__()
+        self.network = network
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (normalisation.mean, normalisation.std))
+        self.register_buffer("_scale", normalisation.scale / std, persistent=False)
+        self.register_buffer("_shift", mean / std, persistent=False)
+        self.register_buffer("_class_weights", torch.tensor(class_weights), persistent=False)
+        self._patch_loss, self._grid = patch_loss, grid
+        self._windows = RandomWindows(network, grid, windows) if windows else None
+        self._tokens: torch.Tensor | None = None
+        self.patch_head: nn.Linear | None = None
+        if patch_loss:
+            self.patch_head = nn.Linear(width, 1)
+            _backbone(network).register_forward_hook(self._keep_tokens)
+
+    def forward(
+        self, pixels: torch.Tensor, labels: torch.Tensor | None = None, patches: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Scores a batch.
+
+        Args:
+            pixels: (N, S, S, 3) uint8, RGB, 0-255.
+            labels: (N,) int64 class indices.
+            patches: (N, G * G) float32, 0-1, NaN where unknown: how much of each patch is foreign.
+
+        Returns:
+            `logits` (N, 2) float32 and, with labels, `loss`.
+        """
+        # Contiguous at once: reading floats through the permutation takes ten times as long.
+        planes = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+        normalised = planes.mul_(self._scale).sub_(self._shift)
+        if self._windows is not None and self.training and patches is not None:
+            with self._windows.draw(normalised, patches) as (cut, targets):
+                logits = self.network(pixel_values=cut).logits.float()
+            # The classifier has its place in the graph, for processes that wait for every gradient.
+            return {"loss": self._patch_loss * self._foreign_patches_loss(targets) + logits.sum() * 0, "logits": logits}
+        logits = self.network(pixel_values=normalised).logits.float()
+        if labels is None:
+            return {"logits": logits}
+        loss = functional.cross_entropy(logits, labels, weight=self._class_weights)
+        if self.patch_head is not None and self.training:
+            loss = loss + self._patch_loss * self._foreign_patches_loss(patches)
+        return {"loss": loss, "logits": logits}
+
+    def _foreign_patches_loss(self, patches: torch.Tensor | None) -> torch.Tensor:
+        """Mean over the patches that are known; 0, with the head in the graph, where none is."""
+        if self.patch_head is None or self._tokens is None:
+            raise OptionError("patch_loss needs a base whose backbone gives tokens of patches")
+        count = self._grid * self._grid if patches is None else patches.shape[1]
+        tokens = self._tokens[:, -count:]  # a class token, where there is one, comes first
+        logits = self.patch_head(tokens).squeeze(-1).float()
+        self._tokens = None
+        if patches is None:
+            return logits.sum() * 0
+        known = ~patches.isnan()
+        losses = functional.binary_cross_entropy_with_logits(logits, patches.nan_to_num(0.0), reduction="none")
+        return (losses * known).sum() / known.sum().clamp(min=1)
+
+    def _keep_tokens(self, _module: nn.Module, _inputs: Any, outputs: Any) -> None:
+        if self.training:
+            self._tokens = outputs.last_hidden_state
+
+
+def learned_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Copies, on the CPU, of the weights that are trained and of saved buffers."""
+    learned = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    buffers = {name for name, _ in model.named_buffers()}
+    state = model.state_dict()
+    return {name: value.detach().cpu().clone() for name, value in state.items() if name in learned | buffers}
+
+
+def _backbone(network: Any) -> nn.Module:
+    """The part of a classifier that gives tokens."""
+    plain = network.get_base_model() if hasattr(network, "get_base_model") else network
+    found: nn.Module = getattr(plain, "vision_model", None) or plain.base_model
+    return found

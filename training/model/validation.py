@@ -1,0 +1,66 @@
+"""Validation figures: over files, a video's frames averaged as serving does."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.dataset import Label
+from training.data.sets import ValidationSet
+from training.data.views import CLASS_INDEX
+from training.errors import TrainingError
+
+_SMALLEST_P = 1e-7
+
+
+@dataclass(frozen=True)
+class FileScores:
+    """The scores of a validation set.
+
+    Attributes:
+        fake_probability: (F,) float64, 0-1: mean over each file's frames.
+        is_fake: (F,) bool.
+        kinds: How each file was forged, or "".
+    """
+
+    fake_probability: NDArray[np.float64]
+    is_fake: NDArray[np.bool_]
+    kinds: Sequence[str]
+
+    def figures(self) -> dict[str, float]:
+        """`auc` (0-1), `log_loss` (natural) and, of several kinds of forgeries, `auc_<kind>` against all reals."""
+        from sklearn.metrics import log_loss, roc_auc_score
+
+        p = self.fake_probability.clip(_SMALLEST_P, 1 - _SMALLEST_P)
+        figures = {
+            "auc": float(roc_auc_score(self.is_fake, self.fake_probability)),
+            "log_loss": float(log_loss(self.is_fake, p, labels=[False, True])),
+        }
+        kinds = sorted({kind for kind in self.kinds if kind})
+        for kind in kinds if len(kinds) > 1 else ():
+            chosen = ~self.is_fake | (np.array(self.kinds) == kind)
+            figures[f"auc_{kind}"] = float(roc_auc_score(self.is_fake[chosen], self.fake_probability[chosen]))
+        return figures
+
+
+def file_scores(logits: NDArray[np.float32], data: ValidationSet) -> FileScores:
+    """Averages the fake probabilities of each file's frames.
+
+    Args:
+        logits: (N, 2), in the order of the set.
+        data: The set.
+
+    Raises:
+        TrainingError: The model has diverged.
+    """
+    logits = logits.astype(np.float64)
+    if not np.isfinite(logits).all():
+        raise TrainingError("the model's scores are not finite any more: train with a lower learning rate, or in fp32")
+    margin = logits[:, CLASS_INDEX[Label.REAL]] - logits[:, CLASS_INDEX[Label.FAKE]]
+    fake_probability = 1 / (1 + np.exp(margin.clip(-700, 700)))
+    names = dict.fromkeys(zip(data.labels, data.sources, data.kinds, strict=True))
+    numbers = {name: number for number, name in enumerate(names)}
+    file_of = np.array([numbers[row] for row in zip(data.labels, data.sources, data.kinds, strict=True)])
+    means = np.bincount(file_of, weights=fake_probability) / np.bincount(file_of)
+    return FileScores(means, np.array([label is Label.FAKE for label, _, _ in names]), [kind for _, _, kind in names])
