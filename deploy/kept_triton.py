@@ -8,8 +8,8 @@ from deploy.addresses import ServerAddresses
 from deploy.backoff import Backoff
 from deploy.process import Child
 from deploy.settings import LocalSettings
-from deploy.shared_memory import remove_regions
-from deploy.triton_server import TritonServer
+from deploy.triton.shared_memory import remove_regions
+from deploy.triton.server import TritonServer
 from export.release import Release
 
 _STOP_GRACE_S = 10.0

@@ -16,7 +16,7 @@ from deploy.following import sole_follower
 from deploy.model import ensure_release
 from deploy.preflight import check_machine
 from deploy.settings import LocalSettings
-from deploy.shared_memory import region_prefix
+from deploy.triton.shared_memory import region_prefix
 from deploy.supervisor import Supervisor
 from export.errors import ExportError
 from export.release import Release

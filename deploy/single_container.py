@@ -26,7 +26,7 @@ from deploy.preflight import (
     find_shared_libpython,
 )
 from deploy.settings import LocalSettings
-from deploy.shared_memory import SHM, region_prefix
+from deploy.triton.shared_memory import SHM, region_prefix
 from deploy.supervisor import Supervisor
 from deploy.triton_container import current_release
 from export.errors import ExportError

@@ -22,13 +22,13 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from deploy.addresses import GrpcTls, ServerAddresses
-from deploy.canary import Canary
+from deploy.triton.canary import Canary
 from deploy.errors import DeployError, StartError
 from deploy.gpu_release import check_gpu
 from deploy.preflight import check_numpy, check_python, check_shared_memory, find_shared_libpython
 from deploy.process import children_of
-from deploy.shared_memory import SHM, region_prefix
-from deploy.triton_server import TritonServer
+from deploy.triton.shared_memory import SHM, region_prefix
+from deploy.triton.server import TritonServer
 from export.errors import ExportError
 from export.golden import read_golden
 from export.model_config import warmed_batches

@@ -29,7 +29,7 @@ from assets import SAMPLE_PHOTOS, default_cache_dir, fetch_assets
 from benchmark.contenders.start import OurService, serve_ours
 from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from deploy.process import children_of
-from deploy.shared_memory import SHM
+from deploy.triton.shared_memory import SHM
 from tests.steady_load import RECOVERY_BOUND_S, SteadyLoad
 
 _HELD_S = 5.0

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from benchmark.triton_statistics import read_totals
 from deploy.addresses import ServerAddresses
-from deploy.shared_memory import region_prefix
-from deploy.triton_server import TritonServer
+from deploy.triton.shared_memory import region_prefix
+from deploy.triton.server import TritonServer
 from export.release import Release
 from runtime.free_ports import free_ports
 

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from deploy.process import Child, children_of
-from deploy.shared_memory import SHM, start_time
+from deploy.triton.shared_memory import SHM, start_time
 from export.release import Release
 from runtime.free_ports import free_ports
 from tests.service import ROOT, Service, run_service, service_environment, stop

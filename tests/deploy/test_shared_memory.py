@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.shared_memory import SHM, region_prefix, remove_regions, start_time
+from deploy.triton.shared_memory import SHM, region_prefix, remove_regions, start_time
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_regions_are_gone_when_the_context_ends(tmp_path: Path, neighbour: Path)
 def test_the_next_start_removes_what_a_killed_deployment_left(tmp_path: Path, neighbour: Path) -> None:
     code = (
         "import os, pathlib, sys\n"
-        "from deploy.shared_memory import SHM, region_prefix\n"
+        "from deploy.triton.shared_memory import SHM, region_prefix\n"
         "with region_prefix(pathlib.Path(sys.argv[1])) as prefix:\n"
         "    (SHM / (prefix + 'region')).write_bytes(b'x')\n"
         "    print(prefix, flush=True)\n"

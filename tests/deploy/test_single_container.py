@@ -15,7 +15,7 @@ from deepfake_client import create_detector
 
 from deploy.errors import PreflightError
 from deploy.process import children_of
-from deploy.shared_memory import SHM
+from deploy.triton.shared_memory import SHM
 from deploy.single_container import limits_for
 from export.release import Release
 from runtime.free_ports import free_ports

@@ -14,7 +14,7 @@ from pathlib import Path
 from deepfake_client import create_detector
 
 from deploy.process import children_of
-from deploy.shared_memory import SHM, start_time
+from deploy.triton.shared_memory import SHM, start_time
 from export.release import CURRENT, Release, promote
 from runtime.free_ports import free_ports
 from tests.media import photo

@@ -8,7 +8,7 @@ import pytest
 from deepfake_client import create_detector
 
 from deploy.errors import PreflightError
-from deploy.triton_wheel import find_server, find_wheel, server_environment
+from deploy.triton.program import find_server, find_wheel, server_environment
 from export.release import Release
 from tests.deploy.test_triton_container import run_container
 from tests.media import photo

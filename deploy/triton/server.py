@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.addresses import ServerAddresses
-from deploy.canary import Prober
+from deploy.triton.canary import Prober
 from deploy.process import Child, StopWatch, children_of
-from deploy.triton_wheel import find_server, link_for_shell, server_command, server_environment
+from deploy.triton.program import find_server, link_for_shell, server_command, server_environment
 from export.golden import read_golden
 from export.model_config import model_process_count, warmed_batches
 from export.release import Release

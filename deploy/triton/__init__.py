@@ -1,0 +1,1 @@
+"""A running Triton: its program, its shared memory, and the inferences that prove it."""
