@@ -89,7 +89,7 @@ class Servers:
         http, grpc, metrics = free_ports(3)
         settings = {
             "RELEASES_DIR": str(folder / "releases"),
-            "RUN_DIR": str(folder / "run"),
+            "DEEPFAKE_CACHE_DIR": str(folder),
             "TRITON_HOST": "127.0.0.1",
             "TRITON_HTTP_PORT": str(http),
             "TRITON_GRPC_PORT": str(grpc),

@@ -6,12 +6,11 @@ end with a message about serialisation, or build engines that nobody has compare
 
 import argparse
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy.errors import DeployError, PreflightError
-from export.errors import ExportError
+from deploy.console import Say, exits_with_one_line, say
+from deploy.errors import PreflightError
 from export.release import CURRENT, Release, read_release, verify_files
 from runtime import BuiltOn, ClassifierLoadError, RuntimeSpec
 
@@ -59,18 +58,34 @@ def _check_cache(folder: Path) -> list[str]:
     return []
 
 
+def served_release(releases_dir: Path, say: Say) -> Release:
+    """The release that `current` points to, every file of it verified, and the GPU it was built for.
+
+    Args:
+        releases_dir: Folder of releases.
+        say: Shows one line to the user.
+
+    Raises:
+        ExportError: There is none, or it is damaged.
+        PreflightError: It was built for another GPU, driver or TensorRT.
+    """
+    release = read_release(releases_dir / CURRENT)
+    verify_files(release)
+    for warning in check_gpu(release):
+        say(f"WARNING: {warning}")
+    if notice := release.manifest["description"]["notice"]:
+        say(f"WARNING: {notice}")
+    say(f"model {release.manifest['description']['model']}, release {release.release_id}")
+    return release
+
+
 def main() -> None:
     """Exit codes: 0 the current release may run here, 1 it may not, or there is none, 2 usage."""
     parser = argparse.ArgumentParser(prog="python -m deploy.gpu_release", description=__doc__)
     parser.add_argument("--releases-dir", type=Path, default=Path(os.environ.get("RELEASES_DIR", "releases")))
     arguments = parser.parse_args()
-    try:
-        release = read_release(arguments.releases_dir / CURRENT)
-        verify_files(release)
-        for line in check_gpu(release):
-            print(f"gpu_release: warning: {line}", file=sys.stderr)
-    except (DeployError, ExportError) as error:
-        sys.exit(f"gpu_release: {error}")
+    with exits_with_one_line("gpu_release"):
+        release = served_release(arguments.releases_dir, say)
     print(f"release {release.release_id} may run here")
 
 

@@ -1,5 +1,6 @@
 """`make serve`, `deepfake-serve`: the whole service on this machine with one command."""
 
+import os
 import shlex
 import signal
 import sys
@@ -7,40 +8,25 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from pydantic import ValidationError
 from pydantic_settings import CliApp
 
-from assets import SAMPLE_PHOTOS, AssetError, fetch_assets
-from deploy.errors import DeployError
-from deploy.following import sole_follower
+from assets import SAMPLE_PHOTOS, fetch_assets
+from deploy.console import exits_with_one_line, others_to
 from deploy.model import ensure_release
 from deploy.preflight import check_machine
-from deploy.settings import LocalSettings
-from deploy.triton.shared_memory import region_prefix
-from deploy.supervisor import Supervisor
-from export.errors import ExportError
-from export.release import Release
+from deploy.settings import DeploySettings
+from deploy.supervisor import STOP_SIGNALS, Plan, supervise
 
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "astronaut.png"
 
 
 def main() -> None:
     """Console script. Exit codes: 0 stopped on request, 1 could not start, 2 usage."""
-    try:
-        settings = CliApp.run(LocalSettings)
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors())
-        print(f"deepfake-serve: {problems}", file=sys.stderr)
-        sys.exit(2)
-    try:
-        serve(settings)
-    except (DeployError, ExportError, AssetError) as error:
-        sys.exit(f"deepfake-serve: {error}")
-    except OSError as error:
-        sys.exit(f"deepfake-serve: {error.filename or 'file system'}: {error.strerror}")
+    with exits_with_one_line("deepfake-serve"):
+        serve(CliApp.run(DeploySettings))
 
 
-def serve(settings: LocalSettings) -> None:
+def serve(settings: DeploySettings) -> None:
     """Runs the service until Ctrl-C or SIGTERM.
 
     Raises:
@@ -48,59 +34,40 @@ def serve(settings: LocalSettings) -> None:
         ExportError: The model cannot be had or served.
         AssetError: A file of the catalogue cannot be fetched.
     """
-    started = time.monotonic()
     # During an export a signal unwinds the stack, so that nothing half-written is left behind.
-    for number in _STOP_SIGNALS:
+    for number in STOP_SIGNALS:
         signal.signal(number, _exit)
     check_machine(settings)
-    with sole_follower(settings.releases_dir) as follows:
-        if not follows:
-            say(f"another deployment runs on {settings.releases_dir}: its `current` is neither moved nor followed here")
-        release = ensure_release(settings, follows, say)
-        _serve(settings, release, follows, started)
+    logs = settings.run_dir / f"logs-{settings.port}"
+    with others_to(logs / "serve.log") as show:
+
+        def say(line: str) -> None:
+            show(f"{time.strftime('%H:%M:%S')} {line}")
+
+        say(f"logs are in {logs}")
+        release = ensure_release(settings, say)
+        photo = _example_photo(settings)
+        say("starting Triton and the gateway")
+
+        def on_ready(elapsed_s: float) -> None:
+            triton = settings.triton_addresses
+            ports = f"gRPC at {triton.grpc_url}, HTTP at port {triton.http_port}, metrics at port {triton.metrics_port}"
+            say(f"ready after {elapsed_s:.1f} s; Triton: {ports}")
+            show(f"Open {settings.gateway_url}/")
+            show(f"try it: curl -s -F file=@{shlex.quote(photo)} {settings.gateway_url}/detect")
+
+        supervise(Plan(settings, release, say, on_ready, with_gateway=True, restarts=True, logs=logs))
 
 
-def _serve(settings: LocalSettings, release: Release, follows: bool, started: float) -> None:
-    sample = fetch_assets(SAMPLE_PHOTOS, settings.cache_dir)["astronaut.png"]
-    run_dir = settings.cache_dir / "run"
-    logs = run_dir / f"logs-{settings.port}"
-    with region_prefix(run_dir) as prefix:
-        supervisor = Supervisor(settings, release, prefix, say, logs, follows)
-
-        def stop(_number: int, _frame: FrameType | None) -> None:
-            supervisor.request_stop()
-
-        for number in _STOP_SIGNALS:
-            signal.signal(number, stop)
-        try:
-            say(f"starting Triton and the gateway; logs in {logs}")
-            supervisor.start()
-            if not supervisor.stopping:
-                _print_addresses(settings, sample, time.monotonic() - started)
-            supervisor.run()
-        finally:
-            say("stopping")
-            supervisor.stop()
-    say("stopped")
+def _example_photo(settings: DeploySettings) -> str:
+    """A photo with a face: that of the checkout, as seen from the current folder, or a fetched one."""
+    if _EXAMPLE.is_file():
+        return os.path.relpath(_EXAMPLE)
+    return str(fetch_assets(SAMPLE_PHOTOS, settings.cache_dir)["astronaut.png"])
 
 
 def _exit(number: int, _frame: FrameType | None) -> None:
     sys.exit(128 + number)
-
-
-def _print_addresses(settings: LocalSettings, sample: Path, elapsed_s: float) -> None:
-    say(f"ready after {elapsed_s:.1f} s: a real inference went through the gateway")
-    print(f"  HTTP gateway   {settings.gateway_url}        (/api/v1/inference, /detect, /health)")
-    triton = settings.triton_addresses
-    print(f"  Triton         {triton.grpc_url} gRPC, port {triton.http_port} HTTP, port {triton.metrics_port} metrics")
-    print(f"  media root     {settings.media_root.resolve()}")
-    print("try it:")
-    print(f"  curl -s -F file=@{shlex.quote(str(sample))} {settings.gateway_url}/detect", flush=True)
-
-
-def say(line: str) -> None:
-    """Shows one line of progress."""
-    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,26 @@
 """Which release is served: found, or exported from the checkpoint that the settings or the hub give."""
 
-from collections.abc import Callable
+import time
 
+from deploy.console import Say
 from deploy.embedded import embedded_checkpoint
-from deploy.settings import LocalSettings
+from deploy.settings import DeploySettings
 from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint
-from export.cli import DEFAULT_CHECKPOINT, step_reporter
+from export.cli import DEFAULT_CHECKPOINT
 from export.errors import HubUnreachableError
-from export.plan_file import PlanFile
 from export.release import Release, promote, verify_files
 from export.report import explain_choice
-from export.run import ExportSettings, existing_release, export_checkpoint
+from export.run import ExportSettings, Step, existing_release, export_checkpoint
+
+_PROGRESS_S = 30.0
+"""How often a long export says what it does."""
 
 
-def ensure_release(settings: LocalSettings, make_current: bool, say: Callable[[str], None]) -> Release:
-    """The release for these settings, verified.
+def ensure_release(settings: DeploySettings, say: Say) -> Release:
+    """The release for these settings, verified; `current` points to it.
 
     Args:
         settings: The deployment's settings.
-        make_current: Whether `current` is to point to it.
         say: Shows one line to the user.
 
     Raises:
@@ -37,25 +39,43 @@ def ensure_release(settings: LocalSettings, make_current: bool, say: Callable[[s
         fake_labels=tuple(label.strip() for label in settings.fake_labels.split(",") if label.strip()),
         cache_dir=settings.cache_dir,
     )
-    if settings.serving_plan is not None:
-        plan = PlanFile.load(settings.serving_plan)
-        export_settings = plan.applied_to(export_settings)
-        say(plan.warning() or f"serving plan {settings.serving_plan}")
     release = existing_release(located, export_settings)
     if release is None:
-        say(f"exporting {located.name} ({settings.precision}); this happens once per model")
-        with step_reporter() as report:
-            release = export_checkpoint(located, export_settings, report)
+        say(f"exporting {located.name} ({settings.precision}), once for each model ...")
+        progress = _Progress(say)
+        release = export_checkpoint(located, export_settings, progress.report)
+        say(f"exported in {progress.elapsed_s:.0f} s")
     verify_files(release)
-    if make_current:
-        promote(release)
+    promote(release)
     say(f"model {release.manifest['description']['model']}, release {release.release_id}")
-    for line in explain_choice(release.path):
+    choice = explain_choice(release.path)
+    for line in choice[:1]:  # the one that is served
         say(line)
+    print("\n".join(choice), flush=True)  # for the log
     return release
 
 
-def _locate(settings: LocalSettings, say: Callable[[str], None]) -> LocatedCheckpoint:
+class _Progress:
+    """Says now and then what a long export does."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._started = time.monotonic()
+        self._said = self._started
+
+    @property
+    def elapsed_s(self) -> float:
+        """Time since the export began."""
+        return time.monotonic() - self._started
+
+    def report(self, step: Step) -> None:
+        """Takes note of a step."""
+        if time.monotonic() - self._said >= _PROGRESS_S:
+            self._said = time.monotonic()
+            self._say(f"  {step.name} ({self.elapsed_s:.0f} s)")
+
+
+def _locate(settings: DeploySettings, say: Say) -> LocatedCheckpoint:
     """The chosen checkpoint. Only the unchosen default falls back: whoever names a model gets that one or an error."""
     if settings.checkpoint is not None:
         return locate_checkpoint(settings.checkpoint, settings.revision)
@@ -64,9 +84,6 @@ def _locate(settings: LocalSettings, say: Callable[[str], None]) -> LocatedCheck
     except HubUnreachableError as error:
         if not settings.embedded_fallback:
             raise
-        say("=" * 98)
         say(f"WARNING: {error}")
-        say("WARNING: serving the small EMBEDDED checkpoint instead: a demonstration, weak evidence at best.")
-        say("WARNING: set CHECKPOINT to a model directory, or start again with access to the hub.")
-        say("=" * 98)
+        say("WARNING: serving the small EMBEDDED model instead, a demonstration; CHECKPOINT=DIRECTORY serves yours")
         return locate_checkpoint(str(embedded_checkpoint()))

@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 from typing import Self
 
-from deploy.addresses import ServerAddresses
-from deploy.triton.canary import Prober
 from deploy.errors import PreflightError, StartError
 from deploy.process import Child
-from deploy.triton.shared_memory import remove_regions
+from deploy.triton.addresses import ServerAddresses
+from deploy.triton.canary import Prober
 from deploy.triton.program import TritonFiles, server_command
+from deploy.triton.shared_memory import remove_regions
 from export.golden import read_golden
 from export.model_config import warmed_batches
 from export.release import Release

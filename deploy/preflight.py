@@ -10,17 +10,30 @@ import sysconfig
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from deploy.addresses import ServerAddresses
 from deploy.errors import PreflightError
-from deploy.settings import LocalSettings
+from deploy.settings import DeploySettings
 
 SUPPORTED_PYTHONS = ((3, 11), (3, 12))
 MIN_SHM_BYTES = 256 * 2**20
 """Room for the Python backend's shared memory: two models, several instances, chunks of uncompressed frames."""
 
 
-def check_machine(settings: LocalSettings, shm: Path = Path("/dev/shm")) -> None:
+def check_machine(settings: DeploySettings, shm: Path = Path("/dev/shm")) -> None:
     """Checks interpreter, libraries, shared memory, ports and folders.
+
+    Raises:
+        PreflightError: With one line that says what is wrong and what to do.
+    """
+    check_python_and_libraries()
+    if importlib.util.find_spec("pytriton") is None:
+        raise PreflightError("the package nvidia-pytriton, which carries Triton, is not installed: run `make install`")
+    check_shared_memory(shm)
+    check_ports(settings)
+    check_media_root(settings)
+
+
+def check_python_and_libraries() -> None:
+    """Checks what Triton's Python backend needs of this interpreter.
 
     Raises:
         PreflightError: With one line that says what is wrong and what to do.
@@ -28,11 +41,6 @@ def check_machine(settings: LocalSettings, shm: Path = Path("/dev/shm")) -> None
     check_python(sys.version_info[:2], platform.system(), platform.machine())
     check_numpy()
     find_shared_libpython()
-    if importlib.util.find_spec("pytriton") is None:
-        raise PreflightError("the package nvidia-pytriton, which carries Triton, is not installed: run `make install`")
-    check_shared_memory(shm)
-    check_ports(settings)
-    check_media_root(settings)
 
 
 def check_python(python: tuple[int, ...], system: str, machine: str) -> None:
@@ -82,7 +90,7 @@ def check_shared_memory(shm: Path) -> None:
         )
 
 
-def check_ports(settings: LocalSettings) -> None:
+def check_ports(settings: DeploySettings) -> None:
     """Refuses ports in use: Triton itself would notice only after loading its models."""
     ports = {
         "PORT": (settings.host, settings.port),
@@ -96,16 +104,6 @@ def check_ports(settings: LocalSettings) -> None:
         _require_free(host, port, f"stop what uses it or set {name}")
 
 
-def require_free_ports(addresses: ServerAddresses) -> None:
-    """Refuses addresses for another Triton that something else has.
-
-    Raises:
-        PreflightError: One is taken.
-    """
-    for port in (addresses.http_port, addresses.grpc_port, addresses.metrics_port):
-        _require_free(addresses.host, port, "stop what uses it or set TRITON_STANDBY_OFFSET")
-
-
 def _require_free(host: str, port: int, advice: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -116,9 +114,9 @@ def _require_free(host: str, port: int, advice: str) -> None:
             raise PreflightError(f"{host}:{port} cannot be used ({reason}): {advice}") from error
 
 
-def check_media_root(settings: LocalSettings) -> None:
+def check_media_root(settings: DeploySettings) -> None:
     """Refuses a MEDIA_ROOT that is no folder; makes only the default one."""
-    if settings.media_root == LocalSettings.model_fields["media_root"].default:
+    if settings.media_root == DeploySettings.model_fields["media_root"].default:
         with contextlib.suppress(FileExistsError):
             settings.media_root.mkdir()
     if not settings.media_root.is_dir():

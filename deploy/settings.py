@@ -1,4 +1,4 @@
-"""Settings of the one-command deployment: command line over environment over defaults, read once."""
+"""Settings of every deployment: command line over environment over defaults, read once at the start."""
 
 from pathlib import Path
 from typing import Self
@@ -7,13 +7,13 @@ from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assets import default_cache_dir
-from deploy.addresses import GrpcTls, ServerAddresses
+from deploy.triton.addresses import GrpcTls, ServerAddresses
 from preprocessing import PreprocessParams
 
 _HOST = r"^[^:/\s]+$"
 
 
-class LocalSettings(BaseSettings):
+class DeploySettings(BaseSettings):
     """Serves deepfake detection on this machine: exports the model if needed, starts Triton and the HTTP gateway.
 
     Every option is an environment variable of the same name in capitals. Ctrl-C or SIGTERM stops everything.
@@ -39,27 +39,13 @@ class LocalSettings(BaseSettings):
     triton_tls_cert_file: Path | None = Field(
         default=None,
         description="PEM certificate chain of Triton: with the key its gRPC port is encrypted, and its HTTP port, "
-        "which cannot be, on loopback only. DEEPFAKE_CLIENT_TLS_CA_FILE must name who vouches for it.",
+        "which cannot be, on loopback only. DEEPFAKE_CLIENT_TLS_CA_FILE must name who vouches for it, and "
+        "DEEPFAKE_CLIENT_TLS_SERVER_NAME the name in it unless that is 127.0.0.1.",
     )
     triton_tls_key_file: Path | None = Field(default=None, description="PEM private key of TRITON_TLS_CERT_FILE.")
     triton_tls_client_ca_file: Path | None = Field(
         default=None,
         description="PEM file of the authority whose certificates Triton's clients must show; unset: they need none.",
-    )
-    tls_cert_file: Path | None = Field(
-        default=None, description="PEM certificate chain of the gateway; with TLS_KEY_FILE it speaks https only."
-    )
-    tls_key_file: Path | None = Field(default=None, description="PEM private key of TLS_CERT_FILE.")
-    triton_standby_offset: int = Field(
-        default=10,
-        ge=3,
-        description="A new release starts beside the served one, on its three ports plus this.",
-    )
-    rollout_drain_s: float = Field(
-        default=26.0,
-        ge=0,
-        description="How long the old Triton still runs after the gateway has moved to the new release: "
-        "REQUEST_DEADLINE_S and a little more.",
     )
     media_root: Path = Field(
         default=Path("media"), description="Folder below which extractedFrames are read; made if it is the default."
@@ -90,11 +76,6 @@ class LocalSettings(BaseSettings):
     instances: int = Field(
         default=0, ge=0, description="Instances of preprocess; 0: one per core, at most 8 and what fits."
     )
-    serving_plan: Path | None = Field(
-        default=None,
-        description="File that `deepfake-bench tune` wrote: instances, batching and the gateway's frames per request. "
-        "INSTANCES and DEEPFAKE_CLIENT_CHUNK_FRAMES win over it.",
-    )
     releases_dir: Path = Field(default=Path("releases"), description="Where exported releases are kept.")
     cache_dir: Path = Field(
         default_factory=default_cache_dir,
@@ -117,8 +98,6 @@ class LocalSettings(BaseSettings):
     @model_validator(mode="after")
     def _complete_tls(self) -> Self:
         GrpcTls.from_files(self.triton_tls_cert_file, self.triton_tls_key_file, self.triton_tls_client_ca_file)
-        if (self.tls_cert_file is None) != (self.tls_key_file is None):
-            raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE must be set together")
         return self
 
     @property
@@ -130,12 +109,16 @@ class LocalSettings(BaseSettings):
         )
 
     @property
-    def standby_addresses(self) -> ServerAddresses:
-        """Where a new release starts."""
-        return self.triton_addresses.moved(self.triton_standby_offset)
+    def run_dir(self) -> Path:
+        """Where run state is kept."""
+        return self.cache_dir / "run"
+
+    @property
+    def proof(self) -> Path:
+        """A file that exists once Triton has proved its release: the container's health check is another process."""
+        return self.run_dir / "proved"
 
     @property
     def gateway_url(self) -> str:
         """Base URL of the gateway, as clients on this machine reach it."""
-        scheme = "https" if self.tls_cert_file else "http"
-        return f"{scheme}://{'127.0.0.1' if self.host == '0.0.0.0' else self.host}:{self.port}"
+        return f"http://{'127.0.0.1' if self.host == '0.0.0.0' else self.host}:{self.port}"

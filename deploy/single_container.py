@@ -1,35 +1,26 @@
 """`python -m deploy.single_container`: Triton and the gateway in one container, over the release in its image.
 
-`make serve` without the export: the supervisor is the same, so what dies is started again inside the container. The
-container's health check is the gateway's, GET /health.
+`make serve` without the export: what dies is started again inside the container. The container's health check is the
+gateway's, GET /health.
 """
 
 import os
-import platform
-import signal
-import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 
-from pydantic import ValidationError
-
-from deploy.errors import DeployError, PreflightError
+from deploy.console import exits_with_one_line, say
+from deploy.errors import PreflightError
+from deploy.gpu_release import served_release
 from deploy.preflight import (
     MIN_SHM_BYTES,
     check_media_root,
-    check_numpy,
     check_ports,
-    check_python,
+    check_python_and_libraries,
     check_shared_memory,
-    find_shared_libpython,
 )
-from deploy.settings import LocalSettings
-from deploy.triton.shared_memory import SHM, region_prefix
-from deploy.supervisor import Supervisor
-from deploy.triton_container import current_release
-from export.errors import ExportError
+from deploy.settings import DeploySettings
+from deploy.supervisor import Plan, supervise
+from deploy.triton.shared_memory import SHM
 
 _MIB = 2**20
 _SMALL_SHM_BYTES = 48 * _MIB
@@ -43,26 +34,16 @@ _SMALL_SHM_LIMITS = {
 """At most 16 MiB of images are under way at once: the regions of two preprocess instances, which never shrink, and of
 the classifier then fit into the 64 MiB of /dev/shm that `docker run` gives."""
 
-_BAKED = ("checkpoint", "revision", "serving_plan")
+_BAKED = ("checkpoint", "revision")
 
 
 def main() -> None:
     """Exit codes: 0 stopped on request, 1 could not start, 2 usage."""
-    try:
-        settings = LocalSettings()
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(str(p) for p in e['loc']).upper()}: {e['msg']}" for e in error.errors())
-        print(f"deepfake: {problems}", file=sys.stderr)
-        sys.exit(2)
-    try:
-        serve(settings)
-    except (DeployError, ExportError) as error:
-        sys.exit(f"deepfake: {error}")
-    except OSError as error:
-        sys.exit(f"deepfake: {error.filename or 'file system'}: {error.strerror}")
+    with exits_with_one_line("deepfake"):
+        serve(DeploySettings())
 
 
-def serve(settings: LocalSettings) -> None:
+def serve(settings: DeploySettings) -> None:
     """Runs the service until SIGTERM or SIGINT.
 
     Raises:
@@ -70,36 +51,19 @@ def serve(settings: LocalSettings) -> None:
         ExportError: The image's release is damaged.
     """
     refuse_baked_settings(settings)
-    check_python(sys.version_info[:2], platform.system(), platform.machine())
-    check_numpy()
-    find_shared_libpython()
+    check_python_and_libraries()
     check_ports(settings)
     check_media_root(settings)
     os.environ.update(limits_for(SHM, os.environ))
-    release = current_release(settings.releases_dir)
-    if notice := release.manifest["description"]["notice"]:
-        _say(f"WARNING: {notice}")
-    run_dir = settings.cache_dir / "run"
-    with region_prefix(run_dir) as prefix:
-        supervisor = Supervisor(settings, release, prefix, _say, run_dir / "logs", follows=False, show_output=True)
+    release = served_release(settings.releases_dir, say)
 
-        def stop(_number: int, _frame: FrameType | None) -> None:
-            supervisor.request_stop()
+    def on_ready(elapsed_s: float) -> None:
+        say(f"ready on port {settings.port} after {elapsed_s:.1f} s: a real inference went through the gateway")
 
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, stop)
-        try:
-            supervisor.start()
-            if not supervisor.stopping:
-                _say(f"ready on port {settings.port}: a real inference went through the gateway")
-            supervisor.run()
-        finally:
-            _say("stopping")
-            supervisor.stop()
-    _say("stopped")
+    supervise(Plan(settings, release, say, on_ready, with_gateway=True, restarts=True))
 
 
-def refuse_baked_settings(settings: LocalSettings) -> None:
+def refuse_baked_settings(settings: DeploySettings) -> None:
     """Refuses settings that only the image's build obeys, rather than serve another model than the one asked for.
 
     Raises:
@@ -131,15 +95,11 @@ def limits_for(shm: Path, environment: Mapping[str, str]) -> dict[str, str]:
         check_shared_memory(shm)
         return {}
     limits = {name: value for name, value in _SMALL_SHM_LIMITS.items() if not environment.get(name)}
-    _say(
+    say(
         f"{shm} has {free // _MIB} MiB, so: {', '.join(f'{k}={v}' for k, v in limits.items()) or 'as set'}. "
         "With --shm-size=1g there are no such limits"
     )
     return limits
-
-
-def _say(line: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} deepfake: {line}", flush=True)
 
 
 if __name__ == "__main__":

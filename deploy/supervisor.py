@@ -1,237 +1,265 @@
-"""Keeps Triton and the gateway running: starts them in order, restarts what dies, ends them for certain.
+"""Starts Triton, proves it with a real inference, starts the gateway, and watches both until told to stop.
 
-While it runs, a release that `current` points to next takes over (see rollout.py).
+This is the one start-up path: `make serve` and the single container run Triton and the gateway and restart what fails;
+the Triton container runs Triton alone and ends when it fails, because its platform restarts it.
 """
 
+import contextlib
 import os
-import ssl
+import signal
 import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import Protocol
 
-from deploy.addresses import ServerAddresses
-from deploy.backoff import Backoff
 from deploy.errors import StartError
-from deploy.kept_triton import KeptTriton
-from deploy.preflight import require_free_ports
-from deploy.process import Child, StopWatch
-from deploy.rollout import Rollout
-from deploy.settings import LocalSettings
-from deploy.target_file import TargetFile
-from export.plan_file import PlanFile
+from deploy.process import Child, StopWatch, children_of
+from deploy.settings import DeploySettings
+from deploy.triton.server import TritonServer
+from deploy.triton.shared_memory import region_prefix
 from export.release import Release
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_GRACE_S = 10.0  # Triton's own --exit-timeout-secs is less
 _POLL_S = 0.2
-_STOP_GRACE_S = 10.0
+_PAUSES_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)  # before the first, second, ... start after a failure
+_STABLE_S = 60.0  # a server that ran this long starts again at the first pause
 
 
-class Supervisor:
-    """Runs Triton and one gateway until told to stop."""
+@dataclass(frozen=True)
+class Plan:
+    """What one deployment runs.
+
+    Attributes:
+        settings: Its settings.
+        release: What Triton serves.
+        say: Shows one line to the user.
+        on_ready: Called once, with the seconds that the start took.
+        with_gateway: Whether the gateway runs beside Triton.
+        restarts: Whether a server that fails is started again; otherwise `supervise` raises StartError.
+        logs: Folder for the output of the servers; None: they write to this program's output.
+    """
+
+    settings: DeploySettings
+    release: Release
+    say: Callable[[str], None]
+    on_ready: Callable[[float], None]
+    with_gateway: bool
+    restarts: bool
+    logs: Path | None = None
+
+    def log(self, name: str) -> Path | None:
+        """Where one server's output goes."""
+        return self.logs / f"{name}.log" if self.logs else None
+
+
+def supervise(plan: Plan) -> None:
+    """Runs the deployment until SIGINT, SIGTERM or SIGHUP.
+
+    Raises:
+        StartError: A server did not start, or failed where nothing is restarted. The message ends with its log.
+    """
+    stopping = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop)
+    started = time.monotonic()
+    with region_prefix(plan.settings.run_dir) as prefix, contextlib.ExitStack() as running:
+        kept = []
+        for name, start in _servers(plan, prefix):
+            server = KeptServer(name, start, plan.settings.start_timeout_s, plan.say, stopping)
+            running.callback(server.end)
+            server.await_start()
+            kept.append(server)
+        if not stopping.is_set():
+            plan.on_ready(time.monotonic() - started)
+        while not stopping.wait(_POLL_S):
+            for server in kept:
+                server.watch(plan.restarts)
+            reap_orphans({server.pid for server in kept})
+        plan.say("stopping")
+    plan.say("stopped")
+
+
+class Server(Protocol):
+    """A process that serves, and what proves it."""
+
+    child: Child
+
+    @property
+    def ready(self) -> bool:
+        """Whether it serves."""
+
+    def failure(self) -> str:
+        """Why it cannot be trusted any more, or ""."""
+
+    def end(self, grace_s: float) -> None:
+        """Asks it to end, waits up to `grace_s`, then kills it."""
+
+
+class KeptServer:
+    """A server that is started again, after a pause that grows, when it fails."""
 
     def __init__(
         self,
-        settings: LocalSettings,
-        release: Release,
-        shm_prefix: str,
+        name: str,
+        start: Callable[[], Server],
+        start_timeout_s: float,
         say: Callable[[str], None],
-        logs: Path,
-        follows: bool,
-        show_output: bool = False,
+        stopping: threading.Event,
     ) -> None:
-        """Starts nothing yet.
+        """Starts it.
 
         Args:
-            settings: The deployment's settings.
-            release: What is served first.
-            shm_prefix: Prefix of this deployment's shared memory regions.
+            name: For messages.
+            start: Starts one.
+            start_timeout_s: How long it may take until it is ready.
             say: Shows one line to the user.
-            logs: Folder for the processes' logs.
-            follows: Whether a release that `current` points to later takes over.
-            show_output: Whether the processes write to this program's own output, not to their logs.
-
-        Raises:
-            ExportError: There is a serving plan, and it cannot be read.
+            stopping: Set when the deployment is to end, which cuts pauses short.
         """
-        self._client_env = _planned_client(settings)
-        self._settings = settings
-        self._shm_prefix = shm_prefix
+        self._name = name
+        self._start = start
+        self._start_timeout_s = start_timeout_s
         self._say = say
-        self._logs = logs
-        self._follows = follows
-        self._show_output = show_output
-        self._stopping = threading.Event()
-        self._first = self._triton(release, settings.triton_addresses)
-        self._rollout: Rollout | None = None
-        self._gateway: Child | None = None
-        self._gateway_backoff = Backoff()
-        self._stop_watch = StopWatch()
+        self._stopping = stopping
+        self._failures = 0
+        self._announced = True
+        self._started_at = time.monotonic()
+        self._server = start()
 
     @property
-    def stopping(self) -> bool:
-        """Whether a stop was requested."""
-        return self._stopping.is_set()
+    def pid(self) -> int:
+        """Its process."""
+        return self._server.child.pid
 
-    def request_stop(self) -> None:
-        """Ends `run` soon; safe in a signal handler."""
-        self._stopping.set()
-
-    def start(self) -> None:
-        """Starts Triton, proves it with a real inference, then starts the gateway and waits until it is healthy.
+    def await_start(self) -> None:
+        """Returns when it is ready, or a stop is requested.
 
         Raises:
-            StartError: One of them ended or never answered; the end of its log is in the message.
+            StartError: It failed, or is not ready in time.
         """
-        timeout_s = self._settings.start_timeout_s
-        first_s = timeout_s / 3
-        if not self._triton_answers(first_s):
-            # Seen once in many starts: the model processes hang while they load. The next start is a new chance.
-            self._say(f"Triton has not answered within {first_s:g} s; starting it again")
-            self._first.end(grace_s=0)
-            if not self._triton_answers(timeout_s - first_s):
-                raise _no_answer("Triton", timeout_s, self._first.child)
-        target = TargetFile(self._target_path, self._first.addresses.grpc_url)
-        self._rollout = Rollout(
-            self._first,
-            self._settings.standby_addresses,
-            self._newcomer,
-            target,
-            self._settings.rollout_drain_s,
-            self._follows,
-            self._say,
+        while not self._server.ready and not self._stopping.wait(_POLL_S):
+            self._raise(self._failure())
+
+    def watch(self, restarts: bool) -> None:
+        """Starts it again if it failed.
+
+        Raises:
+            StartError: It failed and `restarts` is false.
+        """
+        if reason := self._failure():
+            if not restarts:
+                self._raise(reason)
+            self._restart(reason)
+        elif self._server.ready and not self._announced:
+            self._announced = True
+            self._say(f"{self._name} answers again")
+
+    def end(self) -> None:
+        """Ends it: after a stop in order, after an error at once."""
+        self._server.end(STOP_GRACE_S if self._stopping.is_set() else 0)
+
+    def _failure(self) -> str:
+        if reason := self._server.failure():
+            return reason
+        late = time.monotonic() - self._started_at > self._start_timeout_s
+        return f"did not answer within {self._start_timeout_s:g} s" if late and not self._server.ready else ""
+
+    def _raise(self, reason: str) -> None:
+        if reason:
+            tail = self._server.child.log_tail()
+            raise StartError(f"{self._name} {reason}" + (f"; its log ends:\n{tail}" if tail else ""))
+
+    def _restart(self, reason: str) -> None:
+        if time.monotonic() - self._started_at > _STABLE_S:
+            self._failures = 0
+        pause_s = _PAUSES_S[min(self._failures, len(_PAUSES_S) - 1)]
+        self._failures += 1
+        self._say(f"{self._name} {reason}: restarting it" + (f" in {pause_s:g} s" if pause_s else ""))
+        self._server.end(0)
+        if not self._stopping.wait(pause_s):
+            self._announced = False
+            self._started_at = time.monotonic()
+            self._server = self._start()
+
+
+def _servers(plan: Plan, shm_prefix: str) -> list[tuple[str, Callable[[], Server]]]:
+    """Name and start of each server, in order."""
+    settings = plan.settings
+
+    def triton() -> Server:
+        return TritonServer(
+            plan.release,
+            settings.triton_addresses,
+            shm_prefix,
+            settings.run_dir,
+            settings.canary_interval_s,
+            plan.log("triton"),
+            settings.otel_exporter_otlp_endpoint,
         )
-        gateway = self._start_gateway()
-        if not self._answers(self._gateway_healthy, gateway, "the gateway", timeout_s):
-            raise _no_answer("the gateway", timeout_s, gateway)
 
-    def run(self) -> None:
-        """Watches all processes until `request_stop`."""
-        while not self._stopping.wait(_POLL_S):
-            if self._rollout is not None:
-                self._rollout.tick()
-            if self._gateway is not None and (reason := self._gateway_failure(self._gateway)):
-                self._restart_gateway(reason)
+    def gateway() -> Server:
+        return GatewayServer(settings, plan.log("gateway"))
 
-    def stop(self) -> None:
-        """Ends the gateway, then Triton, and removes Triton's shared memory regions."""
-        self._stopping.set()
-        if self._gateway is not None:
-            self._gateway.end(_STOP_GRACE_S)
-        if self._rollout is not None:
-            self._rollout.end()
-        else:
-            self._first.end()
+    return [("Triton", triton), ("the gateway", gateway)] if plan.with_gateway else [("Triton", triton)]
 
-    def _triton(self, release: Release, addresses: ServerAddresses) -> KeptTriton:
-        usual = addresses == self._settings.triton_addresses
-        prefix = f"{self._shm_prefix}{'a' if usual else 'b'}_"
-        log = self._log("triton.log" if usual else "triton-standby.log")
-        return KeptTriton(release, addresses, prefix, self._settings, self._logs.parent, log, self._say, self._stopping)
 
-    def _newcomer(self, release: Release, addresses: ServerAddresses) -> KeptTriton:
-        require_free_ports(addresses)
-        triton = self._triton(release, addresses)
-        triton.start()
-        return triton
+class GatewayServer:
+    """The gateway's process, started at once."""
 
-    def _log(self, name: str) -> Path | None:
-        return None if self._show_output else self._logs / name
-
-    @property
-    def _target_path(self) -> Path:
-        return self._logs / "triton-url"
-
-    def _start_gateway(self) -> Child:
-        settings = self._settings
+    def __init__(self, settings: DeploySettings, log: Path | None) -> None:
+        """Starts it with this process's environment and these settings."""
+        self._url = f"{settings.gateway_url}/health"
+        self._answered = False
+        self._stop_watch = StopWatch()
         env = {
-            **self._client_env,
             **os.environ,
             "HOST": settings.host,
             "PORT": str(settings.port),
             "MEDIA_ROOT": str(settings.media_root.resolve()),
-            "TLS_CERT_FILE": str(settings.tls_cert_file or ""),
-            "TLS_KEY_FILE": str(settings.tls_key_file or ""),
             "TRITON_URL": settings.triton_addresses.grpc_url,
-            "TRITON_URL_FILE": str(self._target_path.resolve()),
             "OTEL_EXPORTER_OTLP_ENDPOINT": settings.otel_exporter_otlp_endpoint,
         }
-        self._gateway_backoff.started()
         # -P: a gateway.py in the user's current folder is not what is meant.
-        self._gateway = Child("gateway", [sys.executable, "-P", "-m", "gateway"], env, self._log("gateway.log"))
-        return self._gateway
+        self.child = Child("gateway", [sys.executable, "-P", "-m", "gateway"], env, log)
 
-    def _triton_answers(self, timeout_s: float) -> bool:
-        self._first.start()
-        return self._answers(self._first_ready, self._first.child, "Triton", timeout_s)
+    @property
+    def ready(self) -> bool:
+        """Whether it has called itself healthy, once."""
+        self._answered = self._answered or self._is_healthy()
+        return self._answered
 
-    def _first_ready(self) -> bool:
-        """Whether Triton serves.
+    def failure(self) -> str:
+        """Why it must be restarted, or "". An unhealthy gateway is not restarted: Triton is the one that fails."""
+        if self.child.exit_code is not None:
+            return f"ended with code {self.child.exit_code}"
+        return "is stopped" if self._stop_watch.overdue({self.child.pid: self.child.state}) else ""
 
-        Raises:
-            StartError: It answers, and its release must not be served.
-        """
-        if reason := self._first.refusal:
-            raise StartError(f"Triton {reason}. Release {self._first.release.path} is not served; export it again")
-        return self._first.ready
+    def end(self, grace_s: float) -> None:
+        """Lets it finish the requests that it accepted, up to `grace_s`, then kills it."""
+        self.child.end(grace_s)
 
-    def _answers(self, answers: Callable[[], bool], child: Child, name: str, timeout_s: float) -> bool:
-        """Whether a process that was started answers in time (or a stop is requested).
-
-        Raises:
-            StartError: It ended.
-        """
-        deadline = time.monotonic() + timeout_s
-        while not self._stopping.is_set():
-            if child.exit_code is not None:
-                raise StartError(f"{name} ended with code {child.exit_code}; its log ends:\n{child.log_tail()}")
-            if answers():
-                return True
-            if time.monotonic() > deadline:
-                return False
-            self._stopping.wait(_POLL_S)
-        return True
-
-    def _gateway_healthy(self) -> bool:
+    def _is_healthy(self) -> bool:
         # Without the machine's proxy settings, which are not meant for this machine's own services.
-        handlers = [urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=_own_gateway_context())]
-        opener = urllib.request.build_opener(*handlers)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(f"{self._settings.gateway_url}/health", timeout=6) as answer:
+            with opener.open(self._url, timeout=6) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
 
-    def _gateway_failure(self, gateway: Child) -> str:
-        """Why the gateway must be restarted, or "". Gunicorn itself looks after its workers."""
-        if gateway.exit_code is not None:
-            return f"ended with code {gateway.exit_code}"
-        return "is stopped" if self._stop_watch.overdue({gateway.pid: gateway.state}) else ""
 
-    def _restart_gateway(self, reason: str) -> None:
-        pause_s = self._gateway_backoff.pause_s()
-        self._say(f"the gateway {reason}: restarting it" + (f" in {pause_s:g} s" if pause_s else ""))
-        if self._gateway is not None:
-            self._gateway.end(0)  # workers that outlive their master hold its port for seconds
-        if not self._stopping.wait(pause_s):
-            self._start_gateway()
-
-
-def _own_gateway_context() -> ssl.SSLContext:
-    """Trusts any certificate: it is made out to the name that callers use, and nothing secret is sent or believed."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _planned_client(settings: LocalSettings) -> dict[str, str]:
-    """What the serving plan says to the gateway's client; its own environment wins."""
-    if settings.serving_plan is None:
-        return {}
-    return {"DEEPFAKE_CLIENT_CHUNK_FRAMES": str(PlanFile.load(settings.serving_plan).chunk_frames)}
-
-
-def _no_answer(name: str, timeout_s: float, child: Child) -> StartError:
-    return StartError(f"{name} did not answer within {timeout_s:g} s; its log ends:\n{child.log_tail()}")
+def reap_orphans(servers: set[int]) -> None:
+    """Reaps dead processes that were inherited as process 1, but not servers, whose exit codes are still to be read."""
+    for pid, state in children_of(os.getpid()).items():
+        if state == "Z" and pid not in servers:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)

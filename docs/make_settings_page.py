@@ -5,18 +5,16 @@ from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from deploy.settings import LocalSettings
-from deploy.triton_container import TritonContainerSettings
+from deploy.settings import DeploySettings
 from gateway.settings import GatewaySettings
 
 _SECTIONS: tuple[tuple[str, str, type[BaseSettings]], ...] = (
-    ("make serve", "`deepfake-serve`; options of the same name with dashes win over the environment.", LocalSettings),
+    ("make serve", "`deepfake-serve`; options of the same name with dashes win over the environment.", DeploySettings),
     (
         "Gateway",
         "`python -m gateway`; `make serve` sets HOST, PORT, MEDIA_ROOT and TRITON_URL for it.",
         GatewaySettings,
     ),
-    ("Triton container", "`python -m deploy.triton_container`; the compose file sets them.", TritonContainerSettings),
     ("Client", "The library, the command line and the gateway's connection to Triton.", ClientSettings),
 )
 

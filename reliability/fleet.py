@@ -15,9 +15,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmark.triton_statistics import read_totals
-from deploy.addresses import ServerAddresses
-from deploy.triton.shared_memory import region_prefix
+from deploy.triton.addresses import ServerAddresses
 from deploy.triton.server import TritonServer
+from deploy.triton.shared_memory import region_prefix
 from export.release import Release
 from runtime.free_ports import free_ports
 

@@ -85,7 +85,7 @@ def _write_config(folder: Path, ports: Ports, quick: bool) -> Path:
     """The real files, with this run's ports."""
     config = (HERE / "prometheus.yml").read_text("utf-8")
     config = config.replace("127.0.0.1:5000", f"127.0.0.1:{ports.gateway}")
-    config = config.replace('"127.0.0.1:8002", "127.0.0.1:8012"', f'"127.0.0.1:{ports.triton_metrics}"')
+    config = config.replace('"127.0.0.1:8002"', f'"127.0.0.1:{ports.triton_metrics}"')
     alerts = (HERE / "alerts.yml").read_text("utf-8")
     if quick:
         config = re.sub(r"_interval: 15s", "_interval: 2s", config).replace("_timeout: 10s", "_timeout: 2s")
@@ -99,7 +99,7 @@ def _write_config(folder: Path, ports: Ports, quick: bool) -> Path:
 def _triton(releases: Path, folder: Path, ports: Ports) -> Iterator[Child]:
     settings = {
         "RELEASES_DIR": str(releases),
-        "RUN_DIR": str(folder / "triton"),
+        "DEEPFAKE_CACHE_DIR": str(folder / "triton"),
         "TRITON_HTTP_PORT": str(ports.triton_http),
         "TRITON_GRPC_PORT": str(ports.triton_grpc),
         "TRITON_METRICS_PORT": str(ports.triton_metrics),

@@ -9,9 +9,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.addresses import GrpcTls, ServerAddresses
 from deploy.errors import PreflightError
 from deploy.preflight import find_shared_libpython
+from deploy.triton.addresses import GrpcTls, ServerAddresses
 
 # The stub is the process in which a Python-backend model runs.
 _BACKEND_FILES = ("libtriton_python.so", "triton_python_backend_utils.py")

@@ -1,17 +1,18 @@
 """One running Triton: its process, the model processes below it, and the canaries that prove it.
 
-Triton never restarts a dead Python-backend process and goes on calling itself ready, so both deployments (the local
-supervisor and the Triton container) watch it from outside, with this.
+Triton never restarts a dead Python-backend process and goes on calling itself ready, so every deployment watches it
+from outside, with this.
 """
 
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.addresses import ServerAddresses
-from deploy.triton.canary import Prober
 from deploy.process import Child, StopWatch, children_of
+from deploy.triton.addresses import ServerAddresses
+from deploy.triton.canary import Prober
 from deploy.triton.program import find_server, link_for_shell, server_command, server_environment
+from deploy.triton.shared_memory import remove_regions
 from export.golden import read_golden
 from export.model_config import model_process_count, warmed_batches
 from export.release import Release
@@ -47,6 +48,7 @@ class TritonServer:
         """
         golden, repository = read_golden(release.path), release.repository
         files = find_server()
+        self._shm_prefix = shm_prefix
         self._links = link_for_shell(files, repository, run_dir)
         command = server_command(files, self._links, addresses, shm_prefix, trace_collector)
         self._expected_processes = model_process_count(repository)
@@ -87,9 +89,10 @@ class TritonServer:
         return f"serves a release that is not what it should be: {reason}" if reason else ""
 
     def end(self, grace_s: float) -> None:
-        """Asks it to end, waits up to `grace_s`, then kills it and its model processes."""
+        """Asks it to end, waits up to `grace_s`, then kills it and its model processes; removes what it left."""
         self._prober.stop()
         self.child.end(grace_s)
+        remove_regions(self._shm_prefix)
         shutil.rmtree(self._links, ignore_errors=True)
 
     def _living_processes(self) -> set[int]:

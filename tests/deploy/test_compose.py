@@ -13,7 +13,7 @@ import yaml
 from deepfake_client.settings import ClientSettings
 
 from assets import COMPOSE_SCHEMA, fetch_assets
-from deploy.triton_container import TritonContainerSettings
+from deploy.settings import DeploySettings
 from gateway.settings import GatewaySettings
 from tests.prometheus import program
 
@@ -178,7 +178,7 @@ def test_stopping_gateways_may_finish_what_they_accepted() -> None:
 
 def test_environment_names_are_settings() -> None:
     client = {f"deepfake_client_{field}" for field in ClientSettings.model_fields}
-    triton = set(TritonContainerSettings.model_fields) | client
+    triton = set(DeploySettings.model_fields) | client
     gateway = set(GatewaySettings.model_fields) | client
     for name, known in {"gateway": gateway, **dict.fromkeys(TRITONS, triton)}.items():
         assert {variable.lower() for variable in SERVICES[name]["environment"]} <= known
@@ -186,7 +186,7 @@ def test_environment_names_are_settings() -> None:
 
 def test_both_ends_of_the_grpc_link_can_be_told_of_certificates() -> None:
     link = {f"DEEPFAKE_CLIENT_{f.upper()}" for f in ClientSettings.model_fields if f.startswith("tls_")}
-    server = {f.upper() for f in TritonContainerSettings.model_fields if f.startswith("triton_tls_")}
+    server = {f.upper() for f in DeploySettings.model_fields if f.startswith("triton_tls_")}
     assert link <= set(SERVICES["gateway"]["environment"])
     for name in TRITONS:
         assert link | server <= set(SERVICES[name]["environment"])

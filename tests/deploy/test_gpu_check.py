@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from deploy import gpu_check
-from deploy.triton.canary import Canary
 from deploy.errors import DeployError, StartError
 from deploy.nvidia_triton import NvidiaTriton
-from deploy.triton.shared_memory import SHM
+from deploy.triton.canary import Canary
 from deploy.triton.program import find_wheel, link_for_shell, server_environment
+from deploy.triton.shared_memory import SHM
 from export.release import Release
 from runtime import RuntimeSpec
 from tests import fake_gpu

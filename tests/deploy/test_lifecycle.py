@@ -115,10 +115,10 @@ def test_a_hanging_triton_does_not_delay_the_stop(tiny_checkpoint: Path, tiny_re
     assert time.monotonic() - started < 20  # Triton's grace and no more
 
 
-def test_a_triton_that_hangs_at_its_start_is_started_again(
+def test_a_triton_that_hangs_at_its_start_ends_the_command(
     tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path
 ) -> None:
-    def stop_the_first() -> None:
+    def stop_it() -> None:
         links = f"{tmp_path}/cache/run/links-"
         while True:
             for entry in Path("/proc").glob("[0-9]*/cmdline"):
@@ -128,12 +128,24 @@ def test_a_triton_that_hangs_at_its_start_is_started_again(
                         return
             time.sleep(0.005)
 
-    stopper = threading.Thread(target=stop_the_first)
+    stopper = threading.Thread(target=stop_it)
     stopper.start()
-    with run_service(tiny_checkpoint, tiny_release.path.parent, tmp_path, {"START_TIMEOUT_S": "36"}) as service:
-        stopper.join()
-        assert "Triton has not answered within 12 s; starting it again" in service.printed()
-        assert requests.get(f"{service.url}/health", timeout=10).status_code == 200
+    done = serve(
+        tmp_path, CHECKPOINT=str(tiny_checkpoint), PRECISION="fp32", RELEASES_DIR=str(tiny_release.path.parent)
+    )
+    stopper.join()
+    assert done.returncode == 1
+    assert "deepfake-serve: Triton has a process that is stopped" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_time_for_a_start_is_the_whole_of_start_timeout_s(
+    tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path
+) -> None:
+    model = {"CHECKPOINT": str(tiny_checkpoint), "PRECISION": "fp32", "RELEASES_DIR": str(tiny_release.path.parent)}
+    done = serve(tmp_path, **model, START_TIMEOUT_S="0.5")
+    assert done.returncode == 1
+    assert "deepfake-serve: Triton did not answer within 0.5 s; its log ends:" in done.stderr
 
 
 def test_awkward_surroundings(tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path) -> None:

@@ -9,14 +9,14 @@ import pytest
 
 from deploy import preflight
 from deploy.errors import PreflightError
-from deploy.settings import LocalSettings
+from deploy.settings import DeploySettings
 from runtime.free_ports import free_ports
 
 
-def settings(**changes: object) -> LocalSettings:
+def settings(**changes: object) -> DeploySettings:
     port, http, grpc, metrics = free_ports(4)
     ports = {"port": port, "triton_http_port": http, "triton_grpc_port": grpc, "triton_metrics_port": metrics}
-    return LocalSettings(_cli_parse_args=False, **{**ports, **changes})  # type: ignore[arg-type]
+    return DeploySettings(_cli_parse_args=False, **{**ports, **changes})  # type: ignore[arg-type]
 
 
 def test_this_machine_passes(tmp_path: Path) -> None:

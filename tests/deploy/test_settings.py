@@ -6,11 +6,11 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
-from deploy.settings import LocalSettings
+from deploy.settings import DeploySettings
 
 
-def read(*arguments: str) -> LocalSettings:
-    return CliApp.run(LocalSettings, cli_args=list(arguments))
+def read(*arguments: str) -> DeploySettings:
+    return CliApp.run(DeploySettings, cli_args=list(arguments))
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ def test_fake_labels_reach_the_export(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("CHECKPOINT", str(checkpoint))
     monkeypatch.setenv("RELEASES_DIR", str(tmp_path / "releases"))
     with pytest.raises(LabelError, match="make serve FAKE_LABELS="):
-        ensure_release(LocalSettings(), True, lambda _line: None)
+        ensure_release(DeploySettings(), lambda _line: None)
     monkeypatch.setenv("FAKE_LABELS", "LABEL_1, ")
-    release = ensure_release(LocalSettings(), True, lambda _line: None)
+    release = ensure_release(DeploySettings(), lambda _line: None)
     assert release.manifest["description"]["fake_labels"] == ["LABEL_1"]

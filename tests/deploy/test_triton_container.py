@@ -63,23 +63,23 @@ class Container:
         )
 
 
-def environment(releases: Path, run_dir: Path, **extra: str) -> dict[str, str]:
+def environment(releases: Path, folder: Path, **extra: str) -> dict[str, str]:
     http, grpc, metrics = (str(port) for port in free_ports(3))
     ports = {"TRITON_HTTP_PORT": http, "TRITON_GRPC_PORT": grpc, "TRITON_METRICS_PORT": metrics}
-    return service_environment(**{**ports, "RELEASES_DIR": str(releases), "RUN_DIR": str(run_dir), **extra})
+    return service_environment(**{**ports, "RELEASES_DIR": str(releases), "DEEPFAKE_CACHE_DIR": str(folder), **extra})
 
 
 @contextmanager
 def run_container(releases: Path, folder: Path, **extra: str) -> Iterator[Container]:
     """Starts process 1 and waits until it says that it is ready; kills what is left at the end."""
-    env = environment(releases, folder / "run", **extra)
+    env = environment(releases, folder, **extra)
     log = folder / "container.log"
     with log.open("wb") as output:
         process = subprocess.Popen(COMMAND, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
     container = Container(process, env, log, folder / "run")
     try:
         deadline = time.monotonic() + START_TIMEOUT_S
-        while "ready: a real inference" not in log.read_text("utf-8", "replace"):
+        while "a real inference succeeded" not in log.read_text("utf-8", "replace"):
             assert process.poll() is None, log.read_text("utf-8", "replace")[-4000:]
             assert time.monotonic() < deadline, log.read_text("utf-8", "replace")[-4000:]
             time.sleep(0.1)
@@ -91,7 +91,7 @@ def run_container(releases: Path, folder: Path, **extra: str) -> Iterator[Contai
 
 
 def run_to_its_end(releases: Path, folder: Path, **extra: str) -> "subprocess.CompletedProcess[str]":
-    env = environment(releases, folder / "run", **extra)
+    env = environment(releases, folder, **extra)
     return subprocess.run(COMMAND, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=60)
 
 
@@ -187,7 +187,7 @@ def test_golden_images_decide_whether_a_release_is_served(golden_release: Releas
     done = run_to_its_end(releases, tmp_path / "wrong")
     assert done.returncode == 1
     assert "golden image real-1" in done.stderr
-    assert "ready:" not in done.stdout
+    assert "ready" not in done.stdout
     assert not (tmp_path / "wrong" / "run" / "proved").exists()
 
 
@@ -208,11 +208,11 @@ def test_dead_orphans_are_reaped_and_the_server_is_not() -> None:
     code = (
         "import os, subprocess, sys, time\n"
         "from deploy.process import children_of\n"
-        "from deploy.triton_container import reap_orphans\n"
+        "from deploy.supervisor import reap_orphans\n"
         "server, *_ = [subprocess.Popen([sys.executable, '-c', 'exit(7)']) for _ in range(3)]\n"
         "while list(children_of(os.getpid()).values()) != ['Z'] * 3:\n"
         "    time.sleep(0.02)\n"
-        "reap_orphans(server.pid)\n"
+        "reap_orphans({server.pid})\n"
         "assert list(children_of(os.getpid())) == [server.pid]\n"
         "assert server.wait() == 7\n"
     )

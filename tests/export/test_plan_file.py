@@ -7,12 +7,9 @@ from typing import Any
 
 import pytest
 
-from deploy import supervisor
-from deploy.settings import LocalSettings
 from export.errors import PlanError
 from export.model_config import read_config
 from export.plan_file import Measured, PlanFile
-from export.release import Release
 from export.run import ExportSettings
 from runtime import usable_cores
 from tests.export import checkpoints
@@ -110,18 +107,3 @@ def test_the_export_writes_the_plan_into_the_release(tmp_path: Path) -> None:
     assert refused.returncode == 1
     assert re.search(r"deepfake-export: the serving plan \S+ is refused \(preferred_batch: ", refused.stderr)
     assert "Traceback" not in refused.stderr
-
-
-@pytest.mark.parametrize(("own", "expected"), [(None, "15"), ("4", "4")])
-def test_the_gateway_is_told_how_many_frames_to_send(
-    own: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started: list[dict[str, str]] = []
-    monkeypatch.setattr(supervisor, "Child", lambda _name, _command, env, _log: started.append(env))
-    monkeypatch.delenv("DEEPFAKE_CLIENT_CHUNK_FRAMES", raising=False)
-    if own:
-        monkeypatch.setenv("DEEPFAKE_CLIENT_CHUNK_FRAMES", own)
-    monkeypatch.setenv("SERVING_PLAN", str(write(tmp_path / "plan.json")))
-    running = supervisor.Supervisor(LocalSettings(), Release(tmp_path, {}), "prefix", print, tmp_path, False)
-    running._start_gateway()
-    assert started[0]["DEEPFAKE_CLIENT_CHUNK_FRAMES"] == expected

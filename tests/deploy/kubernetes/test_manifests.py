@@ -13,7 +13,7 @@ import typer
 from deepfake_client import ClientSettings
 
 from deploy.kubernetes.make_prometheus_rule import ALERTS, prometheus_rule
-from deploy.triton_container import TritonContainerSettings
+from deploy.settings import DeploySettings
 from export.cli import app as export_app
 from gateway import GatewaySettings, create_app
 from tests.deploy.kubernetes import pod_policies, wiring_policies
@@ -131,7 +131,7 @@ def test_variables_are_settings(services: dict[str, Path]) -> None:
     known = {
         "gateway": {name.upper() for name in GatewaySettings.model_fields} | of_client,
         # RELEASE_ID is no setting: the volume mount uses it.
-        "triton": {name.upper() for name in TritonContainerSettings.model_fields} | of_client | {"RELEASE_ID"},
+        "triton": {name.upper() for name in DeploySettings.model_fields} | of_client | {"RELEASE_ID"},
     }
     for folder in services.values():
         for pod in pods(render(folder)):
@@ -151,7 +151,7 @@ def test_settings_can_be_read(services: dict[str, Path], monkeypatch: pytest.Mon
                     assert pod.port("http") == settings.port
                     assert pod.port("metrics") == settings.metrics_port
                 else:
-                    triton = TritonContainerSettings()
+                    triton = DeploySettings()
                     assert [pod.port(name) for name in ("http", "grpc", "metrics")] == [
                         triton.triton_http_port,
                         triton.triton_grpc_port,

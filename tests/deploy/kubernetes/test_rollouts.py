@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from deepfake_client.settings import ClientSettings
 
-from deploy import triton_container
 from deploy.preflight import MIN_SHM_BYTES
-from deploy.triton_container import TritonContainerSettings
+from deploy.settings import DeploySettings
+from deploy.supervisor import STOP_GRACE_S
 from gateway import GatewaySettings
 from tests.deploy.kubernetes.rendered import Manifest, Pods, named, of_kind, pods, quantity, render
 
@@ -53,14 +53,14 @@ def test_a_gateway_finishes_what_it_accepted(gpu: list[Manifest]) -> None:
 def test_a_triton_goes_when_nobody_looks_for_it_any_more(overlay: str, services: dict[str, Path]) -> None:
     (triton,) = [p for p in pods(render(services[overlay])) if p.labels["app.kubernetes.io/component"] == "triton"]
     assert pre_stop_s(triton) > DNS_ANSWER_S + ClientSettings().look_up_s
-    assert triton.spec["terminationGracePeriodSeconds"] >= pre_stop_s(triton) + triton_container._STOP_GRACE_S + 5
+    assert triton.spec["terminationGracePeriodSeconds"] >= pre_stop_s(triton) + STOP_GRACE_S + 5
 
 
 @pytest.mark.parametrize("overlay", ["cpu", "gpu", "multi-gpu", "mig", "kserve"])
 def test_a_slow_start_is_waited_for_and_a_failed_one_is_not(overlay: str, services: dict[str, Path]) -> None:
     (triton,) = [p for p in pods(render(services[overlay])) if p.labels["app.kubernetes.io/component"] == "triton"]
     (start_s,) = [float(v["value"]) for v in triton.serving["env"] if v["name"] == "START_TIMEOUT_S"]
-    assert start_s > TritonContainerSettings.model_fields["start_timeout_s"].default
+    assert start_s > DeploySettings.model_fields["start_timeout_s"].default
     assert longest_start_s(triton) > start_s  # process 1 says why it failed; the kubelet would not
     (shm,) = [v for v in triton.spec["volumes"] if v["name"] == "shm"]
     assert quantity(shm["emptyDir"]["sizeLimit"]) > MIN_SHM_BYTES

@@ -1,6 +1,6 @@
 """Where a Triton listens, and how it is reached."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -49,15 +49,6 @@ class ServerAddresses:
     grpc_port: int
     metrics_port: int
     grpc_tls: GrpcTls | None = None
-
-    def moved(self, offset: int) -> "ServerAddresses":
-        """The same host with every port so much higher."""
-        return replace(
-            self,
-            http_port=self.http_port + offset,
-            grpc_port=self.grpc_port + offset,
-            metrics_port=self.metrics_port + offset,
-        )
 
     @property
     def http_host(self) -> str:

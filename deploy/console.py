@@ -1,0 +1,64 @@
+"""What a person sees of a deployment: its own lines, and one line for an error. Libraries write to a log file."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from assets import AssetError
+from deploy.errors import DeployError
+from export.errors import ExportError
+
+Say = Callable[[str], None]
+"""Shows one line to the user."""
+
+
+def say(line: str) -> None:
+    """Shows one line with the time."""
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+@contextmanager
+def exits_with_one_line(program: str) -> Iterator[None]:
+    """Turns what stops a program into one line on standard error. Exit codes: 1 an error, 2 a wrong setting."""
+    try:
+        yield
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(str(p) for p in e['loc']).upper()}: {e['msg']}" for e in error.errors())
+        print(f"{program}: {problems}", file=sys.stderr)
+        sys.exit(2)
+    except (DeployError, ExportError, AssetError) as error:
+        sys.exit(f"{program}: {error}")
+    except OSError as error:
+        sys.exit(f"{program}: {error.filename or 'file system'}: {error.strerror}")
+
+
+@contextmanager
+def others_to(log: Path) -> Iterator[Say]:
+    """Sends standard output and error of this process to a file until the context ends.
+
+    File descriptors are redirected, not Python's streams: native libraries and child processes write to those.
+
+    Args:
+        log: The file; its folder is made.
+
+    Yields:
+        Shows one line, without the time, where standard output was before.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as undo:
+        terminal = undo.enter_context(os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", errors="replace"))
+        file = undo.enter_context(log.open("ab", buffering=0))
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            saved = os.dup(stream.fileno())
+            undo.callback(os.close, saved)
+            undo.callback(os.dup2, saved, stream.fileno())
+            undo.callback(stream.flush)
+            os.dup2(file.fileno(), stream.fileno())
+        yield lambda line: print(line, file=terminal)
