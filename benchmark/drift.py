@@ -20,7 +20,7 @@ import typer
 from deepfake_client.connect import create_detector
 from deepfake_client.detector import Detector
 from deepfake_client.errors import DetectionError, ServiceError
-from deepfake_client.model_info import ModelInfo
+from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import Deadline, FrameScore
 from deepfake_client.settings import ClientSettings
 
@@ -31,7 +31,7 @@ from benchmark.drift_reference import Progress, Reference, reference_answers
 from benchmark.drift_report import BatchVariance, DriftReport, DriftRow, figures, print_report
 from export.checkpoint import checkpoint_digest
 from export.errors import ExportError
-from preprocessing import PREPROCESSING_VERSION, ImageRejectedError, PreprocessParams, ResizeSpec
+from preprocessing import PREPROCESSING_VERSION, ImageRejectedError, PreprocessParams
 
 EXIT_OVER_LIMIT = 1
 EXIT_USAGE = 2
@@ -196,10 +196,7 @@ def _preprocessing(release: Path | str, info: ModelInfo) -> tuple[PreprocessPara
     if isinstance(release, Path):
         entry = release / "model_repository" / "preprocess" / "1"
         return PreprocessParams.load(entry / "preprocess.json"), entry
-    params = PreprocessParams(resize=ResizeSpec(info.image_size_px), face_detection=info.face_detection)
-    if info.crop_factor is not None:
-        params = replace(params, crop_factor=info.crop_factor)
-    return (params if info.max_image_pixels is None else replace(params, max_pixels=info.max_image_pixels)), None
+    return PreprocessParams.from_dict(info.preprocess.model_dump()), None
 
 
 def _scores_alone(detector: Detector, images: Sequence[Path], progress: Progress) -> list[FrameScore]:

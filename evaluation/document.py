@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
-from deepfake_client.model_info import ModelInfo
+from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import OK
 from deepfake_client.scores import DetectionResult
 
@@ -139,9 +139,9 @@ def _model(info: ModelInfo) -> results.ModelResult:
         labels=list(info.labels),
         trained=info.trained,
         notice=info.notice,
-        face_detection=info.face_detection,
-        image_bands=results.BandsResult(**asdict(info.image_bands)),
-        video_bands=results.BandsResult(**asdict(info.video_bands)),
+        face_detection=info.preprocess.face_detection,
+        image_bands=info.verdict_bands.image,
+        video_bands=info.verdict_bands.video,
     )
 
 

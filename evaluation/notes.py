@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from deepfake_client.model_info import ModelInfo
+from deepfake_client.release import ModelInfo
 
 from evaluation.bootstrap import Estimate
 from evaluation.dataset import Dataset, Label

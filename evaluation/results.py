@@ -6,6 +6,7 @@
 import json
 from datetime import datetime
 
+from deepfake_client.release import VerdictBands
 from pydantic import BaseModel, ConfigDict
 
 SCHEMA_VERSION = 1
@@ -56,13 +57,6 @@ class CommandResult(_Part):
     degradations: list[str]
 
 
-class BandsResult(_Part):
-    """Fake above `fake_above`, real below `real_below`, uncertain between."""
-
-    real_below: float
-    fake_above: float
-
-
 class ModelResult(_Part):
     """The model that was evaluated."""
 
@@ -75,8 +69,8 @@ class ModelResult(_Part):
     notice: str
     """A sentence to show beside the figures, or ""."""
     face_detection: bool
-    image_bands: BandsResult
-    video_bands: BandsResult
+    image_bands: VerdictBands
+    video_bands: VerdictBands
 
 
 class DatasetResult(_Part):

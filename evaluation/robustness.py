@@ -18,7 +18,7 @@ from deepfake_client.errors import (
 )
 from deepfake_client.frames import identify, open_media
 from deepfake_client.media import Frame, MediaType
-from deepfake_client.model_info import ModelInfo
+from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import OK, Deadline, Scoring
 
 from evaluation.degradation import Degradation

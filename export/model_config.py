@@ -5,14 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deepfake_client.release import DESCRIPTION_PARAMETER
 from google.protobuf import text_format
 
 from export.errors import ReleaseError
 from runtime.batch_profiles import batch_sizes
 from runtime.spec import PLAN_FILE
-
-DESCRIPTION_PARAMETER = "deepfake_serving"
-"""The ensemble parameter that carries the release's description as JSON; the client reads it."""
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deepfake_client.release import DESCRIPTION_PARAMETER, MANIFEST
+
 from export.errors import ReleaseError
-from export.model_config import DESCRIPTION_PARAMETER, read_config
+from export.model_config import read_config
 
 CURRENT = "current"
-MANIFEST = "release.json"
 REPOSITORY = "model_repository"
 CARD = "MODEL_CARD.md"
 COMPANIONS = ("golden", CARD)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from deepfake_client.release import Description, Preprocess, Status
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -250,25 +251,25 @@ def _description(
     checkpoint: Checkpoint, settings: ExportSettings, params: PreprocessParams, chosen: Variant
 ) -> dict[str, Any]:
     """What the release says about itself to clients, through the ensemble's config."""
-    said = {"calibration": checkpoint.calibration, "model_card": checkpoint.model_card}
-    return {
-        **{key: block.model_dump(mode="json") for key, block in said.items() if block is not None},
-        "model": checkpoint.name,
-        "revision": checkpoint.located.revision,
-        "checkpoint_sha256": checkpoint.sha256,
-        "architecture": type(checkpoint.model).__name__,
-        "trained": checkpoint.trained,
-        "notice": checkpoint.notice,
-        "precision": chosen.precision,
-        "backend": settings.backend,
-        "export_id": export_id(checkpoint, chosen),
-        "labels": checkpoint.labels,
-        "fake_labels": [checkpoint.labels[i] for i in checkpoint.fake_indices],
-        "verdict_bands": checkpoint.verdict_bands.model_dump(),
-        "preprocess": params.to_dict(),
-        "preprocessing_version": PREPROCESSING_VERSION,
-        "statuses": {str(code): {"name": row.name, "meaning": row.meaning} for code, row in STATUS_TABLE.items()},
-    }
+    return Description(
+        model=checkpoint.name,
+        revision=checkpoint.located.revision,
+        checkpoint_sha256=checkpoint.sha256,
+        architecture=type(checkpoint.model).__name__,
+        trained=checkpoint.trained,
+        notice=checkpoint.notice,
+        precision=chosen.precision,
+        backend=settings.backend,
+        export_id=export_id(checkpoint, chosen),
+        labels=tuple(checkpoint.labels),
+        fake_labels=tuple(checkpoint.labels[i] for i in checkpoint.fake_indices),
+        verdict_bands=checkpoint.verdict_bands,
+        preprocess=Preprocess.model_validate(params.to_dict()),
+        preprocessing_version=PREPROCESSING_VERSION,
+        statuses={code: Status(name=row.name, meaning=row.meaning) for code, row in STATUS_TABLE.items()},
+        calibration=checkpoint.calibration,
+        model_card=checkpoint.model_card,
+    ).to_json_dict()
 
 
 def _source_key(checkpoint_sha256: str, located: LocatedCheckpoint, settings: ExportSettings, target: Target) -> str:
@@ -297,6 +298,7 @@ def _source_key(checkpoint_sha256: str, located: LocatedCheckpoint, settings: Ex
         "limits": [settings.max_image_bytes, settings.max_image_pixels],
         "fake_labels": list(settings.fake_labels),
         "tolerance": settings.tolerance,
+        "description": Description.model_json_schema(),
         "code": code_digest("export", "preprocessing", "model_repository", "runtime"),
     }
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()

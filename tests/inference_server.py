@@ -17,7 +17,7 @@ from typing import Any
 
 import grpc
 import numpy as np
-from deepfake_client.model_info import DESCRIPTION_PARAMETER
+from deepfake_client.release import DESCRIPTION_PARAMETER
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
 MODEL = "deepfake_detector"
@@ -41,8 +41,13 @@ DESCRIPTION: dict[str, Any] = {
     "release_id": "0123456789ab",
     "export_id": EXPORT_ID,
     "precision": "fp32",
+    "architecture": "SiglipForImageClassification",
+    "backend": "python",
+    "checkpoint_sha256": "fedcba9876543210" * 4,
     "labels": ["Fake", "Real"],
-    "preprocess": {"resize": {"size_px": 224}, "face_detection": True},
+    "fake_labels": ["Fake"],
+    "preprocess": {"resize": {"size_px": 224}, "face_detection": True, "crop_factor": 1.3, "max_pixels": 50_000_000},
+    "preprocessing_version": 1,
     "trained": True,
     "notice": "",
     "verdict_bands": {

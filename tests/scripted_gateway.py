@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deepfake_client import Detector, ServerUnavailableError
-from deepfake_client.model_info import ModelInfo
+from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import OK, Deadline, FrameScore, Scoring
 from werkzeug.serving import make_server
 
@@ -46,7 +46,7 @@ class ScriptedScorer:
     def info(self, deadline: Deadline) -> ModelInfo:
         if self.away:
             raise ServerUnavailableError("away")
-        return ModelInfo._from_dict(DESCRIPTION)
+        return ModelInfo.model_validate(DESCRIPTION)
 
     def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
         info = self.info(deadline)

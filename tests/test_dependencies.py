@@ -18,7 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "bulk": {"bulk", "deepfake_client"},
     "gateway": {"gateway", "deepfake_client"},
     "runtime": {"runtime"},
-    "export": {"export", "preprocessing", "runtime", "assets"},
+    "export": {"export", "deepfake_client", "preprocessing", "runtime", "assets"},
     "model_repository": {"preprocessing", "runtime"},
     "benchmark": {"benchmark", "assets", "deepfake_client", "export", "preprocessing", "runtime"},
     "evaluation": {"evaluation", "deepfake_client"},

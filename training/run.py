@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from deepfake_client.release import CardFields
+
 from evaluation.dataset import Label
 from export.checkpoint import Sidecar
-from export.checkpoint.model_card import CardFields
 from training.data.cutting import CutParams
 from training.data.folder import load_folder
 from training.data.sets import Forger, RealChange, TrainingData

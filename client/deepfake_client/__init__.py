@@ -31,7 +31,7 @@ from deepfake_client.evidence.builder import build_evidence, evidence_json
 from deepfake_client.evidence.document import Evidence
 from deepfake_client.evidence.html import evidence_html
 from deepfake_client.media import MediaType
-from deepfake_client.model_info import ModelInfo, VerdictBands
+from deepfake_client.release import ModelInfo, VerdictBands
 from deepfake_client.scorer import Deadline, FrameScore
 from deepfake_client.scores import DetectionResult, MediaScores
 from deepfake_client.settings import ClientSettings

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from deepfake_client.detector import Detector
 from deepfake_client.errors import ConfigurationError, ServiceError
-from deepfake_client.model_info import ModelInfo, release_id_of
 from deepfake_client.observer import RequestObserver
+from deepfake_client.release import ModelInfo, release_id_of
 from deepfake_client.scorer import PinnableScorer
 from deepfake_client.settings import ClientSettings
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from deepfake_client.errors import ConfigurationError, InputError, NothingScoredError
 from deepfake_client.frames import identify, open_media, read_frames
 from deepfake_client.media import Frame, MediaFormat, MediaType
-from deepfake_client.model_info import ModelInfo
+from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import OK, Deadline, FrameScore, FrameScorer, Scoring
 from deepfake_client.scores import DetectionResult, MediaScores, media_scores, verdict
 from deepfake_client.settings import ClientSettings
@@ -214,7 +214,6 @@ def detection_output(
         first = statuses[0] if statuses else "NO_FRAMES"
         raise NothingScoredError(f"{name}: no frame could be scored: {first}. {info.status_meaning(first)}", statuses)
     fake_probability = sum(p) / len(p)
-    is_image = format_.media_type is MediaType.IMAGE
     scored = tuple(
         ScoredFrame(frame.index, frame.timestamp_s, score, frame.encoded if keep_frames else None)
         for frame, score in zip(frames, scores, strict=True)
@@ -227,10 +226,10 @@ def detection_output(
         "frame_predictions": [_frame_prediction(frame) for frame in scored],
         "faces_detected": sum(score.face_box_px is not None for score in scores),
         "sha256": sha256,
-        "model": describe_model(info),
+        "model": info.identity().model_dump(mode="json", exclude_none=True),
     }
     return DetectionOutput(
-        result=verdict(fake_probability, info.image_bands if is_image else info.video_bands),
+        result=verdict(fake_probability, info.verdict_bands.of(format_.media_type)),
         confidence_score=fake_probability,
         processing_time_seconds=elapsed_s,
         metadata=metadata,
@@ -240,25 +239,6 @@ def detection_output(
         model=info,
         media_bytes=media_bytes,
     )
-
-
-def describe_model(info: ModelInfo) -> dict[str, Any]:
-    """The model's identity as JSON-ready values, for results and reports."""
-    described: dict[str, Any] = {
-        "name": info.name,
-        "release_id": info.release_id,
-        "export_id": info.export_id,
-        "precision": info.precision,
-        "labels": list(info.labels),
-        "trained": info.trained,
-    }
-    if info.notice:
-        described["notice"] = info.notice
-    if info.calibration is not None:
-        described["calibration"] = info.calibration.summary()
-    if info.model_card is not None:
-        described["model_card"] = info.model_card.reference()
-    return described
 
 
 def _frame_prediction(frame: ScoredFrame) -> dict[str, Any]:

@@ -5,7 +5,6 @@ for (extras `preprocessing` and `cpu`; `export` too for a raw checkpoint).
 """
 
 import hashlib
-import json
 import subprocess
 import sys
 import threading
@@ -17,12 +16,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from deepfake_client.errors import ConfigurationError, DeadlineExceededError, DetectorClosedError
-from deepfake_client.model_info import ModelInfo
+from deepfake_client.release import MANIFEST, Manifest, ModelInfo, first_fault
 from deepfake_client.scorer import Deadline, FrameScore, Scoring, frame_scores
 
-_MANIFEST = "release.json"
 _BATCH = 8
 _Prepared = tuple[NDArray[np.uint8], int, tuple[float, ...], float]
 
@@ -49,12 +48,14 @@ class InProcessScorer:
                 f"in-process detection needs the extras preprocessing and cpu (or gpu): {error}"
             ) from error
         try:
-            manifest = json.loads((release / _MANIFEST).read_text(encoding="utf-8"))
-            description = {**manifest["description"], "release_id": manifest["release_id"]}
-            self._info = ModelInfo.from_json(json.dumps(description))
-            version = int(description["preprocessing_version"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigurationError(f"{release} is no release of deepfake-export: {error}") from error
+            self._info = Manifest.model_validate_json((release / MANIFEST).read_bytes()).model_info()
+        except OSError as error:
+            raise ConfigurationError(f"{release} is no release of deepfake-export: {error.strerror}") from error
+        except ValidationError as error:
+            raise ConfigurationError(
+                f"{release} is no release of this deepfake-export ({first_fault(error)}): export it again"
+            ) from error
+        version = self._info.preprocessing_version
         if version != PREPROCESSING_VERSION:
             raise ConfigurationError(f"{release} was made with preprocessing version {version}: export it again")
         entry = release / "model_repository" / "preprocess" / "1"
@@ -77,9 +78,9 @@ class InProcessScorer:
         Raises:
             ConfigurationError: The directory is none of these, or the export refused it.
         """
-        if (directory / _MANIFEST).is_file():
+        if (directory / MANIFEST).is_file():
             return cls(directory.resolve())
-        if (directory / "current" / _MANIFEST).is_file():
+        if (directory / "current" / MANIFEST).is_file():
             return cls((directory / "current").resolve())
         if (directory / "config.json").is_file():
             return cls(_export(directory))

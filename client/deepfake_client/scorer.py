@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from deepfake_client.errors import DeadlineExceededError, ModelFaultError
-from deepfake_client.model_info import ModelInfo
+from deepfake_client.release import ModelInfo
 
 OK = "OK"
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfake_client.media import MediaType
-from deepfake_client.model_info import VerdictBands
+from deepfake_client.release import VerdictBands
 
 MAX_SCORED_FRAMES = 30
 

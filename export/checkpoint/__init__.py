@@ -2,11 +2,9 @@
 
 from export.checkpoint.load import (
     SIDECAR,
-    Bands,
     Checkpoint,
     Normalisation,
     Sidecar,
-    VerdictBands,
     checkpoint_digest,
     companions_digest,
     load_checkpoint,
@@ -16,11 +14,9 @@ from export.checkpoint.load import (
 
 __all__ = [
     "SIDECAR",
-    "Bands",
     "Checkpoint",
     "Normalisation",
     "Sidecar",
-    "VerdictBands",
     "checkpoint_digest",
     "companions_digest",
     "load_checkpoint",

@@ -4,44 +4,20 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from deepfake_client.release import CalibrationRecord, CardFields, ModelCard, ReleaseBands
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from export.calibration_record import CalibrationRecord
 from export.checkpoint.hub import LocatedCheckpoint
 from export.checkpoint.labels import fake_label_indices, ordered_labels
-from export.checkpoint.model_card import README, CardFields, ModelCard, read_card
+from export.checkpoint.model_card import README, read_card
 from export.errors import CheckpointError
 from export.golden import FOLDER
 from preprocessing import ResizeMode, ResizeSpec
 
 SIDECAR = "deepfake.json"
 """Optional file of a checkpoint: its name, verdict bands, calibration and more (docs/triton.md)."""
-
-
-class Bands(BaseModel):
-    """Fake above `fake_above`, real below `real_below`, uncertain between; both are fake probabilities (0-1)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    real_below: float = Field(ge=0, le=1)
-    fake_above: float = Field(ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.real_below > self.fake_above:
-            raise ValueError("real_below is above fake_above")
-        return self
-
-
-class VerdictBands(BaseModel):
-    """The bands of single images and of videos."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    image: Bands = Bands(real_below=0.3, fake_above=0.7)
-    video: Bands = Bands(real_below=0.4, fake_above=0.6)
 
 
 class Sidecar(BaseModel):
@@ -53,7 +29,7 @@ class Sidecar(BaseModel):
     trained: bool = True
     notice: str = ""
     crop_factor: float = Field(default=1.3, ge=1, le=10)
-    verdict_bands: VerdictBands = VerdictBands()
+    verdict_bands: ReleaseBands = ReleaseBands()
     calibration: CalibrationRecord | None = None
     model_card: CardFields | None = None
 
@@ -101,7 +77,7 @@ class Checkpoint:
     crop_factor: float
     trained: bool
     notice: str
-    verdict_bands: VerdictBands
+    verdict_bands: ReleaseBands
     calibration: CalibrationRecord | None = None
     model_card: ModelCard | None = None
 
@@ -154,7 +130,7 @@ def load_checkpoint(located: LocatedCheckpoint, fake_labels: Sequence[str] = ())
         raise CheckpointError(f"{located.path} cannot be loaded as an image classifier: {reason}") from error
     sidecar = read_sidecar(located.path)
     labels = ordered_labels(config.id2label)
-    name = sidecar.name or located.name
+    name = (sidecar.name or located.name).encode("utf-8", "replace").decode()  # a folder's name may hold other bytes
     return Checkpoint(
         located=located,
         sha256=checkpoint_digest(located.path),
@@ -235,7 +211,7 @@ def read_sidecar(path: Path) -> Sidecar:
     if not sidecar.is_file():
         return Sidecar()
     try:
-        return Sidecar.model_validate_json(sidecar.read_text(encoding="utf-8"))
+        return Sidecar.model_validate_json(sidecar.read_text(encoding="utf-8"), extra="forbid")
     except (ValidationError, UnicodeDecodeError) as error:
         details = error.errors() if isinstance(error, ValidationError) else [{"loc": (), "msg": str(error)}]
         problems = "; ".join(f"{'.'.join(map(str, d['loc']))}: {d['msg']}" for d in details)

@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from deepfake_client.release import CardFields, ModelCard
 
 from export.errors import CheckpointError
 
@@ -16,30 +16,6 @@ README = "README.md"
 
 MAX_SERVED_BYTES = 16 * 1024
 """A longer text is not sent through Triton's config, which every client reads; its digest is."""
-
-
-class CardFields(BaseModel):
-    """The `model_card` block of `deepfake.json`; what it does not say stays empty."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(default="", max_length=200)
-    licence: str = Field(default="", max_length=200)
-    purpose: str = Field(default="", max_length=1000)
-    limits: str = Field(default="", max_length=2000)
-    url: str = Field(default="", max_length=500, pattern=r"^(https?://\S+)?$")
-
-
-class ModelCard(CardFields):
-    """A card with its text.
-
-    Attributes:
-        sha256: Of `README.md`; "" without one.
-        text: `README.md`; "" without one, or where it is longer than `MAX_SERVED_BYTES`.
-    """
-
-    sha256: str = ""
-    text: str = ""
 
 
 def read_card(checkpoint: Path, fields: CardFields | None, name: str) -> ModelCard | None:

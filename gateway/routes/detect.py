@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from dataclasses import asdict
 from typing import Any, BinaryIO, cast
 
 from deepfake_client import DetectionOutput, MediaType
@@ -71,9 +70,8 @@ def _asked_for(form: DetectForm, output: DetectionOutput) -> dict[str, Any]:
     """What `include` adds to the metadata."""
     added: dict[str, Any] = {}
     if "scores" in form.include:
-        is_image = output.metadata["input_type"] == MediaType.IMAGE
-        bands = output.model.image_bands if is_image else output.model.video_bands
-        added |= {"scores": output.scores.rounded(), "verdict_bands": asdict(bands)}
+        bands = output.model.verdict_bands.of(MediaType(output.metadata["input_type"]))
+        added |= {"scores": output.scores.rounded(), "verdict_bands": bands}
     if "thumbnails" in form.include:
         added["thumbnails"] = thumbnails(output.frames, request_deadline())
     return added

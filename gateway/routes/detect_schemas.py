@@ -3,6 +3,7 @@
 import functools
 from typing import Annotated, Any, Literal
 
+from deepfake_client.release import ModelIdentity, VerdictBands
 from flask_openapi3.models.file import FileStorage
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
@@ -52,27 +53,6 @@ class FramePrediction(BaseModel):
     face_score: float = Field(description="The face detector's score, 0-1; 0 without a face.")
 
 
-class ModelIdentity(BaseModel):
-    """Which model answered."""
-
-    model_config = ConfigDict(extra="allow")
-
-    name: str
-    release_id: str
-    export_id: int
-    precision: str
-    labels: list[str]
-    trained: bool = Field(description="False for seeded weights, whose scores mean nothing.")
-    notice: str | None = Field(default=None, description="To be shown beside every result; left out if there is none.")
-    calibration: dict[str, float] | None = Field(
-        default=None,
-        description="Temperature and error budgets of the verdict bands; left out if not calibrated.",
-    )
-    model_card: dict[str, str] | None = Field(
-        default=None, description="Which card describes the model and where it is served; left out if there is none."
-    )
-
-
 class FrameThumbnail(BaseModel):
     """A small picture of a frame, upright."""
 
@@ -99,13 +79,6 @@ class Scores(BaseModel):
     confidence: float = Field(description="How far the frames are from undecided, on average.")
 
 
-class Bands(BaseModel):
-    """Fake above `fake_above`, real below `real_below`, uncertain between; fake probabilities, 0-1."""
-
-    real_below: float
-    fake_above: float
-
-
 class DetectMetadata(BaseModel):
     """Details of a verdict. The keys after `model` are there only when asked for with `include`."""
 
@@ -120,7 +93,7 @@ class DetectMetadata(BaseModel):
     sha256: str = Field(description="Of the uploaded file.")
     model: ModelIdentity
     scores: Scores | None = None
-    verdict_bands: Bands | None = Field(default=None, description="The bands that the verdict was made with.")
+    verdict_bands: VerdictBands | None = Field(default=None, description="The bands that the verdict was made with.")
     thumbnails: list[FrameThumbnail] | None = Field(
         default=None,
         description="Frames spread over the video, each the most suspicious of its stretch, and the least suspicious "

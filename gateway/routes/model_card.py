@@ -1,6 +1,6 @@
 """GET /model-card: the text that describes the model which answers now."""
 
-from deepfake_client.model_documents import CARD_ROUTE
+from deepfake_client.release import CARD_ROUTE
 from deepfake_client.scorer import Deadline
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint

@@ -4,6 +4,7 @@ import os
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
+from deepfake_client.release import CalibrationSummary, CardReference
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -114,10 +115,10 @@ class HealthResponse(BaseModel):
     precision: str | None = None
     trained: bool | None = None
     notice: str | None = Field(default=None, description="To be shown beside every result, or empty.")
-    calibration: dict[str, float] | None = Field(
+    calibration: CalibrationSummary | None = Field(
         default=None, description="Of a calibrated model: its temperature and the error budgets of its verdict bands."
     )
-    model_card: dict[str, str] | None = Field(
+    model_card: CardReference | None = Field(
         default=None, description="Name, licence, digest and address of the model's card; `route` where it is served."
     )
     reason: str | None = Field(default=None, description="Code of what keeps inferences from being served.")

@@ -1,13 +1,11 @@
 """Detections with made-up scores over real pictures: the astronaut, panned, with her face box where it really is."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 
 from deepfake_client.detector import DetectionOutput, detection_output
 from deepfake_client.media import Frame, sniff
-from deepfake_client.model_info import ModelInfo
+from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import OK, FrameScore, Scoring
 
 from tests.inference_server import DESCRIPTION, EXPORT_ID
@@ -17,14 +15,7 @@ FACE_PX = (173.0, 67.0, 276.0, 170.0)
 SIZE_PX = (480, 384)
 PAN_PX = 32
 SHA256 = "0123456789abcdef" * 4
-MODEL = replace(
-    ModelInfo.from_json(json.dumps(DESCRIPTION)),
-    fake_labels=("Fake",),
-    checkpoint_sha256="fedcba9876543210" * 4,
-    preprocessing_version=1,
-    crop_factor=1.3,
-    max_image_pixels=50_000_000,
-)
+MODEL = ModelInfo.model_validate(DESCRIPTION)
 """Trained, of fp32 and with the default bands: nothing about it is a finding but the bands."""
 
 VIDEO = sniff(b"\0\0\0\x1cftypisom" + b"\0" * 40)

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import grpc
 import pytest
 from deepfake_client.errors import DeadlineExceededError, ModelNotServedError, ServerUnavailableError
-from deepfake_client.model_info import ModelInfo
+from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import Deadline
 from deepfake_client.settings import ClientSettings
 from deepfake_client.triton.balancer import Balancer

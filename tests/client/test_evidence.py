@@ -19,7 +19,7 @@ from deepfake_client.evidence.chart import draw_scale, draw_timeline, format_tim
 from deepfake_client.evidence.document import DIGITS, evidence_schema
 from deepfake_client.evidence.findings import LIMITS
 from deepfake_client.media import Frame
-from deepfake_client.model_documents import CalibratedOn, CalibrationInfo, ModelCard
+from deepfake_client.release import BandRecord, CalibrationRecord, Interval, ModelCard
 from deepfake_client.scores import MediaScores
 from PIL import Image
 
@@ -31,11 +31,21 @@ SCHEMA = Path(__file__).parents[2] / "client/deepfake_client/evidence/evidence.s
 MIXED = [0.35, 0.7, "DECODE_FAILED", 0.1, 0.45, 0.5]
 HOSTILE = '"><script>alert(1)</script>&amp;{{ 7 * 7 }}\u202egpj\udcff.mp4'
 
-MEASURED = CalibratedOn("images", 300, 280, 40, 0.01, 0.0256, 0.913, 0.88, 0.94, 0.02)
-DESCRIBED = replace(
-    MODEL,
-    calibration=CalibrationInfo(1.7, 0.01, 0.05, MEASURED, None, ("a note",)),
-    model_card=ModelCard("Card <b>", "mit", "tests", HOSTILE, "https://example.org/card", "ab" * 32, "# Card"),
+MEASURED = BandRecord(
+    unit="images", real=300, fake=280, persons=40, auc=0.97, ece_before=0.1, ece_after=0.02, fpr=0.01, fpr_upper=0.0256,
+    fnr=0.02, fnr_upper=0.04, tpr=Interval(value=0.913, low=0.88, high=0.94), uncertain=0.05,
+)  # fmt: skip
+CALIBRATION = CalibrationRecord(
+    temperature=1.7, max_fpr=0.01, max_fnr=0.05, face_detection=True, dataset_sha256="cd" * 32, image=MEASURED,
+    notes=("a note",),
+)  # fmt: skip
+CARD = ModelCard(
+    name="Card <b>", licence="mit", purpose="tests", limits=HOSTILE.replace("\udcff", ""),
+    url="https://example.org/card", sha256="ab" * 32, text="# Card",
+)  # fmt: skip
+DESCRIBED = MODEL.model_copy(update={"calibration": CALIBRATION, "model_card": CARD})
+WITHOUT_FACE_DETECTION = MODEL.model_copy(
+    update={"preprocess": MODEL.preprocess.model_copy(update={"face_detection": False})}
 )
 
 
@@ -44,16 +54,14 @@ def made(scores: list[Any] = MIXED, name: str = "clip.mp4", **options: Any) -> E
 
 
 def cases() -> dict[str, Evidence]:
-    untrained = replace(MODEL, trained=False, notice="Untrained weights.")
-    silent = replace(MODEL, fake_labels=(), checkpoint_sha256="", preprocessing_version=None, crop_factor=None)
+    untrained = MODEL.model_copy(update={"trained": False, "notice": "Untrained weights."})
     return {
         "video": made(without_face=[4]),
         "hostile": made(name=HOSTILE),
         "image": made([0.8], is_video=False),
         "no face": made([0.8], is_video=False, without_face=[0]),
         "untrained": made(model=untrained),
-        "older release": made(model=silent),
-        "face detection off": made(model=replace(MODEL, face_detection=False), without_face=range(6)),
+        "face detection off": made(model=WITHOUT_FACE_DETECTION, without_face=range(6)),
         "without frames": made(keep_frames=False),
         "one frame": made([0.5]),
         "described": made(model=DESCRIBED),
@@ -169,7 +177,6 @@ def test_pictures_are_the_frames_and_the_models_crops() -> None:
 def test_frames_that_the_model_saw_whole_have_no_crop() -> None:
     assert [key.crop is None for key in CASES["video"].key_frames] == [False, False, True, False]
     assert all(key.crop is None for key in CASES["face detection off"].key_frames)
-    assert all(key.crop is None and key.picture for key in CASES["older release"].key_frames)
 
 
 def test_a_frame_that_cannot_be_drawn_costs_its_picture_only() -> None:
@@ -254,7 +261,9 @@ def test_names_cannot_become_markup() -> None:
     assert ("h1", shown) in page.texts
     assert page.all("script") == []
     assert "49" not in shown
-    model = replace(MODEL, name="<b>m</b>", notice="<i>n</i>", labels=("<u>", "Real"), precision="<s>")
+    model = MODEL.model_copy(
+        update={"name": "<b>m</b>", "notice": "<i>n</i>", "labels": ("<u>", "Real"), "precision": "<s>"}
+    )
     page = Page(evidence_html(made(model=model)))
     assert {"b", "i", "u", "s"} & {tag for tag, _ in page.tags} == set()
     assert "<i>n</i>" in page.text()

@@ -1,7 +1,6 @@
 """The findings: each rule at both sides of its threshold, and nothing else found."""
 
 import re
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,19 @@ from deepfake_client.evidence import findings
 from deepfake_client.evidence.builder import build_evidence
 from deepfake_client.evidence.document import BandsOrigin, FindingCode, KeyFrameReason, Severity
 from deepfake_client.evidence.key_frames import MAX_PEAKS, PEAK_PROMINENCE, SMALL_FACE_PX, choose_key_frames, find_peaks
-from deepfake_client.model_info import VerdictBands
+from deepfake_client.release import ModelInfo, ReleaseBands, VerdictBands
 
 from tests.client.evidence_cases import FACE_PX, MODEL, SIZE_PX, made_output
 
+DEFAULT_BANDS = ReleaseBands()
 DOCS = Path(__file__).parents[2] / "docs" / "evidence-report.md"
-OWN_BANDS = replace(MODEL, image_bands=VerdictBands(0.2, 0.8), video_bands=VerdictBands(0.25, 0.75))
+
+
+def with_bands(image: VerdictBands, video: VerdictBands = DEFAULT_BANDS.video) -> ModelInfo:
+    return MODEL.model_copy(update={"verdict_bands": ReleaseBands(image=image, video=video)})
+
+
+OWN_BANDS = with_bands(VerdictBands(real_below=0.2, fake_above=0.8), VerdictBands(real_below=0.25, fake_above=0.75))
 SOUND = [0.9 + 0.001 * i for i in range(30)]
 """A video about which there is nothing to say: with bands of its own no rule finds anything."""
 
@@ -37,22 +43,14 @@ def test_a_sound_result_has_no_findings() -> None:
 
 
 def test_untrained() -> None:
-    assert codes(SOUND, model=replace(OWN_BANDS, trained=False)) == {"UNTRAINED_MODEL"}
+    assert codes(SOUND, model=OWN_BANDS.model_copy(update={"trained": False})) == {"UNTRAINED_MODEL"}
 
 
 def test_default_bands_are_known_by_their_values() -> None:
     assert codes(SOUND, model=MODEL) == {"DEFAULT_BANDS"}
-    changed = replace(MODEL, image_bands=VerdictBands(0.3, 0.8))
+    changed = with_bands(VerdictBands(real_below=0.3, fake_above=0.8))
     assert codes(SOUND, model=changed) == {"DEFAULT_BANDS"}, "those of videos are still the defaults"
     assert codes([0.95], model=changed, is_video=False) == set()
-
-
-def test_the_defaults_are_those_of_the_export() -> None:
-    from export.checkpoint import VerdictBands as Exported
-
-    exported = Exported()
-    assert exported.image.model_dump() == asdict(findings.DEFAULT_IMAGE_BANDS)
-    assert exported.video.model_dump() == asdict(findings.DEFAULT_VIDEO_BANDS)
 
 
 def test_faces() -> None:
@@ -61,7 +59,7 @@ def test_faces() -> None:
     assert "14 of 30 scored frames" in sentence("FEW_FACES", SOUND, without_face=range(16))
     assert codes(SOUND, without_face=range(30)) == {"NO_FACE"}
     assert codes([0.9], is_video=False, without_face=[0]) == {"NO_FACE"}
-    off = replace(OWN_BANDS, face_detection=False)
+    off = OWN_BANDS.model_copy(update={"preprocess": MODEL.preprocess.model_copy(update={"face_detection": False})})
     assert codes(SOUND, model=off, without_face=range(30)) == {"FACE_DETECTION_OFF"}
     assert codes(["DECODE_FAILED", *SOUND], without_face=range(17)) == {"FRAMES_FAILED", "FEW_FACES"}, (
         "a frame that was not scored has no face and counts in neither number"
@@ -140,11 +138,11 @@ def test_near_the_real_band() -> None:
 
 
 def test_reduced_precision() -> None:
-    assert codes(SOUND, model=replace(OWN_BANDS, precision="bf16")) == {"REDUCED_PRECISION"}
+    assert codes(SOUND, model=OWN_BANDS.model_copy(update={"precision": "bf16"})) == {"REDUCED_PRECISION"}
 
 
 def test_the_worst_comes_first() -> None:
-    model = replace(MODEL, trained=False, precision="bf16")
+    model = MODEL.model_copy(update={"trained": False, "precision": "bf16"})
     output = made_output([0.61], model=model, without_face=[0])
     severities = [finding.severity for finding in build_evidence(output, "x").findings]
     assert severities == sorted(severities, key=list(Severity).index)
@@ -238,4 +236,4 @@ def test_a_peaks_prominence_is_where_a_frame_begins_to_count_by_itself() -> None
 def test_where_bands_come_from(is_video: bool) -> None:
     for model, expected in ((MODEL, BandsOrigin.DEFAULT), (OWN_BANDS, BandsOrigin.CHECKPOINT)):
         bands, origin = findings.bands_of(made_output([0.5], model=model, is_video=is_video))
-        assert (bands, origin) == (model.video_bands if is_video else model.image_bands, expected)
+        assert (bands, origin) == (model.verdict_bands.video if is_video else model.verdict_bands.image, expected)

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from deepfake_client.media import MediaType
-from deepfake_client.model_info import VerdictBands
+from deepfake_client.release import VerdictBands
 from deepfake_client.scores import DetectionResult, media_scores, sample_indices, verdict
 from hypothesis import given
 from hypothesis import strategies as st

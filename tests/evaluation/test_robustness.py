@@ -100,8 +100,9 @@ def test_what_gives_no_pair(clip: Path) -> None:
 
 
 def test_another_model_ends_the_run(clip: Path) -> None:
+    other = INFO.model_copy(update={"release_id": "other"})
     with pytest.raises(ModelChangedError):
-        degrade(lambda images: [ok(0.2)] * 3, clean_row(clip, CLEAN), "blur=1", replace(INFO, release_id="other"))
+        degrade(lambda images: [ok(0.2)] * 3, clean_row(clip, CLEAN), "blur=1", other)
 
 
 def test_a_server_that_comes_back_is_asked_again(clip: Path) -> None:

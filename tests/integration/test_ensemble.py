@@ -115,6 +115,8 @@ def test_the_ensemble_describes_its_status_codes(service: Service) -> None:
 
     with create_detector(service.grpc) as detector:
         info = detector.info()
-    assert info.statuses == {code: (row.name, row.meaning) for code, row in STATUS_TABLE.items()}
+    assert {code: (said.name, said.meaning) for code, said in info.statuses.items()} == {
+        code: (row.name, row.meaning) for code, row in STATUS_TABLE.items()
+    }
     assert info.name == "seeded-untrained"
     assert not info.trained

@@ -69,7 +69,7 @@ def test_the_checkpoints_statements_reach_every_surface(running: Service, golden
         info = detector.info()
     assert info.calibration is not None
     assert info.calibration.image.real == record.image.real
-    assert info.calibration.image.tpr == record.image.tpr.value
+    assert info.calibration.image.tpr == record.image.tpr
 
 
 def test_a_release_that_scores_them_wrongly_is_rolled_back(

@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from deepfake_client.release import VerdictBands
 from numpy.typing import NDArray
 
-from export.checkpoint import Bands
 from training.errors import CalibrationError
 
 BoolArray = NDArray[np.bool_]
@@ -52,7 +52,7 @@ class Edges:
         crossed: Whether the two budgets left an overlap, so that the edges changed places.
     """
 
-    bands: Bands
+    bands: VerdictBands
     crossed: bool
 
 
@@ -94,10 +94,10 @@ def set_edges(is_fake: BoolArray, p: FloatArray, budget: Budget, weights: FloatA
     crossed = real_below > fake_above
     if crossed:
         fake_above, real_below = real_below, fake_above
-    return Edges(Bands(real_below=round(real_below, 6), fake_above=round(fake_above, 6)), crossed)
+    return Edges(VerdictBands(real_below=round(real_below, 6), fake_above=round(fake_above, 6)), crossed)
 
 
-def measure_rates(is_fake: BoolArray, p: FloatArray, bands: Bands, weights: FloatArray | None = None) -> Rates:
+def measure_rates(is_fake: BoolArray, p: FloatArray, bands: VerdictBands, weights: FloatArray | None = None) -> Rates:
     """What bands do, by the same comparisons as the client's verdict."""
     weight = np.ones(len(p)) if weights is None else weights
     fake, real = p > bands.fake_above, p < bands.real_below

@@ -4,12 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from deepfake_client.release import BandRecord, Interval, ReleaseBands
 from numpy.typing import NDArray
 
 from evaluation.bootstrap import BootstrapPlan, estimate
 from evaluation.metrics import CalibrationBin, calibration_bins, calibration_metrics, roc_curve
-from export.calibration_record import BandRecord, Interval
-from export.checkpoint import VerdictBands
 from training.calibration.bands import Budget, Edges, measure_rates, set_edges, upper_bound
 from training.calibration.temperature import BoolArray, FloatArray, Temperature, fake_probability, fit_temperature
 from training.errors import CalibrationError
@@ -51,7 +50,7 @@ class Calibration:
     """
 
     temperature: Temperature
-    bands: VerdictBands
+    bands: ReleaseBands
     image: BandRecord
     video: BandRecord | None
     bins_before: tuple[CalibrationBin, ...]
@@ -126,7 +125,7 @@ def calibrate(
     after = fake_probability(logits, fake_indices, temperature.value)
     return Calibration(
         temperature=temperature,
-        bands=VerdictBands(image=image_edges.bands, video=(video_edges or image_edges).bands),
+        bands=ReleaseBands(image=image_edges.bands, video=(video_edges or image_edges).bands),
         image=image,
         video=video,
         bins_before=calibration_bins(is_fake, before),

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from export.calibration_record import CalibrationRecord
-from export.checkpoint import SIDECAR, Checkpoint, VerdictBands, read_sidecar
+from deepfake_client.release import CalibrationRecord, ReleaseBands
+
+from export.checkpoint import SIDECAR, Checkpoint, read_sidecar
 from training.errors import CalibrationError, OptionError
 
 _KEPT_SUFFIXES = (".json", ".md", ".txt")
@@ -67,7 +68,7 @@ def fold_temperature(model: Any, temperature: float) -> None:
 
 
 def write_calibrated(
-    checkpoint: Checkpoint, folder: Path, temperature: float, bands: VerdictBands, record: CalibrationRecord
+    checkpoint: Checkpoint, folder: Path, temperature: float, bands: ReleaseBands, record: CalibrationRecord
 ) -> None:
     """Writes the checkpoint with its head scaled. The model in memory is scaled too.
 

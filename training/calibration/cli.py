@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 from deepfake_client.batch.progress import with_progress
+from deepfake_client.release import BandRecord, CalibrationRecord, VerdictBands
 
 from assets import AssetError
 from evaluation.bootstrap import BootstrapPlan
 from evaluation.dataset import Dataset, find_dataset
 from evaluation.errors import EvaluationError
-from export.calibration_record import BandRecord, CalibrationRecord
-from export.checkpoint import Bands, Checkpoint, load_checkpoint
+from export.checkpoint import Checkpoint, load_checkpoint
 from export.checkpoint.hub import locate_checkpoint
 from export.errors import ExportError
 from export.golden import read_golden
@@ -148,7 +148,7 @@ def _print(record: CalibrationRecord, found: Calibration, output: Path) -> None:
     print(f"written to   {output}")
 
 
-def _print_bands(name: str, did: BandRecord, bands: Bands) -> None:
+def _print_bands(name: str, did: BandRecord, bands: VerdictBands) -> None:
     tpr = did.tpr
     interval = "" if tpr.low is None or tpr.high is None else f" [{tpr.low:.1%}, {tpr.high:.1%}]"
     persons = f" of {did.persons} persons" if did.persons is not None else ""

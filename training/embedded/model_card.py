@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from deepfake_client.release import CardFields, Interval
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from evaluation.bootstrap import Estimate
-from export.calibration_record import Interval
 from export.checkpoint import Checkpoint
-from export.checkpoint.model_card import CardFields
 
 CARD = CardFields(
     name="deepfake-embedded",

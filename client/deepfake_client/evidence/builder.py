@@ -24,9 +24,7 @@ from deepfake_client.evidence.findings import LIMITS, Subject, bands_of, duratio
 from deepfake_client.evidence.key_frames import EXPLANATIONS, choose_key_frames, find_peaks
 from deepfake_client.evidence.model import Calibration, Model, ModelCard
 from deepfake_client.evidence.thumbnails import Thumbnail, frame_size_px, make_crop_thumbnail, make_thumbnail
-from deepfake_client.model_documents import CARD_ROUTE
-from deepfake_client.model_info import ModelInfo, VerdictBands
-from deepfake_client.pictures import MAX_PIXELS
+from deepfake_client.release import ModelInfo, VerdictBands
 from deepfake_client.scores import verdict
 
 FRAME_SIDE_PX = 480
@@ -88,14 +86,10 @@ def _frame_size(output: DetectionOutput) -> tuple[int, int] | None:
     for frame in output.frames:
         if frame.encoded is not None and frame.score.fake_probability is not None:
             try:
-                return frame_size_px(frame.encoded, _max_pixels(output.model))
+                return frame_size_px(frame.encoded, output.model.preprocess.max_pixels)
             except InputError:
                 return None
     return None
-
-
-def _max_pixels(model: ModelInfo) -> int:
-    return model.max_image_pixels or MAX_PIXELS
 
 
 def _frames(frames: Sequence[ScoredFrame], bands: VerdictBands) -> list[FrameEvidence]:
@@ -133,14 +127,14 @@ def _key_frames(output: DetectionOutput) -> list[KeyFrame]:
 
 def _pictures(frame: ScoredFrame, model: ModelInfo) -> tuple[Picture | None, Picture | None]:
     """The whole frame and the model's crop of it; None for what cannot be drawn, which never costs the report."""
-    box, limit = frame.score.face_box_px, _max_pixels(model)
+    box, limit, factor = frame.score.face_box_px, model.preprocess.max_pixels, model.preprocess.crop_factor
     if frame.encoded is None:
         return None, None
     try:
         whole = _picture(make_thumbnail(frame.encoded, box, max_side_px=FRAME_SIDE_PX, max_pixels=limit))
-        if box is None or model.crop_factor is None:
+        if box is None:
             return whole, None
-        crop = make_crop_thumbnail(frame.encoded, box, model.crop_factor, max_side_px=CROP_SIDE_PX, max_pixels=limit)
+        crop = make_crop_thumbnail(frame.encoded, box, factor, max_side_px=CROP_SIDE_PX, max_pixels=limit)
         return whole, _picture(crop)
     except InputError:
         return None, None
@@ -164,13 +158,13 @@ def _model(info: ModelInfo, is_image: bool) -> Model:
         precision=info.precision,
         labels=list(info.labels),
         fake_labels=list(info.fake_labels),
-        checkpoint_sha256=info.checkpoint_sha256 or None,
+        checkpoint_sha256=info.checkpoint_sha256,
         trained=info.trained,
         notice=info.notice,
         preprocessing_version=info.preprocessing_version,
-        face_detection=info.face_detection,
-        crop_factor=info.crop_factor,
-        image_size_px=info.image_size_px,
+        face_detection=info.preprocess.face_detection,
+        crop_factor=info.preprocess.crop_factor,
+        image_size_px=info.preprocess.resize.size_px,
         calibration=_calibration(info, is_image),
         model_card=_model_card(info),
     )
@@ -191,9 +185,9 @@ def _calibration(info: ModelInfo, is_image: bool) -> Calibration | None:
         persons=on.persons,
         fpr=round(on.fpr, DIGITS),
         fpr_upper=round(on.fpr_upper, DIGITS),
-        tpr=round(on.tpr, DIGITS),
-        tpr_low=_rounded(on.tpr_low, DIGITS),
-        tpr_high=_rounded(on.tpr_high, DIGITS),
+        tpr=round(on.tpr.value, DIGITS),
+        tpr_low=_rounded(on.tpr.low, DIGITS),
+        tpr_high=_rounded(on.tpr.high, DIGITS),
     )
 
 
@@ -208,7 +202,7 @@ def _model_card(info: ModelInfo) -> ModelCard | None:
         limits=_line(card.limits),
         url=_line(card.url),
         sha256=card.sha256 or None,
-        gateway_route=CARD_ROUTE if card.text else None,
+        gateway_route=card.reference().route,
     )
 
 

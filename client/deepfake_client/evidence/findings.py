@@ -12,7 +12,7 @@ from deepfake_client.detector import DetectionOutput
 from deepfake_client.evidence.document import BandsOrigin, Finding, FindingCode, Severity
 from deepfake_client.evidence.key_frames import SMALL_FACE_PX, shorter_side_px
 from deepfake_client.media import MediaType
-from deepfake_client.model_info import DEFAULT_IMAGE_BANDS, DEFAULT_VIDEO_BANDS, VerdictBands
+from deepfake_client.release import ReleaseBands, VerdictBands
 from deepfake_client.scorer import OK
 
 FEW_FACES_SHARE = 0.5
@@ -109,10 +109,9 @@ def bands_of(output: DetectionOutput) -> tuple[VerdictBands, BandsOrigin]:
 
     A release without a calibration does not say who chose its bands: those equal to the defaults count as the defaults.
     """
-    is_video = output.metadata["input_type"] == MediaType.VIDEO.value
-    bands = output.model.video_bands if is_video else output.model.image_bands
-    default = DEFAULT_VIDEO_BANDS if is_video else DEFAULT_IMAGE_BANDS
-    chosen = output.model.calibration is not None or bands != default
+    media_type = MediaType(output.metadata["input_type"])
+    bands = output.model.verdict_bands.of(media_type)
+    chosen = output.model.calibration is not None or bands != ReleaseBands().of(media_type)
     return bands, BandsOrigin.CHECKPOINT if chosen else BandsOrigin.DEFAULT
 
 
@@ -123,7 +122,7 @@ def _untrained_model(subject: Subject) -> str:
 
 
 def _no_face(subject: Subject) -> str:
-    if not subject.output.model.face_detection or subject.face_sides_px:
+    if not subject.output.model.preprocess.face_detection or subject.face_sides_px:
         return ""
     where = "any of the scored frames" if subject.is_video else "the image"
     return f"No face was found in {where}: the model judged the whole picture, for which it may not be meant."
@@ -131,7 +130,7 @@ def _no_face(subject: Subject) -> str:
 
 def _few_faces(subject: Subject) -> str:
     faces, frames = len(subject.face_sides_px), len(subject.probabilities)
-    if not subject.output.model.face_detection or not 0 < faces < FEW_FACES_SHARE * frames:
+    if not subject.output.model.preprocess.face_detection or not 0 < faces < FEW_FACES_SHARE * frames:
         return ""
     return (
         f"A face was found in only {faces} of {frames} scored frames, less than half: the other frames count as much, "
@@ -148,7 +147,7 @@ def _small_face(subject: Subject) -> str:
 
 
 def _face_detection_off(subject: Subject) -> str:
-    if subject.output.model.face_detection:
+    if subject.output.model.preprocess.face_detection:
         return ""
     return "This release does not look for faces: the model judged the whole picture."
 

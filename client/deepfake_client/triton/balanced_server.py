@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from deepfake_client.errors import ServiceError
-from deepfake_client.model_info import ModelInfo
+from deepfake_client.release import ModelInfo
 
 _INFO_FRESH_S = 30.0
 """How old a description may be: a server can be restarted on another release between two requests."""

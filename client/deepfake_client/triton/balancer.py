@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, NoReturn
 
 from deepfake_client.errors import DeadlineExceededError, ModelNotServedError, ServerUnavailableError, ServiceError
-from deepfake_client.model_info import ModelInfo
+from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import Deadline
 from deepfake_client.triton.balanced_server import FIRST_REST_S, LONGEST_REST_S, E, Member
 

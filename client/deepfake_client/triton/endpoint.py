@@ -22,7 +22,7 @@ from deepfake_client.errors import (
     ServerUnavailableError,
     ServiceError,
 )
-from deepfake_client.model_info import DESCRIPTION_PARAMETER, ModelInfo
+from deepfake_client.release import DESCRIPTION_PARAMETER, ModelInfo
 from deepfake_client.scorer import FrameScore, frame_scores
 from deepfake_client.settings import ClientSettings
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deepfake_client.errors import DeadlineExceededError, DetectionError, ServerUnavailableError
-from deepfake_client.model_info import ModelInfo
 from deepfake_client.observer import ANSWERED, CANCELLED, ObservedRequest
+from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import Deadline, FrameScore, Scoring
 from deepfake_client.triton.balancer import Lease
 from deepfake_client.triton.endpoint import PendingAnswer, TritonEndpoint

@@ -22,8 +22,8 @@ from deepfake_client.errors import (
     ServerUnavailableError,
     ServiceError,
 )
-from deepfake_client.model_info import ModelInfo
 from deepfake_client.observer import NoObserver, RequestObserver
+from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import Deadline, Scoring
 from deepfake_client.settings import ClientSettings
 from deepfake_client.triton.balancer import Balancer

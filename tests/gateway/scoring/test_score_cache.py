@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -21,11 +21,11 @@ from tests.gateway.routes.test_health import canaries
 from tests.gateway.routes.test_service_errors import wait_until
 from tests.inference_server import DESCRIPTION, jpeg
 
-INFO = ModelInfo._from_dict(DESCRIPTION)
+INFO = ModelInfo.model_validate(DESCRIPTION)
 
 
 def release(number: int) -> ModelInfo:
-    return replace(INFO, release_id=f"release-{number}", export_id=number)
+    return INFO.model_copy(update={"release_id": f"release-{number}", "export_id": number})
 
 
 @dataclass

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from deepfake_client.release import VerdictBands
 
 from evaluation.bootstrap import BootstrapPlan
-from export.checkpoint import Bands
 from training.calibration.bands import Budget, measure_rates, set_edges, upper_bound
 from training.calibration.calibration import Calibration, ScoredMedia, calibrate
 from training.calibration.temperature import HIGHEST, LOWEST, fake_probability, fit_temperature
@@ -75,7 +75,7 @@ def test_the_bands_keep_both_budgets_and_no_smaller_threshold_would() -> None:
     assert rates.fpr <= 0.02
     assert rates.fnr <= 0.05
     assert not edges.crossed
-    closer = Bands(real_below=edges.bands.real_below + 0.01, fake_above=edges.bands.fake_above - 0.01)
+    closer = VerdictBands(real_below=edges.bands.real_below + 0.01, fake_above=edges.bands.fake_above - 0.01)
     worse = measure_rates(is_fake, p, closer)
     assert worse.fpr > 0.02
     assert worse.fnr > 0.05

@@ -90,7 +90,7 @@ def test_what_is_served_scores_as_calibrated(golden_checkpoint: Path, golden_rel
         scorer.close()
     np.testing.assert_allclose([score.fake_probability or -1 for score in scores], expected, atol=1e-5)
     assert info.calibration is not None
-    assert info.image_bands.fake_above == read_sidecar(golden_checkpoint).verdict_bands.image.fake_above
+    assert info.verdict_bands.image.fake_above == read_sidecar(golden_checkpoint).verdict_bands.image.fake_above
 
 
 def test_the_same_input_gives_the_same_checkpoint(tiny_checkpoint: Path, data: Path, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 from types import SimpleNamespace
 
+from deepfake_client.release import BandRecord, CalibrationRecord, Interval, ReleaseBands
+
 from evaluation.bootstrap import Estimate
-from export.calibration_record import BandRecord, CalibrationRecord, Interval
-from export.checkpoint import VerdictBands
 from training.embedded.model_card import Figures, card_text
 
 FIGURES = Figures(
@@ -18,7 +18,7 @@ BAND = BandRecord(
 
 
 def card(record: CalibrationRecord | None) -> str:
-    return card_text(FIGURES, SimpleNamespace(verdict_bands=VerdictBands(), calibration=record))  # type: ignore[arg-type]
+    return card_text(FIGURES, SimpleNamespace(verdict_bands=ReleaseBands(), calibration=record))  # type: ignore[arg-type]
 
 
 def test_the_card_says_what_was_measured() -> None:

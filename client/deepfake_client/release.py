@@ -1,0 +1,322 @@
+"""What a release says about itself: `deepfake-export` writes it, and everyone else reads it.
+
+The description is the `description` of a release's `release.json`. Triton serves it to clients as the config parameter
+`DESCRIPTION_PARAMETER` of the ensemble, with the release's own hash in it.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from deepfake_client.errors import ModelNotServedError
+from deepfake_client.media import MediaType
+
+MANIFEST = "release.json"
+"""The file in a release's folder that names it."""
+
+DESCRIPTION_PARAMETER = "deepfake_serving"
+"""Name of the ensemble's config parameter that carries the description as JSON."""
+
+CARD_ROUTE = "/model-card"
+"""Where a gateway serves the text of the model card."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class VerdictBands(_Part):
+    """Fake above `fake_above`, real below `real_below`, uncertain between; both are fake probabilities (0-1)."""
+
+    real_below: float = Field(ge=0, le=1)
+    fake_above: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "VerdictBands":
+        if self.real_below > self.fake_above:
+            raise ValueError("real_below is above fake_above")
+        return self
+
+
+class ReleaseBands(_Part):
+    """The bands of single images and of videos, with the defaults of a checkpoint that ships none."""
+
+    image: VerdictBands = VerdictBands(real_below=0.3, fake_above=0.7)
+    video: VerdictBands = VerdictBands(real_below=0.4, fake_above=0.6)
+
+    def of(self, media_type: MediaType) -> VerdictBands:
+        """The bands that decide about this kind of media."""
+        return self.image if media_type is MediaType.IMAGE else self.video
+
+
+class Interval(_Part):
+    """A share (0-1) and its 95% bootstrap interval."""
+
+    value: float = Field(ge=0, le=1)
+    low: float | None = Field(default=None, ge=0, le=1)
+    """None where no resample gave one."""
+    high: float | None = Field(default=None, ge=0, le=1)
+
+
+class BandRecord(_Part):
+    """How the bands of images, or of videos, did on the material they were set on."""
+
+    unit: Literal["images", "frames", "videos"]
+    """What was judged: images, frames of videos (each video counts once), or videos (the mean over their frames)."""
+    real: int = Field(ge=1)
+    """Real files."""
+    fake: int = Field(ge=1)
+    """Fake files."""
+    persons: int | None = Field(default=None, ge=1)
+    """Persons or other groups that the intervals are drawn over; None where nothing says who is who."""
+    auc: float = Field(ge=0, le=1)
+    """Area under the ROC curve."""
+    ece_before: float = Field(ge=0, le=1)
+    """Expected calibration error of the fake probability before the temperature."""
+    ece_after: float = Field(ge=0, le=1)
+    """The same after it."""
+    fpr: float = Field(ge=0, le=1)
+    """Share of the real ones called fake."""
+    fpr_upper: float = Field(ge=0, le=1)
+    """One-sided 95% upper bound of it (Clopper and Pearson), taking files as independent."""
+    fnr: float = Field(ge=0, le=1)
+    """Share of the fakes called real."""
+    fnr_upper: float = Field(ge=0, le=1)
+    """One-sided 95% upper bound of it."""
+    tpr: Interval
+    """Share of the fakes called fake."""
+    uncertain: float = Field(ge=0, le=1)
+    """Share of all files between the bands."""
+
+
+class CalibrationSummary(_Part):
+    """The figures of a calibration that fit beside every result."""
+
+    temperature: float = Field(gt=0)
+    """What the head's own logits were divided by, already part of the weights."""
+    max_fpr: float = Field(gt=0, lt=1)
+    """Budget of the fake bands: share of real files that may be called fake."""
+    max_fnr: float = Field(gt=0, lt=1)
+    """Budget of the real bands: share of fakes that may be called real."""
+
+
+class CalibrationRecord(CalibrationSummary):
+    """How scores and bands were calibrated. It holds no date: the same data and options give the same checkpoint."""
+
+    face_detection: bool
+    """Whether frames were cropped to their largest face."""
+    dataset_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    """Over the contents and labels of the files."""
+    image: BandRecord
+    """Of the image bands."""
+    video: BandRecord | None = None
+    """Of the video bands; None where there were no videos for it and they are the image bands."""
+    notes: tuple[str, ...] = ()
+    """What to know when these figures are weighed, one sentence each."""
+
+    def summary(self) -> CalibrationSummary:
+        """The figures that fit beside every result."""
+        return CalibrationSummary(temperature=self.temperature, max_fpr=self.max_fpr, max_fnr=self.max_fnr)
+
+
+class CardFields(_Part):
+    """The `model_card` block of a checkpoint's `deepfake.json`; what it does not say stays empty."""
+
+    name: str = Field(default="", max_length=200)
+    licence: str = Field(default="", max_length=200)
+    purpose: str = Field(default="", max_length=1000)
+    limits: str = Field(default="", max_length=2000)
+    """Where the model fails."""
+    url: str = Field(default="", max_length=500, pattern=r"^(https?://\S+)?$")
+    """Where more stands."""
+
+
+class CardReference(_Part):
+    """Which card describes a model and where to read it. What is not known is left out."""
+
+    name: str
+    licence: str | None = None
+    sha256: str | None = None
+    """Of the card's text."""
+    url: str | None = None
+    route: str | None = None
+    """Where a gateway serves the text."""
+
+
+class ModelCard(CardFields):
+    """The card that came with a checkpoint."""
+
+    sha256: str = ""
+    """Of the text, the checkpoint's README.md; "" without one."""
+    text: str = ""
+    """The text in Markdown; "" without one, or where it is too long to be served."""
+
+    def reference(self) -> CardReference:
+        """Which card it is and where to read it."""
+        return CardReference(
+            name=self.name,
+            licence=self.licence or None,
+            sha256=self.sha256 or None,
+            url=self.url or None,
+            route=CARD_ROUTE if self.text else None,
+        )
+
+
+class Resize(_Part):
+    """The classifier's own resize."""
+
+    model_config = ConfigDict(extra="allow")
+
+    size_px: int = Field(ge=1)
+    """Side of the square that the classifier sees."""
+
+
+class Preprocess(_Part):
+    """What decides which pixels the classifier sees: the release's `preprocess.json`, of which clients read these."""
+
+    model_config = ConfigDict(extra="allow")
+
+    resize: Resize
+    face_detection: bool
+    """Whether frames are cropped to their largest face."""
+    crop_factor: float = Field(ge=1, le=10)
+    """Side of that crop over the longer side of the face box."""
+    max_pixels: int = Field(ge=1)
+    """Largest width x height of a frame that is scored."""
+
+
+class Status(_Part):
+    """A reason why a frame was not scored, or OK."""
+
+    name: str
+    meaning: str
+
+
+class ModelIdentity(_Part):
+    """Which model answered, as results say it."""
+
+    name: str
+    release_id: str
+    export_id: int
+    precision: str
+    labels: tuple[str, ...]
+    trained: bool
+    """False for seeded weights, whose scores mean nothing."""
+    notice: str | None = None
+    """To be shown beside every result; left out if there is none."""
+    calibration: CalibrationSummary | None = None
+    """Temperature and error budgets of the verdict bands; left out if not calibrated."""
+    model_card: CardReference | None = None
+    """Left out if there is none."""
+
+
+class Description(_Part):
+    """What the export writes: identity and decision rules of a model. Keys that are not known here are ignored."""
+
+    name: str = Field(alias="model")
+    """Hub id or checkpoint name."""
+    revision: str = ""
+    """The hub's commit; "" for a local checkpoint."""
+    architecture: str
+    """transformers' class."""
+    checkpoint_sha256: str
+    """Over the checkpoint's configuration and weights."""
+    trained: bool
+    """False for seeded weights, whose scores mean nothing."""
+    notice: str
+    """A sentence to show beside every result, or ""."""
+    precision: str
+    """fp32, bf16, ..."""
+    backend: str
+    """Triton's backend of the classifier."""
+    export_id: int
+    """The constant baked into the graph; every answer carries it."""
+    labels: tuple[str, ...]
+    """In the order of PROBABILITIES."""
+    fake_labels: tuple[str, ...]
+    """The labels whose probabilities add up to the fake probability."""
+    verdict_bands: ReleaseBands
+    preprocess: Preprocess
+    preprocessing_version: int
+    """Raised whenever the pixels given to the classifier change."""
+    statuses: dict[int, Status]
+    """By STATUS code."""
+    calibration: CalibrationRecord | None = None
+    """None where the checkpoint was not calibrated."""
+    model_card: ModelCard | None = None
+    """None where the checkpoint has none."""
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """As `release.json` holds it; a calibration or card that there is not is left out."""
+        absent = {name for name in ("calibration", "model_card") if getattr(self, name) is None}
+        return self.model_dump(mode="json", by_alias=True, exclude=absent)
+
+
+class ModelInfo(Description):
+    """The description of a release that answers, with the hash that names it."""
+
+    release_id: str
+
+    @classmethod
+    def from_json(cls, text: str) -> "ModelInfo":
+        """Reads the description that the ensemble's config carries.
+
+        Raises:
+            ModelNotServedError: The text is not such a description.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise ModelNotServedError(
+                f"the model carries no readable description ({first_fault(error)}); export it again"
+            ) from error
+
+    @property
+    def version(self) -> str:
+        """Short identity for results: name, precision and release."""
+        return f"{self.name}@{self.precision}-{self.release_id}"
+
+    def identity(self) -> ModelIdentity:
+        """Which model this is, for results and reports."""
+        return ModelIdentity(
+            name=self.name,
+            release_id=self.release_id,
+            export_id=self.export_id,
+            precision=self.precision,
+            labels=self.labels,
+            trained=self.trained,
+            notice=self.notice or None,
+            calibration=self.calibration.summary() if self.calibration else None,
+            model_card=self.model_card.reference() if self.model_card else None,
+        )
+
+    def status_name(self, code: int) -> str:
+        """Name of a STATUS code, `STATUS_<n>` for one that the release does not describe."""
+        return self.statuses[code].name if code in self.statuses else f"STATUS_{code}"
+
+    def status_meaning(self, name: str) -> str:
+        """The sentence that goes with a status name, or ""."""
+        return next((status.meaning for status in self.statuses.values() if status.name == name), "")
+
+
+class Manifest(_Part):
+    """`release.json`: the release's name, its description, and the SHA-256 of every file by its path."""
+
+    release_id: str
+    description: Description
+    files: dict[str, str]
+
+    def model_info(self) -> ModelInfo:
+        """The description as clients of a server read it."""
+        return ModelInfo(release_id=self.release_id, **self.description.to_json_dict())
+
+
+def release_id_of(version: str) -> str:
+    """The release that a `ModelInfo.version` names."""
+    return version.rpartition("-")[2]
+
+
+def first_fault(error: ValidationError) -> str:
+    """Where a document first departs from its model, and how."""
+    fault = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}".removeprefix(": ")
