@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import fsspec
 from deepfake_client.errors import MediaNotFoundError
-from deepfake_client.frames import open_media
+from deepfake_client.media import open_media
 from pyarrow import fs
 
 _SCHEME = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)

@@ -1,7 +1,6 @@
 """Settings of the client, read once from arguments and the environment."""
 
 from pathlib import Path
-from typing import Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -59,7 +58,7 @@ class ClientSettings(BaseSettings):
     )
 
     @model_validator(mode="after")
-    def _complete_tls(self) -> Self:
+    def _complete_tls(self) -> "ClientSettings":
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE must be set together")
         if self.tls_ca_file is None and (self.tls_cert_file is not None or self.tls_server_name):

@@ -14,10 +14,11 @@ from deepfake_client.batch.output import Output, OutputFormat, Score
 from deepfake_client.batch.scoring import VIDEO_WORKERS, WORKERS, FileReport, detect_files
 from deepfake_client.batch.standard_input import standard_input_too
 from deepfake_client.connect import connect_for_batch, keep_to
-from deepfake_client.detector import DetectionOutput, Detector
+from deepfake_client.detector import Detector
 from deepfake_client.errors import ConfigurationError, DetectionError, ServiceError
 from deepfake_client.evidence.file import check_report_paths, write_evidence
 from deepfake_client.media import MediaType
+from deepfake_client.result import DetectionOutput
 
 EXIT_SOME_FAILED = 1
 EXIT_USAGE = 2

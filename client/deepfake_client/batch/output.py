@@ -5,7 +5,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import TextIO
 
@@ -15,9 +14,10 @@ from deepfake_client.batch.rows import CommaSeparated, JsonLines, RowFormat
 from deepfake_client.batch.scoring import FileReport
 from deepfake_client.batch.table import write_table
 from deepfake_client.errors import ConfigurationError
+from deepfake_client.media import TextEnum
 
 
-class OutputFormat(StrEnum):
+class OutputFormat(TextEnum):
     """How reports are written."""
 
     TABLE = "table"
