@@ -39,5 +39,5 @@ def gpu(applied: dict[str, Path]) -> list[Manifest]:
 
 @pytest.fixture
 def rollout(applied: dict[str, Path]) -> list[Manifest]:
-    """The overlay `gpu` with both colours and a canary, from object storage, behind an Ingress: all that there is at once."""
+    """The overlay `gpu` with both colours, a canary, object storage and an Ingress: all that there is at once."""
     return render(applied["gpu, rollout, object storage"])
