@@ -315,11 +315,6 @@ class Manifest(_Part):
         return ModelInfo(release_id=self.release_id, **self.description.to_json_dict())
 
 
-def release_id_of(version: str) -> str:
-    """The release that a `ModelInfo.version` names."""
-    return version.rpartition("-")[2]
-
-
 def first_fault(error: ValidationError) -> str:
     """Where a document first departs from its model, and how."""
     fault = error.errors(include_url=False, include_input=False)[0]

@@ -26,11 +26,6 @@ class ClientSettings(BaseSettings):
     requests_in_flight: int = Field(
         default=4, ge=1, description="Most gRPC requests of one detection under way at once; bounds copies of frames."
     )
-    look_up_s: float = Field(
-        default=3.0,
-        ge=0.5,
-        description="How often the servers behind dns://name:port or file:PATH are looked up again, in seconds.",
-    )
     use_http_proxy: bool = Field(
         default=False, description="Whether gRPC obeys http_proxy, https_proxy and no_proxy of the environment."
     )
