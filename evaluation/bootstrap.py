@@ -6,8 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict
 
 CONFIDENCE = 0.95
+
+IN_RESULTS = ConfigDict(extra="forbid", use_attribute_docstrings=True, json_schema_serialization_defaults_required=True)
+"""How a dataclass that is part of results.json appears in its schema."""
 
 Indices = NDArray[np.intp]
 Statistics = Callable[[Indices], Mapping[str, float]]
@@ -28,19 +32,18 @@ class BootstrapPlan:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and its 95% interval.
+    """A figure with its 95% bootstrap interval."""
 
-    Attributes:
-        value: Over the files themselves; None where it cannot be computed.
-        low: Lower end of the interval.
-        high: Upper end of the interval.
-        reason: Why there is no value, or "".
-    """
+    __pydantic_config__ = IN_RESULTS
 
     value: float | None
+    """Over the files themselves; None where it cannot be computed."""
     low: float | None = None
+    """Lower end of the interval."""
     high: float | None = None
+    """Upper end of the interval."""
     reason: str = ""
+    """Why there is no value, or ""."""
 
 
 def resample(strata: NDArray[np.generic], plan: BootstrapPlan) -> Iterator[Indices]:

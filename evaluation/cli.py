@@ -20,9 +20,8 @@ from evaluation.document import Run, RunSettings, build_results
 from evaluation.errors import EvaluationError, OutputError, OutputExistsError, ServerLostError
 from evaluation.figures import FigureData, write_figures
 from evaluation.measure import ScoreTable
-from evaluation.output import RESULTS_NAME, check_output, staged
 from evaluation.report import print_report
-from evaluation.results import Results
+from evaluation.results import RESULTS_NAME, Results, check_output, staged
 from evaluation.robustness import score_degraded
 from evaluation.scoring import score_files
 
@@ -161,9 +160,8 @@ def _degradations(texts: list[str], standard: bool) -> tuple[Degradation, ...]:
 
 def _require_packages() -> None:
     """Says before the work what would be missed after it."""
-    missing = [name for name in ("matplotlib", "sklearn") if importlib.util.find_spec(name) is None]
-    if missing:
-        _fail(f"this needs the extra evaluate ({' and '.join(missing)} not installed)", EXIT_USAGE)
+    if importlib.util.find_spec("matplotlib") is None:
+        _fail("this needs the extra evaluate (matplotlib is not installed)", EXIT_USAGE)
 
 
 @contextlib.contextmanager

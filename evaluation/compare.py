@@ -17,8 +17,7 @@ from pydantic import ValidationError
 from evaluation.bootstrap import BootstrapPlan, Estimate, estimate
 from evaluation.errors import ComparisonError, EvaluationError
 from evaluation.metrics import ranking_metrics
-from evaluation.output import RESULTS_NAME
-from evaluation.results import EstimateResult, Results
+from evaluation.results import RESULTS_NAME, Results
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def _degraded_row(contestant: Contestant, degradations: Sequence[str]) -> str:
     return f"| {' | '.join([contestant.name, _said(contestant.results.metrics.auc), *cells])} |"
 
 
-def _said(figure: Estimate | EstimateResult, sign: str = "") -> str:
+def _said(figure: Estimate, sign: str = "") -> str:
     if figure.value is None:
         return "-"
     interval = (

@@ -1,14 +1,16 @@
 """What files suffer on their way: re-encoding, downscaling, blur and tighter framing, applied to encoded frames."""
 
+import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
+from deepfake_client.pictures import MAX_PIXELS, decode_upright, open_picture
 from PIL import Image, ImageFilter
 
-from evaluation.errors import DegradationError
-from evaluation.pictures import decode, encode_jpeg, encode_lossless
+from evaluation.errors import DegradationError, FrameDecodeError, FrameTooLargeError
 
 FaceBox = tuple[float, float, float, float]
 
@@ -152,3 +154,44 @@ def crop_box(face_box_px: FaceBox, width_px: int, height_px: int, factor: float)
 def _downscaled(image: Image.Image, factor: float) -> Image.Image:
     size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
     return image.resize(size, Image.Resampling.LANCZOS)
+
+
+def decode(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """An RGB image, upright after EXIF orientation.
+
+    Args:
+        encoded: A JPEG, PNG, BMP or WebP file.
+        max_pixels: Limit of width x height, checked on the header.
+
+    Raises:
+        FrameTooLargeError: There are more pixels.
+        FrameDecodeError: It is no such file, or a broken one.
+    """
+    try:
+        with open_picture(encoded, max_pixels) as (image, orientation):
+            return decode_upright(image, orientation)
+    except MediaTooLargeError as error:
+        raise FrameTooLargeError(str(error)) from error
+    except MediaDecodeError as error:
+        raise FrameDecodeError(str(error)) from error
+
+
+def encode_jpeg(image: Image.Image, quality: int) -> bytes:
+    """A baseline JPEG with Pillow's tables for `quality` and 4:2:0 chroma subsampling.
+
+    Raises:
+        FrameTooLargeError: A side is longer than JPEG allows.
+    """
+    buffer = io.BytesIO()
+    try:
+        image.save(buffer, format="JPEG", quality=quality, subsampling="4:2:0")
+    except OSError as error:
+        raise FrameTooLargeError(f"{image.width} x {image.height} pixels are too many for a JPEG: {error}") from error
+    return buffer.getvalue()
+
+
+def encode_lossless(image: Image.Image) -> bytes:
+    """A PNG, which changes no pixel."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()

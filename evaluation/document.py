@@ -1,7 +1,7 @@
-"""Builds the machine-readable result from a finished run."""
+"""Builds the machine-readable result from a finished run, with what to know before believing its figures."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
@@ -10,14 +10,22 @@ from deepfake_client.scorer import OK
 from deepfake_client.scores import DetectionResult
 
 from evaluation import results
-from evaluation.bootstrap import BootstrapPlan, Estimate
+from evaluation.bootstrap import BootstrapPlan
 from evaluation.dataset import UNREADABLE, Dataset, Label
 from evaluation.degradation import Degradation
-from evaluation.measure import COMPARED, RobustnessRow, ScoreTable, clean_metrics, latency, robustness_row
+from evaluation.measure import ScoreTable, clean_metrics, latency, robustness_row
 from evaluation.metrics import calibration_bins, confusion_matrix
-from evaluation.notes import notes
 from evaluation.robustness import PairedScore
 from evaluation.scoring import NOT_TRIED, ScoredFile
+
+FEW_FILES = 30
+"""Below so many files of a class the percentile bootstrap is known to give intervals that are too narrow."""
+
+FEWEST_REAL = {"tpr_at_1pct_fpr": 100, "tpr_at_5pct_fpr": 20}
+"""Real files that it takes for one false positive to be as rare as the metric's FPR."""
+
+_FEW_FOR_CALIBRATION = 150  # ten files for each of the fifteen bins
+_FEW_FOR_P99 = 100
 
 
 @dataclass(frozen=True)
@@ -74,46 +82,47 @@ class Run:
 
 def build_results(run: Run) -> results.Results:
     """The document without its figures' names: metrics, intervals, notes and rows."""
-    plan = run.settings.plan
+    settings = run.settings
     table = ScoreTable.of(run.rows)
-    metrics = clean_metrics(run.rows, plan)
+    metrics = results.MetricsResult(**clean_metrics(run.rows, settings.plan))
     robustness = [
-        robustness_row(run.rows, [pairs[i] for pairs in run.pairs], degradation, plan)
-        for i, degradation in enumerate(run.settings.degradations)
+        robustness_row(run.rows, [pairs[i] for pairs in run.pairs], degradation, settings.plan)
+        for i, degradation in enumerate(settings.degradations)
     ]
+    counts = results.CountsResult(real=_class(run.rows, Label.REAL), fake=_class(run.rows, Label.FAKE))
     return results.Results(
         schema_version=results.SCHEMA_VERSION,
         created_at=datetime.now(UTC),
-        software=_software(),
+        software=results.SoftwareResult(
+            deepfake_serving=_installed("deepfake-serving"), numpy=_installed("numpy"), pillow=_installed("pillow")
+        ),
         command=_command(run),
         model=_model(run.model),
-        dataset=_dataset(run.dataset),
-        server_lost=run.server_lost,
-        notes=notes(run.model, run.dataset, run.rows, metrics, robustness, run.server_lost),
-        counts=results.CountsResult(**{label.value: _class(run.rows, label) for label in Label}),
-        metrics=results.MetricsResult(**{name: _estimate(value) for name, value in metrics.items()}),
-        confusion_matrix=results.ConfusionResult(**asdict(confusion_matrix(table.is_fake, table.p))),
-        calibration=[results.BinResult(**asdict(one)) for one in calibration_bins(table.is_fake, table.p)],
-        latency=results.LatencyResult(
-            concurrency=run.settings.workers, **{name: _estimate(v) for name, v in latency(run.rows, plan).items()}
+        dataset=results.DatasetResult(
+            digest=run.dataset.digest,
+            real_files=run.dataset.count(Label.REAL),
+            fake_files=run.dataset.count(Label.FAKE),
+            duplicates=run.dataset.duplicates,
+            contradictions=run.dataset.contradictions,
         ),
-        robustness=[_robustness(row) for row in robustness],
+        server_lost=run.server_lost,
+        notes=[*_notes_on_the_run(run), *_notes_on_sizes(counts, metrics), *_notes_on_robustness(robustness)],
+        counts=counts,
+        metrics=metrics,
+        confusion_matrix=confusion_matrix(table.is_fake, table.p),
+        calibration=list(calibration_bins(table.is_fake, table.p)),
+        latency=results.LatencyResult(concurrency=settings.workers, **latency(run.rows, settings.plan)),
+        robustness=robustness,
         figures=[],
-        files=[
-            _file(row, run.pairs[i] if run.pairs else (), run.settings.degradations) for i, row in enumerate(run.rows)
-        ],
+        files=[_file(row, run.pairs[i] if run.pairs else (), settings.degradations) for i, row in enumerate(run.rows)],
     )
 
 
-def _software() -> results.SoftwareResult:
-    def installed(distribution: str) -> str:
-        try:
-            return version(distribution)
-        except PackageNotFoundError:
-            return "unknown"
-
-    names = ("deepfake-serving", "numpy", "pillow", "scikit-learn")
-    return results.SoftwareResult(**{name.replace("-", "_"): installed(name) for name in names})
+def _installed(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def _command(run: Run) -> results.CommandResult:
@@ -140,18 +149,8 @@ def _model(info: ModelInfo) -> results.ModelResult:
         trained=info.trained,
         notice=info.notice,
         face_detection=info.preprocess.face_detection,
-        image_bands=info.verdict_bands.image,
-        video_bands=info.verdict_bands.video,
-    )
-
-
-def _dataset(dataset: Dataset) -> results.DatasetResult:
-    return results.DatasetResult(
-        digest=dataset.digest,
-        real_files=dataset.count(Label.REAL),
-        fake_files=dataset.count(Label.FAKE),
-        duplicates=dataset.duplicates,
-        contradictions=dataset.contradictions,
+        image_bands=results.BandsResult(**info.verdict_bands.image.model_dump()),
+        video_bands=results.BandsResult(**info.verdict_bands.video.model_dump()),
     )
 
 
@@ -169,31 +168,6 @@ def _class(rows: Sequence[ScoredFile], label: Label) -> results.ClassResult:
     )
 
 
-def _estimate(estimate: Estimate) -> results.EstimateResult:
-    return results.EstimateResult(**asdict(estimate))
-
-
-def _robustness(row: RobustnessRow) -> results.RobustnessResult:
-    comparisons = {
-        name: results.ComparisonResult(
-            clean=_estimate(row.comparisons[name].clean),
-            degraded=_estimate(row.comparisons[name].degraded),
-            change=_estimate(row.comparisons[name].change),
-        )
-        for name in COMPARED
-    }
-    return results.RobustnessResult(
-        degradation=row.degradation.name,
-        meaning=row.degradation.meaning,
-        real_files=row.real_files,
-        fake_files=row.fake_files,
-        not_applicable=row.not_applicable,
-        failed=row.failed,
-        mean_abs_dp=_estimate(row.mean_abs_dp),
-        **comparisons,
-    )
-
-
 def _file(row: ScoredFile, pairs: Sequence[PairedScore], degradations: Sequence[Degradation]) -> results.FileResult:
     statuses = [frame.score.status for frame in row.frames]
     return results.FileResult(
@@ -208,17 +182,16 @@ def _file(row: ScoredFile, pairs: Sequence[PairedScore], degradations: Sequence[
         faces_detected=sum(frame.score.face_box_px is not None for frame in row.frames),
         latency_s=round(row.latency_s, 4) if row.latency_s is not None else None,
         error=_error(row.error_code, row.error_message),
-        degraded=[_degraded(degradation, pair) for degradation, pair in zip(degradations, pairs, strict=bool(pairs))],
-    )
-
-
-def _degraded(degradation: Degradation, pair: PairedScore) -> results.DegradedFileResult:
-    return results.DegradedFileResult(
-        degradation=degradation.name,
-        fake_probability=pair.degraded,
-        clean_fake_probability=pair.clean,
-        frames=pair.frames,
-        error=_error(pair.error_code, pair.error_message),
+        degraded=[
+            results.DegradedFileResult(
+                degradation=degradation.name,
+                fake_probability=pair.degraded,
+                clean_fake_probability=pair.clean,
+                frames=pair.frames,
+                error=_error(pair.error_code, pair.error_message),
+            )
+            for degradation, pair in zip(degradations, pairs, strict=bool(pairs))
+        ],
     )
 
 
@@ -229,3 +202,58 @@ def _error(code: str, message: str) -> results.ErrorResult | None:
 def _text(text: str) -> str:
     """Valid Unicode, also of a file name that is none."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _notes_on_the_run(run: Run) -> list[str]:
+    said = []
+    if run.model.notice or not run.model.trained:
+        said.append(run.model.notice or "The model is untrained: these figures mean nothing.")
+    if run.server_lost:
+        said.append(
+            "The server was lost during the run: the files whose turn had not come are missing from the figures."
+        )
+    if failed := sum(row.fake_probability is None for row in run.rows):
+        said.append(f"{failed} of {len(run.rows)} files have no score; every figure but the counts leaves them out.")
+    if run.dataset.contradictions:
+        said.append(
+            f"{run.dataset.contradictions} contents lie in both real/ and fake/: at least one label of each is wrong."
+        )
+    if run.dataset.duplicates:
+        said.append(f"{run.dataset.duplicates} files repeat another file of their class: the intervals are too narrow.")
+    return said
+
+
+def _notes_on_sizes(counts: results.CountsResult, metrics: results.MetricsResult) -> list[str]:
+    real, fake = counts.real.scored, counts.fake.scored
+    if not real or not fake:
+        return []
+    said = []
+    if real < FEWEST_REAL["tpr_at_1pct_fpr"]:
+        said.append(
+            f"{real} real files are too few for a TPR at 1% FPR: it takes 100 for a false positive to be 1%. The "
+            "figure is the TPR at no false positive at all."
+        )
+    if real < FEWEST_REAL["tpr_at_5pct_fpr"]:
+        said.append(f"{real} real files are too few for a TPR at 5% FPR as well: it takes 20.")
+    if min(real, fake) < FEW_FILES:
+        said.append(f"With fewer than {FEW_FILES} scored files in a class the intervals are too narrow.")
+    if metrics.auc.value in (0.0, 1.0):
+        said.append("An AUC of exactly 0 or 1 has an interval of no width: more files would show its true one.")
+    if real + fake < _FEW_FOR_CALIBRATION:
+        said.append(f"ECE of {real + fake} files over 15 bins comes out too high, even of a calibrated model.")
+    if real + fake < _FEW_FOR_P99:
+        said.append(f"The 99th percentile of {real + fake} latencies is little more than the slowest one.")
+    return said
+
+
+def _notes_on_robustness(robustness: Sequence[results.RobustnessResult]) -> list[str]:
+    said = []
+    for row in robustness:
+        if row.not_applicable:
+            said.append(
+                f"{row.degradation} was measured on the {row.real_files + row.fake_files} files with a face; "
+                f"{row.not_applicable} have none."
+            )
+        if row.failed:
+            said.append(f"{row.failed} files have no score under {row.degradation}; results.json says why.")
+    return said

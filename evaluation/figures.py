@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluation.bootstrap import CONFIDENCE, BootstrapPlan, resample
+from evaluation.bootstrap import CONFIDENCE, BootstrapPlan, Estimate, resample
 from evaluation.measure import ScoreTable
 from evaluation.metrics import FloatArray, RocCurve, roc_curve
-from evaluation.results import EstimateResult, Results
+from evaluation.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -177,7 +177,7 @@ def _plain(axes: "Axes") -> None:
     axes.tick_params(labelsize=9)
 
 
-def _interval(estimate: EstimateResult) -> str:
+def _interval(estimate: Estimate) -> str:
     if estimate.value is None:
         return f"none: {estimate.reason}"
     if estimate.low is None or estimate.high is None:

@@ -11,6 +11,7 @@ from evaluation import metrics
 from evaluation.bootstrap import BootstrapPlan, Estimate, Indices, estimate
 from evaluation.dataset import Label
 from evaluation.degradation import Degradation
+from evaluation.results import ComparisonResult, RobustnessResult
 from evaluation.robustness import NO_FACE, PairedScore
 from evaluation.scoring import ScoredFile
 
@@ -51,38 +52,6 @@ class ScoreTable:
         return bool(self.is_fake.any() and not self.is_fake.all())
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A metric clean and degraded, over the same frames of the same files."""
-
-    clean: Estimate
-    degraded: Estimate
-    change: Estimate
-
-
-@dataclass(frozen=True)
-class RobustnessRow:
-    """What one degradation does.
-
-    Attributes:
-        degradation: Which.
-        real_files: Real files with both scores.
-        fake_files: Fake files with both scores.
-        not_applicable: Files without the face it needs.
-        failed: Files that should have a degraded score and have none.
-        comparisons: By name of the metric, in the order of `COMPARED`.
-        mean_abs_dp: Mean absolute change of the fake probability.
-    """
-
-    degradation: Degradation
-    real_files: int
-    fake_files: int
-    not_applicable: int
-    failed: int
-    comparisons: dict[str, Comparison]
-    mean_abs_dp: Estimate
-
-
 def clean_metrics(rows: Sequence[ScoredFile], plan: BootstrapPlan) -> dict[str, Estimate]:
     """Every metric of the clean run by name, each with its interval."""
     table = ScoreTable.of(rows)
@@ -107,10 +76,8 @@ def clean_metrics(rows: Sequence[ScoredFile], plan: BootstrapPlan) -> dict[str, 
         }
 
     labels = np.array([row.is_fake for row in rows])
-    return {
-        **estimate(of_scores, table.is_fake, plan, _missing(table)),
-        **estimate(of_failures, labels, plan, ""),
-    }
+    missing = _missing_class(table.is_fake, "was scored") or "every verdict is uncertain"
+    return {**estimate(of_scores, table.is_fake, plan, missing), **estimate(of_failures, labels, plan, "")}
 
 
 def latency(rows: Sequence[ScoredFile], plan: BootstrapPlan) -> dict[str, Estimate]:
@@ -123,7 +90,7 @@ def latency(rows: Sequence[ScoredFile], plan: BootstrapPlan) -> dict[str, Estima
 
 def robustness_row(
     rows: Sequence[ScoredFile], pairs: Sequence[PairedScore], degradation: Degradation, plan: BootstrapPlan
-) -> RobustnessRow:
+) -> RobustnessResult:
     """What a degradation changes, over the files that have both scores."""
     both = [(row.is_fake, pair.clean, pair.degraded) for row, pair in zip(rows, pairs, strict=True) if pair.frames]
     is_fake = np.array([fake for fake, _, _ in both], dtype=bool)
@@ -140,26 +107,25 @@ def robustness_row(
         }
 
     found = estimate(statistics, is_fake, plan, _missing_class(is_fake, "has both scores"))
-    return RobustnessRow(
-        degradation,
+    return RobustnessResult(
+        degradation=degradation.name,
+        meaning=degradation.meaning,
         real_files=int((~is_fake).sum()),
         fake_files=int(is_fake.sum()),
         not_applicable=sum(pair.error_code == NO_FACE for pair in pairs),
         failed=sum(pair.failed for pair in pairs),
-        comparisons={
-            name: Comparison(found[f"clean {name}"], found[f"degraded {name}"], found[f"change {name}"])
+        mean_abs_dp=found["mean_abs_dp"],
+        **{
+            name: ComparisonResult(
+                clean=found[f"clean {name}"], degraded=found[f"degraded {name}"], change=found[f"change {name}"]
+            )
             for name in COMPARED
         },
-        mean_abs_dp=found["mean_abs_dp"],
     )
 
 
 def _compared(is_fake: metrics.BoolArray, p: metrics.FloatArray) -> dict[str, float]:
     return {**metrics.ranking_metrics(is_fake, p), **metrics.decision_metrics(is_fake, p)}
-
-
-def _missing(table: ScoreTable) -> str:
-    return _missing_class(table.is_fake, "was scored") or "every verdict is uncertain"
 
 
 def _missing_class(is_fake: metrics.BoolArray, what: str) -> str:

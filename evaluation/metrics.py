@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.bootstrap import IN_RESULTS
+
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 
@@ -40,9 +42,7 @@ class RocCurve:
         The probability that a random fake scores above a random real, ties counting half (Hanley and McNeil, "The
         meaning and use of the area under a ROC curve", Radiology 143, 1982).
         """
-        from sklearn.metrics import auc
-
-        return float(auc(self.fpr, self.tpr))
+        return float(np.sum(np.diff(self.fpr) * (self.tpr[1:] + self.tpr[:-1])) / 2)
 
     @property
     def equal_error(self) -> tuple[float, float]:
@@ -68,15 +68,22 @@ class RocCurve:
 def roc_curve(is_fake: BoolArray, p: FloatArray) -> RocCurve:
     """The ROC curve (Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 27, 2006).
 
+    scikit-learn's gives the same points but takes 2 ms for 120 files, nearly all for checks, against 0.1 ms here; a
+    bootstrap calls it thousands of times.
+
     Raises:
         ValueError: One of the classes is missing.
     """
-    from sklearn.metrics import roc_curve as sklearn_roc_curve
-
     if is_fake.all() or not is_fake.any():
         raise ValueError("a ROC curve needs both classes")
-    fpr, tpr, thresholds = sklearn_roc_curve(is_fake, p, drop_intermediate=False)
-    return RocCurve(fpr, tpr, thresholds)
+    order = np.argsort(-p, kind="stable")
+    called, truth = p[order], is_fake[order]
+    last = np.append(np.flatnonzero(np.diff(called)), called.size - 1)  # of the files with the same p
+    fakes = np.cumsum(truth)[last]
+    reals = 1 + last - fakes
+    return RocCurve(
+        np.append(0.0, reals / reals[-1]), np.append(0.0, fakes / fakes[-1]), np.append(np.inf, called[last])
+    )
 
 
 def ranking_metrics(is_fake: BoolArray, p: FloatArray) -> dict[str, float]:
@@ -97,6 +104,8 @@ def ranking_metrics(is_fake: BoolArray, p: FloatArray) -> dict[str, float]:
 @dataclass(frozen=True)
 class ConfusionMatrix:
     """Files by truth and by decision at a threshold."""
+
+    __pydantic_config__ = IN_RESULTS
 
     threshold: float
     real_called_real: int
@@ -129,21 +138,17 @@ def decision_metrics(is_fake: BoolArray, p: FloatArray) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """The files whose p lies in [low, high), the last bin including 1.
+    """The scored files whose p lies in [low, high), the last bin including 1."""
 
-    Attributes:
-        low: Lower bound of p.
-        high: Upper bound of p.
-        files: How many.
-        mean_p: Their mean p; None in an empty bin.
-        fraction_fake: Share of them that is fake; None in an empty bin.
-    """
+    __pydantic_config__ = IN_RESULTS
 
     low: float
     high: float
     files: int
     mean_p: float | None
+    """None in an empty bin."""
     fraction_fake: float | None
+    """None in an empty bin."""
 
 
 def calibration_bins(is_fake: BoolArray, p: FloatArray, bins: int = CALIBRATION_BINS) -> tuple[CalibrationBin, ...]:
@@ -166,15 +171,13 @@ def calibration_metrics(is_fake: BoolArray, p: FloatArray) -> dict[str, float]:
     class's confidence as Guo et al. (2017) have it. Brier = mean (p - is_fake)^2 (Brier, "Verification of forecasts
     expressed in terms of probability", Monthly Weather Review 78, 1950).
     """
-    from sklearn.metrics import brier_score_loss
-
     if not p.size:
         return {"ece": math.nan, "brier": math.nan}
     index = _bin_index(p, CALIBRATION_BINS)
     gaps = np.bincount(index, weights=is_fake - p, minlength=CALIBRATION_BINS)
     return {
         "ece": float(np.abs(gaps).sum() / p.size),
-        "brier": float(brier_score_loss(is_fake, p, pos_label=True)),
+        "brier": float(np.mean((p - is_fake) ** 2)),
     }
 
 

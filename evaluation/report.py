@@ -6,8 +6,9 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Column, Table
 
-from evaluation.notes import FEWEST_REAL
-from evaluation.results import ComparisonResult, EstimateResult, FileResult, Results
+from evaluation.bootstrap import Estimate
+from evaluation.document import FEWEST_REAL
+from evaluation.results import ComparisonResult, FileResult, Results
 
 PIPED_WIDTH = 124
 """Columns where there is no terminal; the widest table needs them."""
@@ -69,7 +70,7 @@ def _counts(results: Results) -> Table:
 def _metrics(results: Results) -> Table:
     table = Table("metric", *_right("value"), "95% interval")
     for title, name in _METRICS:
-        estimate: EstimateResult = getattr(results.metrics, name)
+        estimate: Estimate = getattr(results.metrics, name)
         value, interval = _cells(estimate)
         few = results.counts.real.scored < FEWEST_REAL.get(name, 0)
         table.add_row(title, value, f"{interval} (too few real files)" if few and interval else interval)
@@ -109,7 +110,7 @@ def _right(*titles: str) -> list[Column]:
     return [Column(title, justify="right") for title in titles]
 
 
-def _cells(estimate: EstimateResult, unit: str = "") -> tuple[str, str]:
+def _cells(estimate: Estimate, unit: str = "") -> tuple[str, str]:
     if estimate.value is None:
         return "-", estimate.reason
     interval = f"{_number(estimate.low)} - {_number(estimate.high)}" if estimate.low is not None else ""

@@ -1,32 +1,37 @@
-"""The machine-readable result: its shape, and the JSON schema that follows from it.
+"""The machine-readable result, results.json: its shape, its JSON schema, and the folder it is written into.
 
 `python -m evaluation.results > evaluation/results.schema.json` writes the schema.
 """
 
 import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 from deepfake_client.release import VerdictBands
 from pydantic import BaseModel, ConfigDict
 
-SCHEMA_VERSION = 1
+from evaluation.bootstrap import Estimate
+from evaluation.errors import OutputError, OutputExistsError
+from evaluation.metrics import CalibrationBin, ConfusionMatrix
+
+SCHEMA_VERSION = 2
+RESULTS_NAME = "results.json"
+FIGURE_NAMES = ("roc", "scores", "reliability")
+
+_OURS = (RESULTS_NAME, *(f"{name}.{suffix}" for name in FIGURE_NAMES for suffix in ("png", "svg")))
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class EstimateResult(_Part):
-    """A figure with its 95% bootstrap interval."""
-
-    value: float | None
-    """Over the files themselves; null where it cannot be computed."""
-    low: float | None
-    """Lower end of the interval."""
-    high: float | None
-    """Upper end of the interval."""
-    reason: str
-    """Why there is no value, or ""."""
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 class SoftwareResult(_Part):
@@ -35,7 +40,6 @@ class SoftwareResult(_Part):
     deepfake_serving: str
     numpy: str
     pillow: str
-    scikit_learn: str
 
 
 class CommandResult(_Part):
@@ -57,6 +61,10 @@ class CommandResult(_Part):
     degradations: list[str]
 
 
+class BandsResult(_Part, VerdictBands):
+    """Fake above `fake_above`, real below `real_below`, uncertain between; both are fake probabilities (0-1)."""
+
+
 class ModelResult(_Part):
     """The model that was evaluated."""
 
@@ -69,8 +77,8 @@ class ModelResult(_Part):
     notice: str
     """A sentence to show beside the figures, or ""."""
     face_detection: bool
-    image_bands: VerdictBands
-    video_bands: VerdictBands
+    image_bands: BandsResult
+    video_bands: BandsResult
 
 
 class DatasetResult(_Part):
@@ -111,48 +119,28 @@ class CountsResult(_Part):
 class MetricsResult(_Part):
     """Figures over the scored files; a file is called fake at a threshold t when p >= t."""
 
-    auc: EstimateResult
-    eer: EstimateResult
-    eer_threshold: EstimateResult
-    tpr_at_1pct_fpr: EstimateResult
-    tpr_at_5pct_fpr: EstimateResult
-    accuracy: EstimateResult
+    auc: Estimate
+    eer: Estimate
+    eer_threshold: Estimate
+    tpr_at_1pct_fpr: Estimate
+    tpr_at_5pct_fpr: Estimate
+    accuracy: Estimate
     """At 0.5."""
-    false_positive_rate: EstimateResult
+    false_positive_rate: Estimate
     """Share of real files called fake, at 0.5."""
-    false_negative_rate: EstimateResult
+    false_negative_rate: Estimate
     """Share of fake files called real, at 0.5."""
-    ece: EstimateResult
+    ece: Estimate
     """Expected calibration error of the fake probability, 15 bins."""
-    brier: EstimateResult
-    decided_accuracy: EstimateResult
+    brier: Estimate
+    decided_accuracy: Estimate
     """Share of right verdicts among those that the bands do not call uncertain."""
-    uncertain_rate: EstimateResult
+    uncertain_rate: Estimate
     """Share of the scored files that the bands call uncertain."""
-    undecodable_rate: EstimateResult
+    undecodable_rate: Estimate
     """Share of all files."""
-    unanswered_rate: EstimateResult
+    unanswered_rate: Estimate
     """Share of all files."""
-
-
-class ConfusionResult(_Part):
-    """Files by truth and by decision."""
-
-    threshold: float
-    real_called_real: int
-    real_called_fake: int
-    fake_called_real: int
-    fake_called_fake: int
-
-
-class BinResult(_Part):
-    """The scored files whose p lies in [low, high), the last bin including 1."""
-
-    low: float
-    high: float
-    files: int
-    mean_p: float | None
-    fraction_fake: float | None
 
 
 class LatencyResult(_Part):
@@ -160,17 +148,17 @@ class LatencyResult(_Part):
 
     concurrency: int
     """Files in progress at the same time while this was measured."""
-    p50_s: EstimateResult
-    p90_s: EstimateResult
-    p99_s: EstimateResult
+    p50_s: Estimate
+    p90_s: Estimate
+    p99_s: Estimate
 
 
 class ComparisonResult(_Part):
     """A metric over the same frames of the same files, clean and degraded."""
 
-    clean: EstimateResult
-    degraded: EstimateResult
-    change: EstimateResult
+    clean: Estimate
+    degraded: Estimate
+    change: Estimate
     """Degraded minus clean; its interval is of the difference, over resamples of the pairs."""
 
 
@@ -191,7 +179,7 @@ class RobustnessResult(_Part):
     eer: ComparisonResult
     accuracy: ComparisonResult
     tpr_at_5pct_fpr: ComparisonResult
-    mean_abs_dp: EstimateResult
+    mean_abs_dp: Estimate
     """Mean absolute change of the fake probability."""
 
 
@@ -248,8 +236,8 @@ class Results(_Part):
     """What to know before believing the figures."""
     counts: CountsResult
     metrics: MetricsResult
-    confusion_matrix: ConfusionResult
-    calibration: list[BinResult]
+    confusion_matrix: ConfusionMatrix
+    calibration: list[CalibrationBin]
     latency: LatencyResult
     robustness: list[RobustnessResult]
     figures: list[str]
@@ -273,6 +261,47 @@ def schema_text() -> str:
     schema["properties"]["schema_version"]["const"] = SCHEMA_VERSION
     header = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "deepfake-evaluate results"}
     return json.dumps({**schema, **header}, indent=1) + "\n"
+
+
+def check_output(folder: Path, overwrite: bool) -> None:
+    """Finds out before the work whether the result can be written afterwards.
+
+    Raises:
+        OutputExistsError: The folder holds files of an earlier result and may not be overwritten.
+        OutputError: It is no directory, or cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is no directory")
+    there = [name for name in _OURS if (folder / name).exists()]
+    if there and not overwrite:
+        raise OutputExistsError(f"{folder} holds {there[0]} already: give another --output, or --overwrite")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {folder}: {error.strerror}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write into {folder}")
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """A scratch directory whose files move into the folder at the end, `results.json` last.
+
+    An earlier result goes first, so that a `results.json` always stands beside its own figures. When the block raises,
+    the folder stays as it was.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as scratch:
+            yield Path(scratch)
+            for name in _OURS:
+                (folder / name).unlink(missing_ok=True)
+            for made in sorted(Path(scratch).iterdir(), key=lambda path: path.name == RESULTS_NAME):
+                made.replace(folder / made.name)
+    except OSError as error:
+        raise OutputError(f"cannot write into {folder}: {error.strerror}") from error
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""The options of one training run."""
+"""The options of one training run: for `deepfake-train`, and from Python."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import typer
 
 from training.errors import OptionError
 
-PRECISIONS = ("fp32", "bf16", "fp16")
-OPTIMIZERS = ("adamw", "muon")
-SELECTIONS = ("auc", "log-loss", "last")
+DEFAULT_BASE = "google/siglip2-base-patch16-224"
 
 _NOT_PART_OF_THE_RESULT = ("output", "data_dir", "cache_dir", "workers", "resume", "overwrite", "save_steps")
 """Options that may differ when a run is taken up again."""
@@ -16,78 +16,82 @@ _NOT_PART_OF_THE_RESULT = ("output", "data_dir", "cache_dir", "workers", "resume
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """What to train and how; the data comes from `data_dir` or is handed over in memory.
+    """What to train and how. Each field's help text says what it is, its option what it may be.
 
-    Attributes:
-        output: Directory for the checkpoint, the states of the run and its logs.
-        base: Hub id or directory of the model to start from.
-        revision: Branch, tag or commit of the hub repository.
-        data_dir: Holds train/{real,fake} and, if wanted, val/{real,fake} and people.csv.
-        cache_dir: Where cut faces are kept; None: `faces` in the user's cache folder.
-        epochs: Passes over the training faces.
-        max_steps: Ends the run after so many steps, whatever the epochs; 0: no limit.
-        batch_size: Faces per step and process; with `self_blend` a real face brings its forgery along.
-        accumulate: Steps whose gradients are added up before the weights change.
-        learning_rate: Peak; None: 3e-5, with LoRA 3e-4.
-        optimizer: adamw, or muon (for its matrices), which learns from nothing in fewer steps.
-        weight_decay: Decoupled.
-        warmup: Share of the steps (0-1) over which the learning rate rises; a cosine falls after it.
-        precision: fp32, bf16 or fp16 (mixed: the weights stay fp32).
-        ema: Decay of the weights' moving average, which then is what is validated and kept; 0: none.
-        seed: Of everything drawn.
-        crop_factor: Side of the face crop over the longer side of the box; None: the base's, or 1.3.
-        frames: Frames taken of a video, spread evenly over it.
-        val_fraction: Share of the files that is kept for validation where there is no val/.
-        self_blend: Show each real face also as a forgery of itself.
-        augment: Strength of the random degradations (0: none, 1: usual).
-        lora: Rank of LoRA adapters; 0: all weights are trained.
-        freeze_layers: Leaves the embeddings and so many first layers as they are.
-        patch_loss: Weight of the extra "is this patch foreign" loss; 0: none.
-        windows: Show each picture as so many random windows of half its side, with the patch loss only; 0: whole.
-            A stage to start from nothing with: comparing patches is learnt much faster so.
-        select: Which validation figure chooses the kept weights: auc or log-loss; last: the last ones are kept.
-        workers: Processes that prepare batches; 0: the training process itself.
-        cpu: Do not use a GPU that is there.
-        save_steps: Also save the state of the run every so many steps; 0: after each epoch only.
-        resume: Go on from the last saved state in `output`.
-        overwrite: Replace an earlier run in `output`.
-        name: What results call the model; "": the output directory's name.
-        notice: A sentence to show beside every result of the model, or "".
+    From Python the data may also be handed over in memory; `data_dir` is None then.
     """
 
-    output: Path
-    base: str
-    revision: str | None = None
-    data_dir: Path | None = None
-    cache_dir: Path | None = None
-    epochs: int = 3
-    max_steps: int = 0
-    batch_size: int = 16
-    accumulate: int = 1
-    learning_rate: float | None = None
-    optimizer: str = "adamw"
-    weight_decay: float = 0.02
-    warmup: float = 0.1
-    precision: str = "fp32"
-    ema: float = 0.0
-    seed: int = 0
-    crop_factor: float | None = None
-    frames: int = 10
-    val_fraction: float = 0.15
-    self_blend: bool = False
-    augment: float = 1.0
-    lora: int = 0
-    freeze_layers: int = 0
-    patch_loss: float = 0.0
-    windows: int = 0
-    select: str = "auc"
-    workers: int = 0
-    cpu: bool = False
-    save_steps: int = 0
-    resume: bool = False
-    overwrite: bool = False
-    name: str = ""
-    notice: str = ""
+    output: Annotated[
+        Path, typer.Option("--output", "-o", file_okay=False, help="Checkpoint, states, logs and reports go here.")
+    ] = Path("training-output")
+    base: Annotated[str, typer.Option(help="Hub id or directory of the model to start from.")] = DEFAULT_BASE
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the hub repository.")] = None
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Holds train/real and train/fake, if wanted val/real and val/fake, and people.csv."),
+    ] = None
+    cache_dir: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, help="Where cut faces are kept.", show_default="the user's cache folder"),
+    ] = None
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training faces.")] = 3
+    max_steps: Annotated[int, typer.Option(min=0, help="End after so many steps; 0: no limit.")] = 0
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Faces per step and process; with --self-blend a real one counts for two rows.")
+    ] = 16
+    accumulate: Annotated[int, typer.Option(min=1, help="Batches whose gradients make one step.")] = 1
+    learning_rate: Annotated[
+        float | None, typer.Option(min=1e-9, help="Its peak.", show_default="3e-5; with --lora 3e-4")
+    ] = None
+    optimizer: Annotated[
+        Literal["adamw", "muon"],
+        typer.Option(help="muon takes fewer steps from nothing; adamw is the one to fine-tune with."),
+    ] = "adamw"
+    weight_decay: Annotated[float, typer.Option(min=0, help="Decoupled from the gradient.")] = 0.02
+    warmup: Annotated[
+        float, typer.Option(min=0, max=0.99, help="Share of the steps before the peak; a cosine follows.")
+    ] = 0.1
+    precision: Annotated[
+        Literal["fp32", "bf16", "fp16"], typer.Option(help="Of the computation; the weights stay fp32.")
+    ] = "fp32"
+    ema: Annotated[
+        float, typer.Option(min=0, max=0.99999, help="Decay of the weights' moving average, such as 0.999; 0: none.")
+    ] = 0.0
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything drawn.")] = 0
+    crop_factor: Annotated[
+        float | None,
+        typer.Option(
+            min=1, max=10, help="Side of the crop over the longer side of the face.", show_default="the base's, or 1.3"
+        ),
+    ] = None
+    frames: Annotated[int, typer.Option(min=1, help="Frames taken of a video, spread evenly over it.")] = 10
+    val_fraction: Annotated[
+        float, typer.Option(min=0.01, max=0.5, help="Share of the files that validates where there is no val/.")
+    ] = 0.15
+    self_blend: Annotated[
+        bool, typer.Option("--self-blend", help="Show each real face also as a forgery of itself; fake/ may be empty.")
+    ] = False
+    augment: Annotated[
+        float, typer.Option(min=0, max=1, help="Strength of the random degradations (JPEG, scaling, light, ...).")
+    ] = 1.0
+    lora: Annotated[int, typer.Option(min=0, help="Rank of LoRA adapters; 0: train all weights.")] = 0
+    freeze_layers: Annotated[int, typer.Option(min=0, help="Leave embeddings and so many first layers.")] = 0
+    patch_loss: Annotated[
+        float, typer.Option(min=0, help='Weight of the extra "is this patch foreign" loss; needs --self-blend.')
+    ] = 0.0
+    select: Annotated[
+        Literal["auc", "log-loss", "last"],
+        typer.Option(help="Validation figure that chooses the kept weights; last: the last ones are kept."),
+    ] = "auc"
+    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare batches; 0: none.")] = 0
+    cpu: Annotated[bool, typer.Option("--cpu", help="Do not use a GPU.")] = False
+    save_steps: Annotated[
+        int, typer.Option(min=0, help="Also save the state every so many steps; 0: after each epoch only.")
+    ] = 0
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last saved state in --output.")] = False
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --output.")] = False
+    name: Annotated[str, typer.Option(help="What results call the model.", show_default="name of --output")] = ""
+    notice: Annotated[str, typer.Option(help="A sentence to show beside every result of the model.")] = ""
 
     def __post_init__(self) -> None:
         """Refuses values out of range.
@@ -95,39 +99,16 @@ class TrainingOptions:
         Raises:
             OptionError: Naming the option and what it may be.
         """
-        ranges = (
-            ("epochs", self.epochs >= 1, "at least 1"),
-            ("max_steps", self.max_steps >= 0, "0 or more"),
-            ("batch_size", self.batch_size >= 1, "at least 1"),
-            ("accumulate", self.accumulate >= 1, "at least 1"),
-            ("learning_rate", self.peak_learning_rate > 0, "above 0"),
-            ("optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}"),
-            ("weight_decay", self.weight_decay >= 0, "0 or more"),
-            ("warmup", 0 <= self.warmup < 1, "0 or more and below 1"),
-            ("precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
-            ("ema", 0 <= self.ema < 1, "0 or more and below 1"),
-            ("seed", 0 <= self.seed < 2**32, "0 to 2^32 - 1"),
-            ("crop_factor", self.crop_factor is None or 1 <= self.crop_factor <= 10, "1 to 10"),
-            ("frames", self.frames >= 1, "at least 1"),
-            ("val_fraction", 0 < self.val_fraction <= 0.5, "above 0 and at most 0.5"),
-            ("augment", 0 <= self.augment <= 1, "0 to 1"),
-            ("lora", self.lora >= 0, "0 or more"),
-            ("freeze_layers", self.freeze_layers >= 0, "0 or more"),
-            ("patch_loss", self.patch_loss >= 0, "0 or more"),
-            ("windows", self.windows >= 0, "0 or more"),
-            ("select", self.select in SELECTIONS, f"one of {', '.join(SELECTIONS)}"),
-            ("workers", self.workers >= 0, "0 or more"),
-            ("save_steps", self.save_steps >= 0, "0 or more"),
-        )
-        for name, fits, allowed in ranges:
-            if not fits:
-                raise OptionError(f"{name} is {getattr(self, name)}; it may be {allowed}")
+        hints = get_type_hints(type(self), include_extras=True)
+        for name in (field.name for field in fields(self)):
+            value, (kind, option) = getattr(self, name), get_args(hints[name])
+            if get_origin(kind) is Literal and value not in get_args(kind):
+                raise OptionError(f"{name} is {value}; it may be one of {', '.join(get_args(kind))}")
+            _refuse_out_of_range(name, value, option.min, option.max)
         if self.resume and self.overwrite:
             raise OptionError("resume and overwrite exclude each other: go on with the run, or replace it")
         if self.patch_loss and not self.self_blend:
             raise OptionError("patch_loss needs masks of forgeries: give self_blend too")
-        if self.windows and not self.patch_loss:
-            raise OptionError("windows are learnt from by the patch loss alone: give patch_loss too")
 
     @property
     def peak_learning_rate(self) -> float:
@@ -139,3 +120,10 @@ class TrainingOptions:
     def deciding(self) -> dict[str, Any]:
         """The options that decide what comes out, JSON-ready: equal where a run may be taken up again."""
         return {name: value for name, value in asdict(self).items() if name not in _NOT_PART_OF_THE_RESULT}
+
+
+def _refuse_out_of_range(name: str, value: Any, low: float | None, high: float | None) -> None:
+    if value is None or ((low is None or value >= low) and (high is None or value <= high)):
+        return
+    said = f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
+    raise OptionError(f"{name} is {value}; it may be {said}")

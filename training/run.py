@@ -1,34 +1,27 @@
 """One training run, from options and data to a checkpoint directory: `train`."""
 
-import importlib.util
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from deepfake_client.release import CardFields
+from transformers import set_seed
 
 from evaluation.dataset import Label
 from export.checkpoint import Sidecar
-from training.data.cutting import CutParams
+from training.data.faces import CutParams
 from training.data.folder import load_folder
 from training.data.sets import Forger, RealChange, TrainingData
 from training.data.views import CLASS_INDEX, TrainingViews, ViewParams
 from training.errors import OptionError, StoppedError
-from training.model.base import BaseModel, find_base
-from training.model.card import LIMITS, PURPOSE, CardFacts, model_card
-from training.model.checkpoint import write_checkpoint
+from training.model.base import BaseModel, choose_trainable, find_base, without_adapters
+from training.model.checkpoint import LIMITS, PURPOSE, CardFacts, model_card, write_checkpoint
+from training.model.trainer import FaceTrainer, trainer_arguments
+from training.model.training_model import TrainingModel
 from training.options import TrainingOptions
-from training.run_state import RunFolder, run_identity
-from training.stopping import StopRequest
-
-_NEEDED = {
-    "accelerate": "train",
-    "tensorboard": "train",
-    "sklearn": "evaluate",
-    "scipy": "evaluate",
-    "cv2": "preprocessing",
-}
+from training.run_state import RunFolder, StopRequest, run_identity
 
 log = logging.getLogger("training")
 
@@ -54,6 +47,7 @@ def train(
     forge: Forger | None = None,
     change_real: RealChange | None = None,
     stop: StopRequest | None = None,
+    make_model: type[TrainingModel] = TrainingModel,
 ) -> TrainedCheckpoint:
     """Fine-tunes the base and writes a checkpoint.
 
@@ -63,6 +57,7 @@ def train(
         forge: Makes a forgery of each real face, with `options.self_blend`.
         change_real: Changes those real faces as a whole now and then.
         stop: Ends the run after the next step when asked.
+        make_model: Wraps the network with its losses.
 
     Raises:
         OptionError: The options do not fit together, or the base cannot be fine-tuned.
@@ -75,71 +70,42 @@ def train(
     stop = stop or StopRequest()
     base = find_base(options.base, options.revision)
     crop_factor = options.crop_factor or base.crop_factor
-    from training.model.trainer import FaceTrainer, trainer_arguments
-
     arguments = trainer_arguments(options)
+    first = arguments.process_index == 0
     folder = RunFolder(options.output)
-    if arguments.process_index == 0:
+    if first:
         folder.prepare(options)
     with arguments.main_process_first(desc="reading"):
-        data = data or _from_folder(options, base, crop_factor, forge, stop, arguments.process_index == 0)
+        if data is None:
+            params = CutParams(crop_factor, base.resize, options.frames)
+            data = load_folder(options, params, forge, stop.check, write_reports=first)
         validation = data.validate(crop_factor, base.resize)
     identity = run_identity(replace(options, crop_factor=crop_factor), base.sha256, data.digest)
     with arguments.main_process_first(desc="run.json"):
-        resume_from = folder.begin(identity, options.resume or arguments.process_index > 0)
-    views = TrainingViews(
-        data.train,
-        ViewParams(crop_factor, base.resize, base.grid if options.patch_loss else 0, options.augment, options.seed),
-        forge,
-        change_real,
-    )
-    model = _build_model(options, base, views)
+        resume_from = folder.begin(identity, options.resume or not first)
+    grid = base.grid if options.patch_loss else 0
+    params_of_views = ViewParams(crop_factor, base.resize, grid, options.augment, options.seed)
+    views = TrainingViews(data.train, params_of_views, forge, change_real)
+    set_seed(options.seed)
+    network = choose_trainable(base.load(), options.lora, options.freeze_layers)
+    weights = _class_weights(views)
+    model = make_model(network, base.normalisation, weights, options.patch_loss, base.grid, base.width)
     trainer = FaceTrainer(model, arguments, options, views, validation, stop)
     _run(trainer, resume_from, stop)
     figures = trainer.load_best()
     if trainer.is_world_process_zero():
-        facts = _facts(options, base, crop_factor, data, figures)
-        _write(folder, model, base, facts)
+        _write(folder, model, base, _facts(options, base, crop_factor, data, figures))
     trainer.accelerator.wait_for_everyone()
     return TrainedCheckpoint(folder.checkpoint, figures, trainer.history.rows)
 
 
 def _refuse_misfits(options: TrainingOptions, data: TrainingData | None, forge: Forger | None) -> None:
-    missing = {extra for module, extra in _NEEDED.items() if importlib.util.find_spec(module) is None}
-    if options.lora and importlib.util.find_spec("peft") is None:
-        missing.add("train")
-    if missing:
-        raise OptionError(f"training needs the extras {', '.join(sorted(missing | {'train'}))} of this package")
     if options.self_blend != (forge is not None):
         raise OptionError("self_blend and a forger belong together: give both or neither")
     if data is None and options.data_dir is None:
         raise OptionError("there is nothing to train on: give data_dir, or data in memory")
-    import torch
-
-    on_gpu = torch.cuda.is_available() and not options.cpu
-    if options.precision == "fp16" and not on_gpu:
+    if options.precision == "fp16" and (options.cpu or not torch.cuda.is_available()):
         raise OptionError("fp16 needs a GPU; take bf16 or fp32")
-
-
-def _from_folder(
-    options: TrainingOptions, base: BaseModel, crop_factor: float, forge: Forger | None, stop: StopRequest, main: bool
-) -> TrainingData:
-    params = CutParams(crop_factor, base.resize, options.frames)
-    return load_folder(options, params, forge, stop.check, write_reports=main)
-
-
-def _build_model(options: TrainingOptions, base: BaseModel, views: TrainingViews) -> Any:
-    from transformers import set_seed
-
-    from training.model.trainable import choose_trainable
-    from training.model.training_model import TrainingModel
-
-    set_seed(options.seed)
-    network = choose_trainable(base.load(), options.lora, options.freeze_layers)
-    weights = _class_weights(views)
-    return TrainingModel(
-        network, base.normalisation, weights, options.patch_loss, base.grid, base.width, options.windows
-    )
 
 
 def _class_weights(views: TrainingViews) -> list[float]:
@@ -156,7 +122,7 @@ def _class_weights(views: TrainingViews) -> list[float]:
     return [weights[label] for label in sorted(Label, key=CLASS_INDEX.__getitem__)]
 
 
-def _run(trainer: Any, resume_from: Path | None, stop: StopRequest) -> None:
+def _run(trainer: FaceTrainer, resume_from: Path | None, stop: StopRequest) -> None:
     stop.check()
     trainer.run(resume_from)
     if stop.signal_number and trainer.state.global_step < trainer.state.max_steps:
@@ -178,16 +144,13 @@ def _facts(
         base_sha256=base.sha256,
         options=replace(options, base=base.located.name),
         crop_factor=crop_factor,
-        data={**data.description, "self_blend": options.self_blend},
+        data=data.counts,
         data_digest=data.digest,
         figures=figures,
     )
 
 
-def _write(folder: RunFolder, model: Any, base: BaseModel, facts: CardFacts) -> None:
-    from training.model.trainable import without_adapters
-
-    network = without_adapters(model.network).cpu().eval()
+def _write(folder: RunFolder, model: TrainingModel, base: BaseModel, facts: CardFacts) -> None:
     sidecar = Sidecar(
         name=facts.name,
         trained=True,
@@ -195,5 +158,6 @@ def _write(folder: RunFolder, model: Any, base: BaseModel, facts: CardFacts) -> 
         crop_factor=facts.crop_factor,
         model_card=CardFields(name=facts.name, purpose=PURPOSE, limits=LIMITS),
     )
+    network = without_adapters(model.network).cpu().eval()
     write_checkpoint(folder.checkpoint, network, base.processor, sidecar, model_card(facts))
     log.info("checkpoint in %s", folder.checkpoint)

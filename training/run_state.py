@@ -1,16 +1,60 @@
-"""What makes a run the same run, and the saved states that it can go on from."""
+"""What makes a run the same run, the saved states it can go on from, and how it stops."""
 
 import hashlib
 import json
 import re
 import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-from training.errors import OptionError, ResumeError, TrainingError
+from training.errors import OptionError, ResumeError, StoppedError, TrainingError
 from training.options import TrainingOptions
 from training.writing import write_text
+
+
+class StopRequest:
+    """Remembers that someone asked to stop."""
+
+    def __init__(self) -> None:
+        """Nobody has asked yet."""
+        self.signal_number = 0
+
+    def ask(self, signal_number: int = signal.SIGTERM) -> None:
+        """Asks to stop."""
+        self.signal_number = int(signal_number)
+
+    def check(self) -> None:
+        """Ends the work where nothing needs saving.
+
+        Raises:
+            StoppedError: Someone asked.
+        """
+        if self.signal_number:
+            raise StoppedError("stopped before the training began; run it again to go on", self.signal_number)
+
+
+@contextmanager
+def stops_on_signals(stop: StopRequest) -> Iterator[None]:
+    """The first SIGINT or SIGTERM asks, the second one ends the program as usual."""
+
+    def handler(number: int, _frame: FrameType | None) -> None:
+        stop.ask(number)
+        signal.signal(number, former[signal.Signals(number)])
+
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in former:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, previous in former.items():
+            signal.signal(number, previous)
+
 
 RUN_FILE = "run.json"
 COMPLETE_MARK = "complete"

@@ -1,8 +1,9 @@
-"""Files that are whole or absent."""
+"""Files and folders that are whole or absent."""
 
-import contextlib
-import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from training.errors import TrainingError
@@ -14,16 +15,33 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         TrainingError: The folder cannot be written.
     """
-    scratch: Path | None = None
+    scratch = path.with_name(f".{path.name}-partial")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        scratch = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        scratch.chmod(0o644)
+        scratch.write_text(text, encoding="utf-8")
         scratch.replace(path)
     except OSError as error:
-        if scratch is not None:
-            with contextlib.suppress(OSError):
-                scratch.unlink(missing_ok=True)
+        scratch.unlink(missing_ok=True)
         raise TrainingError(f"cannot write {path}: {error.strerror}") from error
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A scratch folder beside the target. It takes the target's place when the block ends well, and is gone otherwise.
+
+    Raises:
+        TrainingError: The folder cannot be written.
+    """
+    scratch: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        scratch.chmod(0o755)
+        yield scratch
+        if target.exists():
+            shutil.rmtree(target)
+        scratch.rename(target)
+    except OSError as error:
+        raise TrainingError(f"cannot write {target}: {error.strerror or error}") from error
+    finally:
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)

@@ -7,12 +7,12 @@ import pytest
 from deepfake_client import DetectionResult, ModelInfo
 from typer.testing import CliRunner
 
-from evaluation.bootstrap import BootstrapPlan
+from evaluation.bootstrap import BootstrapPlan, Estimate
 from evaluation.compare import Contestant, auc_difference, command_app, comparison_table, read_contestant
 from evaluation.dataset import Dataset, Label, LabelledFile
 from evaluation.document import Run, RunSettings, build_results
 from evaluation.errors import ComparisonError
-from evaluation.results import ComparisonResult, EstimateResult, Results, RobustnessResult
+from evaluation.results import ComparisonResult, Results, RobustnessResult
 from evaluation.scoring import ScoredFile
 from tests.evaluation.conftest import Evaluate
 from tests.inference_server import DESCRIPTION, InferenceServer
@@ -75,8 +75,8 @@ def test_the_table_shows_every_model(scores: list[float]) -> None:
 def test_degradations_stand_beside_the_clean_figure(scores: list[float]) -> None:
     clean = result_of(scores)
 
-    def estimate(value: float) -> EstimateResult:
-        return EstimateResult(value=value, low=value - 0.1, high=value + 0.1, reason="")
+    def estimate(value: float) -> Estimate:
+        return Estimate(value, value - 0.1, value + 0.1)
 
     auc = ComparisonResult(clean=clean.metrics.auc, degraded=estimate(0.7), change=estimate(-0.05))
     row = RobustnessResult(

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from evaluation.degradation import STANDARD_SET, Degradation, Kind, crop_box, parse_degradation
+from evaluation.degradation import STANDARD_SET, Degradation, Kind, crop_box, decode, encode_lossless, parse_degradation
 from evaluation.errors import DegradationError, FrameDecodeError, FrameTooLargeError
-from evaluation.pictures import decode, encode_lossless
 from tests.media import encode_image, photo, photo_pixels
 
 FACE = (170.0, 60.0, 280.0, 170.0)

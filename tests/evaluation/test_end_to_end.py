@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from evaluation.cli import app
-from evaluation.pictures import decode, encode_jpeg, encode_lossless
+from evaluation.degradation import decode, encode_jpeg, encode_lossless
 from export.release import Release
 from tests.evaluation.conftest import read_results
 from tests.media import H264_SHORT_GOP, VideoSpec, encode_image, photo, photo_pixels, write_video

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, roc_auc_score
+from sklearn.metrics import roc_curve as sklearn_roc_curve
 
 from evaluation.metrics import (
     calibration_bins,
@@ -31,6 +32,15 @@ samples = st.tuples(st.lists(scores, min_size=1, max_size=40), st.lists(scores, 
 def arrays(sample: tuple[list[float], list[float]]) -> tuple[np.ndarray, np.ndarray]:
     real, fake = sample
     return np.array([False] * len(real) + [True] * len(fake)), np.array(real + fake)
+
+
+@settings(deadline=None)
+@given(samples)
+def test_the_curve_is_scikit_learns(sample: tuple[list[float], list[float]]) -> None:
+    curve = roc_curve(*arrays(sample))
+    expected = sklearn_roc_curve(*arrays(sample), drop_intermediate=False)
+    for found, points in zip((curve.fpr, curve.tpr, curve.thresholds), expected, strict=True):
+        np.testing.assert_allclose(found, points, atol=1e-12)
 
 
 def test_ranking_by_hand() -> None:

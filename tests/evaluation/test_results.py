@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -13,7 +14,7 @@ from evaluation.document import Run, RunSettings, build_results
 from evaluation.errors import OutputError, OutputExistsError
 from evaluation.figures import FigureData, write_figures
 from evaluation.measure import ScoreTable
-from evaluation.output import FIGURE_NAMES, RESULTS_NAME, check_output, staged
+from evaluation.results import FIGURE_NAMES, RESULTS_NAME, check_output, staged
 from evaluation.scoring import ScoredFile
 from tests.inference_server import DESCRIPTION
 from tests.service import ROOT
@@ -64,7 +65,7 @@ def test_the_same_seed_gives_the_same_intervals_and_pictures(tmp_path: Path) -> 
 def test_a_number_that_is_not_finite_is_refused() -> None:
     document = build_results(a_run([0.1], [0.9]))
     document.json_text()
-    bad = document.metrics.auc.model_copy(update={"value": math.nan})
+    bad = dataclasses.replace(document.metrics.auc, value=math.nan)
     metrics = document.metrics.model_copy(update={"auc": bad})
     with pytest.raises(ValueError, match="JSON compliant"):
         document.model_copy(update={"metrics": metrics}).json_text()

@@ -13,7 +13,7 @@ from export.checkpoint import read_sidecar
 from export.golden import read_golden
 from export.release import CURRENT, read_release
 from tests.service import Service, run_service
-from training.embedded.golden_pictures import golden_candidates
+from training.embedded.pictures import golden_candidates
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
 """The notebook, run from top to bottom by nbclient as its README says, on pictures made here."""
 
+import ast
 import base64
+import importlib
 import io
 import json
 import re
@@ -13,6 +15,7 @@ from typing import Any
 import nbformat
 import numpy as np
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 from PIL import Image
 
@@ -103,6 +106,22 @@ def test_the_committed_notebook_has_no_outputs() -> None:
     assert NOTEBOOK.stat().st_size < 40_000
 
 
+def test_the_cells_parse_and_their_imports_work() -> None:
+    """The short form of the tests below."""
+    source = TransformerManager()
+    imported = 0
+    for cell in nbformat.read(NOTEBOOK, as_version=4).cells:
+        if cell.cell_type != "code":
+            continue
+        for node in ast.parse(source.transform_cell(cell.source)).body:
+            if isinstance(node, ast.ImportFrom):
+                module = importlib.import_module(node.module or "")
+                assert [name.name for name in node.names if not hasattr(module, name.name)] == []
+                imported += 1
+    assert imported > 15
+
+
+@pytest.mark.long
 @pytest.mark.timeout(600)  # the first use of the notebook's outputs runs it
 def test_every_figure_is_a_picture(explored: Explored) -> None:
     for cell in SHEETS:
@@ -112,12 +131,14 @@ def test_every_figure_is_a_picture(explored: Explored) -> None:
         assert (figure_pixels(explored, cell) == _BLUE).all(axis=2).sum() > 100, f"{cell}: no data are drawn"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_no_library_writes_into_the_pages(explored: Explored) -> None:
     outputs = [output for cell in explored.outputs.values() for output in cell]
     assert [output.text for output in outputs if output.get("name") == "stderr"] == []
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_data_are_counted(explored: Explored) -> None:
     said, *lines = printed(explored.outputs, "counts").splitlines()
@@ -131,6 +152,7 @@ def test_the_data_are_counted(explored: Explored) -> None:
     assert lines[4] == "people or sources that are named: 8"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_tiny_model_tells_held_out_files_apart(explored: Explored) -> None:
     assert re.search(
@@ -142,6 +164,7 @@ def test_the_tiny_model_tells_held_out_files_apart(explored: Explored) -> None:
     assert "expected calibration error 0." in printed(explored.outputs, "histograms")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_scores_come_from_the_service(explored: Explored, service: Service, tiny_release: Release) -> None:
     said = printed(explored.outputs, "service")
@@ -152,6 +175,7 @@ def test_scores_come_from_the_service(explored: Explored, service: Service, tiny
     assert {label for label, *_ in rows} == {"real", "fake"}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_finished_run_is_explored_as_it_is(
     explored: Explored, data_dir: Path, tmp_path_factory: pytest.TempPathFactory

@@ -4,7 +4,7 @@ from PIL import Image
 
 from assets import SAMPLE_PHOTOS, fetch_assets
 from preprocessing import Box
-from training.data.face_image import FaceImage
+from training.data.faces import FaceImage
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from PIL import Image
 
 from preprocessing import Box
 from tests.media import photo_pixels
-from training.data.face_image import FaceImage, Forgery
+from training.data.faces import FaceImage, Forgery
 
 
 def tiny_base(path: Path, labels: tuple[str, ...] = ("Fake", "Real"), size: int = 48) -> Path:

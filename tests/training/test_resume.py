@@ -14,16 +14,14 @@ from safetensors.torch import load_file
 
 from tests.service import ROOT
 from tests.training.samples import made_faces, paint_patch, tiny_base
-from training.data.face_image import FaceImage, Forgery
+from training.data.faces import FaceImage, Forgery
 from training.data.sets import data_in_memory
 from training.options import TrainingOptions
 from training.run import train
-from training.stopping import StopRequest, stops_on_signals
-
-STEPS = 12
+from training.run_state import StopRequest, stops_on_signals
 
 
-def train_slowly(output: Path, base: Path, pause_s: float, resume: bool, workers: int = 0) -> None:
+def train_slowly(output: Path, base: Path, pause_s: float, epochs: int, resume: bool = False, workers: int = 0) -> None:
     """The run under test; what each forgery waits changes nothing but the time that there is for a signal."""
 
     def forge(face: FaceImage, rng: np.random.Generator) -> Forgery:
@@ -31,8 +29,8 @@ def train_slowly(output: Path, base: Path, pause_s: float, resume: bool, workers
         return paint_patch(face, rng)
 
     options = TrainingOptions(
-        output, str(base), epochs=3, batch_size=4, learning_rate=3e-3, self_blend=True, cpu=True, ema=0.9, save_steps=1,
-        resume=resume, workers=workers,
+        output, str(base), epochs=epochs, batch_size=4, learning_rate=3e-3, self_blend=True, cpu=True, ema=0.9,
+        save_steps=1, resume=resume, workers=workers,
     )  # fmt: skip
     stop = StopRequest()
     with stops_on_signals(stop):
@@ -46,7 +44,7 @@ from tests.training.test_resume import train_slowly
 from training.errors import StoppedError
 
 try:
-    train_slowly(Path(sys.argv[1]), Path(sys.argv[2]), 0.03, resume=sys.argv[3] == "resume", workers=1)
+    train_slowly(Path(sys.argv[1]), Path(sys.argv[2]), 0.03, int(sys.argv[3]), sys.argv[4] == "resume", workers=1)
 except StoppedError as error:
     sys.exit(128 + error.signal_number)
 """
@@ -57,11 +55,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_base(tmp_path_factory.mktemp("base") / "tiny-base")
 
 
-def start(output: Path, base: Path, resume: bool = False) -> subprocess.Popen[bytes]:
-    arguments = [sys.executable, "-c", PROGRAM, str(output), str(base), "resume" if resume else "anew"]
+def start(output: Path, base: Path, epochs: int, resume: bool = False) -> subprocess.Popen[bytes]:
+    arguments = [str(output), str(base), str(epochs), "resume" if resume else "anew"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return subprocess.Popen(arguments, cwd=ROOT, env=environment, start_new_session=True)
+    command = [sys.executable, "-c", PROGRAM, *arguments]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
 
 
 def wait_for_state(output: Path, process: subprocess.Popen[bytes], step: int) -> None:
@@ -72,21 +71,37 @@ def wait_for_state(output: Path, process: subprocess.Popen[bytes], step: int) ->
         time.sleep(0.02)
 
 
-def test_killed_and_stopped_runs_reach_what_an_undisturbed_one_does(tmp_path: Path, base: Path) -> None:
+def assert_same(whole: Path, cut: Path, steps: list[int]) -> None:
+    one, other = (load_file(folder / "checkpoint" / "model.safetensors") for folder in (whole, cut))
+    assert all(one[name].equal(other[name]) for name in one)
+    history, expected = (json.loads((folder / "history.json").read_text()) for folder in (cut, whole))
+    assert [row["step"] for row in history] == steps
+    assert [row["auc"] for row in history] == [row["auc"] for row in expected]
+
+
+def test_a_killed_run_reaches_what_an_undisturbed_one_does(tmp_path: Path, base: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    killed = start(cut, base)
-    train_slowly(whole, base, 0.0, resume=False)
+    killed = start(cut, base, epochs=2)
+    train_slowly(whole, base, 0.0, epochs=2)
     wait_for_state(cut, killed, 2)
     killed.send_signal(signal.SIGKILL)
     killed.wait(10)
     assert not (cut / "checkpoint").exists()
-    stopped = start(cut, base, resume=True)
+    train_slowly(cut, base, 0.0, epochs=2, resume=True)
+    assert_same(whole, cut, [4, 8])
+
+
+@pytest.mark.long
+def test_a_run_that_is_killed_and_then_stopped_reaches_the_same(tmp_path: Path, base: Path) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    killed = start(cut, base, epochs=3)
+    train_slowly(whole, base, 0.0, epochs=3)
+    wait_for_state(cut, killed, 2)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait(10)
+    stopped = start(cut, base, epochs=3, resume=True)
     wait_for_state(cut, stopped, 6)
     os.killpg(stopped.pid, signal.SIGTERM)  # the worker gets it, too
     assert stopped.wait(30) == 143
-    train_slowly(cut, base, 0.0, resume=True)
-    one, other = (load_file(folder / "checkpoint" / "model.safetensors") for folder in (whole, cut))
-    assert all(one[name].equal(other[name]) for name in one)
-    history, expected = (json.loads((folder / "history.json").read_text()) for folder in (cut, whole))
-    assert [row["step"] for row in history] == [4, 8, STEPS]
-    assert [row["auc"] for row in history] == [row["auc"] for row in expected]
+    train_slowly(cut, base, 0.0, epochs=3, resume=True)
+    assert_same(whole, cut, [4, 8, 12])

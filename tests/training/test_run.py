@@ -14,12 +14,12 @@ from export.checkpoint import load_checkpoint
 from export.checkpoint.hub import locate_checkpoint
 from preprocessing import ResizeSpec
 from tests.training.samples import made_faces, paint_patch, tiny_base
-from training.data.cutting import serving_view
+from training.data.faces import serving_view
 from training.data.sets import TrainingData, data_in_memory
 from training.errors import DatasetError, OptionError, ResumeError, StoppedError, TrainingError
 from training.options import TrainingOptions
 from training.run import TrainedCheckpoint, train
-from training.stopping import StopRequest
+from training.run_state import StopRequest
 
 TRAIN, VALIDATION = made_faces(16), made_faces(8, first=100)
 

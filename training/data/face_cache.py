@@ -13,7 +13,7 @@ from PIL import Image
 
 from assets import default_cache_dir
 from preprocessing import PREPROCESSING_VERSION, Box
-from training.data.cutting import MAX_WIDE_SIDE_PX, CutFace, CutParams
+from training.data.faces import MAX_WIDE_SIDE_PX, CutFace, CutParams
 from training.errors import DatasetError
 
 _LAYOUT_VERSION = 1
@@ -27,7 +27,7 @@ class CachedFile:
     Attributes:
         folder: Where they lie.
         boxes: The face's box in each wide crop.
-        picture_hash: See `training.data.picture_hash`.
+        picture_hash: See `training.data.split`.
         failed_frames: Frames that could not be decoded.
     """
 

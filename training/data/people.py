@@ -1,11 +1,14 @@
-"""Who is in a labelled file: from people.csv, or from the subfolder it lies in."""
+"""Who is in a labelled file, and which files belong together."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
 from evaluation.dataset import Dataset
-from training.data.grouping import group
 from training.errors import DatasetError
 
 PEOPLE_FILE = "people.csv"
@@ -73,3 +76,22 @@ def persons_of(dataset: Dataset, table: Path | None = None) -> Mapping[str, str]
     for number, persons in zip(groups, people.values(), strict=True):
         first.setdefault(number, persons[0])
     return {name: first[number] for name, number in zip(people, groups, strict=True)}
+
+
+def group(links: Sequence[Sequence[str]]) -> list[int]:
+    """Numbers the connected components of files that share a link.
+
+    Args:
+        links: For each file what it is linked by, such as `person:anna` or `content:9f86d0...`; none: on its own.
+
+    Returns:
+        For each file the number of its group, from 0.
+    """
+    names = {name: number for number, name in enumerate(dict.fromkeys(name for file in links for name in file))}
+    pairs = [(file, len(links) + names[name]) for file, own in enumerate(links) for name in own]
+    rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    size = len(links) + len(names)
+    graph = coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(size, size))
+    _, components = connected_components(graph, directed=False)
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(int(component), len(numbers)) for component in components[: len(links)]]

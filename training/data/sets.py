@@ -2,17 +2,38 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.dataset import Label
 from preprocessing import ResizeSpec
-from training.data.cutting import serving_view
-from training.data.face_image import FaceImage, Forgery
+from training.data.faces import FaceImage, Forgery, serving_view
 from training.errors import DatasetError
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+class Lazy(Sequence[T], Generic[S, T]):
+    """A sequence whose items are made when they are asked for: a data set need not fit into memory."""
+
+    def __init__(self, sources: Sequence[S], make: Callable[[S], T]) -> None:
+        """Nothing is made yet.
+
+        Args:
+            sources: What each item is made of.
+            make: Makes one item; a function of a module, so that it can be sent to other processes.
+        """
+        self._sources, self._make = sources, make
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._make(self._sources[number])
 
 
 class Forger(Protocol):
@@ -69,6 +90,42 @@ class ValidationSet:
 
 
 @dataclass(frozen=True)
+class SideCounts:
+    """How much one side of the split holds.
+
+    Attributes:
+        real: Real files, or faces in memory.
+        fake: Fake files, or faces in memory.
+        real_faces: Faces or frames of the real files.
+        fake_faces: Faces or frames of the fake files.
+        people: People or sources.
+    """
+
+    real: int
+    fake: int
+    real_faces: int
+    fake_faces: int
+    people: int
+
+
+@dataclass(frozen=True)
+class DataCounts:
+    """What the model card says of the data.
+
+    Attributes:
+        train: Of the training.
+        val: Of the validation.
+        left_out: Training files whose people or contents are in the validation.
+        unreadable: Files that could not be read.
+    """
+
+    train: SideCounts
+    val: SideCounts
+    left_out: int = 0
+    unreadable: int = 0
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """Both sides of the split.
 
@@ -76,13 +133,13 @@ class TrainingData:
         train: What is trained on.
         validate: Makes the validation set for a crop factor and a resize.
         digest: Names exactly this data: a run is taken up again with the same only.
-        description: Counts for the model card.
+        counts: For the model card.
     """
 
     train: FaceSet
     validate: Callable[[float, ResizeSpec], ValidationSet]
     digest: str
-    description: dict[str, Any] = field(default_factory=dict)
+    counts: DataCounts
 
 
 def data_in_memory(
@@ -106,8 +163,9 @@ def data_in_memory(
     Raises:
         DatasetError: A side lacks a class, or a person is on both sides.
     """
-    shared = {f.person for f in [*train_real, *train_fake]} & {f.person for f in [*validation_real, *validation_fake]}
-    if shared:
+    sides = ((*train_real, *train_fake), (*validation_real, *validation_fake))
+    people = [{face.person for face in side} for side in sides]
+    if shared := people[0] & people[1]:
         raise DatasetError(f"{len(shared)} people are on both sides of the split, such as {min(shared)}")
     if not train_real or not validation_real or (forge is None and not (train_fake and validation_fake)):
         raise DatasetError("each side of the split needs real and fake faces, or real faces and a forger")
@@ -120,17 +178,14 @@ def data_in_memory(
             raise DatasetError("there are no fakes to validate with, and no forger")
         return joined(real, forged_views(validation_real, forge, seed, crop_factor, resize))
 
-    faces = [*train_real, *train_fake]
     labels = [Label.REAL] * len(train_real) + [Label.FAKE] * len(train_fake)
+    sizes = ((len(train_real), len(train_fake)), (len(validation_real), len(validation_fake)))
+    train, val = (SideCounts(*size, *size, len(own)) for size, own in zip(sizes, people, strict=True))
     return TrainingData(
-        FaceSet(faces, labels),
+        FaceSet([*train_real, *train_fake], labels),
         validate,
         _digest(train_real, train_fake, validation_real, validation_fake),
-        {
-            "train": {"real": len(train_real), "fake": len(train_fake)},
-            "val": {"real": len(validation_real), "fake": len(validation_fake)},
-            "people": {"train": len({f.person for f in faces}), "val": len({f.person for f in validation_real})},
-        },
+        DataCounts(train, val),
     )
 
 
@@ -148,26 +203,19 @@ def forged_views(
 
 
 def joined(first: ValidationSet, second: ValidationSet) -> ValidationSet:
-    """Both sets, one after the other."""
+    """Both sets, one after the other; no view is made yet."""
+    places = [(views, number) for views in (first.views, second.views) for number in range(len(views))]
     return ValidationSet(
-        _Chain(first.views, second.views),
+        Lazy(places, _at),
         [*first.labels, *second.labels],
         [*first.sources, *second.sources],
         [*first.kinds, *second.kinds],
     )
 
 
-class _Chain(Sequence[NDArray[np.uint8]]):
-    """Two sequences of pictures as one, nothing loaded."""
-
-    def __init__(self, first: Sequence[NDArray[np.uint8]], second: Sequence[NDArray[np.uint8]]) -> None:
-        self._first, self._second = first, second
-
-    def __len__(self) -> int:
-        return len(self._first) + len(self._second)
-
-    def __getitem__(self, number: Any) -> Any:
-        return self._first[number] if number < len(self._first) else self._second[number - len(self._first)]
+def _at(place: tuple[Sequence[NDArray[np.uint8]], int]) -> NDArray[np.uint8]:
+    views, number = place
+    return views[number]
 
 
 def _served(faces: Sequence[FaceImage], label: Label, crop_factor: float, resize: ResizeSpec) -> ValidationSet:

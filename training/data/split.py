@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from evaluation.dataset import Label
 from training.data.face_cache import CachedFile
-from training.data.grouping import group
 from training.data.media_files import MediaFile, Part
-from training.data.picture_hash import copies
+from training.data.people import group
 from training.errors import DatasetError
 
 log = logging.getLogger("training")
@@ -123,3 +122,49 @@ def _refuse_lacking(split: Sequence[SplitFile], one_class_suffices: bool) -> Non
                 f"no readable {' and no readable '.join(missing)} file is left for {side}: each class needs files of "
                 "at least two people or sources that share no file; add some, or say in people.csv who is who"
             )
+
+
+_MIN_CONTRAST = 8.0
+"""Standard deviation of grey levels below which a picture says too little: black frames are not one source."""
+
+_MAX_BITS = 2
+"""Copies differ in this many of 64 bits at most; more would join aligned portraits of different people."""
+
+_CHUNK = 256
+
+
+def picture_hash(pixels: NDArray[np.uint8]) -> str:
+    """OpenCV's pHash (64 bits of a DCT) as 16 hexadecimal digits; "" for a picture of almost one colour.
+
+    Args:
+        pixels: (H, W, 3) uint8, RGB, 0-255.
+    """
+    import cv2
+
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    if float(grey.std()) < _MIN_CONTRAST:
+        return ""
+    return bytes(cv2.img_hash.pHash(grey).ravel()).hex()
+
+
+def copies(hashes: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Pairs of places whose hashes are those of copies; of equal hashes only neighbouring places are paired.
+
+    Args:
+        hashes: From `picture_hash`; "" is like no other.
+    """
+    places: dict[str, int] = {}
+    for place, hash_ in enumerate(hashes):
+        if hash_ in places:
+            yield places[hash_], place
+        if hash_:
+            places[hash_] = place
+    values = np.array([int(hash_, 16) for hash_ in places], np.uint64)
+    where = list(places.values())
+    bits = np.array([number.bit_count() for number in range(2**16)], np.uint8)
+    for start in range(0, len(values), _CHUNK):
+        different = (values[start : start + _CHUNK, None] ^ values[None, start:]).view(np.uint16)
+        count = bits[different].reshape(*different.shape[:-1], -1, 4).sum(axis=-1)
+        for row, column in np.argwhere(count <= _MAX_BITS):
+            if row < column:
+                yield where[start + row], where[start + column]

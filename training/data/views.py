@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from evaluation.dataset import Label
 from preprocessing import Box, ResizeSpec, resize_to_square
-from training.data.augmentation import degrade
-from training.data.geometry import draw_placement, patch_shares
+from training.data.augmentation import degrade, draw_placement, patch_shares
 from training.data.sets import FaceSet, Forger, RealChange, ValidationSet
 
 CLASS_INDEX = {Label.FAKE: 0, Label.REAL: 1}

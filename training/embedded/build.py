@@ -1,13 +1,12 @@
 """Makes the embedded checkpoint from nothing: `python -m training.embedded.build FOLDER`, hours on two cores.
 
 Fetches the photographs, trains all stages, calibrates on people of their own, chooses golden images, measures on yet
-other people, and writes FOLDER/checkpoint with its model card. Run again it goes on where it was.
+other people, and writes FOLDER/checkpoint with its model card. Run again, it goes on where it was.
 """
 
 import json
 import logging
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -22,27 +21,22 @@ from export.checkpoint.model_card import README
 from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
 from training.calibration.cli import main_command as calibrate_command
 from training.calibration.golden import LEAST_GAP, GoldenPicture
-from training.data.face_image import FaceImage
+from training.data.faces import FaceImage
+from training.embedded.card import CALIBRATION_METHODS, CARD, Figures, card_text, measure
 from training.embedded.faces import load_photographs
-from training.embedded.golden_pictures import golden_candidates
-from training.embedded.held_out_media import SIDE_PX, LabelledPicture, held_out_pictures, write_pictures
-from training.embedded.measure import ScoredPicture, auc_of, score_pictures
-from training.embedded.model_card import CARD, Figures, card_text
-from training.embedded.recipe import Recipe
-from training.embedded.train_stages import NAME, train_stages
+from training.embedded.pictures import SIDE_PX, golden_candidates, held_out_pictures, write_pictures
+from training.embedded.stages import NAME, Recipe, train_stages
 from training.errors import CalibrationError
-from training.writing import write_text
+from training.writing import whole_folder
 
-MAX_FPR = 0.05
-MAX_FNR = 0.05
-_CALIBRATION_METHODS = ("untouched", "filtered", "seen", "strong")
-_METHODS = ("seen", "strong", "swap", "inpainting")
-_GOLDEN_PAIRS, _GOLDEN_CANDIDATES, _GOLDEN_LEAST_RIGHT = 2, 40, 0.8
-VARIANTS, CALIBRATION_SEED, _TEST_SEED = 3, 11, 12
+MAX_FPR = MAX_FNR = 0.05
+VARIANTS = 3
+"""Held-out pictures of each method and face."""
+_CALIBRATION_SEED, _TEST_SEED = 11, 12
+GOLDEN_CANDIDATES = 40
+_GOLDEN_PAIRS, _GOLDEN_LEAST_RIGHT = 2, 0.8
 
 NOTICE = "A small demonstration model, trained on 49 people's photographs: weak evidence. See its model card."
-
-log = logging.getLogger("training")
 
 
 def build(root: Path, photographs: Path, recipe: Recipe) -> Path:
@@ -61,55 +55,24 @@ def build(root: Path, photographs: Path, recipe: Recipe) -> Path:
     """
     trained = train_stages(root / "stages", load_photographs(photographs, recipe.side_px), recipe)
     held_out = load_photographs(photographs, SIDE_PX)
-    val, test = (_media(root / name, faces, seed) for name, faces, seed in (
-        ("val", held_out.val, CALIBRATION_SEED), ("test", held_out.test, _TEST_SEED),
-    ))  # fmt: skip
+    val = _media(root / "val", held_out.val, _CALIBRATION_SEED)
+    test = _media(root / "test", held_out.test, _TEST_SEED)
     calibrated = root / "calibrated"
     if not calibrated.is_dir():
         golden = _golden(root / "golden", _load(trained))
         calibrate_command(str(trained), val, calibrated, MAX_FPR, MAX_FNR, golden=golden)
     checkpoint = _load(calibrated)
-    figures = measure(checkpoint, val, test)
-    return _finish(root / "checkpoint", calibrated, checkpoint, figures)
-
-
-def measure(checkpoint: Checkpoint, val: Path, test: Path) -> Figures:
-    """AUC of each method on the test's people, and on those with whom nothing but the calibration was done.
-
-    Args:
-        checkpoint: The calibrated one.
-        val: Media of the people it was calibrated on.
-        test: Media of people that were never looked at.
-    """
-    on_test = score_pictures(checkpoint, test)
-    everyone = [*on_test, *score_pictures(checkpoint, val)]
-    return Figures(
-        test={method: auc_of(on_test, method) for method in _METHODS},
-        unseen={method: auc_of(everyone, method) for method in _METHODS if method in _CALIBRATION_METHODS},
-        filtered=auc_of(on_test, "filtered", ("untouched",)),
-        verdicts={method: _verdicts(on_test, method, checkpoint) for method in ("untouched", "filtered", *_METHODS)},
-    )
-
-
-def _verdicts(pictures: list[ScoredPicture], method: str, checkpoint: Checkpoint) -> tuple[float, float, float]:
-    """Shares called real, uncertain and fake by the image bands."""
-    p = np.array([picture.fake_probability for picture in pictures if picture.method == method])
-    bands = checkpoint.verdict_bands.image
-    fake, real = float((p > bands.fake_above).mean()), float((p < bands.real_below).mean())
-    return real, 1 - real - fake, fake
+    return _finish(root / "checkpoint", calibrated, checkpoint, measure(checkpoint, val, test))
 
 
 def _media(folder: Path, faces: tuple[FaceImage, ...], seed: int) -> Path:
     """Written once; those to calibrate on hold no method that is held out."""
-    if folder.is_dir():
-        return folder
-    scratch = folder.with_name(f".{folder.name}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    pictures: Iterator[LabelledPicture] = held_out_pictures(faces, VARIANTS, seed)
-    if folder.name == "val":
-        pictures = (picture for picture in pictures if picture.method in _CALIBRATION_METHODS)
-    write_pictures(pictures, scratch)
-    scratch.rename(folder)
+    if not folder.is_dir():
+        pictures = held_out_pictures(faces, VARIANTS, seed)
+        if folder.name == "val":
+            pictures = (picture for picture in pictures if picture.method in CALIBRATION_METHODS)
+        with whole_folder(folder) as scratch:
+            write_pictures(pictures, scratch)
     return folder
 
 
@@ -119,7 +82,7 @@ def _golden(folder: Path, checkpoint: Checkpoint) -> Path:
     Raises:
         CalibrationError: The model does not tell them apart.
     """
-    pairs = golden_candidates(_GOLDEN_CANDIDATES, seed=0)
+    pairs = golden_candidates(GOLDEN_CANDIDATES, seed=0)
     gaps = np.array([_score(checkpoint, fake) - _score(checkpoint, real) for real, fake in pairs])
     best = np.argsort(gaps)[::-1][:_GOLDEN_PAIRS]
     right = float((gaps > 0).mean())  # the best of many are far apart by chance too
@@ -128,11 +91,10 @@ def _golden(folder: Path, checkpoint: Checkpoint) -> Path:
             f"the model does not tell obvious forgeries apart: {right:.0%} of the pairs in the right order, and the "
             f"{_GOLDEN_PAIRS} clearest ones by {gaps[best[-1]]:.3f} or more; train on"
         )
-    shutil.rmtree(folder, ignore_errors=True)
-    for i in best:
-        for picture in pairs[i]:
-            (folder / picture.label).mkdir(parents=True, exist_ok=True)
-            (folder / picture.label / picture.name).write_bytes(picture.png)
+    with whole_folder(folder) as scratch:
+        for picture in (picture for i in best for picture in pairs[i]):
+            (scratch / picture.label).mkdir(exist_ok=True)
+            (scratch / picture.label / picture.name).write_bytes(picture.png)
     return folder
 
 
@@ -143,16 +105,14 @@ def _score(checkpoint: Checkpoint, picture: GoldenPicture) -> float:
 
 
 def _finish(target: Path, calibrated: Path, checkpoint: Checkpoint, figures: Figures) -> Path:
-    scratch = target.with_name(f".{target.name}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    shutil.copytree(calibrated, scratch)
     sidecar = read_sidecar(calibrated).model_copy(update={"name": NAME, "notice": NOTICE, "model_card": CARD})
-    text = json.dumps(sidecar.model_dump(mode="json", exclude_none=True), indent=1)
-    write_text(scratch / SIDECAR, text + "\n")
-    write_text(scratch / README, card_text(figures, checkpoint))
-    write_text(scratch / "figures.json", json.dumps(asdict(figures), indent=1) + "\n")
-    shutil.rmtree(target, ignore_errors=True)
-    scratch.rename(target)
+    with whole_folder(target) as scratch:
+        shutil.copytree(calibrated, scratch, dirs_exist_ok=True)
+        for name, document in (
+            (SIDECAR, sidecar.model_dump(mode="json", exclude_none=True)), ("figures.json", asdict(figures)),
+        ):  # fmt: skip
+            (scratch / name).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        (scratch / README).write_text(card_text(figures, checkpoint), encoding="utf-8")
     return target
 
 

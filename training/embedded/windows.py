@@ -1,59 +1,72 @@
-"""Random windows of a batch of pictures, each with the positions that it has in the whole."""
+"""Training on random windows of pictures, with the patch loss alone: the first stage of the embedded model.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+A model that starts from nothing learns much faster to compare patches than to classify pictures.
+"""
+
 from typing import Any
 
 import torch
 
 from training.errors import OptionError
+from training.model.training_model import TrainingModel
 
 
-class RandomWindows:
-    """Windows of half the side, on the grid of patches."""
+class WindowedModel(TrainingModel):
+    """Sees each training picture as windows of half its side, on the grid of patches; validation sees it whole.
 
-    def __init__(self, network: Any, grid: int, count: int) -> None:
-        """Finds the network's positions.
+    Attributes:
+        windows: Windows of each picture.
+    """
 
-        Args:
-            network: transformers' SiglipForImageClassification.
-            grid: Patches a side of the whole picture.
-            count: Windows of each picture.
+    windows = 4
+
+    def __init__(self, network: Any, *args: Any) -> None:
+        """As `TrainingModel`, with a patch loss.
 
         Raises:
-            OptionError: The network is another one.
+            OptionError: The network is no SigLIP classifier, or has adapters.
         """
+        super().__init__(network, *args)
         embeddings = getattr(getattr(network, "vision_model", None), "embeddings", None)
-        if embeddings is None or getattr(embeddings, "num_patches", 0) != grid * grid:
+        if embeddings is None or getattr(embeddings, "num_patches", 0) != self.grid * self.grid:
             raise OptionError("windows work with SigLIP classifiers only, and not with lora: train without them")
         self._embeddings: Any = embeddings
-        self._grid, self._count = grid, count
 
-    @contextmanager
-    def draw(self, pixels: torch.Tensor, patches: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Windows and their targets; until the block ends the network takes windows in place of whole pictures.
+    def forward(
+        self, pixels: torch.Tensor, labels: torch.Tensor | None = None, patches: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """As `TrainingModel.forward`; in training with patches the logits are those of the windows."""
+        if not self.training or patches is None:
+            return super().forward(pixels, labels, patches)
+        cut, targets, positions = self.draw(self.normalised(pixels), patches)
+        whole = self._embeddings.position_ids
+        self._embeddings.position_ids = positions
+        try:
+            logits = self.network(pixel_values=cut).logits.float()
+        finally:
+            self._embeddings.position_ids = whole
+        # The classifier has its place in the graph, for processes that wait for every gradient.
+        return {"loss": self.patch_loss * self.foreign_patches_loss(targets) + logits.sum() * 0, "logits": logits}
+
+    def draw(self, pixels: torch.Tensor, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Windows, their targets, and the positions that their patches have in the whole picture.
 
         Args:
             pixels: (N, 3, S, S).
             patches: (N, G * G).
 
-        Yields:
-            (count * N, 3, S // 2, S // 2) and (count * N, (G // 2)^2), rounded down to whole patches.
+        Returns:
+            (W * N, 3, S // 2, S // 2), and twice (W * N, (G // 2)^2), rounded down to whole patches.
         """
-        side, patch_px = self._grid // 2, pixels.shape[-1] // self._grid
-        grids = patches.view(-1, self._grid, self._grid)
-        whole = self._embeddings.position_ids
-        positions = whole.view(self._grid, self._grid)
+        side, patch_px = self.grid // 2, pixels.shape[-1] // self.grid
+        grids = patches.view(-1, self.grid, self.grid)
+        positions = self._embeddings.position_ids.view(self.grid, self.grid)
         windows, targets, places = [], [], []
-        for _ in range(self._count):
-            y, x = (int(corner) for corner in torch.randint(0, self._grid - side + 1, (2,)))
+        for _ in range(self.windows):
+            y, x = (int(corner) for corner in torch.randint(0, self.grid - side + 1, (2,)))
             rows, columns = slice(y, y + side), slice(x, x + side)
             top, left, length = y * patch_px, x * patch_px, side * patch_px
             windows.append(pixels[:, :, top : top + length, left : left + length])
             targets.append(grids[:, rows, columns].flatten(1))
             places.append(positions[rows, columns].reshape(1, -1).expand(len(pixels), -1))
-        self._embeddings.position_ids = torch.cat(places)
-        try:
-            yield torch.cat(windows), torch.cat(targets)
-        finally:
-            self._embeddings.position_ids = whole
+        return torch.cat(windows), torch.cat(targets), torch.cat(places)

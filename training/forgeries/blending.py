@@ -1,4 +1,4 @@
-"""Ways of putting one picture into another: both (H, W, 3) uint8, RGB, 0-255; the mask (H, W) float32, 0-1."""
+"""Where a forgery lies in a face, and how it is put there."""
 
 from typing import Any
 
@@ -6,8 +6,89 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocessing import Box
+
 Pixels = NDArray[np.uint8]
+"""(H, W, 3), RGB, 0-255."""
 Mask = NDArray[np.float32]
+"""(H, W), 0-1: how much of each pixel is replaced."""
+
+# Of the box: where the parts lie and how large they are (centre x, centre y, half width, half height).
+_EYES = (0.5, 0.33, 0.42, 0.14)
+_MOUTH = (0.5, 0.76, 0.28, 0.15)
+_NOSE = (0.5, 0.52, 0.2, 0.24)
+
+
+def draw_mask(shape_px: tuple[int, int], box: Box, rng: np.random.Generator) -> Mask:
+    """A mask of random shape: the whole face (an ellipse or a hull) or one part of it, bent and with a soft edge.
+
+    Args:
+        shape_px: Height and width of the picture.
+        box: The face in it.
+        rng: Source of randomness.
+    """
+    kind = rng.choice(3, p=[0.4, 0.4, 0.2])
+    if kind == 0:
+        mask = ellipse(shape_px, box, rng)
+    elif kind == 1:
+        mask = hull(shape_px, box, rng)
+    else:
+        mask = part(shape_px, box, rng)
+    mask = bend(mask, rng, amplitude_px=rng.uniform(0, 0.06) * box.width)
+    return soften(mask, sigma_px=float(np.exp(rng.uniform(np.log(0.004), np.log(0.05)))) * max(box.width, box.height))
+
+
+def ellipse(shape_px: tuple[int, int], box: Box, rng: np.random.Generator) -> Mask:
+    """The face as an ellipse of random size, turned a little."""
+    centre = (0.5 + rng.uniform(-0.05, 0.05), 0.5 + rng.uniform(-0.05, 0.08))
+    half = (rng.uniform(0.34, 0.52), rng.uniform(0.4, 0.62))
+    return _filled_ellipse(shape_px, box, (*centre, *half), rng.uniform(-12, 12))
+
+
+def hull(shape_px: tuple[int, int], box: Box, rng: np.random.Generator) -> Mask:
+    """The convex hull of points about the face's outline."""
+    angles = rng.uniform(0, 2 * np.pi, 14)
+    radii = rng.uniform(0.75, 1.15, 14)
+    x = box.x0 + box.width * (0.5 + 0.45 * radii * np.cos(angles))
+    y = box.y0 + box.height * (0.5 + 0.52 * radii * np.sin(angles))
+    points = np.rint(np.stack([x, y], axis=1)).astype(np.int32)
+    mask = np.zeros(shape_px, np.float32)
+    cv2.fillConvexPoly(mask, cv2.convexHull(points), 1.0)
+    return mask
+
+
+def part(shape_px: tuple[int, int], box: Box, rng: np.random.Generator) -> Mask:
+    """The eyes, the nose or the mouth, or two of them."""
+    parts = rng.permutation(np.asarray([_EYES, _MOUTH, _NOSE]))[: rng.integers(1, 3)]
+    masks = [_filled_ellipse(shape_px, box, tuple(p * rng.uniform(0.95, 1.15, 4)), rng.uniform(-8, 8)) for p in parts]
+    return np.asarray(np.maximum.reduce(masks), np.float32)
+
+
+def bend(mask: Mask, rng: np.random.Generator, amplitude_px: float) -> Mask:
+    """Moves every point by a smooth random field (elastic deformation, Simard et al., ICDAR 2003)."""
+    if amplitude_px < 0.5:
+        return mask
+    height, width = mask.shape
+    coarse = rng.uniform(-1, 1, (2, 6, 6)).astype(np.float32) * np.float32(amplitude_px)
+    dx, dy = (cv2.resize(field, (width, height), interpolation=cv2.INTER_CUBIC) for field in coarse)
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return np.asarray(cv2.remap(mask, x + dx, y + dy, cv2.INTER_LINEAR), np.float32)
+
+
+def soften(mask: Mask, sigma_px: float) -> Mask:
+    """Blurs the edge with a Gaussian; half of the height stays where the edge was."""
+    if sigma_px < 0.3:
+        return mask
+    return np.asarray(np.minimum(cv2.GaussianBlur(mask, (0, 0), sigma_px), 1), np.float32)
+
+
+def _filled_ellipse(shape_px: tuple[int, int], box: Box, place: tuple[float, ...], angle_degrees: float) -> Mask:
+    cx, cy, half_width, half_height = place
+    centre = (round(box.x0 + cx * box.width), round(box.y0 + cy * box.height))
+    axes = (max(2, round(half_width * box.width)), max(2, round(half_height * box.height)))
+    mask = np.zeros(shape_px, np.float32)
+    cv2.ellipse(mask, centre, axes, angle_degrees, 0, 360, 1.0, thickness=-1)
+    return mask
 
 
 def alpha_blend(foreground: Pixels, background: Pixels, mask: Mask) -> Pixels:
@@ -39,22 +120,6 @@ def multiband_blend(foreground: Pixels, background: Pixels, mask: Mask, levels: 
     for band in reversed(bands[:-1]):
         blended = cv2.pyrUp(blended, dstsize=(band.shape[1], band.shape[0])) + band
     return _to_uint8(blended)
-
-
-def gradient_blend(foreground: Pixels, background: Pixels, mask: Mask) -> Pixels:
-    """Keeps the foreground's gradients and takes the background's colours along the edge.
-
-    Poisson image editing (Perez, Gangnet and Blake, SIGGRAPH 2003), as OpenCV has it: solved for the mask's rectangle,
-    of which a little beside the mask changes, too. The mask counts from 0.5 on.
-    """
-    binary = np.asarray((mask >= 0.5) * 255, np.uint8)
-    binary[[0, -1], :] = 0
-    binary[:, [0, -1]] = 0  # the solver needs a rim of background
-    rows, columns = np.flatnonzero(binary.any(axis=1)), np.flatnonzero(binary.any(axis=0))
-    if len(rows) < 3 or len(columns) < 3:
-        return background.copy()
-    centre = (int(columns[0] + columns[-1]) // 2, int(rows[0] + rows[-1]) // 2)
-    return np.asarray(cv2.seamlessClone(foreground, background, binary, centre, cv2.NORMAL_CLONE), np.uint8)
 
 
 def _laplacian(values: NDArray[np.float32], levels: int) -> list[NDArray[np.float32]]:

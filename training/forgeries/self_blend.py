@@ -11,10 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.face_image import FaceImage, Forgery
-from training.forgeries.blending import alpha_blend, multiband_blend
+from training.data.faces import FaceImage, Forgery
+from training.forgeries.blending import alpha_blend, draw_mask, multiband_blend
 from training.forgeries.changes import change_colour, change_frequency, change_geometry
-from training.forgeries.masks import draw_mask
 
 Pixels = NDArray[np.uint8]
 

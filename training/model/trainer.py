@@ -16,14 +16,11 @@ from transformers.trainer_callback import PrinterCallback
 
 from training.data.sets import ValidationSet
 from training.data.views import TrainingViews, ValidationViews, collate
-from training.model.averaging import WeightAverage
-from training.model.history import History
-from training.model.optimizer import MuonWithAdamW
+from training.model.optimizer import MuonWithAdamW, WeightAverage
 from training.model.training_model import TrainingModel, learned_state
-from training.model.validation import file_scores
+from training.model.validation import History, file_scores
 from training.options import TrainingOptions
-from training.run_state import COMPLETE_MARK, RunFolder
-from training.stopping import StopRequest
+from training.run_state import COMPLETE_MARK, RunFolder, StopRequest
 
 _AVERAGE_FILE = "average.pt"
 _DAY_S = 24 * 3600

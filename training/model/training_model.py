@@ -1,4 +1,4 @@
-"""The module that is trained: pixels as they come, normalisation inside, and the losses."""
+"""The module that is trained: it normalises pixels itself and computes the losses."""
 
 from typing import Any
 
@@ -7,7 +7,6 @@ from torch import nn
 from torch.nn import functional
 
 from export.checkpoint import Normalisation
-from training.embedded.windows import RandomWindows
 from training.errors import OptionError
 
 
@@ -22,7 +21,6 @@ class TrainingModel(nn.Module):  # type: ignore[misc]
         patch_loss: float,
         grid: int,
         width: int,
-        windows: int = 0,
     ) -> None:
         """Wraps a classifier.
 
@@ -33,19 +31,14 @@ class TrainingModel(nn.Module):  # type: ignore[misc]
             patch_loss: Weight of the patch head's loss; 0: no patch head.
             grid: Patches a side.
             width: Dimensions of a patch's token.
-            windows: Train on so many random windows of each picture instead of it; 0: on whole pictures.
-
-        Raises:
-            OptionError: The network's positions are not those of SigLIP, which windows need.
         """
         super().__init__()
-        self.network = network
+        self.network, self.grid = network, grid
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (normalisation.mean, normalisation.std))
         self.register_buffer("_scale", normalisation.scale / std, persistent=False)
         self.register_buffer("_shift", mean / std, persistent=False)
         self.register_buffer("_class_weights", torch.tensor(class_weights), persistent=False)
-        self._patch_loss, self._grid = patch_loss, grid
-        self._windows = RandomWindows(network, grid, windows) if windows else None
+        self.patch_loss = patch_loss
         self._tokens: torch.Tensor | None = None
         self.patch_head: nn.Linear | None = None
         if patch_loss:
@@ -65,27 +58,29 @@ class TrainingModel(nn.Module):  # type: ignore[misc]
         Returns:
             `logits` (N, 2) float32 and, with labels, `loss`.
         """
-        # Contiguous at once: reading floats through the permutation takes ten times as long.
-        planes = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-        normalised = planes.mul_(self._scale).sub_(self._shift)
-        if self._windows is not None and self.training and patches is not None:
-            with self._windows.draw(normalised, patches) as (cut, targets):
-                logits = self.network(pixel_values=cut).logits.float()
-            # The classifier has its place in the graph, for processes that wait for every gradient.
-            return {"loss": self._patch_loss * self._foreign_patches_loss(targets) + logits.sum() * 0, "logits": logits}
-        logits = self.network(pixel_values=normalised).logits.float()
+        logits = self.network(pixel_values=self.normalised(pixels)).logits.float()
         if labels is None:
             return {"logits": logits}
         loss = functional.cross_entropy(logits, labels, weight=self._class_weights)
         if self.patch_head is not None and self.training:
-            loss = loss + self._patch_loss * self._foreign_patches_loss(patches)
+            loss = loss + self.patch_loss * self.foreign_patches_loss(patches)
         return {"loss": loss, "logits": logits}
 
-    def _foreign_patches_loss(self, patches: torch.Tensor | None) -> torch.Tensor:
-        """Mean over the patches that are known; 0, with the head in the graph, where none is."""
+    def normalised(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(N, 3, S, S) float32 of (N, S, S, 3) uint8."""
+        # Contiguous at once: reading floats through the permutation takes ten times as long.
+        planes = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+        return planes.mul_(self._scale).sub_(self._shift)
+
+    def foreign_patches_loss(self, patches: torch.Tensor | None) -> torch.Tensor:
+        """Of the last forward pass: mean over the patches that are known; 0, with the head in the graph, without any.
+
+        Args:
+            patches: As for `forward`, or those of the parts that the network saw.
+        """
         if self.patch_head is None or self._tokens is None:
             raise OptionError("patch_loss needs a base whose backbone gives tokens of patches")
-        count = self._grid * self._grid if patches is None else patches.shape[1]
+        count = self.grid * self.grid if patches is None else patches.shape[1]
         tokens = self._tokens[:, -count:]  # a class token, where there is one, comes first
         logits = self.patch_head(tokens).squeeze(-1).float()
         self._tokens = None

@@ -6,12 +6,13 @@ Probabilities have 4 decimals: the service's own numbers move in the sixth with 
 
 import json
 from datetime import datetime
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field
 
 from deepfake_client.evidence.model import Document, Model
-from deepfake_client.media import MediaType, TextEnum
+from deepfake_client.media import MediaType
 from deepfake_client.scores import DetectionResult
 
 SCHEMA_VERSION: Literal["1.1"] = "1.1"
@@ -21,7 +22,7 @@ DIGITS = 4
 """Decimals of probabilities."""
 
 
-class Severity(TextEnum):
+class Severity(StrEnum):
     """How much a finding takes away from the result."""
 
     CRITICAL = "critical"
@@ -34,7 +35,7 @@ class Severity(TextEnum):
     """To be known when the result is weighed."""
 
 
-class FindingCode(TextEnum):
+class FindingCode(StrEnum):
     """The findings; a code is never renamed or given another meaning."""
 
     UNTRAINED_MODEL = "UNTRAINED_MODEL"
@@ -53,7 +54,7 @@ class FindingCode(TextEnum):
     REDUCED_PRECISION = "REDUCED_PRECISION"
 
 
-class KeyFrameReason(TextEnum):
+class KeyFrameReason(StrEnum):
     """Why a frame is shown."""
 
     ONLY_IMAGE = "ONLY_IMAGE"
@@ -65,7 +66,7 @@ class KeyFrameReason(TextEnum):
     SMALLEST_FACE = "SMALLEST_FACE"
 
 
-class BandsOrigin(TextEnum):
+class BandsOrigin(StrEnum):
     """Where verdict bands come from."""
 
     DEFAULT = "default"

@@ -13,9 +13,9 @@ from evaluation.dataset import Label
 from preprocessing import Preparer, PreprocessParams, ResizeSpec
 from tests.media import H264_SHORT_GOP, VideoSpec, photo_pixels, write_video
 from tests.training.samples import astronaut, paint_patch, write_folder
-from training.data.cutting import CutParams
+from training.data.faces import CutParams
 from training.data.folder import load_folder
-from training.data.grouping import group
+from training.data.people import group
 from training.data.sets import TrainingData
 from training.errors import DatasetError
 from training.options import TrainingOptions
@@ -112,7 +112,7 @@ def test_people_of_val_leave_train(tmp_path: Path, load: Load, caplog: pytest.Lo
     placed = parts(tmp_path)
     assert placed["train/real/person-2/0.png"] == placed["train/fake/person-2/0.png"] == "left out"
     assert placed["val/real/person-2/0.png"] == "val"
-    assert data.description["left_out"] == 2
+    assert data.counts.left_out == 2
     assert "2 files of train/ show people" in caplog.text
     assert "test is left alone" in caplog.text
 
@@ -129,7 +129,7 @@ def test_validation_sees_what_serving_sees(tmp_path: Path, load: Load) -> None:
         if not source.endswith(video.name):
             assert np.array_equal(view, preparer.prepare((folder / source).read_bytes()).pixels)
     preparer.close()
-    frames = data.description["train"]["real_frames"] + data.description["val"]["real_frames"]
+    frames = data.counts.train.real_faces + data.counts.val.real_faces
     assert frames == 4 + PARAMS.frames
 
 
@@ -142,7 +142,7 @@ def test_broken_files_are_listed_and_the_run_goes_on(tmp_path: Path, load: Load)
     listed = {row["file"]: row["reason"] for row in rows(tmp_path / "out" / "unreadable.csv")}
     assert set(listed) == {"train/real/cut.jpg", "train/fake/page.png", "train/fake/empty.mp4"}
     assert "Truncated" in listed["train/real/cut.jpg"]
-    assert data.description["unreadable"] == 3
+    assert data.counts.unreadable == 3
 
 
 def test_mostly_broken_files_end_the_run(tmp_path: Path, load: Load) -> None:

@@ -6,9 +6,8 @@ import pytest
 from evaluation.dataset import Label
 from preprocessing import Box, ResizeSpec
 from tests.training.samples import made_faces, paint_patch
-from training.data.augmentation import degrade
-from training.data.face_image import FaceImage
-from training.data.geometry import Placement, draw_placement, patch_shares
+from training.data.augmentation import Placement, degrade, draw_placement, patch_shares
+from training.data.faces import FaceImage
 from training.data.sets import FaceSet
 from training.data.views import TrainingViews, ViewParams, collate
 

@@ -3,9 +3,9 @@ import numpy as np
 from preprocessing import Box
 from tests.media import photo_pixels
 from training.calibration.golden import MAX_IMAGE_BYTES
-from training.data.face_image import FaceImage
+from training.data.faces import FaceImage
 from training.embedded.faces import pretend_faces, recoloured
-from training.embedded.golden_pictures import golden_candidates
+from training.embedded.pictures import golden_candidates
 
 SCENES = [photo_pixels(name) for name in ("coffee.png", "chelsea.png", "rocket.jpg")]
 

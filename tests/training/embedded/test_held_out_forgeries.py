@@ -1,8 +1,8 @@
 import numpy as np
 
 from preprocessing import Box
-from training.data.face_image import FaceImage
-from training.embedded.held_out_forgeries import inpaint_face, swap_face
+from training.data.faces import FaceImage
+from training.embedded.pictures import gradient_blend, inpaint_face, swap_face
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -44,3 +44,25 @@ def test_inpainting_removes_a_part_of_the_face(face: FaceImage) -> None:
     assert changed[forgery.mask > 0.9].mean() > 3
     assert changed[forgery.mask == 0].max() == 0
     assert 0.005 < (forgery.mask > 0.5).mean() < 0.2
+
+
+def plain(value: int) -> np.ndarray:
+    return np.full((96, 96, 3), value, np.uint8)
+
+
+def test_a_gradient_blend_takes_the_colour_of_its_surroundings_and_keeps_detail() -> None:
+    rng = np.random.default_rng(0)
+    texture = np.repeat(rng.integers(180, 220, (96, 96, 1)), 3, axis=2).astype(np.uint8)
+    mask = np.zeros((96, 96), np.float32)
+    mask[30:66, 30:66] = 1
+    inside = gradient_blend(texture, plain(60), mask)[35:61, 35:61, 0].astype(int)
+    assert abs(inside.mean() - 60) < 12
+    assert inside.std() > 5
+
+
+def test_a_gradient_blend_of_nothing_is_the_background() -> None:
+    assert np.array_equal(gradient_blend(plain(9), plain(7), np.zeros((96, 96), np.float32)), plain(7))
+
+
+def test_a_gradient_blend_may_touch_the_rim() -> None:
+    assert gradient_blend(plain(90), plain(70), np.ones((96, 96), np.float32)).shape == (96, 96, 3)

@@ -6,8 +6,7 @@ import pytest
 from export.checkpoint import load_checkpoint
 from export.checkpoint.hub import locate_checkpoint
 from tests.media import photo_pixels
-from training.embedded.small_model import SmallModelSpec, build_small_model, write_small_model
-from training.embedded.texture_filters import texture_filters
+from training.embedded.small_model import SmallModelSpec, build_small_model, texture_filters, write_small_model
 from training.errors import OptionError
 
 SPEC = SmallModelSpec(hidden_size=96, layers=2, heads=4, image_px=64)

@@ -4,11 +4,11 @@ import torch
 from transformers import SiglipConfig, SiglipForImageClassification, ViTConfig, ViTForImageClassification
 
 from export.checkpoint import Normalisation
-from training.embedded.windows import RandomWindows
+from training.embedded.windows import WindowedModel
 from training.errors import OptionError
-from training.model.training_model import TrainingModel
 
 SIZE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+PLAIN = Normalisation(1 / 255, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 @pytest.fixture
@@ -18,6 +18,11 @@ def network() -> SiglipForImageClassification:
     return SiglipForImageClassification(SiglipConfig(vision_config=vision)).eval()
 
 
+@pytest.fixture
+def model(network: SiglipForImageClassification) -> WindowedModel:
+    return WindowedModel(network, PLAIN, [1.0, 1.0], 1.0, 4, 32)
+
+
 def numbered(batch: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Pictures whose patches have the number of the patch as their only value, and the same numbers as targets."""
     numbers = torch.arange(16.0).view(4, 4)
@@ -25,41 +30,46 @@ def numbered(batch: int) -> tuple[torch.Tensor, torch.Tensor]:
     return pixels, numbers.flatten().expand(batch, 16)
 
 
-def test_pixels_targets_and_positions_of_a_window_belong_together(network: SiglipForImageClassification) -> None:
+def test_pixels_targets_and_positions_of_a_window_belong_together(model: WindowedModel) -> None:
     pixels, patches = numbered(3)
     seen = set()
-    windows = RandomWindows(network, 4, 5)
-    for _ in range(10):
-        with windows.draw(pixels, patches) as (cut, targets):
-            assert cut.shape == (15, 3, 32, 32)
-            assert torch.equal(cut[:, 0, ::16, ::16].flatten(1), targets)
-            assert torch.equal(network.vision_model.embeddings.position_ids, targets.long())
-            seen |= {int(row[0]) for row in targets}
+    for _ in range(12):
+        cut, targets, positions = model.draw(pixels, patches)
+        assert cut.shape == (12, 3, 32, 32)
+        assert torch.equal(cut[:, 0, ::16, ::16].flatten(1), targets)
+        assert torch.equal(positions, targets.long())
+        seen |= {int(row[0]) for row in targets}
     assert seen == {0, 1, 2, 4, 5, 6, 8, 9, 10}
 
 
-def test_a_window_gets_the_tokens_that_its_patches_have_in_the_whole(network: SiglipForImageClassification) -> None:
+def test_a_window_gets_the_tokens_that_its_patches_have_in_the_whole(
+    model: WindowedModel, network: SiglipForImageClassification
+) -> None:
     pixels, patches = numbered(1)
     embeddings = network.vision_model.embeddings
+    cut, targets, positions = model.draw(pixels, patches)
     with torch.no_grad():
         whole = embeddings(pixels)[0]
-        with RandomWindows(network, 4, 1).draw(pixels, patches) as (cut, targets):
-            part = embeddings(cut)[0]
-    assert torch.allclose(part, whole[targets[0].long()], atol=1e-6)
+        embeddings.position_ids = positions
+        part = embeddings(cut)
+    for tokens, places in zip(part, targets, strict=True):
+        assert torch.allclose(tokens, whole[places.long()], atol=1e-6)
 
 
-def test_afterwards_the_network_takes_whole_pictures_again(network: SiglipForImageClassification) -> None:
+def test_after_a_step_the_network_takes_whole_pictures_again(
+    model: WindowedModel, network: SiglipForImageClassification
+) -> None:
     pixels, patches = numbered(2)
     with torch.no_grad():
         before = network(pixel_values=pixels).logits
-        with pytest.raises(RuntimeError), RandomWindows(network, 4, 2).draw(pixels, patches):
-            raise RuntimeError
-        assert torch.equal(network(pixel_values=pixels).logits, before)
+        model.train()(pixels.permute(0, 2, 3, 1).byte(), torch.zeros(2, dtype=torch.long), patches / 16)
+        assert torch.equal(network.eval()(pixel_values=pixels).logits, before)
 
 
-def test_the_model_learns_from_windows_with_the_patch_loss_alone(network: SiglipForImageClassification) -> None:
-    plain = Normalisation(1 / 255, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-    model = TrainingModel(network, plain, [1.0, 1.0], 1.0, 4, 32, windows=4).train()
+def test_the_model_learns_from_windows_with_the_patch_loss_alone(
+    model: WindowedModel, network: SiglipForImageClassification
+) -> None:
+    model.train()
     optimizer, rng, losses = torch.optim.AdamW(model.parameters(), 3e-3), np.random.default_rng(0), []
     for _ in range(150):
         foreign = torch.from_numpy(rng.integers(0, 2, (8, 4, 4)).astype(np.float32))
@@ -78,4 +88,4 @@ def test_the_model_learns_from_windows_with_the_patch_loss_alone(network: Siglip
 def test_other_networks_are_refused() -> None:
     other = ViTForImageClassification(ViTConfig(**SIZE, image_size=64, patch_size=16))
     with pytest.raises(OptionError, match="SigLIP classifiers only"):
-        RandomWindows(other, 4, 1)
+        WindowedModel(other, PLAIN, [1.0, 1.0], 1.0, 4, 32)

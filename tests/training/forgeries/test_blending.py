@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from training.forgeries.blending import alpha_blend, gradient_blend, multiband_blend
+from training.forgeries.blending import alpha_blend, multiband_blend
 
 Blend = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
@@ -43,21 +43,3 @@ def test_a_multiband_blend_spreads_an_edge_that_an_alpha_blend_keeps_hard() -> N
 
 def test_half_a_mask_value_is_half_of_each() -> None:
     assert np.all(alpha_blend(plain(200), plain(100), np.full((96, 96), 0.5, np.float32)) == 150)
-
-
-def test_a_gradient_blend_takes_the_colour_of_its_surroundings_and_keeps_detail() -> None:
-    rng = np.random.default_rng(0)
-    texture = np.repeat(rng.integers(180, 220, (96, 96, 1)), 3, axis=2).astype(np.uint8)
-    mask = np.zeros((96, 96), np.float32)
-    mask[30:66, 30:66] = 1
-    inside = gradient_blend(texture, plain(60), mask)[35:61, 35:61, 0].astype(int)
-    assert abs(inside.mean() - 60) < 12
-    assert inside.std() > 5
-
-
-def test_a_gradient_blend_of_nothing_is_the_background() -> None:
-    assert np.array_equal(gradient_blend(plain(9), plain(7), np.zeros((96, 96), np.float32)), plain(7))
-
-
-def test_a_gradient_blend_may_touch_the_rim() -> None:
-    assert gradient_blend(plain(90), plain(70), np.ones((96, 96), np.float32)).shape == (96, 96, 3)

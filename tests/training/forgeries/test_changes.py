@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from training.data.face_image import FaceImage
+from training.data.faces import FaceImage
 from training.forgeries.changes import (
     Change,
     add_noise,

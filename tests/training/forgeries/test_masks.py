@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from preprocessing import Box
-from training.forgeries.masks import bend, draw_mask, ellipse, hull, part, soften
+from training.forgeries.blending import bend, draw_mask, ellipse, hull, part, soften
 
 BOX = Box(60, 50, 160, 170)
 

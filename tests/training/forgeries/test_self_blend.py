@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.data.face_image import FaceImage
+from training.data.faces import FaceImage
 from training.forgeries.self_blend import STRONG, ForgeryRecipe, SelfBlender
 
 
