@@ -1,48 +1,23 @@
-"""Everything a bulk run raises.
+"""What ends a bulk run, and the exit codes of `deepfake-bulk`."""
 
-BulkError
-├── ListingError       the listing cannot be read, or names nothing that can be scored
-├── OutputError        the output folder cannot be used: unsuitable, written by another run, of another listing
-│   └── NotWrittenError    a shard or the plan cannot be written
-├── ServiceLostError   no server has scored anything for as long as was to be waited for
-├── ModelChangedError  another model answers than the one that began
-├── NodeError          a machine of the cluster does not see the files or the output folder
-├── ClusterError       Ray cannot be reached, or failed
-└── IncompleteError    the check found files without a row, rows without a file, or one twice
-"""
+EXIT_SOME_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+EXIT_NOT_WRITTEN = 4
+EXIT_CLUSTER = 5
+EXIT_INTERRUPTED = 130
 
 
 class BulkError(Exception):
-    """Root of a bulk run's exceptions; `str()` says what is wrong and what to do."""
+    """Ends a run; what has been written stays. `str()` says what is wrong and what to do.
 
+    Attributes:
+        exit_code: Of the command.
+    """
 
-class ListingError(BulkError):
-    """The listing cannot be read, or names nothing that can be scored."""
+    def __init__(self, message: str, exit_code: int = EXIT_USAGE) -> None:
+        super().__init__(message, exit_code)
+        self.exit_code = exit_code
 
-
-class OutputError(BulkError):
-    """The output folder cannot be used."""
-
-
-class NotWrittenError(OutputError):
-    """A part of the output cannot be written."""
-
-
-class ServiceLostError(BulkError):
-    """No server has scored anything for as long as was to be waited for."""
-
-
-class ModelChangedError(BulkError):
-    """Another model answers than the one that began, and one output holds the scores of one model."""
-
-
-class NodeError(BulkError):
-    """A machine of the cluster does not see the files or the output folder."""
-
-
-class ClusterError(BulkError):
-    """Ray cannot be reached, or failed."""
-
-
-class IncompleteError(BulkError):
-    """The output does not hold exactly one row for each file that was listed."""
+    def __str__(self) -> str:
+        return str(self.args[0])

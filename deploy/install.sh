@@ -70,16 +70,24 @@ install_browser() { # what the tests of the page drive
     fail "there is no $browser and $driver even so; install Chromium with its driver and set CHROMIUM and CHROMEDRIVER"
 }
 
-install_prometheus() { # what the tests of the alerts run: the programs out of Debian's package, without its service
+unpack_programs() { # what the tests of deploy/ run: programs out of Debian's packages, without their services
   [[ $component == dev ]] || return 0
-  local folder=$PWD/.venv/prometheus work
-  command -v prometheus >/dev/null && command -v promtool >/dev/null && return 0
-  [[ -x $folder/usr/bin/prometheus && -x $folder/usr/bin/promtool ]] && return 0
-  echo "install: prometheus into .venv/prometheus"
+  unpack prometheus usr/bin/prometheus usr/bin/promtool
+  unpack nginx usr/sbin/nginx
+}
+
+unpack() { # PACKAGE PROGRAM...: into .venv/PACKAGE, unless the programs are installed
+  local package=$1 folder=$PWD/.venv/$1 program work missing=()
+  shift
+  for program; do
+    [[ -x /$program || -x $folder/$program ]] || command -v "${program##*/}" >/dev/null || missing+=("$program")
+  done
+  ((${#missing[@]})) || return 0
+  echo "install: $package into .venv/$package"
   [[ $(id -u) != 0 ]] || apt-get update -qq
   work=$(mktemp -d)
-  (cd "$work" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb "$folder") >/dev/null 2>&1 ||
-    fail "the tests need prometheus and promtool. Run: sudo apt-get install --no-install-recommends prometheus"
+  (cd "$work" && apt-get download -qq "$package" && dpkg-deb -x "$package"_*.deb "$folder") >/dev/null 2>&1 ||
+    fail "the tests need $package. Run: sudo apt-get install --no-install-recommends $package"
   rm -r "$work"
 }
 
@@ -88,7 +96,7 @@ install_libraries
 install_browser
 wanted=$(cat "$lock" client/pyproject.toml pyproject.toml | sha256sum)
 if [[ -x $venv_python && -f $stamp && $(cat "$stamp") == "$wanted" ]] && fits $venv_python; then
-  install_prometheus
+  unpack_programs
   exit 0
 fi
 if [[ ! -x $venv_python ]] || ! fits $venv_python; then
@@ -103,4 +111,4 @@ $venv_python -m pip install $quiet --disable-pip-version-check -r "$lock" ||
   fail "pip could not install $lock: is the package index reachable?"
 $venv_python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable ./client --editable .
 echo "$wanted" >"$stamp"
-install_prometheus
+unpack_programs

@@ -7,7 +7,7 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from threading import BoundedSemaphore
 
-from deepfake_client.detector import Detector, ScoredFrame
+from deepfake_client.detector import Detector
 from deepfake_client.errors import (
     DetectionError,
     MediaDecodeError,
@@ -16,9 +16,9 @@ from deepfake_client.errors import (
     ServerUnavailableError,
     ServiceError,
 )
-from deepfake_client.frames import identify, open_media
-from deepfake_client.media import Frame, MediaType
+from deepfake_client.media import Frame, MediaType, identify, open_media
 from deepfake_client.release import ModelInfo
+from deepfake_client.result import ScoredFrame
 from deepfake_client.scorer import OK, Deadline, Scoring
 
 from evaluation.degradation import Degradation
@@ -89,8 +89,7 @@ class _DegradedRun:
         """The frames that the clean run sent."""
         name = str(row.file.path)
         with open_media(row.file.path) as stream:
-            format_ = identify(stream, name)
-            frames = self.detector.read_frames(stream, format_, name, Deadline(self.timeout_s))
+            frames = self.detector.read_frames(identify(stream, name), Deadline(self.timeout_s))
         if [(f.index, f.timestamp_s) for f in frames] != [(f.index, f.timestamp_s) for f in row.frames]:
             raise MediaDecodeError(f"{name} does not give the frames that it gave in the clean run: it has changed")
         return frames

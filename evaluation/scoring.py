@@ -5,10 +5,11 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from deepfake_client.batch.scoring import FileReport, detect_files
-from deepfake_client.detector import Detector, ScoredFrame
+from deepfake_client.detector import Detector
 from deepfake_client.errors import InputError, ServiceError
 from deepfake_client.media import MediaType
 from deepfake_client.release import ModelInfo
+from deepfake_client.result import ScoredFrame
 from deepfake_client.scores import DetectionResult
 
 from evaluation.dataset import Label, LabelledFile

@@ -4,7 +4,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from deepfake_client import ConfigurationError
+from deepfake_client.triton.target import parse_target
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _MIB = 2**20
@@ -30,9 +32,8 @@ class GatewaySettings(BaseSettings):
     )
     triton_url: str = Field(
         default="127.0.0.1:8001",
-        pattern=r"^(file:\S+|(dns:///?)?[^/\s]+:\d+)$",
-        description="host:port of Triton's gRPC endpoint, or several separated by commas. dns://NAME:PORT stands for "
-        "as many servers as the name has addresses, file:PATH for those that the file lists; both are followed.",
+        description="host:port of Triton's gRPC endpoint, or several separated by commas. dns:///NAME:PORT stands for "
+        "several servers behind one name; those that are added are found.",
     )
     triton_url_file: Path | None = Field(
         default=None,
@@ -164,6 +165,15 @@ class GatewaySettings(BaseSettings):
         description="Base URL of an OTLP/HTTP collector for traces, such as `http://127.0.0.1:4318`; without one "
         "there are none. The SDK's other OTEL_ variables apply too.",
     )
+
+    @field_validator("triton_url")
+    @classmethod
+    def _check_triton_url(cls, value: str) -> str:
+        try:
+            parse_target(value)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error
+        return value
 
     @model_validator(mode="after")
     def _keep_metrics_apart(self) -> Self:

@@ -76,6 +76,7 @@ class Behaviour:
         served: Whether the model exists.
         description: The ensemble's description, None for a foreign model.
         drop_output: Name of an output tensor that is left out.
+        export_id: Which export answers.
     """
 
     delay_s: float = 0.0
@@ -84,6 +85,7 @@ class Behaviour:
     served: bool = True
     description: dict[str, Any] | None = field(default_factory=lambda: dict(DESCRIPTION))
     drop_output: str | None = None
+    export_id: int = EXPORT_ID
 
 
 class FailingFirst(Behaviour):
@@ -123,6 +125,7 @@ class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: i
         self.received: list[Received] = []
         self.host, self.port = host, port
         self.credentials: grpc.ServerCredentials | None = None
+        self.options: list[tuple[str, int]] = []
         self._server: Any = None
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
@@ -135,7 +138,7 @@ class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: i
     def start(self) -> None:
         """Begins to serve."""
         self._pool = ThreadPoolExecutor(max_workers=16)
-        self._server = grpc.server(self._pool, options=[("grpc.max_receive_message_length", -1)])
+        self._server = grpc.server(self._pool, options=[("grpc.max_receive_message_length", -1), *self.options])
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
         if self.credentials is None:
             self.port = self._server.add_insecure_port(self.url)
@@ -177,6 +180,7 @@ class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: i
         if behaviour.error is not None:
             context.abort(*behaviour.error)
         tensors = _answer(images)
+        tensors["EXPORT_ID"][:] = behaviour.export_id
         if behaviour.drop_output is not None:
             del tensors[behaviour.drop_output]
         return _encode(request, tensors)
@@ -212,7 +216,7 @@ def _answer(images: Sequence[bytes]) -> dict[str, np.ndarray]:
         "PROBABILITIES": np.stack([fake, 1 - fake], axis=1),
         "FACE_BOX": boxes,
         "FACE_SCORE": face_scores,
-        "EXPORT_ID": np.full((len(images), 1), EXPORT_ID, np.int32),
+        "EXPORT_ID": np.zeros((len(images), 1), np.int32),
         "STATUS": status.reshape(-1, 1),
     }
 

@@ -47,8 +47,8 @@ class RayCluster:
     head: "subprocess.Popen[bytes]"
 
     def worker_pids(self) -> list[int]:
-        """Processes of the actors that score."""
-        return [pid for pid in _descendants(self.head.pid) if "MapWorker" in _command(pid)]
+        """Processes that score a unit now."""
+        return [pid for pid in _descendants(self.head.pid) if "score_and_write" in _command(pid)]
 
 
 @contextlib.contextmanager
@@ -73,7 +73,7 @@ def ray_cluster(cpus: int = 2) -> Iterator[RayCluster]:
 
 def _start(folder: Path, cpus: int) -> "subprocess.Popen[bytes]":
     (folder / "sitecustomize.py").write_text(_DEADLY_FILES, encoding="utf-8")
-    env = ray_environment() | {"PYTHONPATH": f"{folder}:{ROOT}"}
+    env = ray_environment() | {"PYTHONPATH": f"{folder}:{ROOT}:{ROOT / 'client'}"}
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--port=0",
                f"--num-cpus={cpus}", "--include-dashboard=false", f"--ray-client-server-port={free_ports(1)[0]}",
                "--object-store-memory=100000000", f"--temp-dir={folder}"]  # fmt: skip
@@ -85,7 +85,7 @@ def ray_environment() -> dict[str, str]:
     """The environment of a process that uses the cluster."""
     quiet = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
     kept = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    return kept | quiet | {"PYTHONPATH": str(ROOT)}
+    return kept | quiet | {"PYTHONPATH": f"{ROOT}:{ROOT / 'client'}"}
 
 
 def _address(head: "subprocess.Popen[bytes]", log: Path, last_try: bool) -> str:

@@ -7,7 +7,7 @@
 
 from deepfake_client.asynchronous import AsyncDetector, create_async_detector
 from deepfake_client.connect import create_detector
-from deepfake_client.detector import DetectionOutput, Detector, ScoredFrame
+from deepfake_client.detector import Detector
 from deepfake_client.errors import (
     ConfigurationError,
     DeadlineExceededError,
@@ -32,6 +32,7 @@ from deepfake_client.evidence.document import Evidence
 from deepfake_client.evidence.html import evidence_html
 from deepfake_client.media import MediaType
 from deepfake_client.release import ModelInfo, VerdictBands
+from deepfake_client.result import DetectionOutput, ScoredFrame
 from deepfake_client.scorer import Deadline, FrameScore
 from deepfake_client.scores import DetectionResult, MediaScores
 from deepfake_client.settings import ClientSettings

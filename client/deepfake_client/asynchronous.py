@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import BinaryIO, TypeVar
 
 from deepfake_client.connect import create_detector
-from deepfake_client.detector import DetectionOutput, Detector
+from deepfake_client.detector import Detector
 from deepfake_client.errors import DetectorClosedError
 from deepfake_client.media import MediaType
 from deepfake_client.release import ModelInfo
+from deepfake_client.result import DetectionOutput
 from deepfake_client.scorer import Deadline
 from deepfake_client.settings import ClientSettings
 

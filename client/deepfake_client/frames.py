@@ -1,50 +1,13 @@
 """Frames of a media file as encoded images, ready to be sent: an image as it is, a video's spread evenly over it."""
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import BinaryIO
 
-from deepfake_client.errors import MediaNotFoundError, MediaTooLargeError, UnsupportedMediaError
-from deepfake_client.media import SNIFF_BYTES, Frame, MediaFormat, MediaType, sniff
+from deepfake_client.errors import MediaTooLargeError
+from deepfake_client.media import Frame, MediaFormat, MediaType
 from deepfake_client.scorer import Deadline
 from deepfake_client.scores import MAX_SCORED_FRAMES
 from deepfake_client.video.sample import sample_video
-
-
-def identify(stream: BinaryIO, name: str) -> MediaFormat:
-    """The format of an open file, from its content; leaves the stream at its start.
-
-    Raises:
-        UnsupportedMediaError: Neither an accepted image nor an accepted video.
-    """
-    stream.seek(0)
-    format_ = sniff(stream.read(SNIFF_BYTES))
-    stream.seek(0)
-    if format_ is None:
-        raise UnsupportedMediaError(
-            f"{name}: neither an image (JPEG, PNG, BMP, WebP) nor a video (MP4, MOV, AVI, MKV, WebM)"
-        )
-    return format_
-
-
-@contextlib.contextmanager
-def open_media(path: os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Opens a media file for reading.
-
-    Raises:
-        MediaNotFoundError: There is no such regular file, or it may not be read.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise MediaNotFoundError(f"{path}: no such file")
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise MediaNotFoundError(f"{path}: {error.strerror}") from error
-    with stream:
-        yield stream
 
 
 def read_frames(
@@ -62,7 +25,7 @@ def read_frames(
 
     Args:
         stream: Seekable, opened in binary mode.
-        format_: From `identify`.
+        format_: Its format.
         name: What to call the file in messages.
         count: Number of frames of a video, fewer if it has fewer.
         deadline: Bounds the decoding of a video; None for no bound.

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from deepfake_client.errors import ConfigurationError, DeadlineExceededError, DetectorClosedError
 from deepfake_client.release import MANIFEST, Manifest, ModelInfo, first_fault
-from deepfake_client.scorer import Deadline, FrameScore, Scoring, frame_scores
+from deepfake_client.scorer import Deadline, FrameScore, ModelOutputs, Scoring
 
 _BATCH = 8
 _Prepared = tuple[NDArray[np.uint8], int, tuple[float, ...], float]
@@ -137,11 +137,17 @@ class InProcessScorer:
 
     def _classify(self, prepared: Sequence[_Prepared]) -> list[FrameScore]:
         pixels, statuses, boxes, face_scores = zip(*prepared, strict=True)
-        answer = self._classifier.run(np.stack(pixels), np.array(statuses, np.int32)[:, None])
-        fake, softmax, export_id = (values.tolist() for values in answer)
-        return frame_scores(
-            self._info, statuses, [p for (p,) in fake], softmax, boxes, face_scores, [i for (i,) in export_id]
+        status = np.array(statuses, np.int32)
+        fake, softmax, export_id = self._classifier.run(np.stack(pixels), status[:, None])
+        outputs = ModelOutputs(
+            statuses=status,
+            fake_probabilities=fake[:, 0],
+            probabilities=softmax,
+            face_boxes_px=np.array(boxes, np.float32),
+            face_scores=np.array(face_scores, np.float32),
+            export_ids=export_id[:, 0],
         )
+        return outputs.scores(self._info)
 
 
 def _within(deadline: Deadline, future: "Future[_Prepared]") -> _Prepared:

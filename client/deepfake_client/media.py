@@ -1,13 +1,29 @@
 """What a file is, read from its content and never from its name."""
 
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
+from pathlib import Path
+from typing import BinaryIO
+
+from deepfake_client.errors import MediaNotFoundError, UnsupportedMediaError
 
 SNIFF_BYTES = 64
 """How many leading bytes `sniff` needs."""
 
+_HASHED_BYTES = 2**20
 
-class MediaType(StrEnum):
+
+class TextEnum(str, Enum):
+    """An enumeration of texts; Python 3.11's StrEnum."""
+
+    __str__ = str.__str__
+
+
+class MediaType(TextEnum):
     """The kinds of media."""
 
     IMAGE = "image"
@@ -42,6 +58,67 @@ class Frame:
     index: int
     timestamp_s: float
     encoded: bytes
+
+
+@dataclass(frozen=True)
+class Media:
+    """An open media file whose format is known.
+
+    Attributes:
+        stream: Seekable, opened in binary mode.
+        name: What to call the file in messages.
+        format: From its content.
+    """
+
+    stream: BinaryIO
+    name: str
+    format: MediaFormat
+
+    def sha256(self) -> str:
+        """Of the whole file."""
+        digest = hashlib.sha256()
+        self.stream.seek(0)
+        while block := self.stream.read(_HASHED_BYTES):
+            digest.update(block)
+        return digest.hexdigest()
+
+    def size_bytes(self) -> int:
+        """Of the whole file."""
+        return self.stream.seek(0, os.SEEK_END)
+
+
+def identify(stream: BinaryIO, name: str) -> Media:
+    """Finds out the format of an open file from its content; leaves the stream at its start.
+
+    Raises:
+        UnsupportedMediaError: Neither an accepted image nor an accepted video.
+    """
+    stream.seek(0)
+    format_ = sniff(stream.read(SNIFF_BYTES))
+    stream.seek(0)
+    if format_ is None:
+        raise UnsupportedMediaError(
+            f"{name}: neither an image (JPEG, PNG, BMP, WebP) nor a video (MP4, MOV, AVI, MKV, WebM)"
+        )
+    return Media(stream, name, format_)
+
+
+@contextlib.contextmanager
+def open_media(path: os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Opens a media file for reading.
+
+    Raises:
+        MediaNotFoundError: There is no such regular file, or it may not be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MediaNotFoundError(f"{path}: no such file")
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise MediaNotFoundError(f"{path}: {error.strerror}") from error
+    with stream:
+        yield stream
 
 
 _JPEG = MediaFormat("jpeg", MediaType.IMAGE)

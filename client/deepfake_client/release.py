@@ -25,6 +25,11 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
+def _left_out() -> Any:
+    """A field that is None unless it is given, and then not written."""
+    return Field(default=None, exclude_if=lambda value: value is None)
+
+
 class VerdictBands(_Part):
     """Fake above `fake_above`, real below `real_below`, uncertain between; both are fake probabilities (0-1)."""
 
@@ -135,11 +140,11 @@ class CardReference(_Part):
     """Which card describes a model and where to read it. What is not known is left out."""
 
     name: str
-    licence: str | None = None
-    sha256: str | None = None
+    licence: str | None = _left_out()
+    sha256: str | None = _left_out()
     """Of the card's text."""
-    url: str | None = None
-    route: str | None = None
+    url: str | None = _left_out()
+    route: str | None = _left_out()
     """Where a gateway serves the text."""
 
 
@@ -202,11 +207,11 @@ class ModelIdentity(_Part):
     labels: tuple[str, ...]
     trained: bool
     """False for seeded weights, whose scores mean nothing."""
-    notice: str | None = None
+    notice: str | None = _left_out()
     """To be shown beside every result; left out if there is none."""
-    calibration: CalibrationSummary | None = None
+    calibration: CalibrationSummary | None = _left_out()
     """Temperature and error budgets of the verdict bands; left out if not calibrated."""
-    model_card: CardReference | None = None
+    model_card: CardReference | None = _left_out()
     """Left out if there is none."""
 
 
@@ -241,15 +246,14 @@ class Description(_Part):
     """Raised whenever the pixels given to the classifier change."""
     statuses: dict[int, Status]
     """By STATUS code."""
-    calibration: CalibrationRecord | None = None
+    calibration: CalibrationRecord | None = _left_out()
     """None where the checkpoint was not calibrated."""
-    model_card: ModelCard | None = None
+    model_card: ModelCard | None = _left_out()
     """None where the checkpoint has none."""
 
     def to_json_dict(self) -> dict[str, Any]:
-        """As `release.json` holds it; a calibration or card that there is not is left out."""
-        absent = {name for name in ("calibration", "model_card") if getattr(self, name) is None}
-        return self.model_dump(mode="json", by_alias=True, exclude=absent)
+        """As `release.json` holds it."""
+        return self.model_dump(mode="json", by_alias=True)
 
 
 class ModelInfo(Description):
@@ -309,11 +313,6 @@ class Manifest(_Part):
     def model_info(self) -> ModelInfo:
         """The description as clients of a server read it."""
         return ModelInfo(release_id=self.release_id, **self.description.to_json_dict())
-
-
-def release_id_of(version: str) -> str:
-    """The release that a `ModelInfo.version` names."""
-    return version.rpartition("-")[2]
 
 
 def first_fault(error: ValidationError) -> str:

@@ -5,7 +5,10 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from deepfake_client.errors import DeadlineExceededError, ModelFaultError
 from deepfake_client.release import ModelInfo
@@ -65,6 +68,14 @@ class Deadline:
         """Whether `cancel` was called."""
         return self._cancelled.is_set()
 
+    def has_s(self, duration_s: float) -> bool:
+        """Whether so many seconds are left, and the request was not cancelled."""
+        return not self.cancelled and time.monotonic() + duration_s < self._at
+
+    def sleep(self, duration_s: float) -> None:
+        """Waits so long, or until the request is cancelled."""
+        self._cancelled.wait(duration_s)
+
     def remaining_s(self) -> float:
         """Seconds left.
 
@@ -96,45 +107,52 @@ class FrameScorer(Protocol):
         """Frees connections or models."""
 
 
-@runtime_checkable
-class PinnableScorer(FrameScorer, Protocol):
-    """A scorer behind which several releases may be served at the same time."""
+@dataclass(frozen=True)
+class ModelOutputs:
+    """What the ensemble computes for N images; NaN stands where an image has no value.
 
-    def pin(self, release_id: str | None) -> None:
-        """From now on this release alone answers; None: any."""
-
-
-def frame_scores(
-    info: ModelInfo,
-    statuses: Sequence[int],
-    fake_probabilities: Sequence[float],
-    probabilities: Sequence[Sequence[float]],
-    face_boxes: Sequence[Sequence[float]],
-    face_scores: Sequence[float],
-    export_ids: Sequence[int],
-) -> list[FrameScore]:
-    """Turns one value per frame of each output tensor into scores, and NaN into None.
-
-    Raises:
-        ModelFaultError: A frame has STATUS 0 and a probability that is not within 0-1.
+    Attributes:
+        statuses: (N,) int32, 0 for an image that was scored.
+        fake_probabilities: (N,) float32, 0-1.
+        probabilities: (N, labels) float32, softmax.
+        face_boxes_px: (N, 4) float32, x0, y0, x1, y1.
+        face_scores: (N,) float32, 0-1.
+        export_ids: (N,) int32, 0 for an image that never reached the classifier.
     """
-    scores = []
-    for status, fake, softmax, box, face_score, export_id in zip(
-        statuses, fake_probabilities, probabilities, face_boxes, face_scores, export_ids, strict=True
-    ):
-        ok = status == 0
-        if ok and not (0.0 <= fake <= 1.0):
-            raise ModelFaultError(f"the model answered {fake} for a frame with STATUS 0; it is faulty, export it again")
-        x0, y0, x1, y1 = (float(v) for v in box)
+
+    statuses: NDArray[np.int32]
+    fake_probabilities: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+    face_boxes_px: NDArray[np.float32]
+    face_scores: NDArray[np.float32]
+    export_ids: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        """Checks the probabilities.
+
+        Raises:
+            ModelFaultError: An image has STATUS 0 and a probability that is not within 0-1.
+        """
+        for fake in self.fake_probabilities[self.statuses == 0]:
+            if not 0.0 <= fake <= 1.0:
+                raise ModelFaultError(
+                    f"the model answered {fake} for a frame with STATUS 0; it is faulty, export it again"
+                )
+
+    def scores(self, info: ModelInfo) -> list[FrameScore]:
+        """One score per image, in order; `info` names the statuses."""
+        return [self._score(i, info) for i in range(len(self.statuses))]
+
+    def _score(self, i: int, info: ModelInfo) -> FrameScore:
+        ok = self.statuses[i] == 0
+        x0, y0, x1, y1 = self.face_boxes_px[i].tolist()
+        face_score = float(self.face_scores[i])
         has_face = all(map(math.isfinite, (x0, y0, x1, y1, face_score)))
-        scores.append(
-            FrameScore(
-                status=OK if ok else info.status_name(int(status)),
-                fake_probability=float(fake) if ok else None,
-                probabilities=tuple(float(v) for v in softmax) if ok else None,
-                face_box_px=(x0, y0, x1, y1) if has_face else None,
-                face_score=float(face_score) if has_face else 0.0,
-                export_id=int(export_id),
-            )
+        return FrameScore(
+            status=OK if ok else info.status_name(int(self.statuses[i])),
+            fake_probability=float(self.fake_probabilities[i]) if ok else None,
+            probabilities=tuple(self.probabilities[i].tolist()) if ok else None,
+            face_box_px=(x0, y0, x1, y1) if has_face else None,
+            face_score=face_score if has_face else 0.0,
+            export_id=int(self.export_ids[i]),
         )
-    return scores

@@ -1,20 +1,19 @@
 """From frame probabilities to scores and a verdict: pure numpy, the formulas of the HTTP contract."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
-from deepfake_client.media import MediaType
+from deepfake_client.media import MediaType, TextEnum
 from deepfake_client.release import VerdictBands
 
 MAX_SCORED_FRAMES = 30
 
 
-class DetectionResult(StrEnum):
+class DetectionResult(TextEnum):
     """The three possible results."""
 
     REAL = "real"
@@ -22,26 +21,35 @@ class DetectionResult(StrEnum):
     UNCERTAIN = "uncertain"
 
 
-@dataclass(frozen=True)
-class MediaScores:
-    """Scores of one image or video, 0-100, not rounded."""
+class MediaScores(BaseModel):
+    """Scores of one image or video, 0-100."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     video_score: float
+    """90th percentile of the fake probabilities."""
     peak_risk: float
+    """Highest fake probability."""
     mean_risk: float
+    """Mean fake probability."""
     audio_score: float
+    """Always 0: the model looks at images."""
     gan_fingerprint: float
+    """The same as video_score."""
     temporal_consistency: float
+    """100 where all frames agree; falls as they differ."""
     risk_score: float
+    """video_score, raised where single frames stand out."""
     confidence: float
+    """How far the frames are from undecided, on average."""
 
     def rounded(self, digits: int = 2) -> dict[str, float]:
         """The scores by name, rounded for output."""
-        return {name: round(value, digits) for name, value in asdict(self).items()}
+        return {name: round(value, digits) for name, value in self.model_dump().items()}
 
 
 def media_scores(fake_probabilities: Sequence[float] | NDArray[np.floating[Any]], media_type: MediaType) -> MediaScores:
-    """Aggregates the fake probabilities of the scored frames.
+    """Aggregates the fake probabilities of the scored frames, unrounded.
 
     Args:
         fake_probabilities: p of each scored frame, 0-1, in order; at least one, all finite.

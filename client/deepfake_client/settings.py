@@ -1,7 +1,6 @@
 """Settings of the client, read once from arguments and the environment."""
 
 from pathlib import Path
-from typing import Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,11 +25,6 @@ class ClientSettings(BaseSettings):
     )
     requests_in_flight: int = Field(
         default=4, ge=1, description="Most gRPC requests of one detection under way at once; bounds copies of frames."
-    )
-    look_up_s: float = Field(
-        default=3.0,
-        ge=0.5,
-        description="How often the servers behind dns://name:port or file:PATH are looked up again, in seconds.",
     )
     use_http_proxy: bool = Field(
         default=False, description="Whether gRPC obeys http_proxy, https_proxy and no_proxy of the environment."
@@ -59,7 +53,7 @@ class ClientSettings(BaseSettings):
     )
 
     @model_validator(mode="after")
-    def _complete_tls(self) -> Self:
+    def _complete_tls(self) -> "ClientSettings":
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE must be set together")
         if self.tls_ca_file is None and (self.tls_cert_file is not None or self.tls_server_name):

@@ -16,6 +16,9 @@ from deploy.triton.addresses import GrpcTls, ServerAddresses
 # The stub is the process in which a Python-backend model runs.
 _BACKEND_FILES = ("libtriton_python.so", "triton_python_backend_utils.py")
 _STUB = "triton_python_backend_stub"
+CONNECTION_AGE_MS = 8000
+"""A gRPC client looks its server's name up when a connection ends, and only then finds servers that were added."""
+
 _EXIT_TIMEOUT_S = 5
 _ADMINISTRATION = "shared-memory,model-repository,logging,trace"
 _SERVER_DIR = "TRITON_SERVER_DIR"
@@ -182,6 +185,7 @@ def server_command(
         f"--http-port={addresses.http_port}",
         f"--grpc-port={addresses.grpc_port}",
         f"--metrics-port={addresses.metrics_port}",
+        f"--grpc-max-connection-age={CONNECTION_AGE_MS}",
         *trace_options(trace_collector),
     ]
 

@@ -5,7 +5,7 @@ import os
 from typing import Any, BinaryIO, cast
 
 from deepfake_client import DetectionOutput, MediaType
-from deepfake_client.frames import identify
+from deepfake_client.media import identify
 from flask import Response, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 
@@ -43,34 +43,35 @@ def detect_upload(form: DetectForm) -> Response:
         raise MalformedRequestError("file: the uploaded file is empty.", "EMPTY_FILE")
     shared = services()
     limit = shared.settings.max_frame_bytes
-    is_image = identify(upload, "file").media_type is MediaType.IMAGE
+    media = identify(upload, "file")
+    is_image = media.format.media_type is MediaType.IMAGE
     if is_image and size > limit:
         raise TooLargeError(f"file: the image holds {size} bytes; at most {limit} are taken.", "IMAGE_TOO_LARGE")
     with contextlib.nullcontext() if is_image else shared.videos.turn(request_deadline()):
         output = shared.detector.detect(
-            upload,
+            media,
             MediaType(form.type) if form.type else None,
             timeout_s=request_deadline(),
             request_id=current_request_id(),
             keep_frames="thumbnails" in form.include,
         )
         asked_for = _asked_for(form, output)  # within the turn, which bounds how many videos' frames are held
-    shared.telemetry.verdict(output.metadata["input_type"], output.result.value)
+    shared.telemetry.verdict(output.details.input_type.value, output.result.value)
     answer = DetectResponse(
         result=output.result.value,
         confidence_score=output.confidence_score,
         processing_time_seconds=output.processing_time_seconds,
-        metadata=DetectMetadata.model_validate({**output.metadata, **asked_for}),
+        metadata=DetectMetadata(**dict(output.details), **asked_for),
         model_version=output.model_version,
     )
-    return jsonify(answer.model_dump(exclude_unset=True))
+    return jsonify(answer.model_dump(mode="json"))
 
 
 def _asked_for(form: DetectForm, output: DetectionOutput) -> dict[str, Any]:
     """What `include` adds to the metadata."""
     added: dict[str, Any] = {}
     if "scores" in form.include:
-        bands = output.model.verdict_bands.of(MediaType(output.metadata["input_type"]))
+        bands = output.model.verdict_bands.of(output.details.input_type)
         added |= {"scores": output.scores.rounded(), "verdict_bands": bands}
     if "thumbnails" in form.include:
         added["thumbnails"] = thumbnails(output.frames, request_deadline())

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from deepfake_client import FrameScore, MediaType, ModelInfo
+from deepfake_client import FrameScore, MediaType, ModelInfo, NothingScoredError
+from deepfake_client.result import aggregate
 from deepfake_client.scorer import OK
-from deepfake_client.scores import media_scores
 from flask import Response, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 
@@ -34,32 +34,35 @@ def infer(body: InferenceRequest) -> Response:
         )
     if not body.extracted_frames:
         raise UnprocessableError("extractedFrames lists no path; there is nothing to score.", "NO_FRAMES")
-    is_video = body.media_type is MediaKind.VIDEO
+    media_type = MediaType.VIDEO if body.media_type is MediaKind.VIDEO else MediaType.IMAGE
     shared = services()
     with shared.telemetry.step("read frames"):
         frames = read_listed_frames(
-            body.extracted_frames, is_video, shared.media_root, shared.settings, request_deadline()
+            body.extracted_frames,
+            media_type is MediaType.VIDEO,
+            shared.media_root,
+            shared.settings,
+            request_deadline(),
         )
     scores, info = _score(frames)
-    p = [score.fake_probability for score in scores if score.fake_probability is not None]
-    if not p:
+    try:
+        if info is None:
+            raise NothingScoredError("no frame could be read")
+        whole = aggregate(scores, media_type, info, "extractedFrames")
+    except NothingScoredError:
         raise UnprocessableError(
             "None of the frames could be scored; `frames` says why.",
             "NOTHING_SCORED",
             details={"frames": _failures(frames, scores, info)},
-        )
-    answer = InferenceResponse(
-        **media_scores(p, MediaType.VIDEO if is_video else MediaType.IMAGE).rounded(),
-        model_version=body.model_version,
-        inference_time=elapsed_ms(),
-    )
+        ) from None
+    answer = InferenceResponse(**whole.scores.rounded(), model_version=body.model_version, inference_time=elapsed_ms())
     if body.include:
         answer = DetailedInferenceResponse(
             **answer.model_dump(),
             frames=[_frame_result(frame, score) for frame, score in zip(frames, scores, strict=True)],
-            frames_scored=len(p),
-            frames_failed=len(frames) - len(p),
-            faces_detected=sum(score.face_box_px is not None for score in scores),
+            frames_scored=whole.frames_scored,
+            frames_failed=whole.frames_failed,
+            faces_detected=whole.faces_detected,
         )
     return jsonify(answer.model_dump())
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from deepfake_client.release import CalibrationSummary, CardReference
+from deepfake_client.scores import MediaScores
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -65,17 +66,9 @@ class InferenceRequest(BaseModel):
     )
 
 
-class InferenceResponse(BaseModel):
+class InferenceResponse(MediaScores):
     """Scores of one image or video, 0-100."""
 
-    video_score: float
-    peak_risk: float
-    mean_risk: float
-    audio_score: float
-    gan_fingerprint: float
-    temporal_consistency: float
-    risk_score: float
-    confidence: float
     model_version: str
     inference_time: int = Field(description="Milliseconds.")
 

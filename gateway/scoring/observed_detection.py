@@ -1,10 +1,9 @@
 """A detector and a scorer that tell of their work; see `telemetry`."""
 
 from collections.abc import Callable, Sequence
-from typing import BinaryIO
 
 from deepfake_client import Deadline, Detector, ModelInfo
-from deepfake_client.media import Frame, MediaFormat
+from deepfake_client.media import Frame, Media
 from deepfake_client.scorer import FrameScorer, Scoring
 from deepfake_client.settings import ClientSettings
 
@@ -25,10 +24,10 @@ class ObservedDetector(Detector):
         super().__init__(ObservedScorer(scorer, telemetry), settings, decode_video)
         self._telemetry = telemetry
 
-    def read_frames(self, stream: BinaryIO, format_: MediaFormat, name: str, deadline: Deadline) -> list[Frame]:
+    def read_frames(self, media: Media, deadline: Deadline) -> list[Frame]:
         """See `Detector.read_frames`."""
         with self._telemetry.step("read frames"):
-            return super().read_frames(stream, format_, name, deadline)
+            return super().read_frames(media, deadline)
 
 
 class ObservedScorer:

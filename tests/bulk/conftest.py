@@ -4,17 +4,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
+from deepfake_client.settings import ClientSettings
 
-from bulk.patience import Pace
-from bulk.plan import Plan, PlanSettings, open_plan
-from bulk.shards import ShardFormat
-from bulk.storage import LocalStorage
+from bulk import worker
+from bulk.output import Output
 from bulk.worker import Task
 from tests.inference_server import InferenceServer, inference_server, jpeg
 
 MODEL_VERSION = "example/detector@fp32-0123456789ab"
-PACE = Pace(files_in_flight=4, videos_in_flight=2, timeout_s=10.0, give_up_after_s=3.0)
 
 MakeTask = Callable[..., Task]
 
@@ -40,37 +39,39 @@ def media(tmp_path: Path) -> list[str]:
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> LocalStorage:
-    return LocalStorage(tmp_path / "out")
+def store() -> Iterator["fsspec.AbstractFileSystem"]:
+    """An object store in memory, empty."""
+    store = fsspec.filesystem("memory")
+    store.store.clear()
+    store.pseudo_dirs[:] = [""]
+    yield store
+    store.store.clear()
 
 
 @pytest.fixture
-def plan(storage: LocalStorage, media: list[str]) -> Plan:
-    """One unit of all files."""
-    made = open_plan(storage, PlanSettings("jsonl", "", MODEL_VERSION), resume=False)
-    made.add(media, 100)
-    return made
+def output(tmp_path: Path) -> Output:
+    return Output(str(tmp_path / "out"))
 
 
 @pytest.fixture
-def make_task(server: InferenceServer, storage: LocalStorage, plan: Plan) -> MakeTask:
-    """What a worker of the plan is told, but for what is given."""
+def make_task(server: InferenceServer, output: Output) -> Iterator[MakeTask]:
+    """What a worker is told, but for what is given. The output has begun."""
+    output_id = output.begin(MODEL_VERSION, resume=True).id
 
     def make(**others: Any) -> Task:
         return Task(
             **{
                 "servers": server.url,
-                "client_settings": {"outage_wait_s": 0.2, "overload_wait_s": 0.2},
-                "output": storage.location,
-                "plan_id": plan.settings.plan_id,
-                "format": ShardFormat(plan.settings.format),
-                "media_type": None,
+                "client_settings": ClientSettings(outage_wait_s=0.2, overload_wait_s=0.2, timeout_s=10.0),
+                "output": output.location,
+                "output_id": output_id,
+                "witness": None,
                 "model_version": MODEL_VERSION,
-                "pace": PACE,
-                "worker_deaths": 2,
-                "local_folder": None,
+                "files_in_flight": 4,
+                "give_up_after_s": 3.0,
                 **others,
             }
         )
 
-    return make
+    yield make
+    worker._detector.cache_clear()

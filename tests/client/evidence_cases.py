@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from functools import cache
 
-from deepfake_client.detector import DetectionOutput, detection_output
 from deepfake_client.media import Frame, sniff
 from deepfake_client.release import ModelInfo
+from deepfake_client.result import DetectionOutput, detection_output
 from deepfake_client.scorer import OK, FrameScore, Scoring
 
 from tests.inference_server import DESCRIPTION, EXPORT_ID
@@ -53,8 +53,8 @@ def made_output(
     format_ = VIDEO if is_video else IMAGE
     assert format_ is not None
     return detection_output(
-        frames, Scoring(model, answers), format_, SHA256, "made", elapsed_s,
-        media_bytes=1_234_567, keep_frames=keep_frames,
+        frames, Scoring(model, answers), format_, name="made", sha256=SHA256, size_bytes=1_234_567,
+        elapsed_s=elapsed_s, keep_frames=keep_frames,
     )  # fmt: skip
 
 

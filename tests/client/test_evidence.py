@@ -319,7 +319,7 @@ def test_the_page_shows_what_the_data_say(name: str) -> None:
     shown += [finding.message for finding in evidence.findings] + [finding.code for finding in evidence.findings]
     shown += [f"{evidence.input.size_bytes:,} bytes", str(evidence.model.export_id), *evidence.limits]
     shown += [f"{value:.2f}" for value in evidence.scores.model_dump().values()]
-    shown += list(MediaScores.__dataclass_fields__) + [key.explanation for key in evidence.key_frames]
+    shown += list(MediaScores.model_fields) + [key.explanation for key in evidence.key_frames]
     shown += [f"{frame.timestamp_s:.3f} s" for frame in evidence.frames]
     shown += [f"{frame.fake_probability:.4f}" for frame in evidence.frames if frame.fake_probability is not None]
     assert [part for part in shown if part not in text] == []

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from deepfake_client.batch.scoring import FileReport
 from deepfake_client.errors import ConfigurationError
 from typer.testing import CliRunner, Result
 
-from tests.inference_server import DESCRIPTION, InferenceServer, inference_server, jpeg
+from tests.inference_server import DESCRIPTION, EXPORT_ID, InferenceServer, inference_server, jpeg
 from tests.service import ROOT
 
 FORMATS = [JsonLines(), CommaSeparated()]
@@ -241,7 +240,7 @@ def test_another_model_does_not_continue(server: InferenceServer, folder: Path, 
 def test_a_model_that_changes_during_the_run_ends_it(
     server: InferenceServer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deepfake_client.triton.balanced_server._INFO_FRESH_S", 0.0)
+    monkeypatch.setattr("deepfake_client.triton.scorer._INFO_FRESH_S", 0.0)
     write = ResultsFile.write
 
     def changing(self: ResultsFile, report: FileReport) -> None:
@@ -251,43 +250,29 @@ def test_a_model_that_changes_during_the_run_ends_it(
     monkeypatch.setattr(ResultsFile, "write", changing)
     output = tmp_path / "results.jsonl"
     result = detect(server, folder, "--output", output)
-    assert result.exit_code == 3
-    assert "no server serves the release 0123456789ab any more" in result.stderr
-    assert "with --resume goes on" in result.stderr
+    assert result.exit_code == 2
+    assert "ffffffffffff answers now" in result.stderr
+    assert "continue with --resume" in result.stderr
     rows = [json.loads(line) for line in output.with_name("results.jsonl.partial").read_text().splitlines()]
     assert {row["model_version"] for row in rows} - {None} == {"example/detector@fp32-0123456789ab"}
 
 
-@pytest.fixture
-def rollout(server: InferenceServer) -> Iterator[InferenceServer]:
-    """A second server, which has another release."""
-    with inference_server() as other:
-        other.behaviour.description = {**DESCRIPTION, "release_id": "ffffffffffff"}
-        yield other
-
-
-def test_a_run_over_two_releases_keeps_to_the_one_that_answered_first(
-    server: InferenceServer, rollout: InferenceServer, folder: Path, tmp_path: Path
+def test_a_run_over_two_releases_says_so_and_can_be_continued(
+    server: InferenceServer, folder: Path, tmp_path: Path
 ) -> None:
-    both, output = f"{server.url},{rollout.url}", tmp_path / "results.jsonl"
-    result = detect(both, folder, "--output", output)
-    assert result.exit_code == 1, result.stderr  # as the folder's broken files make it
-    rows = [json.loads(line) for line in output.read_text().splitlines()]
-    assert len(rows) == 400
-    assert len({row["model_version"] for row in rows} - {None}) == 1
-    assert not (server.received and rollout.received)
-
-
-@pytest.mark.parametrize("began", [0, 1])
-def test_a_run_is_continued_by_the_release_that_began_it(
-    began: int, server: InferenceServer, rollout: InferenceServer, folder: Path, tmp_path: Path
-) -> None:
-    output, servers = tmp_path / "results.jsonl", [server, rollout]
-    assert detect(servers[began], folder / "001.jpg", "--output", output).exit_code == 0
-    result = detect(f"{server.url},{rollout.url}", folder, "--output", output, "--resume")
-    assert result.exit_code == 1, result.stderr
-    assert servers[1 - began].received == []
-    assert len(output.read_text().splitlines()) == 400
+    output = tmp_path / "results.jsonl"
+    with inference_server() as rollout:
+        rollout.behaviour.description = {**DESCRIPTION, "release_id": "ffffffffffff", "export_id": EXPORT_ID + 1}
+        rollout.behaviour.export_id = EXPORT_ID + 1
+        result = detect(f"{server.url},{rollout.url}", folder, "--output", output)
+    assert result.exit_code == 2
+    assert "answers now" in result.stderr
+    partial = output.with_name("results.jsonl.partial")
+    rows = [json.loads(line) for line in partial.read_text().splitlines()] if partial.exists() else []
+    versions = {row["model_version"] for row in rows} - {None}
+    assert len(versions) < 2
+    if versions == {f"example/detector@fp32-{DESCRIPTION['release_id']}"}:
+        assert detect(server, folder, "--output", output, "--resume").exit_code == 1
 
 
 def test_a_full_disk_is_said(server: InferenceServer, folder: Path) -> None:

@@ -13,7 +13,7 @@ from tests.service import ROOT
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    for name in ("deploy/install.sh", "requirements/local.lock", "pyproject.toml"):
+    for name in ("deploy/install.sh", "requirements/local.lock", "client/pyproject.toml", "pyproject.toml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path

@@ -25,7 +25,7 @@ def test_a_server_that_is_added_to_the_file_gets_its_share(server: InferenceServ
         time.sleep(0.6)
         for _ in range(20):
             scorer.score([jpeg("p=0.5")], Deadline(10))
-        assert (len(server.received), len(added.received)) == (11, 10)
+        assert min(len(server.received), len(added.received)) >= 8
         scorer.close()
 
 

@@ -64,7 +64,7 @@ def test_senseless_values_are_refused(options: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["triton:8001", "a:8001,b:8001", "[::1]:8001", "dns://triton:8001", "file:/etc/tritons"]
+    "url", ["triton:8001", "a:8001,b:8001", "[::1]:8001", "dns:///triton:8001", "dns://a:8001,dns://b:8001"]
 )
 def test_every_way_to_name_servers_is_taken(url: str) -> None:
     assert GatewaySettings(triton_url=url).triton_url == url

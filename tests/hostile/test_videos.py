@@ -9,8 +9,8 @@ from pathlib import Path
 import av
 import pytest
 from deepfake_client.errors import InputError
-from deepfake_client.frames import identify, read_frames
-from deepfake_client.media import Frame
+from deepfake_client.frames import read_frames
+from deepfake_client.media import Frame, identify
 from deepfake_client.video.isolated import DecodeLimits, IsolatedDecoder
 
 from tests.canaries import AddressCanary, FileCanary
@@ -30,7 +30,7 @@ def decoder() -> Iterator[IsolatedDecoder]:
 
 def frames_of(content: bytes, decoder: IsolatedDecoder | None = None) -> list[Frame]:
     stream = io.BytesIO(content)
-    format_ = identify(stream, "clip")
+    format_ = identify(stream, "clip").format
     if decoder is None:
         return read_frames(stream, format_, "clip")
     return read_frames(stream, format_, "clip", decode_video=decoder.sample_video)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from runtime.free_ports import free_ports
@@ -52,13 +53,13 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Run:
-    """`deepfake-bulk run` as a process."""
+    """`deepfake-bulk` as a process."""
 
     def __init__(self, cluster: RayCluster, server: str, listing: Path, output: Path, *options: str) -> None:
         self.output = output
         self._log = output.with_suffix(".log")
-        command = [sys.executable, "-m", "bulk", "run", str(listing), str(output), "--servers", server,
-                   "--ray-address", cluster.address, "--format", "jsonl", *options]  # fmt: skip
+        command = [sys.executable, "-m", "bulk", str(listing), str(output), "--servers", server,
+                   "--ray-address", cluster.address, *options]  # fmt: skip
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=ray_environment(), stdout=log, stderr=log)
 
@@ -72,11 +73,22 @@ class Run:
             self.process.kill()
             self.process.wait()
 
-    def shards(self) -> list[Path]:
-        return sorted((self.output / "rows").glob("*.jsonl"))
+    def row_files(self) -> list[Path]:
+        return sorted((self.output / "rows").glob("*.parquet"))
 
     def rows(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for shard in self.shards() for line in shard.read_bytes().splitlines()]
+        return [row for path in self.row_files() for row in pq.read_table(path, use_threads=False).to_pylist()]
+
+    def codes(self) -> dict[str, str | None]:
+        """The error code of each file, by its name without folders; no file has two rows."""
+        rows = self.rows()
+        found = {Path(row["file"]).name: row["error_code"] for row in rows}
+        assert len(found) == len(rows)
+        return found
+
+    def manifest(self) -> dict[str, Any]:
+        manifest: dict[str, Any] = json.loads((self.output / "manifest.json").read_bytes())
+        return manifest
 
     def until(self, what: Callable[[], Any]) -> Any:
         """Waits until something is so while the run goes on; returns it."""
@@ -86,15 +98,6 @@ class Run:
             assert time.monotonic() < give_up_at, self.printed()
             time.sleep(0.01)
         return found
-
-    def pid_at_work(self) -> int | None:
-        """The process of a worker in the middle of a unit, by the mark that it has made."""
-        for mark in (self.output / "_attempts").glob("*/unit-*"):
-            try:
-                return int(json.loads(mark.read_bytes())["pid"])
-            except (OSError, ValueError):
-                continue
-        return None
 
 
 def detected(server: str, listing: Path) -> list[dict[str, Any]]:
@@ -118,127 +121,106 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def test_a_killed_worker_loses_nothing_and_repeats_nothing(
-    service: Service, cluster: RayCluster, mixed: Path, tmp_path: Path
-) -> None:
-    run = Run(cluster, service.grpc, mixed, tmp_path / "out", "--unit-files", "10")
-    run.until(lambda: len(run.shards()) >= 3)
-    killed = run.until(run.pid_at_work)
-    assert killed in cluster.worker_pids()
-    os.kill(killed, signal.SIGKILL)
-    before = len(run.shards())
-    assert before < FILES / 10
-    assert run.wait() == 1, run.printed()
-
-    expected = {row["file"]: row for row in detected(service.grpc, mixed)}
-    rows = run.rows()
-    assert len(rows) == len(expected) == FILES
-    assert Counter(row["file"] for row in rows) == Counter(expected.keys())
-    assert [row["file"] for row in rows if not same(row, expected[row["file"]])] == []
-    assert sum(row["error"] is not None for row in rows) == BROKEN
-    manifest = json.loads((run.output / "manifest.json").read_bytes())
-    assert (manifest["files"], manifest["scored"], manifest["units"]) == (FILES, FILES - BROKEN, FILES / 10)
-    assert sum(manifest["failed"].values()) == BROKEN
-    assert list((run.output / "_scratch").glob("*")) == list((run.output / "_attempts").glob("*/*")) == []
-
-
-def test_a_killed_run_goes_on_where_it_was(cluster: RayCluster, tmp_path: Path) -> None:
-    names = [tmp_path / f"{number:03}.jpg" for number in range(120)]
+def test_a_killed_run_goes_on_where_it_was_and_sets_a_poison_file_aside(cluster: RayCluster, tmp_path: Path) -> None:
+    names = [tmp_path / f"{number:03}.jpg" for number in range(60)] + [tmp_path / "deadly.jpg"]
     for number, name in enumerate(names):
         if number % 10 != 3:  # the others are listed and missing
             name.write_bytes(jpeg(f"number {number}"))
     listing = tmp_path / "listing.csv"
-    entries = [str(name) for name in names[:100]]
+    entries = [str(name) for name in names[:50]]
     listing.write_text("\n".join(["path", *entries, *entries[::7], f"file://{entries[5]}"]), "utf-8")
     with inference_server() as server:
         server.behaviour.delay_s = 0.05
-        first = Run(cluster, server.url, listing, tmp_path / "out", "--unit-files", "10", "--in-flight", "4")
-        first.until(lambda: len(first.shards()) >= 3)
+        first = Run(cluster, server.url, listing, tmp_path / "out", "--unit-files", "5", "--in-flight", "2")
+        first.until(lambda: len(first.row_files()) >= 2)
         first.process.kill()
         first.wait()
-        finished = {shard: shard.stat().st_mtime_ns for shard in first.shards()}
-        assert 3 <= len(finished) < 10
+        finished = {path: path.stat().st_mtime_ns for path in first.row_files()}
+        assert 2 <= len(finished) < 10
         assert not (first.output / "manifest.json").exists()
 
         refused = Run(cluster, server.url, listing, tmp_path / "out")
         assert refused.wait() == 2
         assert "continue it with --resume" in refused.printed()
 
+        server.behaviour.delay_s = 0.0
         listing.write_text("\n".join(["path", *map(str, names)]), "utf-8")
-        second = Run(cluster, server.url, listing, tmp_path / "out", "--unit-files", "10", "--resume")
+        second = Run(cluster, server.url, listing, tmp_path / "out", "--unit-files", "5", "--resume")
         assert second.wait() == 1, second.printed()
-    assert "20 of them new in the listing" in second.printed()
-    rows = second.rows()
-    assert Counter(row["file"] for row in rows) == Counter(map(str, names))
-    assert [row["file"] for row in rows if row["error"]] == [str(name) for name in names[3::10]]
-    assert {row["error"]["code"] for row in rows if row["error"]} == {"MEDIA_NOT_FOUND"}
-    assert {shard: shard.stat().st_mtime_ns for shard in finished} == finished
+    codes = second.codes()
+    assert codes.keys() == {name.name for name in names}
+    assert codes.pop("deadly.jpg") == "WORKER_LOST"
+    assert [name for name, code in sorted(codes.items()) if code] == [name.name for name in names[3::10]]
+    assert {code for code in codes.values() if code} == {"MEDIA_NOT_FOUND"}
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    manifest = second.manifest()
+    assert (manifest["files"], manifest["scored"]) == (61, 54)
+    assert manifest["failed"] == {"MEDIA_NOT_FOUND": 6, "WORKER_LOST": 1}
+    assert manifest["set_aside"] == [str(names[-1])]
 
 
-def test_a_file_that_kills_its_worker_is_set_aside_and_the_others_are_scored(
-    cluster: RayCluster, tmp_path: Path
-) -> None:
+def test_servers_that_are_away_end_the_run_and_it_goes_on_later(cluster: RayCluster, tmp_path: Path) -> None:
     media = tmp_path / "media"
     media.mkdir()
-    for name in ("1.jpg", "2.jpg", "deadly.jpg", "3.jpg"):
-        (media / name).write_bytes(jpeg(name))
+    for number in range(20):
+        (media / f"{number:03}.jpg").write_bytes(jpeg(f"number {number}"))
+    options = ("--unit-files", "5", "--in-flight", "2", "--give-up-after-s", "2")
+    nobody = Run(cluster, f"127.0.0.1:{free_ports(1)[0]}", media, tmp_path / "nothing", *options)
+    assert nobody.wait() == 3
+    assert not nobody.output.exists()
     with inference_server() as server:
-        run = Run(cluster, server.url, media, tmp_path / "out", "--worker-deaths", "1", "--concurrency", "1")
-        assert run.wait() == 1, run.printed()
-    assert f"set aside, since its worker died each time: {media}/deadly.jpg" in run.printed()
-    codes = {Path(row["file"]).name: (row["error"] or {"code": "scored"})["code"] for row in run.rows()}
-    assert codes == {"1.jpg": "scored", "2.jpg": "scored", "3.jpg": "scored", "deadly.jpg": "WORKER_LOST"}
-    manifest = json.loads((run.output / "manifest.json").read_bytes())
-    assert manifest["set_aside"] == [str(media / "deadly.jpg")]
+        server.behaviour.delay_s = 0.2
+        run = Run(cluster, server.url, media, tmp_path / "out", *options)
+        run.until(run.row_files)
+        server.stop()
+        assert run.wait() == 3, run.printed()
+        assert "Nothing could be scored for" in run.printed()
+        assert set(run.codes().values()) == {None}
+        assert len(run.row_files()) < 4
+
+        server.start()
+        server.behaviour.delay_s = 0.0
+        again = Run(cluster, server.url, media, tmp_path / "out", *options, "--resume")
+        assert again.wait() == 0, again.printed()
+    assert again.codes() == {path.name: None for path in media.iterdir()}
 
 
-def test_servers_that_are_away_are_waited_for_and_then_given_up(cluster: RayCluster, tmp_path: Path) -> None:
+@pytest.mark.long
+def test_a_killed_worker_loses_nothing_and_repeats_nothing(
+    service: Service, cluster: RayCluster, mixed: Path, tmp_path: Path
+) -> None:
+    run = Run(cluster, service.grpc, mixed, tmp_path / "out", "--unit-files", "10")
+    run.until(lambda: len(run.row_files()) >= 3)
+    os.kill(run.until(cluster.worker_pids)[0], signal.SIGKILL)
+    assert len(run.row_files()) < FILES / 10
+    assert run.wait() == 1, run.printed()
+
+    expected = {row["file"]: row for row in detected(service.grpc, mixed)}
+    rows = run.rows()
+    assert Counter(row["file"] for row in rows) == Counter(expected.keys())
+    assert len(rows) == FILES
+    for row in rows:
+        wanted = expected[row["file"]]
+        assert same(row["confidence_score"], wanted["confidence_score"]), row["file"]
+        assert same(json.loads(row["metadata"] or "null"), wanted["metadata"]), row["file"]
+        assert row["error_code"] == (wanted["error"] or {"code": None})["code"]
+    manifest = run.manifest()
+    assert (manifest["files"], manifest["scored"]) == (FILES, FILES - BROKEN)
+    assert sum(manifest["failed"].values()) == BROKEN
+
+
+@pytest.mark.long
+def test_servers_that_come_back_are_used(cluster: RayCluster, tmp_path: Path) -> None:
     media = tmp_path / "media"
     media.mkdir()
     for number in range(100):
         (media / f"{number:03}.jpg").write_bytes(jpeg(f"number {number}"))
-    options = ("--unit-files", "10", "--in-flight", "2", "--give-up-after-s", "6")
-    nobody = Run(cluster, f"127.0.0.1:{free_ports(1)[0]}", media, tmp_path / "nothing", *options)
     with inference_server() as server:
         server.behaviour.delay_s = 0.05
-        run = Run(cluster, server.url, media, tmp_path / "out", *options)
-        run.until(lambda: len(run.shards()) >= 2)
+        run = Run(cluster, server.url, media, tmp_path / "out", "--unit-files", "10", "--give-up-after-s", "20")
+        run.until(lambda: len(run.row_files()) >= 2)
         server.stop()
         time.sleep(2.0)
         server.start()
-        back_at = len(run.shards())
-        run.until(lambda: len(run.shards()) >= back_at + 2)
-        server.stop()
-        assert run.wait() == 3, run.printed()
-        assert "Nothing could be scored for" in run.printed()
-        assert all(row["error"] is None for row in run.rows())
-        assert len(run.shards()) < 10
-
-        server.start()
-        again = Run(cluster, server.url, media, tmp_path / "out", *options, "--resume")
-        assert again.wait() == 0, again.printed()
-        assert [row["file"] for row in again.rows()] == sorted(map(str, media.iterdir()))
-    assert nobody.wait() == 3
-    assert not nobody.output.exists()
-
-
-def test_an_output_belongs_to_one_run_at_a_time(cluster: RayCluster, tmp_path: Path) -> None:
-    script = f"""
-from bulk import cluster, errors
-cluster._CLAIM_WAIT_S = 1.0
-with cluster.connected({cluster.address!r}) as connected:
-    with connected.claim("/out"), connected.claim("/other"):
-        try:
-            with connected.claim("/out"):
-                print("both have it")
-        except errors.OutputError as error:
-            print(error)
-    cluster._CLAIM_WAIT_S = 30.0
-    with connected.claim("/out"):
-        print("free again")
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, env=ray_environment(), capture_output=True, text=True,
-        check=False, timeout=TIMEOUT_S,
-    )  # fmt: skip
-    assert done.stdout == "/out is being written by another run on this cluster\nfree again\n", done.stderr
+        assert run.wait() == 0, run.printed()
+    assert run.codes() == {path.name: None for path in media.iterdir()}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from deepfake_client.errors import DetectionError
-from deepfake_client.frames import identify, open_media, read_frames
-from deepfake_client.media import MediaType
+from deepfake_client.frames import read_frames
+from deepfake_client.media import MediaType, identify, open_media
 
 from evaluation.dataset import Dataset, Label, LabelledFile
 from export.checkpoint import Checkpoint
@@ -53,7 +53,7 @@ def _score(checkpoint: Checkpoint, preparer: Preparer, file: LabelledFile, perso
     squares, reason = [], "it has no frame"
     try:
         with open_media(file.path) as stream:
-            format_ = identify(stream, file.name)
+            format_ = identify(stream, file.name).format
             frames = read_frames(stream, format_, file.name)
     except DetectionError as error:
         return UnscoredMedia(file.name, str(error))

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from deepfake_client import DetectionError
 from deepfake_client.batch.progress import with_progress
-from deepfake_client.frames import identify, open_media, read_frames
+from deepfake_client.frames import read_frames
+from deepfake_client.media import identify, open_media
 
 from assets import FACE_MODELS, AssetError, fetch_assets
 from preprocessing import FaceFinder, ImageRejectedError
@@ -99,7 +100,7 @@ def refuse_mostly_unreadable(read: ReadFiles) -> None:
 def _cut_file(file: MediaFile, finder: Callable[[], FaceFinder], cache: FaceCache, params: CutParams) -> CachedFile:
     """Reads one file; the picture in its middle gives the perceptual hash."""
     with open_media(file.path) as stream:
-        format_ = identify(stream, file.name)
+        format_ = identify(stream, file.name).format
         frames = read_frames(stream, format_, file.name, params.frames, max_bytes=_MAX_FRAME_BYTES)
     faces: list[CutFace] = []
     hash_, rejection = "", None

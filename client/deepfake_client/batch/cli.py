@@ -13,11 +13,12 @@ from deepfake_client.batch.media_files import find_media, named, read_list
 from deepfake_client.batch.output import Output, OutputFormat, Score
 from deepfake_client.batch.scoring import VIDEO_WORKERS, WORKERS, FileReport, detect_files
 from deepfake_client.batch.standard_input import standard_input_too
-from deepfake_client.connect import connect_for_batch, keep_to
-from deepfake_client.detector import DetectionOutput, Detector
+from deepfake_client.connect import connect_for_batch
+from deepfake_client.detector import Detector
 from deepfake_client.errors import ConfigurationError, DetectionError, ServiceError
 from deepfake_client.evidence.file import check_report_paths, write_evidence
 from deepfake_client.media import MediaType
+from deepfake_client.result import DetectionOutput
 
 EXIT_SOME_FAILED = 1
 EXIT_USAGE = 2
@@ -50,7 +51,7 @@ def detect(
         typer.Option(
             envvar="DEEPFAKE_URL",
             help="host:port of Triton's gRPC endpoint, or several separated by commas, over which the work is spread; "
-            "dns://NAME:PORT for every address of a name, file:PATH for those that a file lists, both followed; "
+            "dns:///NAME:PORT for several servers behind one name; "
             "or the directory of a release or checkpoint, which then runs in this process.",
         ),
     ] = "localhost:8001",
@@ -129,7 +130,7 @@ def detect(
             )
         )
         try:
-            destination.write(paths, tally, model_version, lambda version: keep_to(detector, version))
+            destination.write(paths, tally, model_version)
             if report and tally.last is not None:
                 write_evidence(tally.last, "standard input" if str(paths[0]) == "-" else paths[0].name, report)
         except ConfigurationError as error:

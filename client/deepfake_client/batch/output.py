@@ -5,7 +5,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import TextIO
 
@@ -15,9 +14,10 @@ from deepfake_client.batch.rows import CommaSeparated, JsonLines, RowFormat
 from deepfake_client.batch.scoring import FileReport
 from deepfake_client.batch.table import write_table
 from deepfake_client.errors import ConfigurationError
+from deepfake_client.media import TextEnum
 
 
-class OutputFormat(StrEnum):
+class OutputFormat(TextEnum):
     """How reports are written."""
 
     TABLE = "table"
@@ -31,7 +31,6 @@ _SUFFIXES = {".jsonl": OutputFormat.JSONL, ".ndjson": OutputFormat.JSONL, ".csv"
 Score = Callable[[list[Path]], Generator[FileReport]]
 """Scores files; one report for each, in order."""
 
-KeepTo = Callable[[str], bool]
 """Has the model of this version alone score the files, and tells whether it is served."""
 
 
@@ -87,14 +86,13 @@ class Output:
             raise ConfigurationError(f"{self.path} is one of the files to be scored, and would be replaced")
         return kept
 
-    def write(self, paths: list[Path], score: Score, model_version: str, keep_to: KeepTo = lambda _: False) -> None:
+    def write(self, paths: list[Path], score: Score, model_version: str) -> None:
         """Scores the files that have no row yet and writes their reports as they come.
 
         Args:
             paths: The files.
             score: Scores them.
             model_version: What scores them now.
-            keep_to: Asked where the rows that are there are another model's: has that one score, if it is served.
 
         Raises:
             ConfigurationError: The file cannot be written or continued.
@@ -102,7 +100,7 @@ class Output:
         if self.path is not None and self._rows is not None:
             with ResultsFile(self.path, self._rows, self._resume) as results:
                 self.failed_before = results.failed
-                _write_missing(results, self._rows, paths, score, model_version, keep_to)
+                _write_missing(results, self._rows, paths, score, model_version)
         elif self.path is not None:
             with _atomically(self.path) as stream, contextlib.closing(score(paths)) as reports:
                 write_table(with_progress(reports, len(paths)), stream)
@@ -120,11 +118,8 @@ class Output:
 
 
 def _write_missing(
-    results: ResultsFile, format_: RowFormat, paths: list[Path], score: Score, model_version: str, keep_to: KeepTo
+    results: ResultsFile, format_: RowFormat, paths: list[Path], score: Score, model_version: str
 ) -> None:
-    if len(results.model_versions) == 1 and model_version not in results.model_versions:
-        (first,) = results.model_versions
-        model_version = first if keep_to(first) else model_version
     if others := results.model_versions - {model_version}:
         results.discard_if_unchanged()
         raise ConfigurationError(

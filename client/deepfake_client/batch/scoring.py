@@ -7,13 +7,12 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import BinaryIO
 
 from deepfake_client.batch.standard_input import OpenMedia
-from deepfake_client.detector import DetectionOutput, Detector
+from deepfake_client.detector import Detector
 from deepfake_client.errors import DetectionError, ModelNotServedError, ServerUnavailableError, ServiceError
-from deepfake_client.frames import identify, open_media
-from deepfake_client.media import MediaType
+from deepfake_client.media import Media, MediaType, identify, open_media
+from deepfake_client.result import DetectionOutput
 from deepfake_client.scorer import OK, Deadline
 from deepfake_client.triton.canary import canary_image
 
@@ -111,9 +110,13 @@ class _Batch:
             ServiceError: The service is away, which need not be the file's fault.
         """
         try:
-            with self.open_file(path) as stream, self._turn(stream, path), self._deadline() as deadline:
-                output = self.detector.detect(stream, self.media_type, timeout_s=deadline, keep_frames=self.keep_frames)
-                return FileReport(path, output)
+            with self.open_file(path) as stream:
+                media = identify(stream, str(path))
+                with self._turn(media), self._deadline() as deadline:
+                    output = self.detector.detect(
+                        media, self.media_type, timeout_s=deadline, keep_frames=self.keep_frames
+                    )
+            return FileReport(path, output)
         except (ServerUnavailableError, ModelNotServedError):
             raise
         except DetectionError as error:
@@ -149,9 +152,9 @@ class _Batch:
         finally:
             self.deadlines.discard(deadline)
 
-    def _turn(self, stream: BinaryIO, path: os.PathLike[str]) -> contextlib.AbstractContextManager[object]:
+    def _turn(self, media: Media) -> contextlib.AbstractContextManager[object]:
         """A video waits for its turn before its deadline begins."""
-        is_video = identify(stream, str(path)).media_type is MediaType.VIDEO
+        is_video = media.format.media_type is MediaType.VIDEO
         return self.video_turns if is_video else contextlib.nullcontext()
 
 

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
-from deepfake_client.frames import open_media
+from deepfake_client.media import open_media
 
 STANDARD_INPUT = Path("-")
 

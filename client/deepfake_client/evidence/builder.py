@@ -2,10 +2,9 @@
 
 import base64
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 
-from deepfake_client.detector import DetectionOutput, ScoredFrame
 from deepfake_client.errors import InputError
 from deepfake_client.evidence.document import (
     DIGITS,
@@ -25,6 +24,7 @@ from deepfake_client.evidence.key_frames import EXPLANATIONS, choose_key_frames,
 from deepfake_client.evidence.model import Calibration, Model, ModelCard
 from deepfake_client.evidence.thumbnails import Thumbnail, frame_size_px, make_crop_thumbnail, make_thumbnail
 from deepfake_client.release import ModelInfo, VerdictBands
+from deepfake_client.result import DetectionOutput, ScoredFrame
 from deepfake_client.scores import verdict
 
 FRAME_SIDE_PX = 480
@@ -71,7 +71,7 @@ def build_evidence(output: DetectionOutput, file_name: str, *, created_at: datet
         ),
         limits=list(LIMITS),
         run=Run(
-            created_at=(created_at or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0),
+            created_at=(created_at or datetime.now(timezone.utc)).astimezone(timezone.utc).replace(microsecond=0),
             processing_time_s=round(output.processing_time_seconds, 3),
         ),
     )

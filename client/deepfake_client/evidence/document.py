@@ -6,13 +6,12 @@ Probabilities have 4 decimals: the service's own numbers move in the sixth with 
 
 import json
 from datetime import datetime
-from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field
 
 from deepfake_client.evidence.model import Document, Model
-from deepfake_client.media import MediaType
+from deepfake_client.media import MediaType, TextEnum
 from deepfake_client.scores import DetectionResult
 
 SCHEMA_VERSION: Literal["1.1"] = "1.1"
@@ -22,7 +21,7 @@ DIGITS = 4
 """Decimals of probabilities."""
 
 
-class Severity(StrEnum):
+class Severity(TextEnum):
     """How much a finding takes away from the result."""
 
     CRITICAL = "critical"
@@ -35,7 +34,7 @@ class Severity(StrEnum):
     """To be known when the result is weighed."""
 
 
-class FindingCode(StrEnum):
+class FindingCode(TextEnum):
     """The findings; a code is never renamed or given another meaning."""
 
     UNTRAINED_MODEL = "UNTRAINED_MODEL"
@@ -54,7 +53,7 @@ class FindingCode(StrEnum):
     REDUCED_PRECISION = "REDUCED_PRECISION"
 
 
-class KeyFrameReason(StrEnum):
+class KeyFrameReason(TextEnum):
     """Why a frame is shown."""
 
     ONLY_IMAGE = "ONLY_IMAGE"
@@ -66,7 +65,7 @@ class KeyFrameReason(StrEnum):
     SMALLEST_FACE = "SMALLEST_FACE"
 
 
-class BandsOrigin(StrEnum):
+class BandsOrigin(TextEnum):
     """Where verdict bands come from."""
 
     DEFAULT = "default"

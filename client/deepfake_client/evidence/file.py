@@ -4,11 +4,11 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from deepfake_client.detector import DetectionOutput
 from deepfake_client.errors import ConfigurationError
 from deepfake_client.evidence.builder import build_evidence, evidence_json
 from deepfake_client.evidence.document import Evidence
 from deepfake_client.evidence.html import evidence_html
+from deepfake_client.result import DetectionOutput
 
 _FORMS: dict[str, Callable[[Evidence], str]] = {".html": evidence_html, ".json": evidence_json}
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median, pstdev
 
-from deepfake_client.detector import DetectionOutput
 from deepfake_client.evidence.document import BandsOrigin, Finding, FindingCode, Severity
 from deepfake_client.evidence.key_frames import SMALL_FACE_PX, shorter_side_px
 from deepfake_client.media import MediaType
 from deepfake_client.release import ReleaseBands, VerdictBands
+from deepfake_client.result import DetectionOutput
 from deepfake_client.scorer import OK
 
 FEW_FACES_SHARE = 0.5

@@ -60,7 +60,7 @@ def evidence_html(evidence: Evidence) -> str:
 @cache
 def _style() -> tuple[str, str]:
     """The style sheet, and a policy that allows it and nothing else but pictures inside the file."""
-    css = files("deepfake_client.evidence").joinpath("templates", "evidence.css").read_text("utf-8")
+    css = files("deepfake_client.evidence").joinpath("templates/evidence.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii")
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     return css, policy

@@ -3,8 +3,8 @@
 import itertools
 from collections.abc import Sequence
 
-from deepfake_client.detector import ScoredFrame
 from deepfake_client.evidence.document import DIGITS, KeyFrameReason
+from deepfake_client.result import ScoredFrame
 
 PEAK_PROMINENCE = 0.1
 """How far a peak stands above the valleys beside it, in fake probability: the 10 points from which a single frame

@@ -1,6 +1,12 @@
-"""One Triton server over gRPC: the only module that imports tritonclient; it maps its errors to the client's own."""
+"""One gRPC channel to Triton servers: the only module that imports tritonclient, whose errors it maps to the client's.
+
+gRPC itself spreads the requests of a channel over the servers of its target, leaves out those that are away, and looks
+a DNS name up again when a connection ends. Triton ends connections of a certain age (`--grpc-max-connection-age`), so
+servers that are added behind a name are found.
+"""
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -23,8 +29,9 @@ from deepfake_client.errors import (
     ServiceError,
 )
 from deepfake_client.release import DESCRIPTION_PARAMETER, ModelInfo
-from deepfake_client.scorer import FrameScore, frame_scores
+from deepfake_client.scorer import ModelOutputs
 from deepfake_client.settings import ClientSettings
+from deepfake_client.triton.target import Target
 
 _OUTPUTS = ("FAKE_PROBABILITY", "PROBABILITIES", "FACE_BOX", "FACE_SCORE", "EXPORT_ID", "STATUS")
 _WIDTHS = {"FAKE_PROBABILITY": 1, "FACE_BOX": 4, "FACE_SCORE": 1, "EXPORT_ID": 1, "STATUS": 1}
@@ -33,15 +40,20 @@ _WIDTHS = {"FAKE_PROBABILITY": 1, "FACE_BOX": 4, "FACE_SCORE": 1, "EXPORT_ID": 1
 _CHANNEL_ARGS = (
     ("grpc.max_send_message_length", 2**31 - 1),
     ("grpc.max_receive_message_length", 2**31 - 1),
+    ("grpc.lb_policy_name", "round_robin"),
     # A restarted server is found again within a second, not after gRPC's default back-off of up to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
-    # Notices a server that vanished without closing its connections.
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    # A host name with several addresses, such as a headless Kubernetes service, is spread over all of them.
-    ("grpc.lb_policy_name", "round_robin"),
+    # A server that hangs or vanished loses its connection after 7 s; what it was sent can then go to another one.
+    ("grpc.keepalive_time_ms", 5000),
+    ("grpc.keepalive_timeout_ms", 2000),
+    ("grpc.http2.ping_timeout_ms", 2000),  # gRPC 1.85 ends a connection by this one alone, and has 60 s
+    # gRPC's default of 30 s would hide an added server for as long.
+    ("grpc.dns_min_time_between_resolutions_ms", 2000),
 )
+
+_NEW_CHANNEL_AFTER_S = 5.0
+"""A channel that is older is replaced after a failure: gRPC's own back-off of DNS look-ups grows to two minutes."""
 
 
 @dataclass
@@ -50,18 +62,17 @@ class PendingAnswer:
 
     Attributes:
         arrived: Done once there is an answer or an error; made to be waited for with others.
+        client: Kept while the request is under way: it closes its channel once nothing refers to it any more.
     """
 
     url: str
     frames: int
+    client: Any
     arrived: "Future[Any]" = field(default_factory=Future)
     call: Any = None
 
-    def scores(self, info: ModelInfo) -> list[FrameScore]:
-        """The answer, one score per frame of the request.
-
-        Args:
-            info: Description of the release that was asked.
+    def outputs(self) -> ModelOutputs:
+        """The answer.
 
         Raises:
             ServiceError: There is none that can be used.
@@ -72,7 +83,7 @@ class PendingAnswer:
         if error is not None:
             raise ServerUnavailableError(f"{self.url}: {error}") from error
         try:
-            return _parse(self.arrived.result(), info, self.frames)
+            return _parse(self.arrived.result(), self.frames)
         except (ValueError, TypeError, IndexError) as error:
             raise ModelFaultError(f"the answer of {self.url} cannot be read: {error}") from error
 
@@ -82,27 +93,37 @@ class PendingAnswer:
 
 
 class TritonEndpoint:
-    """One server. Thread-safe.
+    """The servers of one target. Thread-safe.
 
-    The gRPC channel is made at the first call and not before, so that an object made before a process forks is of use
-    after it.
+    The gRPC channel is made at the first call, so an object made before a process forks can be used after it.
     """
 
-    def __init__(self, url: str, settings: ClientSettings) -> None:
+    def __init__(self, target: Target, settings: ClientSettings) -> None:
         """Connects to nothing yet.
 
         Args:
-            url: host:port of Triton's gRPC endpoint.
-            settings: Model name, proxy.
+            target: Where the servers are.
+            settings: Model name, proxy, TLS.
+
+        Raises:
+            ConfigurationError: Servers in a list are to be recognised by TLS, and the name in their certificates is
+                not given.
         """
-        self.url = url
+        if settings.tls_ca_file is not None and len(target.addresses) > 1 and not settings.tls_server_name:
+            raise ConfigurationError(
+                f"servers in a list ({target}) prove by TLS that they have one name: set "
+                "DEEPFAKE_CLIENT_TLS_SERVER_NAME to it, or give dns:///name:port"
+            )
+        self.url = str(target)
+        self._target = target
         self._settings = settings
         self._lock = threading.Lock()
         self._client: triton.InferenceServerClient | None = None
+        self._made_at = 0.0
         self._closed = False
 
     def read_info(self, timeout_s: float) -> ModelInfo:
-        """Description of the served release.
+        """Description of the release that one of the servers serves.
 
         Raises:
             ServiceError: The server does not answer, or serves no release of ours.
@@ -119,7 +140,7 @@ class TritonEndpoint:
         return ModelInfo.from_json(parameters[DESCRIPTION_PARAMETER].string_value)
 
     def completed_requests(self, timeout_s: float) -> int:
-        """How many requests the ensemble has answered successfully since the server started.
+        """How many requests the ensemble of one of the servers has answered successfully since that server started.
 
         Raises:
             ServiceError: The server does not say.
@@ -134,7 +155,8 @@ class TritonEndpoint:
         self, images: Sequence[bytes], timeout_s: float, request_id: str, metadata: Mapping[str, str] | None = None
     ) -> PendingAnswer:
         """Sends encoded images as one request and returns at once."""
-        pending = PendingAnswer(self.url, len(images))
+        client = self._connection()
+        pending = PendingAnswer(self.url, len(images), client)
         tensor = triton.InferInput("IMAGE", [len(images), 1], "BYTES")
         tensor.set_data_from_numpy(np.array(images, dtype=np.object_).reshape(-1, 1))
 
@@ -144,7 +166,7 @@ class TritonEndpoint:
             else:
                 pending.arrived.set_result(result)
 
-        pending.call = self._connection().async_infer(
+        pending.call = client.async_infer(
             self._settings.model,
             [tensor],
             arrived,
@@ -155,6 +177,15 @@ class TritonEndpoint:
             timeout=round(timeout_s * 1e6),  # the server gives up as well: it does not see in time that nobody waits
         )
         return pending
+
+    def look_up_again(self) -> None:
+        """The servers failed: the next call uses a new channel, unless this one is young.
+
+        Requests under way end on the channel that they began on.
+        """
+        with self._lock:
+            if time.monotonic() - self._made_at > _NEW_CHANNEL_AFTER_S:
+                self._client = None
 
     def close(self) -> None:
         """Closes the channel, for good."""
@@ -169,22 +200,24 @@ class TritonEndpoint:
             if self._closed:
                 raise DetectorClosedError
             if self._client is None:
-                self._client = _connect(self.url, self._settings)
+                self._client = _connect(self._target, self._settings)
+                self._made_at = time.monotonic()
             return self._client
 
 
-def _connect(url: str, settings: ClientSettings) -> "triton.InferenceServerClient":
+def _connect(target: Target, settings: ClientSettings) -> "triton.InferenceServerClient":
     """A client whose channel connects at its first call.
 
     Raises:
         ConfigurationError: A file for TLS cannot be read.
+        ServerUnavailableError: No name in a list of servers has an address.
     """
     channel_args = [*_CHANNEL_ARGS, ("grpc.enable_http_proxy", int(settings.use_http_proxy))]
     if settings.tls_ca_file is None:
-        return triton.InferenceServerClient(url, channel_args=channel_args)
+        return triton.InferenceServerClient(target.for_grpc(), channel_args=channel_args)
     if settings.tls_server_name:
         channel_args.append(("grpc.ssl_target_name_override", settings.tls_server_name))
-    return triton.InferenceServerClient(url, creds=_credentials(settings), channel_args=channel_args)
+    return triton.InferenceServerClient(target.for_grpc(), creds=_credentials(settings), channel_args=channel_args)
 
 
 def _credentials(settings: ClientSettings) -> "grpc.ChannelCredentials":
@@ -201,7 +234,7 @@ def _credentials(settings: ClientSettings) -> "grpc.ChannelCredentials":
     return grpc.ssl_channel_credentials(authority, key, certificate)
 
 
-def _parse(result: Any, info: ModelInfo, frames: int) -> list[FrameScore]:
+def _parse(result: Any, frames: int) -> ModelOutputs:
     tensors = {name: result.as_numpy(name) for name in _OUTPUTS}
     for name, values in tensors.items():
         if values is None or values.ndim != 2 or values.shape != (frames, _WIDTHS.get(name, values.shape[1])):
@@ -209,14 +242,13 @@ def _parse(result: Any, info: ModelInfo, frames: int) -> list[FrameScore]:
             raise ModelFaultError(
                 f"the answer to {frames} frames holds {got} as {name}: not the ensemble of this client"
             )
-    return frame_scores(
-        info,
-        tensors["STATUS"][:, 0],
-        tensors["FAKE_PROBABILITY"][:, 0],
-        tensors["PROBABILITIES"],
-        tensors["FACE_BOX"],
-        tensors["FACE_SCORE"][:, 0],
-        tensors["EXPORT_ID"][:, 0],
+    return ModelOutputs(
+        statuses=tensors["STATUS"][:, 0],
+        fake_probabilities=tensors["FAKE_PROBABILITY"][:, 0],
+        probabilities=tensors["PROBABILITIES"],
+        face_boxes_px=tensors["FACE_BOX"],
+        face_scores=tensors["FACE_SCORE"][:, 0],
+        export_ids=tensors["EXPORT_ID"][:, 0],
     )
 
 

@@ -1,19 +1,20 @@
-"""Scores frames on one Triton server or several.
+"""Scores frames on Triton servers.
 
 A call's frames go out as several requests, a few at once, because Triton never splits one over its model instances,
 because the Python backend's shared memory grows with the largest request and never shrinks, and because each request
 under way holds copies of its frames.
 """
 
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+import itertools
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from tenacity import Retrying, retry_if_exception, wait_random_exponential
-
 from deepfake_client.errors import (
-    ConfigurationError,
     DeadlineExceededError,
     DetectionError,
     DetectorClosedError,
@@ -22,16 +23,24 @@ from deepfake_client.errors import (
     ServerUnavailableError,
     ServiceError,
 )
-from deepfake_client.observer import NoObserver, RequestObserver
+from deepfake_client.observer import ANSWERED, CANCELLED, NoObserver, ObservedRequest, RequestObserver
 from deepfake_client.release import ModelInfo
-from deepfake_client.scorer import Deadline, Scoring
+from deepfake_client.scorer import Deadline, FrameScore, ModelOutputs, Scoring
 from deepfake_client.settings import ClientSettings
-from deepfake_client.triton.balancer import Balancer
-from deepfake_client.triton.endpoint import TritonEndpoint
-from deepfake_client.triton.job import Job, Sent, chunks_of, error_code, first_of
-from deepfake_client.triton.server_list import ServerList, parse_source
+from deepfake_client.triton.endpoint import PendingAnswer, TritonEndpoint
+from deepfake_client.triton.target import parse_target
 
 T = TypeVar("T")
+
+_INFO_FRESH_S = 30.0
+"""How old a description may be: a server can be restarted on another release between two requests."""
+
+_ROUNDS = 10
+"""How often the servers are asked for one release's answers to all frames of a call, while they have several."""
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+_LOOK_UP_S = 0.5
+"""How often a wait for answers looks whether the request was cancelled."""
 
 
 class TritonScorer:
@@ -39,154 +48,140 @@ class TritonScorer:
 
     def __init__(
         self,
-        urls: str | Sequence[str],
+        target: str | Sequence[str],
         settings: ClientSettings | None = None,
         observer: RequestObserver | None = None,
     ) -> None:
         """Connects to nothing yet.
 
         Args:
-            urls: host:port of the servers' gRPC endpoints; `dns://name:port` and `file:PATH` stand for as many as
-                the name has addresses or the file lists, and are followed when they change. The frames of one call
-                are all scored by the same release, whichever servers take part.
+            target: Where the servers are; see `triton.target.FORMS`. The frames of one call are all scored by the same
+                release, whichever servers take part.
             settings: Model name, chunk limits, retries.
             observer: Told of every inference request.
 
         Raises:
-            ConfigurationError: A URL is none of these, or there is none.
+            ConfigurationError: The target is no address.
         """
         self._settings = settings or ClientSettings()
         self._observer = observer or NoObserver()
-        self._balancer: Balancer[TritonEndpoint] = Balancer()
-        self._pinned: str | None = None
+        parsed = parse_target(target)
+        self._has_several = parsed.has_several
+        self._endpoint = TritonEndpoint(parsed, self._settings)
+        self._described: dict[int | None, tuple[float, ModelInfo]] = {}
         self._closed = False
-        sources = [parse_source(url) for url in ([urls] if isinstance(urls, str) else urls)]
-        if not sources:
-            raise ConfigurationError("there is no address of a Triton server: give host:port")
-        self._servers: ServerList | None = None
-        if any(source.changes for source in sources):
-            self._servers = ServerList(sources, self._settings.look_up_s, self._use)
-        else:
-            self._use({url: name for source in sources for url, name in source.look().items()})
-
-    def pin(self, release_id: str | None) -> None:
-        """See `PinnableScorer.pin`. A call fails once no server has the release any more."""
-        self._pinned = release_id
 
     def info(self, deadline: Deadline) -> ModelInfo:
-        """Description of a release that is served now; read again every half minute and after failures."""
-        return self._with_retries(lambda: self._served(self._pinned, deadline), deadline)
+        """Description of a release that is served now. See `FrameScorer.info`."""
+        if self._closed:
+            raise DetectorClosedError
+        return self._known(None) or self._with_retries(lambda: self._read_info(deadline), deadline)
 
     def completed_requests(self, timeout_s: float) -> int:
-        """How many requests the ensembles have answered successfully since their servers started.
+        """How many requests the ensemble of one server has answered successfully since that server started.
 
         Raises:
-            ServiceError: A server does not say.
+            ServiceError: The server does not say.
         """
-        self._ready(Deadline(timeout_s))
-        return sum(endpoint.completed_requests(timeout_s) for endpoint in self._balancer.endpoints)
+        return self._endpoint.completed_requests(timeout_s)
 
     def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
         """Scores encoded images. See `FrameScorer.score`.
 
-        Scoring changes nothing on a server, so the requests that failed for a reason that may pass are sent again,
-        to another server where there is one, within the deadline.
+        Scoring changes nothing on a server, so requests that failed for a reason that may pass are sent again within
+        the deadline. Where servers have different releases, requests are sent again until one release has answered all.
         """
         if not images:
             return Scoring(self.info(deadline), [])
-        job = Job(list(chunks_of(images, self._settings.chunk_frames, self._settings.chunk_bytes)))
-        self._with_retries(lambda: self._score_missing(job, deadline, request_id), deadline)
-        return job.scoring()
+        job = _Job(list(chunks_of(images, self._settings.chunk_frames, self._settings.chunk_bytes)))
+        for round_ in range(_ROUNDS):
+            if round_ == _ROUNDS // 2:
+                job.answers.clear()  # the release that began may be gone
+            self._with_retries(lambda: self._score_missing(job, deadline, request_id), deadline)
+            if job.is_of_one_release():
+                return Scoring(info := self._info_of(job.export_id, deadline), job.scores(info))
+        raise ServerUnavailableError(
+            f"the servers at {self._endpoint.url} have different releases, and no one of them answered all requests"
+        )
 
     def close(self) -> None:
-        """Closes the channels; calls under way fail, and so does every later one."""
+        """Closes the channel; calls under way fail, and so does every later one."""
         self._closed = True
-        if self._servers is not None:
-            self._servers.close()
-        for endpoint in self._balancer.endpoints:
-            endpoint.close()
+        self._endpoint.close()
 
-    def _use(self, servers: Mapping[str, str]) -> None:
-        """Goes on with these servers: host:port, and the name of the certificate where it is another one."""
-
-        def make(url: str) -> TritonEndpoint:
-            name = self._settings.tls_server_name or servers[url]
-            has_own_name = self._settings.tls_ca_file is not None and name
-            settings = self._settings.model_copy(update={"tls_server_name": name}) if has_own_name else self._settings
-            return TritonEndpoint(url, settings)
-
-        self._balancer.follow(servers, make)
-
-    def _ready(self, deadline: Deadline) -> None:
-        """Returns once servers are known.
+    def _info_of(self, export_id: int | None, deadline: Deadline) -> ModelInfo:
+        """Description of the release that answered; of any where no image reached a classifier.
 
         Raises:
-            DetectorClosedError: The scorer was closed.
-            ServiceError: Nobody says where a server is.
+            ServiceError: No server describes it.
         """
-        if self._closed:
-            raise DetectorClosedError
-        if self._servers is not None:
-            self._servers.await_first(deadline)
+        if known := self._known(export_id):
+            return known
+        described = 0
+        for _ in range(_ROUNDS):
+            info = self._with_retries(lambda: self._read_info(deadline), deadline)
+            described = info.export_id
+            if export_id in (None, described):
+                return info
+        raise ServerUnavailableError(
+            f"{self._endpoint.url} answers as export {export_id} and describes itself as {described}: it is being "
+            "replaced, or its release was put together by hand"
+        )
 
-    def _served(self, release_id: str | None, deadline: Deadline) -> ModelInfo:
-        """Description of the release, or of any that is served now.
+    def _known(self, export_id: int | None) -> ModelInfo | None:
+        """What was read lately: of this export, or the last one."""
+        read_at, info = self._described.get(export_id, (0.0, None))
+        return info if info and time.monotonic() - read_at < _INFO_FRESH_S else None
 
-        Raises:
-            ServerUnavailableError: No server answers, or none that has the release.
-            ModelNotServedError: Every server is known to serve another one.
-        """
-        self._ready(deadline)
-        if release_id is None:
-            return self._balancer.info(deadline)
-        lease = self._balancer.take(deadline, release_id)
-        if lease is None:
-            if self._balancer.is_replaced(release_id):
-                raise ModelNotServedError(
-                    f"no server serves the release {release_id} any more, only another one: serve it again"
-                )
-            raise ServerUnavailableError(f"no server that answers serves the release {release_id}")
-        lease.returned()
-        return lease.info
+    def _read_info(self, deadline: Deadline) -> ModelInfo:
+        info = self._endpoint.read_info(self._patience_s(deadline))
+        self._described[None] = self._described[info.export_id] = (time.monotonic(), info)
+        return info
 
     def _with_retries(self, call: Callable[[], T], deadline: Deadline) -> T:
-        """Calls again, with back-off, after failures that may pass; the deadline bounds the whole."""
-
-        def attempt() -> T:
+        """Calls again, after random and growing pauses, after failures that may pass; the deadline bounds the whole."""
+        began = time.monotonic()
+        for attempt in itertools.count(1):
             try:
                 return call()
-            except ServiceError:
+            except ServiceError as error:
                 if self._closed:
                     raise DetectorClosedError from None
-                if self._servers is not None:
-                    self._servers.hurry()
-                raise
+                if isinstance(error, ServerUnavailableError):  # what comes back may be elsewhere, or another release
+                    self._endpoint.look_up_again()
+                    self._described.clear()
+                pause_s = random.uniform(0, min(_FIRST_PAUSE_S * 2 ** (attempt - 1), _LONGEST_PAUSE_S))
+                wait_s = time.monotonic() - began
+                if not self._may_pass(error) or self._gives_up(error, attempt, wait_s) or not deadline.has_s(pause_s):
+                    raise
+            deadline.sleep(pause_s)
+        raise AssertionError("unreachable")
 
-        retrying = Retrying(
-            stop=lambda state: self._gives_up(state) or _out_of_time(deadline, state),
-            wait=wait_random_exponential(multiplier=0.1, max=2.0),
-            retry=retry_if_exception(lambda error: isinstance(error, DetectionError) and error.retryable),
-            reraise=True,
-        )
-        return retrying(attempt)
+    def _may_pass(self, error: ServiceError) -> bool:
+        """Whether another try may help: where there are several servers, another one may answer."""
+        of_one_server = isinstance(error, DeadlineExceededError | ModelNotServedError)
+        return error.retryable or (self._has_several and of_one_server)
 
-    def _gives_up(self, state: Any) -> bool:
+    def _gives_up(self, error: ServiceError, attempt: int, waited_s: float) -> bool:
         """Whether a call has been tried often enough; a server that is away or overloaded may be waited for."""
-        error = state.outcome.exception()
         wait_s = 0.0
         if isinstance(error, ServerUnavailableError):
             wait_s = self._settings.outage_wait_s
         elif isinstance(error, OverloadedError):
             wait_s = self._settings.overload_wait_s
-        return bool(state.attempt_number >= self._settings.attempts and state.seconds_since_start >= wait_s)
+        return attempt >= self._settings.attempts and waited_s >= wait_s
 
-    def _score_missing(self, job: "Job", deadline: Deadline, request_id: str) -> None:
-        """Sends each chunk that has no scores yet once, a few at a time, and adds their scores; raises a failure.
+    def _patience_s(self, deadline: Deadline) -> float:
+        """How long one request may take: with other servers to try, half of what is left, since one can hang."""
+        return deadline.remaining_s() / (2 if self._has_several else 1)
 
-        What fails for a reason that may pass does not keep the others from being scored; what cannot pass ends it.
+    def _score_missing(self, job: "_Job", deadline: Deadline, request_id: str) -> None:
+        """Sends each chunk that has no answer yet once, a few at a time, and adds the answers; raises a failure.
+
+        A failure that may pass does not keep the other chunks from being scored; any other one ends the call.
         """
-        waiting = deque(job.missing(self._pin_release(job, deadline)))
-        under_way: dict[Future[Any], Sent] = {}
+        waiting = deque(job.missing)
+        under_way: dict[Future[Any], _Sent] = {}
         failure: ServiceError | None = None
         try:
             while waiting or under_way:
@@ -194,10 +189,11 @@ class TritonScorer:
                     while waiting and len(under_way) < self._settings.requests_in_flight:
                         sent = self._send(job, waiting.popleft(), deadline, request_id)
                         under_way[sent.pending.arrived] = sent
-                    for arrived in first_of(under_way, deadline):
-                        under_way.pop(arrived).add_to(job, deadline)
+                    for arrived in _first_of(under_way, deadline):
+                        sent = under_way.pop(arrived)
+                        job.answers[sent.number] = sent.outputs()
                 except ServiceError as error:
-                    if not error.retryable:
+                    if not self._may_pass(error) or not deadline.has_s(0):
                         raise
                     failure = error
         finally:
@@ -206,37 +202,99 @@ class TritonScorer:
         if failure is not None:
             raise failure
 
-    def _pin_release(self, job: "Job", deadline: Deadline) -> ModelInfo:
-        """The release that scores the whole job: the one that began it, while a server has it."""
-        if self._pinned is None and job.info is not None:
-            lease = self._balancer.take(deadline, job.info.release_id)
-            if lease is not None:
-                lease.returned()
-                return lease.info
-        return self._served(self._pinned, deadline)
-
-    def _patience_s(self, deadline: Deadline) -> float:
-        """How long one request may take: with other servers to try, half of what is left, since one can hang."""
-        left_s = deadline.remaining_s()
-        return left_s / 2 if len(self._balancer.endpoints) > 1 else left_s
-
-    def _send(self, job: "Job", number: int, deadline: Deadline, request_id: str) -> "Sent":
-        assert job.info is not None
-        lease = self._balancer.take(deadline, job.info.release_id)
-        if lease is None:
-            raise ServerUnavailableError(f"no server serves the release {job.info.release_id} any more")
-        observed = self._observer.begin(lease.endpoint.url, len(job.chunks[number]), request_id)
+    def _send(self, job: "_Job", number: int, deadline: Deadline, request_id: str) -> "_Sent":
+        chunk = job.chunks[number]
+        patience_s = self._patience_s(deadline)
+        observed = self._observer.begin(self._endpoint.url, len(chunk), request_id)
         try:
-            pending = lease.endpoint.send(job.chunks[number], self._patience_s(deadline), request_id, observed.metadata)
+            pending = self._endpoint.send(chunk, patience_s, request_id, observed.metadata)
         except BaseException as error:
-            lease.failed(error)
-            observed.ended(error_code(error))
+            observed.ended(_code(error))
             raise
-        return Sent(number, pending, lease, observed, len(self._balancer.endpoints) > 1)
+        return _Sent(number, pending, observed)
 
 
-def _out_of_time(deadline: Deadline, state: Any) -> bool:
-    try:
-        return deadline.remaining_s() < float(state.upcoming_sleep)
-    except DeadlineExceededError:
-        return True
+@dataclass
+class _Job:
+    """The chunks of one call, and the answers that there are so far, by the chunk's number."""
+
+    chunks: list[list[bytes]]
+    answers: dict[int, ModelOutputs] = field(default_factory=dict)
+    export_id: int | None = None
+
+    @property
+    def missing(self) -> list[int]:
+        """Numbers of the chunks without an answer."""
+        return [number for number in range(len(self.chunks)) if number not in self.answers]
+
+    def is_of_one_release(self) -> bool:
+        """Whether one release gave all answers, whose `export_id` is then set; if not, the fewer ones are dropped.
+
+        Images that never reached a classifier have the export id 0, which says nothing.
+        """
+        exports = {number: set(outputs.export_ids.tolist()) - {0} for number, outputs in self.answers.items()}
+        frequent = Counter(itertools.chain.from_iterable(exports.values())).most_common()
+        self.export_id = frequent[0][0] if frequent else None
+        for number, export_ids in exports.items():
+            if export_ids - {self.export_id}:
+                del self.answers[number]
+        return not self.missing
+
+    def scores(self, info: ModelInfo) -> list[FrameScore]:
+        """The scores of all chunks."""
+        return [score for number in range(len(self.chunks)) for score in self.answers[number].scores(info)]
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A chunk under way."""
+
+    number: int
+    pending: PendingAnswer
+    observed: ObservedRequest
+
+    def outputs(self) -> ModelOutputs:
+        """The answer, which has arrived.
+
+        Raises:
+            ServiceError: There is none that can be used.
+        """
+        try:
+            outputs = self.pending.outputs()
+        except BaseException as error:
+            self.observed.ended(_code(error))
+            raise
+        self.observed.ended(ANSWERED)
+        return outputs
+
+    def give_up(self) -> None:
+        """Cancels the request."""
+        self.pending.cancel()
+        self.observed.ended(CANCELLED)
+
+
+def _code(error: BaseException) -> str:
+    """The error's code for programs; INTERNAL for one that is not the client's own."""
+    return error.code if isinstance(error, DetectionError) else "INTERNAL"
+
+
+def _first_of(under_way: "dict[Future[Any], _Sent]", deadline: Deadline) -> "set[Future[Any]]":
+    """The answers that have arrived; waits until there is one."""
+    while True:
+        done, _ = wait(under_way, timeout=min(deadline.remaining_s(), _LOOK_UP_S), return_when=FIRST_COMPLETED)
+        if done:
+            return done
+
+
+def chunks_of(images: Sequence[bytes], max_frames: int, max_bytes: int) -> Iterator[list[bytes]]:
+    """The images in order, cut into requests of so many frames and bytes; an image that is larger goes alone."""
+    chunk: list[bytes] = []
+    size = 0
+    for image in images:
+        if chunk and (len(chunk) == max_frames or size + len(image) > max_bytes):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(image)
+        size += len(image)
+    if chunk:
+        yield chunk

@@ -23,7 +23,7 @@ import sys
 from typing import Any, BinaryIO
 
 from deepfake_client.errors import DetectionError
-from deepfake_client.frames import identify
+from deepfake_client.media import identify
 from deepfake_client.video.sample import sample_video
 from deepfake_client.video.source import warm_up
 
@@ -183,7 +183,7 @@ def _decode(task: dict[str, Any]) -> None:
         try:
             frames = sample_video(
                 video,
-                identify(video, name),
+                identify(video, name).format,
                 name,
                 task["count"],
                 max_bytes=task["max_bytes"],

@@ -7,14 +7,14 @@ import pytest
 from tests.deploy.kubernetes.rendered import Manifest, overlays, render, with_comments_taken
 
 ROLLOUT = ("triton/green", "canary", "{ name: triton-release-green")
-OBJECT_STORAGE = ("components/object-storage",)
+COMPONENTS = ("components/object-storage", "components/ingress")
 
 
 @pytest.fixture(scope="session")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders for `kubectl apply -k`, by name."""
     rollout = with_comments_taken(tmp_path_factory.mktemp("rollout"), *ROLLOUT)
-    stored = with_comments_taken(tmp_path_factory.mktemp("stored"), *ROLLOUT, *OBJECT_STORAGE)
+    stored = with_comments_taken(tmp_path_factory.mktemp("stored"), *ROLLOUT, *COMPONENTS)
     export = stored / "export" / "kustomization.yaml"
     export.write_text(f"{export.read_text('utf-8')}components: [../../../components/object-storage]\n", "utf-8")
     return {
@@ -39,5 +39,5 @@ def gpu(applied: dict[str, Path]) -> list[Manifest]:
 
 @pytest.fixture
 def rollout(applied: dict[str, Path]) -> list[Manifest]:
-    """The overlay `gpu` with both colours and a canary, from object storage: all that there is at once."""
+    """The overlay `gpu` with both colours, a canary, object storage and an Ingress: all that there is at once."""
     return render(applied["gpu, rollout, object storage"])

@@ -23,6 +23,7 @@ from tests.deploy.kubernetes.rendered import (
     KUBERNETES,
     Manifest,
     label,
+    named,
     of_kind,
     overlays,
     pods,
@@ -124,6 +125,20 @@ def test_who_reaches_whom_is_what_is_needed(applied: dict[str, Path]) -> None:
     for name, folder in applied.items():
         objects = render(folder)
         assert reachable(objects) == expected_connections(objects), name
+
+
+def test_the_ingress_leads_to_the_gateway_and_lets_its_largest_body_through(rollout: list[Manifest]) -> None:
+    (ingress,) = of_kind(rollout, "Ingress")
+    (rule,) = ingress["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    service = named(rollout, "Service", path["backend"]["service"]["name"])
+    assert path["backend"]["service"]["port"]["name"] in {port["name"] for port in service["spec"]["ports"]}
+    assert ingress["spec"]["tls"][0]["hosts"] == [rule["host"]]
+    limits = {key.partition("/")[2]: value for key, value in ingress["metadata"]["annotations"].items()}
+    settings = GatewaySettings(_cli_parse_args=False)  # type: ignore[call-arg]
+    assert int(limits["client-max-body-size"].removesuffix("m")) * 2**20 == settings.max_body_bytes
+    assert int(limits["proxy-read-timeout"].removesuffix("s")) > settings.request_deadline_s
+    assert limits["limit-req-reject-code"] == "429"
 
 
 def test_variables_are_settings(services: dict[str, Path]) -> None:

@@ -151,12 +151,12 @@ def _references(pod: Pods) -> Iterator[tuple[str, str, str | None]]:
 def gateways_find_triton(objects: Sequence[Manifest]) -> list[str]:
     """Each gateway's target is the name of one headless Service, whose pods are one Triton colour, on its gRPC port."""
     wrong = []
-    targets = {one["metadata"]["name"]: one for one in of_kind(objects, "ConfigMap") if "triton-url" in one["data"]}
+    targets = {one["metadata"]["name"]: one for one in of_kind(objects, "ConfigMap") if "TRITON_URL" in one["data"]}
     for name, one in targets.items():
-        match = re.fullmatch(r"dns://([a-z-]+):(\d+)", one["data"]["triton-url"])
+        match = re.fullmatch(r"dns:///([a-z-]+):(\d+)", one["data"]["TRITON_URL"])
         services = [s for s in of_kind(objects, "Service") if match and s["metadata"]["name"] == match[1]]
         if match is None or not services:
-            wrong.append(f"{name}: {one['data']['triton-url']} is no Service")
+            wrong.append(f"{name}: {one['data']['TRITON_URL']} is no Service")
             continue
         (service,) = services
         owners = [pod for pod in pods(objects) if selects(service["spec"]["selector"], pod.labels)]
@@ -166,7 +166,7 @@ def gateways_find_triton(objects: Sequence[Manifest]) -> list[str]:
             wrong.append(f"{name}: {match[1]}:{match[2]} is not the gRPC port of one colour")
     for pod in pods(objects):
         if pod.labels.get("app.kubernetes.io/component") == "gateway":
-            used = {v["configMap"]["name"] for v in pod.spec["volumes"] if "configMap" in v}
+            used = {name for kind, name, _ in _references(pod) if kind == "ConfigMap"}
             if not used <= targets.keys() or not used:
                 wrong.append(f"{pod.owner}: its target is {used}")
     return wrong

@@ -21,8 +21,7 @@ from deepfake_client.errors import (
     MediaTooLargeError,
     OverloadedError,
 )
-from deepfake_client.frames import identify, open_media
-from deepfake_client.media import Frame
+from deepfake_client.media import Frame, identify, open_media
 from deepfake_client.scorer import Deadline
 from deepfake_client.video.isolated import DecodeLimits, IsolatedDecoder
 from deepfake_client.video.sample import sample_video
@@ -60,12 +59,12 @@ def sampled(decoder: IsolatedDecoder, media: Path | BinaryIO, **options: Any) ->
     if isinstance(media, Path):
         with open_media(media) as stream:
             return sampled(decoder, stream, **options)
-    return decoder.sample_video(media, identify(media, "clip"), "clip", **options)
+    return decoder.sample_video(media, identify(media, "clip").format, "clip", **options)
 
 
 def in_this_process(path: Path) -> list[Frame]:
     with open_media(path) as stream:
-        return sample_video(stream, identify(stream, "clip"), "clip")
+        return sample_video(stream, identify(stream, "clip").format, "clip")
 
 
 def wait_for(found: Callable[[], Any]) -> Any:

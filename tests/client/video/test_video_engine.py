@@ -13,8 +13,7 @@ import av
 import numpy as np
 import pytest
 from deepfake_client.errors import MediaDecodeError
-from deepfake_client.frames import identify, open_media
-from deepfake_client.media import Frame
+from deepfake_client.media import Frame, identify, open_media
 from deepfake_client.scores import sample_indices
 from deepfake_client.video import sample as video_module
 from deepfake_client.video.places import LONG_VIDEO_S, Timeline
@@ -38,7 +37,7 @@ _LONG = VideoSpec(900, size=(256, 64), rate=3, options={**_X264, "g": "30", "bf"
 
 def sampled(path: Path, **options: Any) -> list[Frame]:
     with open_media(path) as stream:
-        return sample_video(stream, identify(stream, path.name), path.name, **options)
+        return sample_video(stream, identify(stream, path.name).format, path.name, **options)
 
 
 def numbers_of(frames: list[Frame]) -> list[int]:
@@ -251,12 +250,12 @@ def test_one_frame_is_a_video_too(tmp_path: Path, suffix: str) -> None:
 _MEASURE = """
 import json, re, sys
 from pathlib import Path
-from deepfake_client.frames import identify, open_media
+from deepfake_client.media import identify, open_media
 from deepfake_client.video.sample import sample_video
 peaks = []
 for name in sys.argv[1:]:
     with open_media(Path(name)) as stream:
-        assert len(sample_video(stream, identify(stream, name), name)) == 30
+        assert len(sample_video(stream, identify(stream, name).format, name)) == 30
     # ru_maxrss would begin with the peak of the process that started this one.
     peaks.append(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024)
 print(json.dumps(peaks))

@@ -19,7 +19,6 @@ from deepfake_client.scorer import OK, Deadline
 from deepfake_client.settings import ClientSettings
 from deepfake_client.triton.endpoint import _service_error
 from deepfake_client.triton.scorer import TritonScorer
-from tenacity import wait_fixed
 from tritonclient.utils import InferenceServerException
 
 from tests.inference_server import DESCRIPTION, EXPORT_ID, FACE_BOX_PX, Behaviour, FailingFirst, InferenceServer, jpeg
@@ -190,7 +189,7 @@ def test_failures_that_last_are_not_tried_again(
 
 
 def test_there_is_no_waiting_beyond_the_deadline(server: InferenceServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepfake_client.triton.scorer.wait_random_exponential", lambda **_: wait_fixed(5))
+    monkeypatch.setattr("deepfake_client.triton.scorer.random.uniform", lambda *_: 5.0)
     server.behaviour.error = QUEUE_FULL
     patient = TritonScorer(server.url, ClientSettings(attempts=10))
     started = time.monotonic()
@@ -237,7 +236,7 @@ def test_requests_are_cancelled_when_the_caller_gives_up(
             time.sleep(0.01)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("deepfake_client.triton.job.wait", interrupted)
+    monkeypatch.setattr("deepfake_client.triton.scorer.wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         scorer.score(images(1), Deadline(30))
     assert cancelled.wait(5)
@@ -306,7 +305,7 @@ def test_the_description_is_read_once(
     server: InferenceServer, scorer: TritonScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = []
-    (endpoint,) = scorer._balancer.endpoints
+    endpoint = scorer._endpoint
     original = endpoint.read_info
     monkeypatch.setattr(endpoint, "read_info", lambda timeout_s: reads.append(1) or original(timeout_s))
     for _ in range(3):

@@ -1,0 +1,216 @@
+"""What a detection answers, and how it comes about: the one place where scores of frames become a verdict."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from deepfake_client.errors import NothingScoredError
+from deepfake_client.media import Frame, MediaFormat, MediaType
+from deepfake_client.release import ModelIdentity, ModelInfo
+from deepfake_client.scorer import FrameScore, Scoring
+from deepfake_client.scores import DetectionResult, MediaScores, media_scores, verdict
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+
+
+class FramePrediction(_Part):
+    """One sampled frame."""
+
+    index: int
+    """Position among the sampled frames, from 0."""
+    timestamp_s: float
+    """Seconds from the video's first frame; 0 for an image."""
+    status: str
+    """OK, or why the frame was not scored."""
+    fake_probability: float | None
+    """0-1, not rounded; null unless scored."""
+    face_box: tuple[float, float, float, float] | None
+    """x0, y0, x1, y1 of the largest face in pixels; null without a face."""
+    face_score: float
+    """The face detector's score, 0-1; 0 without a face."""
+
+
+class DetectionDetails(_Part):
+    """What stands behind a verdict."""
+
+    input_type: MediaType
+    format: str
+    """jpeg, png, bmp, webp, mp4, mov, avi, mkv or webm."""
+    frames_analyzed: int
+    """Frames that were scored."""
+    frames_failed: int
+    """Frames that were not; each has its status."""
+    frame_predictions: tuple[FramePrediction, ...]
+    faces_detected: int
+    """Frames with a face."""
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    """Of the file."""
+    model: ModelIdentity
+
+
+@dataclass(frozen=True)
+class ScoredFrame:
+    """A frame's place in the media and its score.
+
+    Attributes:
+        index: Position among the sampled frames, from 0.
+        timestamp_s: Presentation time in seconds from the first frame; 0.0 for an image.
+        score: What the service answered.
+        encoded: The frame as it was sent, an image file; None unless `detect` was asked to keep it.
+    """
+
+    index: int
+    timestamp_s: float
+    score: FrameScore
+    encoded: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class DetectionOutput:
+    """The result of one detection.
+
+    Attributes:
+        result: real, fake or uncertain, by the model's verdict bands.
+        confidence_score: The fake probability 0-1: the image's, or the mean over a video's scored frames.
+        processing_time_seconds: Wall time of the detection.
+        details: What stands behind the verdict.
+        model_version: Name, precision and release of the model.
+        scores: Risk scores, 0-100.
+        frames: Every sampled frame with its score, in order.
+        model: The release that answered.
+        media_bytes: Size of the input file.
+    """
+
+    result: DetectionResult
+    confidence_score: float
+    processing_time_seconds: float
+    details: DetectionDetails = field(repr=False)
+    model_version: str
+    scores: MediaScores
+    frames: tuple[ScoredFrame, ...] = field(repr=False)
+    model: ModelInfo = field(repr=False)
+    media_bytes: int
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """The details as JSON-ready values."""
+        return self.details.model_dump(mode="json")
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """What the frames of one image or video say together.
+
+    Attributes:
+        fake_probability: 0-1: the image's, or the mean over a video's scored frames.
+        result: By the model's bands for this kind of media.
+        scores: The scores of the HTTP contract, 0-100.
+        frames_scored: Frames with a score.
+        frames_failed: Frames without one.
+        faces_detected: Frames with a face.
+    """
+
+    fake_probability: float
+    result: DetectionResult
+    scores: MediaScores
+    frames_scored: int
+    frames_failed: int
+    faces_detected: int
+
+
+def aggregate(scores: Sequence[FrameScore], media_type: MediaType, model: ModelInfo, name: str) -> Aggregate:
+    """Makes one answer of the scores of all frames.
+
+    Args:
+        scores: Of each frame, in order.
+        media_type: What the frames were taken from.
+        model: The release that gave them.
+        name: What to call the media in messages.
+
+    Raises:
+        NothingScoredError: No frame was scored; it says why not of the first one.
+    """
+    p = [score.fake_probability for score in scores if score.fake_probability is not None]
+    if not p:
+        statuses = [score.status for score in scores]
+        first = statuses[0] if statuses else "NO_FRAMES"
+        raise NothingScoredError(f"{name}: no frame could be scored: {first}. {model.status_meaning(first)}", statuses)
+    fake_probability = sum(p) / len(p)
+    return Aggregate(
+        fake_probability=fake_probability,
+        result=verdict(fake_probability, model.verdict_bands.of(media_type)),
+        scores=media_scores(p, media_type),
+        frames_scored=len(p),
+        frames_failed=len(scores) - len(p),
+        faces_detected=sum(score.face_box_px is not None for score in scores),
+    )
+
+
+def detection_output(
+    frames: Sequence[Frame],
+    scoring: Scoring,
+    format_: MediaFormat,
+    *,
+    name: str,
+    sha256: str,
+    size_bytes: int,
+    elapsed_s: float,
+    keep_frames: bool = False,
+) -> DetectionOutput:
+    """The result for one media file from the scores of its frames.
+
+    Args:
+        frames: As they were sent.
+        scoring: What came back, one score a frame.
+        format_: Of the file.
+        name: What to call the file in messages.
+        sha256: Of the file.
+        size_bytes: Of the file.
+        elapsed_s: Wall time of the detection.
+        keep_frames: Whether the result holds the encoded frames.
+
+    Raises:
+        NothingScoredError: No frame was scored.
+    """
+    model = scoring.info
+    whole = aggregate(scoring.scores, format_.media_type, model, name)
+    scored = tuple(
+        ScoredFrame(frame.index, frame.timestamp_s, score, frame.encoded if keep_frames else None)
+        for frame, score in zip(frames, scoring.scores, strict=True)
+    )
+    return DetectionOutput(
+        result=whole.result,
+        confidence_score=whole.fake_probability,
+        processing_time_seconds=elapsed_s,
+        details=DetectionDetails(
+            input_type=format_.media_type,
+            format=format_.name,
+            frames_analyzed=whole.frames_scored,
+            frames_failed=whole.frames_failed,
+            frame_predictions=tuple(_prediction(frame) for frame in scored),
+            faces_detected=whole.faces_detected,
+            sha256=sha256,
+            model=model.identity(),
+        ),
+        model_version=model.version,
+        scores=whole.scores,
+        frames=scored,
+        model=model,
+        media_bytes=size_bytes,
+    )
+
+
+def _prediction(frame: ScoredFrame) -> FramePrediction:
+    return FramePrediction(
+        index=frame.index,
+        timestamp_s=round(frame.timestamp_s, 6),
+        status=frame.score.status,
+        fake_probability=frame.score.fake_probability,
+        face_box=frame.score.face_box_px,
+        face_score=frame.score.face_score,
+    )
