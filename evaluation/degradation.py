@@ -168,8 +168,8 @@ def decode(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
         FrameDecodeError: It is no such file, or a broken one.
     """
     try:
-        with open_picture(encoded, max_pixels) as (image, orientation):
-            return decode_upright(image, orientation)
+        with open_picture(encoded, max_pixels) as image:
+            return decode_upright(image)
     except MediaTooLargeError as error:
         raise FrameTooLargeError(str(error)) from error
     except MediaDecodeError as error:

@@ -119,6 +119,10 @@ class CalibrationRecord(CalibrationSummary):
     notes: tuple[str, ...] = ()
     """What to know when these figures are weighed, one sentence each."""
 
+    def of(self, media_type: MediaType) -> BandRecord:
+        """How the bands that decide about this kind of media did."""
+        return self.image if media_type is MediaType.IMAGE else self.video or self.image
+
     def summary(self) -> CalibrationSummary:
         """The figures that fit beside every result."""
         return CalibrationSummary(temperature=self.temperature, max_fpr=self.max_fpr, max_fnr=self.max_fnr)
@@ -217,6 +221,8 @@ class ModelIdentity(_Part):
 
 class Description(_Part):
     """What the export writes: identity and decision rules of a model. Keys that are not known here are ignored."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)  # evidence reports say `name`
 
     name: str = Field(alias="model")
     """Hub id or checkpoint name."""

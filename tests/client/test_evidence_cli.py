@@ -140,7 +140,7 @@ def test_a_real_video_through_a_real_triton(service: Service, clip: Callable[[st
     assert codes[0] == "UNTRAINED_MODEL"
     assert "LOW_RESOLUTION" in codes
     assert first["model"]["preprocessing_version"] == 1
-    assert first["model"]["crop_factor"] == 1.3
+    assert first["model"]["preprocess"]["crop_factor"] == 1.3
     assert len(first["model"]["checkpoint_sha256"]) == 64
     faces = [frame for frame in first["frames"] if frame["face_box_px"]]
     assert len(faces) > 15

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from deepfake_client.errors import ConfigurationError, MediaDecodeError, MediaTooLargeError
+from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
 from deepfake_client.evidence.thumbnails import (
     Thumbnail,
     crop_square,
     frame_size_px,
-    make_crop_thumbnail,
     make_thumbnail,
 )
 from PIL import Image, ImageOps
@@ -74,12 +73,12 @@ def test_every_exif_orientation_is_applied(orientation: int, format_: str) -> No
     assert frame_size_px(with_exif(orientation, format_)) == (512, 384)
     assert made.face_box_px == pytest.approx([v / 2 for v in FACE])
     assert difference(made, Image.fromarray(photo_pixels("astronaut.png")[:384])) < 7
-    crop = make_crop_thumbnail(with_exif(orientation, format_), FACE, 1.3)
+    crop = make_thumbnail(with_exif(orientation, format_), FACE, 1.3, max_side_px=224)
     assert difference(crop, Image.open(photo("astronaut.png")).crop((158, 52, 292, 186))) < 7
 
 
 def test_the_crop_is_the_classifiers_square() -> None:
-    made = make_crop_thumbnail(photo("astronaut.png").read_bytes(), FACE, 1.3, max_side_px=67)
+    made = make_thumbnail(photo("astronaut.png").read_bytes(), FACE, 1.3, max_side_px=67)
     assert (made.width_px, made.height_px) == (67, 67)
     assert made.face_box_px == pytest.approx((7.5, 7.5, 59, 59))
     assert difference(made, Image.open(photo("astronaut.png")).crop((158, 52, 292, 186))) < 7
@@ -102,7 +101,7 @@ def test_nothing_is_enlarged_and_no_side_vanishes() -> None:
     assert (small.width_px, small.height_px, small.face_box_px) == (30, 20, None)
     thin = make_thumbnail(encode_image(np.zeros((2, 4000, 3), np.uint8), "PNG"), max_side_px=100)
     assert (thin.width_px, thin.height_px) == (100, 1)
-    crop = make_crop_thumbnail(encode_image(photo_pixels("astronaut.png"), "PNG"), (10, 10, 30, 25), 1.3)
+    crop = make_thumbnail(encode_image(photo_pixels("astronaut.png"), "PNG"), (10, 10, 30, 25), 1.3)
     assert (crop.width_px, crop.height_px) == (26, 26)
 
 
@@ -111,7 +110,7 @@ def test_no_metadata_is_carried_over(format_: str) -> None:
     options = {"comment": b"a secret comment"} if format_ == "JPEG" else {}
     encoded = with_exif(6, format_, icc_profile=b"a secret profile", **options)
     assert b"secret" in encoded, "or the test shows nothing"
-    for made in (make_thumbnail(encoded, FACE), make_crop_thumbnail(encoded, FACE, 1.3)):
+    for made in (make_thumbnail(encoded, FACE), make_thumbnail(encoded, FACE, 1.3, max_side_px=224)):
         assert b"secret" not in made.jpeg
         with Image.open(io.BytesIO(made.jpeg)) as image:
             assert dict(image.getexif()) == {}
@@ -121,7 +120,7 @@ def test_no_metadata_is_carried_over(format_: str) -> None:
 def test_the_same_frame_gives_the_same_bytes() -> None:
     encoded = with_exif(6)
     assert make_thumbnail(encoded, FACE) == make_thumbnail(encoded, FACE)
-    assert make_crop_thumbnail(encoded, FACE, 1.3) == make_crop_thumbnail(encoded, FACE, 1.3)
+    assert make_thumbnail(encoded, FACE, 1.3, max_side_px=224) == make_thumbnail(encoded, FACE, 1.3, max_side_px=224)
 
 
 def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +138,7 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size(monkeypatch: pytest.M
     assert decoded == [(768, 512)]
     assert (made.width_px, made.height_px) == (320, 213)
     decoded.clear()
-    make_crop_thumbnail(encoded, FACE, 1.3)
+    make_thumbnail(encoded, FACE, 1.3, max_side_px=224)
     assert decoded == [(3072, 2048)], "a small face needs all its pixels"
     monkeypatch.undo()
     assert difference(made, Image.fromarray(large)) < 10
@@ -149,17 +148,12 @@ def test_the_pixel_limit_is_checked_on_the_header_before_decoding(monkeypatch: p
     header = b"IHDR" + struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
     png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
     png += struct.pack(">I", 0) + b"IDAT" + b"\0" * 4
-    webp = b"RIFF\x64\0\0\0WEBPVP8X\x0a\0\0\0" + b"\0" * 4 + b"\xfe\x3f\0" + b"\xfe\x3f\0" + b"\0" * 40
     monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("pixels were decoded"))
-    for encoded in (png, webp):
-        for make in (make_thumbnail, frame_size_px):
-            with pytest.raises(MediaTooLargeError):
-                make(encoded)
+    for make in (make_thumbnail, frame_size_px):
+        with pytest.raises(MediaTooLargeError):
+            make(png)
     with pytest.raises(MediaTooLargeError, match=r"512 x 512 pixels, the limit is 262143"):
         make_thumbnail(photo("astronaut.png").read_bytes(), max_pixels=512 * 512 - 1)
-    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("Pillow allocates the canvas of a WebP on opening"))
-    with pytest.raises(MediaTooLargeError, match=r"16383 x 16383"):
-        make_thumbnail(webp)
 
 
 @pytest.mark.parametrize(
@@ -178,11 +172,6 @@ def test_the_pixel_limit_is_checked_on_the_header_before_decoding(monkeypatch: p
 def test_what_cannot_be_decoded(encoded: bytes) -> None:
     with pytest.raises(MediaDecodeError, match="cannot be decoded"):
         make_thumbnail(encoded)
-
-
-def test_limits_below_one_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="max_side_px must be at least 1, not 0"):
-        make_thumbnail(photo("astronaut.png").read_bytes(), max_side_px=0)
 
 
 def test_unusual_modes_keep_their_look() -> None:

@@ -15,17 +15,17 @@ from deepfake_client.evidence.document import (
     KeyFrame,
     Picture,
     Run,
-    Scores,
     Software,
     Verdict,
+    printable,
 )
 from deepfake_client.evidence.findings import LIMITS, Subject, bands_of, duration_of, find_weaknesses
 from deepfake_client.evidence.key_frames import EXPLANATIONS, choose_key_frames, find_peaks
-from deepfake_client.evidence.model import Calibration, Model, ModelCard
-from deepfake_client.evidence.thumbnails import Thumbnail, frame_size_px, make_crop_thumbnail, make_thumbnail
+from deepfake_client.evidence.thumbnails import Thumbnail, frame_size_px, make_thumbnail
+from deepfake_client.media import MediaType
 from deepfake_client.release import ModelInfo, VerdictBands
 from deepfake_client.result import DetectionOutput, ScoredFrame
-from deepfake_client.scores import verdict
+from deepfake_client.scores import MediaScores, verdict
 
 FRAME_SIDE_PX = 480
 CROP_SIDE_PX = 224
@@ -42,14 +42,14 @@ def build_evidence(output: DetectionOutput, file_name: str, *, created_at: datet
     """
     size = _frame_size(output)
     bands, origin = bands_of(output)
-    metadata = output.metadata
+    details = output.details
     return Evidence(
         input=InputFile(
-            file_name=_printable(file_name),
-            sha256=metadata["sha256"],
+            file_name=printable(file_name),
+            sha256=details.sha256,
             size_bytes=output.media_bytes,
-            media_type=metadata["input_type"],
-            format=metadata["format"],
+            media_type=details.input_type,
+            format=details.format,
             width_px=size[0] if size else None,
             height_px=size[1] if size else None,
             duration_s=_rounded(duration_of(output), 6),
@@ -60,12 +60,12 @@ def build_evidence(output: DetectionOutput, file_name: str, *, created_at: datet
             bands=Bands(real_below=bands.real_below, fake_above=bands.fake_above, origin=origin),
         ),
         findings=find_weaknesses(Subject(output, size, bands, origin)),
-        scores=Scores(**output.scores.rounded()),
+        scores=MediaScores(**output.scores.rounded()),
         key_frames=_key_frames(output),
         frames=_frames(output.frames, bands),
-        model=_model(output.model, metadata["input_type"] == "image"),
+        model=output.model,
         software=Software(
-            client_version=_installed("deepfake-serving"),
+            client_version=_installed("deepfake-client"),
             pyav_version=_installed("av"),
             pillow_version=_installed("pillow"),
         ),
@@ -115,7 +115,7 @@ def _frame(frame: ScoredFrame, bands: VerdictBands, is_peak: bool) -> FrameEvide
 def _key_frames(output: DetectionOutput) -> list[KeyFrame]:
     if not any(frame.encoded for frame in output.frames):
         return []
-    chosen = choose_key_frames(output.frames, output.metadata["input_type"] == "image")
+    chosen = choose_key_frames(output.frames, output.details.input_type is MediaType.IMAGE)
     shown = []
     for at, reasons in chosen.items():
         frame = output.frames[at]
@@ -134,7 +134,7 @@ def _pictures(frame: ScoredFrame, model: ModelInfo) -> tuple[Picture | None, Pic
         whole = _picture(make_thumbnail(frame.encoded, box, max_side_px=FRAME_SIDE_PX, max_pixels=limit))
         if box is None:
             return whole, None
-        crop = make_crop_thumbnail(frame.encoded, box, factor, max_side_px=CROP_SIDE_PX, max_pixels=limit)
+        crop = make_thumbnail(frame.encoded, box, factor, max_side_px=CROP_SIDE_PX, max_pixels=limit)
         return whole, _picture(crop)
     except InputError:
         return None, None
@@ -149,63 +149,6 @@ def _picture(thumbnail: Thumbnail) -> Picture:
     )
 
 
-def _model(info: ModelInfo, is_image: bool) -> Model:
-    return Model(
-        name=info.name,
-        version=info.version,
-        release_id=info.release_id,
-        export_id=info.export_id,
-        precision=info.precision,
-        labels=list(info.labels),
-        fake_labels=list(info.fake_labels),
-        checkpoint_sha256=info.checkpoint_sha256,
-        trained=info.trained,
-        notice=info.notice,
-        preprocessing_version=info.preprocessing_version,
-        face_detection=info.preprocess.face_detection,
-        crop_factor=info.preprocess.crop_factor,
-        image_size_px=info.preprocess.resize.size_px,
-        calibration=_calibration(info, is_image),
-        model_card=_model_card(info),
-    )
-
-
-def _calibration(info: ModelInfo, is_image: bool) -> Calibration | None:
-    whole = info.calibration
-    if whole is None:
-        return None
-    on = whole.image if is_image else whole.video or whole.image
-    return Calibration(
-        temperature=round(whole.temperature, DIGITS),
-        max_fpr=whole.max_fpr,
-        max_fnr=whole.max_fnr,
-        measured_on=on.unit,
-        real=on.real,
-        fake=on.fake,
-        persons=on.persons,
-        fpr=round(on.fpr, DIGITS),
-        fpr_upper=round(on.fpr_upper, DIGITS),
-        tpr=round(on.tpr.value, DIGITS),
-        tpr_low=_rounded(on.tpr.low, DIGITS),
-        tpr_high=_rounded(on.tpr.high, DIGITS),
-    )
-
-
-def _model_card(info: ModelInfo) -> ModelCard | None:
-    card = info.model_card
-    if card is None:
-        return None
-    return ModelCard(
-        name=_line(card.name),
-        licence=_line(card.licence),
-        purpose=_line(card.purpose),
-        limits=_line(card.limits),
-        url=_line(card.url),
-        sha256=card.sha256 or None,
-        gateway_route=card.reference().route,
-    )
-
-
 def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
@@ -215,16 +158,6 @@ def _rounded_box(box: tuple[float, float, float, float] | None) -> tuple[float, 
         return None
     x0, y0, x1, y1 = (round(value, 1) for value in box)
     return x0, y0, x1, y1
-
-
-def _line(text: str) -> str:
-    return _printable(" ".join(text.split()))
-
-
-def _printable(name: str) -> str:
-    """Without control and direction characters, which make a name look like another, and lone surrogates."""
-    decoded = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in decoded)
 
 
 def _installed(distribution: str) -> str:

@@ -8,17 +8,29 @@ import json
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from deepfake_client.evidence.model import Document, Model
 from deepfake_client.media import MediaType, TextEnum
-from deepfake_client.scores import DetectionResult
+from deepfake_client.release import ModelInfo, VerdictBands
+from deepfake_client.scores import DetectionResult, MediaScores
 
-SCHEMA_VERSION: Literal["1.1"] = "1.1"
+SCHEMA_VERSION: Literal["2.0"] = "2.0"
 """Of the JSON form: the first number changes when a reader of the old form would go wrong, the second for additions."""
 
 DIGITS = 4
 """Decimals of probabilities."""
+
+
+class Document(BaseModel):
+    """A part of the report."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 class Severity(TextEnum):
@@ -101,11 +113,9 @@ class InputFile(Document):
     """Seconds from the first sampled frame to the last, which are a video's first and last; null for an image."""
 
 
-class Bands(Document):
+class Bands(Document, VerdictBands):
     """The verdict bands: fake above one probability, real below another, uncertain between them."""
 
-    real_below: float = Field(ge=0, le=1)
-    fake_above: float = Field(ge=0, le=1)
     origin: BandsOrigin
 
 
@@ -117,19 +127,6 @@ class Verdict(Document):
     """Of the image, or the mean over a video's scored frames."""
 
     bands: Bands
-
-
-class Scores(Document):
-    """Risk scores, 0-100, two decimals."""
-
-    video_score: float = Field(ge=0, le=100)
-    peak_risk: float = Field(ge=0, le=100)
-    mean_risk: float = Field(ge=0, le=100)
-    audio_score: float = Field(ge=0, le=100)
-    gan_fingerprint: float = Field(ge=0, le=100)
-    temporal_consistency: float = Field(ge=0, le=100)
-    risk_score: float = Field(ge=0, le=100)
-    confidence: float = Field(ge=0, le=100)
 
 
 class Finding(Document):
@@ -220,18 +217,22 @@ class Run(Document):
 class Evidence(Document):
     """An evidence report."""
 
-    schema_version: Literal["1.1"] = SCHEMA_VERSION
+    schema_version: Literal["2.0"] = SCHEMA_VERSION
     input: InputFile
     verdict: Verdict
     findings: list[Finding]
     """What makes the result unreliable, the worst first."""
 
-    scores: Scores
+    scores: MediaScores
+    """Two decimals."""
+
     key_frames: list[KeyFrame]
     """The frames that matter, in the order of time; empty if no frame was kept."""
 
     frames: list[FrameEvidence]
-    model: Model
+    model: ModelInfo
+    """The description of the release that answered."""
+
     software: Software
     limits: list[str]
     """What no report of this kind shows."""
@@ -239,11 +240,21 @@ class Evidence(Document):
     run: Run
 
 
+def printable(text: str) -> str:
+    """Without control and direction characters, which make a name look like another, and lone surrogates."""
+    decoded = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in decoded)
+
+
 def evidence_schema() -> str:
     """The JSON Schema of the JSON form: what `evidence.schema.json` beside this module holds.
 
-    >>> print(evidence_schema(), end="")  # > client/evidence.schema.json
+    `python -m deepfake_client.evidence.document > client/deepfake_client/evidence/evidence.schema.json` writes it.
     """
-    schema = Evidence.model_json_schema(mode="serialization")
+    schema = Evidence.model_json_schema(mode="serialization", by_alias=False)
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"Evidence report {SCHEMA_VERSION}"}
     return json.dumps({**head, **{key: value for key, value in schema.items() if key != "title"}}, indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    print(evidence_schema(), end="")

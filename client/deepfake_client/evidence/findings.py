@@ -73,7 +73,7 @@ class Subject:
     @property
     def is_video(self) -> bool:
         """Whether it is no single image."""
-        return bool(self.output.metadata["input_type"] == MediaType.VIDEO.value)
+        return self.output.details.input_type is MediaType.VIDEO
 
     @property
     def probabilities(self) -> list[float]:
@@ -109,7 +109,7 @@ def bands_of(output: DetectionOutput) -> tuple[VerdictBands, BandsOrigin]:
 
     A release without a calibration does not say who chose its bands: those equal to the defaults count as the defaults.
     """
-    media_type = MediaType(output.metadata["input_type"])
+    media_type = output.details.input_type
     bands = output.model.verdict_bands.of(media_type)
     chosen = output.model.calibration is not None or bands != ReleaseBands().of(media_type)
     return bands, BandsOrigin.CHECKPOINT if chosen else BandsOrigin.DEFAULT
@@ -245,7 +245,7 @@ def _reduced_precision(subject: Subject) -> str:
 
 def duration_of(output: DetectionOutput) -> float | None:
     """Seconds from a video's first to its last sampled frame; None for an image."""
-    if output.metadata["input_type"] != MediaType.VIDEO.value:
+    if output.details.input_type is not MediaType.VIDEO:
         return None
     return max((frame.timestamp_s for frame in output.frames), default=0.0)
 

@@ -9,9 +9,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from deepfake_client.evidence.chart import draw_scale, draw_timeline, format_time
-from deepfake_client.evidence.document import BandsOrigin, Evidence
+from deepfake_client.evidence.document import BandsOrigin, Evidence, printable
 from deepfake_client.evidence.key_frames import PEAK_PROMINENCE
 from deepfake_client.media import MediaType
+from deepfake_client.release import CARD_ROUTE
 
 SCORE_MEANINGS = {
     "risk_score": "video_score; with a highest frame more than 10 above it, 0.7 of it and 0.3 of that frame",
@@ -39,6 +40,7 @@ def evidence_html(evidence: Evidence) -> str:
     """
     css, policy = _style()
     is_video = evidence.input.media_type is MediaType.VIDEO
+    calibration = evidence.model.calibration
     return _template().render(
         e=evidence,
         css=Markup(css),
@@ -53,6 +55,9 @@ def evidence_html(evidence: Evidence) -> str:
         else None,
         bands_origin=_BANDS_ORIGIN[evidence.verdict.bands.origin],
         score_meanings=SCORE_MEANINGS,
+        calibration=calibration,
+        calibrated_on=calibration.of(evidence.input.media_type) if calibration else None,
+        card_route=CARD_ROUTE,
         peak_prominence=PEAK_PROMINENCE,
     )
 
@@ -77,4 +82,5 @@ def _template() -> Template:
         keep_trailing_newline=True,
     )
     environment.filters["time"] = format_time
+    environment.filters["line"] = lambda text: printable(" ".join(text.split()))
     return environment.get_template("evidence.html.j2")
