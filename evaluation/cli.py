@@ -17,7 +17,7 @@ from evaluation.bootstrap import BootstrapPlan
 from evaluation.dataset import Dataset, find_dataset
 from evaluation.degradation import STANDARD_SET, Degradation, parse_degradation
 from evaluation.document import Run, RunSettings, build_results
-from evaluation.errors import EvaluationError, OutputError, OutputExistsError, ServerLostError
+from evaluation.errors import EvaluationError, ModelChangedError, OutputError, OutputExistsError
 from evaluation.figures import FigureData, write_figures
 from evaluation.measure import ScoreTable
 from evaluation.report import print_report
@@ -107,7 +107,7 @@ def evaluate(
             settings = RunSettings(url, workers, deadline_s, outage_wait_s, plan, degradations)
             run = _score(detector, model, dataset, settings)
         names = _report(build_results(run), run, output, ("png", "svg") if svg else ("png",))
-    except ServerLostError as error:
+    except ModelChangedError as error:
         _fail(str(error), EXIT_UNREACHABLE)
     except OutputExistsError as error:
         _fail(str(error), EXIT_USAGE)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deepfake_client.batch.media_files import find_media
 
-from evaluation.errors import EmptyFolderError, MissingFolderError
+from evaluation.errors import DatasetError
 
 UNREADABLE = "unreadable"
 """Stands for the SHA-256 of a file that cannot be read."""
@@ -76,21 +76,19 @@ def find_dataset(directory: Path) -> Dataset:
     """The images and videos below `real/` and `fake/`, searched recursively as the client searches directories.
 
     Raises:
-        MissingFolderError: The directory or one of the two folders is not there.
-        EmptyFolderError: One of them holds no file with a suffix of an image or a video.
+        DatasetError: The directory or one of the two folders is not there, or holds no file with a suffix of an image
+            or a video.
     """
     if not directory.is_dir():
-        raise MissingFolderError(f"{directory} is no directory")
+        raise DatasetError(f"{directory} is no directory")
     folders = {label: directory / label.value for label in Label}
     missing = [f"{folder.name}/" for folder in folders.values() if not folder.is_dir()]
     if missing:
-        raise MissingFolderError(
-            f"{directory} has no folder {' and no folder '.join(missing)}; it needs real/ and fake/"
-        )
+        raise DatasetError(f"{directory} has no folder {' and no folder '.join(missing)}; it needs real/ and fake/")
     found = {label: find_media([str(folder)]) for label, folder in folders.items()}
     empty = [f"{folders[label]}" for label, paths in found.items() if not paths]
     if empty:
-        raise EmptyFolderError(f"there is no image or video in {' and '.join(empty)}")
+        raise DatasetError(f"there is no image or video in {' and '.join(empty)}")
     return Dataset(directory, _labelled(directory, [(path, label) for label in Label for path in sorted(found[label])]))
 
 

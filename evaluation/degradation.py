@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
+from deepfake_client.errors import MediaTooLargeError
 from deepfake_client.pictures import MAX_PIXELS, decode_upright, open_picture
 from PIL import Image, ImageFilter
 
-from evaluation.errors import DegradationError, FrameDecodeError, FrameTooLargeError
+from evaluation.errors import DegradationError
 
 FaceBox = tuple[float, float, float, float]
 
@@ -24,38 +24,32 @@ class Kind(StrEnum):
     CROP = "crop"
 
 
-@dataclass(frozen=True)
-class _Rule:
-    """What a kind's value may be, and what it means."""
+_Accepts = Callable[[float], bool]
 
-    accepts: Callable[[float], bool]
-    range: str
-    meaning: str
-
-
-_RULES = {
-    Kind.JPEG: _Rule(
+_RULES: dict[Kind, tuple[_Accepts, str, str]] = {
+    Kind.JPEG: (
         lambda v: 1 <= v <= 100 and v == int(v),
         "a whole number from 1 to 100",
         "encoded again as JPEG of this quality, chroma subsampled 4:2:0",
     ),
-    Kind.DOWNSCALE: _Rule(
+    Kind.DOWNSCALE: (
         lambda v: 0 < v < 1,
         "more than 0 and less than 1",
         "both sides times this factor (Lanczos); it stays small, the service scales it to its input as any small image",
     ),
-    Kind.BLUR: _Rule(
+    Kind.BLUR: (
         lambda v: 0 < v <= 100,
         "more than 0 and at most 100",
         "Gaussian blur of this standard deviation in pixels of the frame (Pillow's three-box approximation)",
     ),
-    Kind.CROP: _Rule(
+    Kind.CROP: (
         lambda v: 1 <= v <= 20,
         "from 1 to 20",
         "cut to a square of this many times the longer side of the face box found in the clean run; the service then "
         "finds the face anew in it and makes its own crop",
     ),
 }
+"""By kind: which values it accepts, the same in words, and what is done to a frame."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +73,7 @@ class Degradation:
     @property
     def meaning(self) -> str:
         """What is done to a frame, as a phrase."""
-        return _RULES[self.kind].meaning
+        return _RULES[self.kind][2]
 
     @property
     def needs_face(self) -> bool:
@@ -94,8 +88,8 @@ class Degradation:
             face_box_px: x0, y0, x1, y1 after EXIF orientation; needed where `needs_face`.
 
         Raises:
-            FrameDecodeError: The frame's pixels cannot be read.
-            FrameTooLargeError: It has too many.
+            MediaDecodeError: The frame's pixels cannot be read.
+            MediaTooLargeError: It has too many.
         """
         image = decode(encoded)
         if self.kind is Kind.JPEG:
@@ -129,12 +123,13 @@ def parse_degradation(text: str) -> Degradation:
     if not separator or kind_text not in list(Kind):
         raise DegradationError(f"{text!r} is no degradation: write {', '.join(f'{kind}=VALUE' for kind in Kind)}")
     kind = Kind(kind_text)
+    accepts, allowed, _ = _RULES[kind]
     try:
         value = float(value_text)
     except ValueError:
         value = math.nan
-    if not _RULES[kind].accepts(value):
-        raise DegradationError(f"{text!r}: the value of {kind} is {_RULES[kind].range}")
+    if not accepts(value):
+        raise DegradationError(f"{text!r}: the value of {kind} is {allowed}")
     return Degradation(kind, value)
 
 
@@ -157,36 +152,31 @@ def _downscaled(image: Image.Image, factor: float) -> Image.Image:
 
 
 def decode(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """An RGB image, upright after EXIF orientation.
+    """An RGB image, upright after EXIF orientation: the pixels that the server sees.
 
     Args:
         encoded: A JPEG, PNG, BMP or WebP file.
         max_pixels: Limit of width x height, checked on the header.
 
     Raises:
-        FrameTooLargeError: There are more pixels.
-        FrameDecodeError: It is no such file, or a broken one.
+        MediaTooLargeError: There are more pixels.
+        MediaDecodeError: It is no such file, or a broken one.
     """
-    try:
-        with open_picture(encoded, max_pixels) as image:
-            return decode_upright(image)
-    except MediaTooLargeError as error:
-        raise FrameTooLargeError(str(error)) from error
-    except MediaDecodeError as error:
-        raise FrameDecodeError(str(error)) from error
+    with open_picture(encoded, max_pixels) as image:
+        return decode_upright(image)
 
 
 def encode_jpeg(image: Image.Image, quality: int) -> bytes:
     """A baseline JPEG with Pillow's tables for `quality` and 4:2:0 chroma subsampling.
 
     Raises:
-        FrameTooLargeError: A side is longer than JPEG allows.
+        MediaTooLargeError: A side is longer than JPEG allows.
     """
     buffer = io.BytesIO()
     try:
         image.save(buffer, format="JPEG", quality=quality, subsampling="4:2:0")
     except OSError as error:
-        raise FrameTooLargeError(f"{image.width} x {image.height} pixels are too many for a JPEG: {error}") from error
+        raise MediaTooLargeError(f"{image.width} x {image.height} pixels are too many for a JPEG: {error}") from error
     return buffer.getvalue()
 
 

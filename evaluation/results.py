@@ -4,7 +4,6 @@
 """
 
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -270,17 +269,14 @@ def check_output(folder: Path, overwrite: bool) -> None:
         OutputExistsError: The folder holds files of an earlier result and may not be overwritten.
         OutputError: It is no directory, or cannot be written.
     """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is no directory")
     there = [name for name in _OURS if (folder / name).exists()]
     if there and not overwrite:
         raise OutputExistsError(f"{folder} holds {there[0]} already: give another --output, or --overwrite")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryDirectory(dir=folder).cleanup()
     except OSError as error:
-        raise OutputError(f"cannot make {folder}: {error.strerror}") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot write into {folder}")
+        raise OutputError(f"cannot write into {folder}: {error.strerror}") from error
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from deepfake_client.detector import Detector
 from deepfake_client.errors import (
     DetectionError,
     MediaDecodeError,
+    MediaTooLargeError,
     ModelNotServedError,
     NothingScoredError,
     ServerUnavailableError,
@@ -22,7 +23,6 @@ from deepfake_client.result import ScoredFrame
 from deepfake_client.scorer import OK, Deadline, Scoring
 
 from evaluation.degradation import Degradation
-from evaluation.errors import EvaluationError, FrameTooLargeError
 from evaluation.scoring import NOT_TRIED, ScoredFile, check_model
 
 _VIDEO_WORKERS = 2  # the frames of each video in progress are held in memory
@@ -199,13 +199,13 @@ def _degraded_images(
         images.append(degradation.apply(frame.encoded, clean.score.face_box_px))
         size += len(images[-1])
         if size > max_bytes:
-            raise FrameTooLargeError(
+            raise MediaTooLargeError(
                 f"the frames under {degradation.name} hold over {max_bytes} bytes, the client's limit"
             )
     return images
 
 
 def _failure(error: Exception) -> PairedScore:
-    if isinstance(error, DetectionError | EvaluationError):
+    if isinstance(error, DetectionError):
         return PairedScore(error_code=error.code, error_message=str(error))
     return PairedScore(error_code="INTERNAL", error_message=f"{type(error).__name__}: {error}")

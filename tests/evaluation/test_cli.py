@@ -104,7 +104,7 @@ def test_wrong_usage(evaluate: Evaluate, server: InferenceServer, folder: Path, 
         ((tmp_path / "none", *url), "is no directory"),
         ((tmp_path / "other", *url), "fake/"),
         ((folder, *url, "--degrade", "noise=1"), "no degradation"),
-        ((folder, "--url", "nonsense"), "neither host:port"),
+        ((folder, "--url", "nonsense"), "no address"),
         ((folder, *url, "--resamples", "3"), "resamples"),
     ):
         done = evaluate(*arguments)

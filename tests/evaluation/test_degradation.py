@@ -5,12 +5,13 @@ import zlib
 
 import numpy as np
 import pytest
+from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from evaluation.degradation import STANDARD_SET, Degradation, Kind, crop_box, decode, encode_lossless, parse_degradation
-from evaluation.errors import DegradationError, FrameDecodeError, FrameTooLargeError
+from evaluation.errors import DegradationError
 from tests.media import encode_image, photo, photo_pixels
 
 FACE = (170.0, 60.0, 280.0, 170.0)
@@ -138,13 +139,13 @@ def test_lossless_is_lossless() -> None:
 @pytest.mark.parametrize("encoded", [b"", b"text", b"\xff\xd8\xff\xe0", b"GIF89a" + b"\0" * 40])
 @pytest.mark.parametrize("degradation", STANDARD_SET[:4], ids=lambda d: d.name)
 def test_what_cannot_be_decoded(encoded: bytes, degradation: Degradation) -> None:
-    with pytest.raises(FrameDecodeError):
+    with pytest.raises(MediaDecodeError):
         degradation.apply(encoded, None)
 
 
 def test_truncated_pixels() -> None:
     whole = photo("rocket.jpg").read_bytes()
-    with pytest.raises(FrameDecodeError):
+    with pytest.raises(MediaDecodeError):
         decode(whole[: len(whole) // 2])
 
 
@@ -153,10 +154,10 @@ def test_too_many_pixels_are_refused_from_the_header(side_px: int) -> None:
     header = struct.pack(">IIBBBBB", side_px, side_px, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
     bomb = b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
-    with pytest.raises(FrameTooLargeError):
+    with pytest.raises(MediaTooLargeError):
         decode(bomb)
 
 
 def test_too_long_for_a_jpeg() -> None:
-    with pytest.raises(FrameTooLargeError):
+    with pytest.raises(MediaTooLargeError):
         Degradation(Kind.JPEG, 75).apply(encode_image(np.zeros((1, 70_000, 3), np.uint8), "PNG"), None)
