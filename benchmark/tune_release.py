@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 from benchmark.tune_search import Configuration
-from export.model_config import ServingPlan, read_config, render_config
+from export.model_config import TEMPLATES, ServingPlan, read_config, render_config
 from export.release import COMPANIONS, REPOSITORY, Release, hashed_files, open_partial, promote, publish, release_id_of
 from export.release import served_description as served
-from export.repository import TEMPLATES, describe_ensemble
+from export.repository import describe_ensemble
 
 CONFIG = "config.pbtxt"
 

@@ -26,11 +26,12 @@ from deploy.gpu_release import check_gpu
 from deploy.nvidia_triton import NvidiaTriton, find_server
 from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint
 from export.errors import ExportError
+from export.gate.tolerances import tolerance_of
 from export.model_config import warmed_batches
-from export.precision import tolerance_of
 from export.release import Release
 from export.report import REPORT_FILE
-from export.run import ExportSettings, export_checkpoint
+from export.run import export_checkpoint
+from export.settings import ExportSettings
 from runtime import BuiltOn, ClassifierLoadError, ClassifierRunError, RuntimeSpec
 from runtime.gpu import visible_gpus
 

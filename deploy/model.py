@@ -10,7 +10,8 @@ from export.cli import DEFAULT_CHECKPOINT
 from export.errors import HubUnreachableError
 from export.release import Release, promote, verify_files
 from export.report import explain_choice
-from export.run import ExportSettings, Step, existing_release, export_checkpoint
+from export.run import existing_release, export_checkpoint
+from export.settings import ExportSettings, Step
 
 _PROGRESS_S = 30.0
 """How often a long export says what it does."""

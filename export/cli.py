@@ -18,9 +18,9 @@ from export.checkpoint.hub import locate_checkpoint
 from export.errors import ExportError
 from export.plan_file import PlanFile
 from export.release import Release, promote, verify_files
-from export.run import ExportSettings, Step, existing_release, export_checkpoint
 from export.run import Progress as ReportStep
-from export.target import ENGINE_CACHE
+from export.run import existing_release, export_checkpoint
+from export.settings import ENGINE_CACHE, ExportSettings, Step
 
 DEFAULT_CHECKPOINT = "prithivMLmods/Deepfake-Detect-Siglip2"
 

@@ -1,17 +1,68 @@
-"""What names an exported classifier: its checkpoint, its variant and the code that made it."""
+"""What names an export: the classifier's EXPORT_ID, and the key under which the same export finds its release again."""
 
 import functools
 import hashlib
+import json
+from dataclasses import asdict
 
-from export.checkpoint import Checkpoint
-from export.precision import Variant
-from export.repository import TEMPLATES
+from deepfake_client.release import Description
+
+from export.checkpoint import Checkpoint, companions_digest
+from export.checkpoint.hub import LocatedCheckpoint
+from export.model_config import TEMPLATES
+from export.settings import ExportSettings
+from export.target import Target
+from export.variants import Variant
+from runtime import usable_cores
+from runtime.openvino_classifier import processor
 
 
 def export_id(checkpoint: Checkpoint, variant: Variant) -> int:
     """A positive INT32 that names the classifier's graph: checkpoint, variant, fake classes and exporter."""
     parts = [checkpoint.sha256, variant.name, str(checkpoint.fake_indices), code_digest("export")]
     return int(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8], 16) % (2**31 - 1) + 1
+
+
+def source_key(
+    checkpoint_sha256: str, located: LocatedCheckpoint, settings: ExportSettings, target: Target, instances: int
+) -> str:
+    """Equal for exports that would give the same release: same checkpoint, settings, processor and code.
+
+    Args:
+        checkpoint_sha256: See `checkpoint_digest`.
+        located: The checkpoint.
+        settings: What is exported.
+        target: Who will run the classifier.
+        instances: Of preprocess.
+    """
+    chosen = {
+        "checkpoint": checkpoint_sha256,
+        "companions": companions_digest(located.path),
+        "name": located.name,
+        "precision": settings.precision,
+        "backend": settings.backend,
+        "gpu": target.gpu,
+        "accelerator": settings.accelerator,
+        "engine_cache": str(target.engine_cache) if target.accelerator else "",
+        "built_on": asdict(target.built_on) if target.built_on else None,
+        "instances": instances,
+        "plan": [
+            settings.classifier_instances,
+            settings.cores_per_instance,
+            settings.preferred_batch,
+            settings.queue_delay_us,
+        ],
+        "cores": usable_cores(),
+        # What is fastest, and what can be run at all, is the processor's business.
+        "processor": "" if settings.precision == "fp32" else processor(),
+        "face_detection": settings.face_detection,
+        "limits": [settings.max_image_bytes, settings.max_image_pixels],
+        "fake_labels": list(settings.fake_labels),
+        "tolerance": settings.tolerance,
+        "description": Description.model_json_schema(),
+        "code": code_digest("export", "preprocessing", "model_repository", "runtime"),
+    }
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
 
 @functools.cache

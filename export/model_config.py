@@ -12,6 +12,9 @@ from export.errors import ReleaseError
 from runtime.batch_profiles import batch_sizes
 from runtime.spec import PLAN_FILE
 
+TEMPLATES = Path(__file__).resolve().parent.parent / "model_repository"
+"""The repository's hand-written part, copied into every release."""
+
 
 @dataclass(frozen=True)
 class ServingPlan:

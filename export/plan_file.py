@@ -12,7 +12,7 @@ from export.errors import PlanError
 from runtime import usable_cores
 
 if TYPE_CHECKING:
-    from export.run import ExportSettings
+    from export.settings import ExportSettings
 
 _REMEDY = "correct it, or write it again with `deepfake-bench tune`"
 

@@ -10,6 +10,7 @@ from typing import Any
 from export.errors import ExportError
 from export.gate.candidates import Candidate
 from export.graph.onnx_export import OPSET
+from export.release import REPOSITORY
 from runtime.openvino_classifier import processor
 
 REPORT_FILE = "export_report.json"
@@ -17,31 +18,28 @@ _LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "openv
 _ONNXRUNTIMES = ("onnxruntime", "onnxruntime-gpu")  # the same package, built for another machine
 
 
-def write_report(
-    folder: Path, release_id: str, candidates: Sequence[Candidate], classifier: Path, duration_s: float
-) -> None:
+def write_report(folder: Path, release_id: str, candidates: Sequence[Candidate], duration_s: float) -> None:
     """Writes the report.
 
     Args:
         folder: Of the release.
         release_id: Its name.
         candidates: What was tried, the one that is served first.
-        classifier: Version folder of the classifier's entry.
         duration_s: Of the export, in seconds.
 
     Raises:
         ExportError: A library of the export is missing.
     """
-    served = candidates[0]
+    tried = [candidate.to_dict() for candidate in candidates]
     report = {
         "release_id": release_id,
-        "variant": served.variant.name,
-        "parity": served.parity.to_dict() if served.parity else None,
-        "candidates": [candidate.to_dict() for candidate in candidates],
+        "variant": tried[0]["variant"],
+        "parity": tried[0]["parity"],
+        "candidates": tried,
         "processor": processor(),
         "duration_s": round(duration_s, 2),
         "opset": OPSET,
-        "classifier_bytes": sum(path.stat().st_size for path in classifier.iterdir()),
+        "classifier_bytes": sum(path.stat().st_size for path in (folder / REPOSITORY / "classifier" / "1").iterdir()),
         "versions": _versions(),
     }
     (folder / REPORT_FILE).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -57,12 +55,15 @@ def explain_choice(release: Path) -> list[str]:
 
 
 def _line(candidate: dict[str, Any], *, served: bool) -> str:
+    rate = f"{candidate['images_per_s']:.1f} images/s by the classifier alone here" if candidate["images_per_s"] else ""
+    judged = "a faster one passed the gate"
     if candidate["refused"]:
-        return f"precision {candidate['variant']} refused: {candidate['refused']}"
-    drift = f"max |dp| {candidate['parity']['max_dp']:.2g} from PyTorch over {candidate['parity']['images']} images"
-    rate = candidate["images_per_s"]
-    speed = f"{rate:.1f} images/s by the classifier alone here, " if rate else ""
-    return f"precision {candidate['variant']}: {speed}{drift}{'  <- served' if served else ''}"
+        judged = f"refused: {candidate['refused']}"
+    elif parity := candidate["parity"]:
+        judged = f"max |dp| {parity['max_dp']:.2g} from PyTorch over {parity['images']} images"
+    return (
+        f"precision {candidate['variant']}: {', '.join(filter(None, (rate, judged)))}{'  <- served' if served else ''}"
+    )
 
 
 def _versions() -> dict[str, str]:

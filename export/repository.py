@@ -6,12 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from assets import FACE_MODELS, fetch_assets
-from export.model_config import ServingPlan, render_config
+from export.model_config import TEMPLATES, ServingPlan, render_config
 from preprocessing import PREPROCESSING_VERSION, PreprocessParams
 from runtime import RuntimeSpec
-
-TEMPLATES = Path(__file__).resolve().parent.parent / "model_repository"
-"""The repository's hand-written part, copied into every release."""
 
 
 def write_classifier(folder: Path, variant: Path, plan: ServingPlan) -> None:

@@ -1,38 +1,39 @@
-"""One export: checkpoint -> optimum's graph -> serving graph -> precision variants -> parity gate -> release."""
+"""One export: checkpoint -> served graph -> variants, timed and judged -> release."""
 
-import hashlib
 import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from deepfake_client.release import Description, Preprocess, Status
 from numpy.typing import NDArray
 from PIL import Image
 
 from assets import FACE_MODELS, fetch_assets
-from export.checkpoint import Checkpoint, checkpoint_digest, companions_digest, load_checkpoint
+from export.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint
 from export.checkpoint.hub import LocatedCheckpoint
 from export.checkpoint.model_card import README
 from export.errors import ReleaseError
-from export.gate.candidates import Candidate, Workshop, choose, limits_of, make_candidates
-from export.gate.generated_images import varied_images
+from export.gate.candidates import Candidate, Workshop, take_fastest
+from export.gate.generated import varied_images
 from export.gate.golden import PreparedGolden, prepare_golden
 from export.gate.parity import Reference, make_reference
 from export.gate.photos import calibration_photos, judging_photos
+from export.gate.tolerances import tolerance_of
 from export.golden import FOLDER
 from export.graph.attention import merge_attention
 from export.graph.onnx_export import export_logits_graph
 from export.graph.serving_graph import ServingHead, build_serving_graph, with_export_id
-from export.identity import code_digest, export_id
+from export.identity import export_id, source_key
 from export.model_config import ServingPlan
-from export.precision import Variant, variants_of
 from export.release import (
     CARD,
     REPOSITORY,
@@ -46,10 +47,11 @@ from export.release import (
 )
 from export.report import write_report
 from export.repository import describe_ensemble, write_classifier, write_ensemble, write_preprocess
-from export.target import ENGINE_CACHE, Target, find_target
+from export.settings import ExportSettings, Step
+from export.target import Target, find_target
+from export.variants import Variant, variants_of
 from preprocessing import PREPROCESSING_VERSION, STATUS_TABLE, PreprocessParams, resize_to_square
 from runtime import usable_cores
-from runtime.openvino_classifier import processor
 
 _MAX_INSTANCES = 8
 _INSTANCE_BYTES = 2**30  # an instance of preprocess at work on large images, and a share of the classifier
@@ -57,74 +59,26 @@ _CORES_PER_CLASSIFIER = 16  # of one instance: a batch has 32 frames at most, an
 _CALIBRATION_PHOTOS = 48
 _SCRATCH = "scratch"
 
-
-@dataclass(frozen=True)
-class ExportSettings:
-    """What to export.
-
-    Attributes:
-        releases_dir: Where releases are kept.
-        precision: `fp32`, `bf16`, `fp16`, `int8`, or `auto`: the fastest that passes the gate on this machine.
-        backend: `python`, `onnxruntime` or `tensorrt`, see `ServingPlan`.
-        gpu: Whether the onnxruntime backend runs on a GPU; the tensorrt backend always does.
-        accelerator: `tensorrt`: the onnxruntime backend runs the graph through TensorRT, on a GPU; "": it does not.
-        engine_cache: Where TensorRT's engines are kept in that case, on this machine and where they serve.
-        instances: Instances of preprocess; 0 for one per usable core, at most 8 and what memory holds.
-        classifier_instances: Instances of the classifier with the Python backend; 0 for one per 16 cores.
-        cores_per_instance: Cores of each of these; 0 for an equal share of what the serving machine has.
-        preferred_batch: Frames that Triton gathers for one run of the classifier.
-        queue_delay_us: How long it waits for them, in microseconds; 0: not at all.
-        face_detection: Off: the classifier always sees the whole image.
-        max_image_bytes: Largest encoded image the release accepts.
-        max_image_pixels: Largest width x height it accepts, read from the header.
-        fake_labels: Names of the fake classes, if the labels do not say.
-        tolerance: Limit of max |dp|; the precision's declared one by default.
-        parity_images: Number of generated images in the gate; low precisions are judged on twice as many photos too.
-        cache_dir: Where fetched files are kept; the assets' own default if None.
-    """
-
-    releases_dir: Path
-    precision: str = "fp32"
-    backend: str = "python"
-    gpu: bool = False
-    accelerator: str = ""
-    engine_cache: Path = ENGINE_CACHE
-    instances: int = 0
-    classifier_instances: int = 0
-    cores_per_instance: int = 0
-    preferred_batch: int = 8
-    queue_delay_us: int = 0
-    face_detection: bool = True
-    max_image_bytes: int = PreprocessParams.max_bytes
-    max_image_pixels: int = PreprocessParams.max_pixels
-    fake_labels: tuple[str, ...] = ()
-    tolerance: float | None = None
-    parity_images: int = 32
-    cache_dir: Path | None = None
-
-
-@dataclass(frozen=True)
-class Step:
-    """Progress of an export: what is being done, and how much of it."""
-
-    name: str
-    done: int = 0
-    total: int = 0
-
-
 Progress = Callable[[Step], None]
 
 
-def _instances(settings: ExportSettings) -> int:
-    """Instances of preprocess: one per core, which is fastest on a CPU, but no more than fit into memory."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return settings.instances or max(min(usable_cores(), _MAX_INSTANCES, memory // _INSTANCE_BYTES), 1)
+@dataclass(frozen=True)
+class _Job:
+    """What an export works with: its settings, who will run the classifier, and what the checkpoint says."""
+
+    settings: ExportSettings
+    target: Target
+    checkpoint: Checkpoint
+    params: PreprocessParams
+    plan: ServingPlan
+    golden: PreparedGolden | None
+    progress: Progress
 
 
 def existing_release(located: LocatedCheckpoint, settings: ExportSettings) -> Release | None:
     """The release that `export_checkpoint` would make again, if it is already there."""
-    key = _source_key(checkpoint_digest(located.path), located, settings, find_target(settings))
-    return find_release(settings.releases_dir, key)
+    digest, target = checkpoint_digest(located.path), find_target(settings)
+    return find_release(settings.releases_dir, source_key(digest, located, settings, target, _instances(settings)))
 
 
 def export_checkpoint(
@@ -132,15 +86,34 @@ def export_checkpoint(
 ) -> Release:
     """Exports a checkpoint into a new release, without making it current.
 
+    Args:
+        located: The checkpoint.
+        settings: What to export.
+        progress: Told each step, and how much of it is done.
+
     Raises:
         ExportError: One of its subclasses; nothing is left behind and nothing that is served has changed.
     """
     started = time.monotonic()
-    target = find_target(settings)  # before the long part: this machine may not do
-    variants_of(settings.precision, target.runtime, target.accelerator)
-    progress(Step("load checkpoint"))
+    target = find_target(settings)
+    wanted = variants_of(settings.precision, target)  # what cannot be had here is refused before the long part
+    progress(Step("load the checkpoint"))
+    job = _prepare(located, settings, target, progress)
+    try:
+        with open_partial(settings.releases_dir) as partial:
+            candidates = _make_classifiers(job, wanted, partial / _SCRATCH)
+            progress(Step("write the release"))
+            manifest = _write_release(job, candidates[0], partial)
+            write_report(partial, manifest["release_id"], candidates, time.monotonic() - started)
+            key = source_key(job.checkpoint.sha256, located, settings, target, job.plan.instances)
+            return publish(partial, settings.releases_dir, manifest, key)
+    except OSError as error:
+        raise ReleaseError(f"cannot write the release below {settings.releases_dir}: {error.strerror}") from error
+
+
+def _prepare(located: LocatedCheckpoint, settings: ExportSettings, target: Target, progress: Progress) -> _Job:
+    """Loads everything that may be missing or unsuitable."""
     checkpoint = load_checkpoint(located, settings.fake_labels)
-    plan = _plan(checkpoint, settings, target)
     params = PreprocessParams(
         resize=checkpoint.resize,
         face_detection=settings.face_detection,
@@ -149,48 +122,18 @@ def export_checkpoint(
         max_pixels=settings.max_image_pixels,
     )
     if params.face_detection:
-        fetch_assets(FACE_MODELS, settings.cache_dir)  # before the long part, not after it
+        fetch_assets(FACE_MODELS, settings.cache_dir)
     golden = prepare_golden(checkpoint, face_detection=settings.face_detection, cache_dir=settings.cache_dir)
-    try:
-        with open_partial(settings.releases_dir) as partial:
-            repository = partial / REPOSITORY
-            candidates = _make_classifiers(checkpoint, plan, settings, target, partial, golden, progress)
-            chosen = candidates[0].variant
-            progress(Step("write release"))
-            write_classifier(repository / "classifier", candidates[0].folder, plan)
-            shutil.rmtree(partial / _SCRATCH)
-            write_preprocess(repository / "preprocess", params, plan, settings.cache_dir)
-            write_ensemble(repository / "deepfake_detector", plan)
-            if golden is not None:
-                limits = limits_of(chosen, settings.tolerance, gpu=target.gpu)
-                golden.for_precision(limits).write(partial / FOLDER)
-            if (readme := located.path / README).is_file():
-                shutil.copyfile(readme, partial / CARD)
-            description = _description(checkpoint, settings, params, chosen)
-            files = hashed_files(partial)
-            manifest: dict[str, Any] = {
-                "release_id": release_id_of(description, files),
-                "description": description,
-                "files": files,
-                "built_on": asdict(target.built_on) if target.built_on else None,
-            }
-            served = json.dumps(served_description(manifest), sort_keys=True)
-            describe_ensemble(repository / "deepfake_detector", plan, served)
-            classifier = repository / "classifier" / "1"
-            write_report(partial, manifest["release_id"], candidates, classifier, time.monotonic() - started)
-            key = _source_key(checkpoint.sha256, located, settings, target)
-            return publish(partial, settings.releases_dir, manifest, key)
-    except OSError as error:
-        raise ReleaseError(f"cannot write the release below {settings.releases_dir}: {error.strerror}") from error
+    return _Job(settings, target, checkpoint, params, _serving_plan(checkpoint, settings, target), golden, progress)
 
 
-def _plan(checkpoint: Checkpoint, settings: ExportSettings, target: Target) -> ServingPlan:
-    cores = usable_cores()
+def _serving_plan(checkpoint: Checkpoint, settings: ExportSettings, target: Target) -> ServingPlan:
+    cores, instances = usable_cores(), _instances(settings)
     return ServingPlan(
         size_px=checkpoint.resize.size_px,
         labels=tuple(checkpoint.labels),
-        instances=_instances(settings),
-        threads=max(cores // _instances(settings), 1),
+        instances=instances,
+        threads=max(cores // instances, 1),
         classifier_instances=settings.classifier_instances or -(-cores // _CORES_PER_CLASSIFIER),
         cores_per_instance=settings.cores_per_instance,
         preferred_batch=settings.preferred_batch,
@@ -200,57 +143,85 @@ def _plan(checkpoint: Checkpoint, settings: ExportSettings, target: Target) -> S
     )
 
 
-def _make_classifiers(
-    checkpoint: Checkpoint,
-    plan: ServingPlan,
-    settings: ExportSettings,
-    target: Target,
-    partial: Path,
-    golden: PreparedGolden | None,
-    progress: Progress,
-) -> list[Candidate]:
+def _instances(settings: ExportSettings) -> int:
+    """Instances of preprocess: one per core, which is fastest on a CPU, but no more than fit into memory."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return settings.instances or max(min(usable_cores(), _MAX_INSTANCES, memory // _INSTANCE_BYTES), 1)
+
+
+def _make_classifiers(job: _Job, wanted: Sequence[Sequence[Variant]], scratch: Path) -> list[Candidate]:
     """The classifier in every variant that was tried, the one to serve first."""
-    wanted = variants_of(settings.precision, target.runtime, target.accelerator)
-    scratch = partial / _SCRATCH
     scratch.mkdir()
-    progress(Step("export with optimum"))
-    logits_graph = export_logits_graph(checkpoint.located.path, scratch)
-    progress(Step("fold preprocessing into the graph, merge attention's products"))
-    head = ServingHead(len(checkpoint.labels), checkpoint.fake_indices, export_id=0)
-    graph = build_serving_graph(logits_graph, plan.size_px, checkpoint.normalisation, head)
-    merge_attention(graph)
+    checkpoint, settings = job.checkpoint, job.settings
+    job.progress(Step("export with optimum"))
+    graph = _served_graph(job, scratch)
     workshop = Workshop(
         graph_of=lambda variant: with_export_id(graph, export_id(checkpoint, variant)),
-        target=target,
+        target=job.target,
         scratch=scratch,
-        reference=_reference(checkpoint, settings, progress),
+        size_px=job.plan.size_px,
+        reference=cache(lambda: _reference(job)),
         generated=settings.parity_images,
-        calibration=lambda: _squares(checkpoint, calibration_photos(_CALIBRATION_PHOTOS, settings.cache_dir)),
+        calibration=lambda: _calibration_squares(job),
         tolerance=settings.tolerance,
-        say=lambda name: progress(Step(name)),
-        golden=golden,
+        say=lambda name: job.progress(Step(name)),
+        golden=job.golden,
     )
-    return choose(make_candidates(workshop, wanted), workshop.reference, workshop.say)
+    return take_fastest(workshop, wanted)
 
 
-def _reference(checkpoint: Checkpoint, settings: ExportSettings, progress: Progress) -> Reference:
+def _served_graph(job: _Job, scratch: Path) -> onnx.ModelProto:
+    checkpoint = job.checkpoint
+    logits_graph = export_logits_graph(checkpoint.located.path, scratch)
+    head = ServingHead(len(checkpoint.labels), checkpoint.fake_indices, export_id=0)
+    graph = build_serving_graph(logits_graph, job.plan.size_px, checkpoint.normalisation, head)
+    merge_attention(graph)
+    return graph
+
+
+def _reference(job: _Job) -> Reference:
     """PyTorch's answers for the gate's images: generated ones and, for all but fp32, photographs."""
-    photos = 0 if settings.precision == "fp32" else 2 * settings.parity_images
-    total = settings.parity_images + photos
-    images: Iterator[Image.Image] = varied_images(settings.parity_images)
+    count, name = job.settings.parity_images, "PyTorch's own answers"
+    photos = 0 if job.settings.precision == "fp32" else 2 * count
+    images: Iterator[Image.Image] = varied_images(count)
     if photos:
-        images = chain(images, judging_photos(photos, settings.cache_dir))
-    return make_reference(checkpoint, images, lambda done: progress(Step("reference from PyTorch", done, total)))
+        images = chain(images, judging_photos(photos, job.settings.cache_dir))
+    job.progress(Step(name, 0, count + photos))
+    return make_reference(job.checkpoint, images, lambda done: job.progress(Step(name, done, count + photos)))
 
 
-def _squares(checkpoint: Checkpoint, images: Iterator[Image.Image]) -> Sequence[NDArray[np.uint8]]:
-    return [resize_to_square(np.asarray(image), checkpoint.resize) for image in images]
+def _calibration_squares(job: _Job) -> list[NDArray[np.uint8]]:
+    photos = calibration_photos(_CALIBRATION_PHOTOS, job.settings.cache_dir)
+    return [resize_to_square(np.asarray(photo), job.checkpoint.resize) for photo in photos]
 
 
-def _description(
-    checkpoint: Checkpoint, settings: ExportSettings, params: PreprocessParams, chosen: Variant
-) -> dict[str, Any]:
+def _write_release(job: _Job, chosen: Candidate, partial: Path) -> dict[str, Any]:
+    """Writes the model repository and what goes with it; gives the content of release.json."""
+    repository, settings, target = partial / REPOSITORY, job.settings, job.target
+    ensemble = repository / "deepfake_detector"
+    write_classifier(repository / "classifier", chosen.folder, job.plan)
+    shutil.rmtree(chosen.folder.parent)
+    write_preprocess(repository / "preprocess", job.params, job.plan, settings.cache_dir)
+    write_ensemble(ensemble, job.plan)
+    if job.golden is not None:
+        limits = tolerance_of(chosen.variant.precision, gpu=target.gpu, max_dp=settings.tolerance)
+        job.golden.for_precision(limits).write(partial / FOLDER)
+    if (readme := job.checkpoint.located.path / README).is_file():
+        shutil.copyfile(readme, partial / CARD)
+    description, files = _description(job, chosen.variant), hashed_files(partial)
+    manifest: dict[str, Any] = {
+        "release_id": release_id_of(description, files),
+        "description": description,
+        "files": files,
+        "built_on": asdict(target.built_on) if target.built_on else None,
+    }
+    describe_ensemble(ensemble, job.plan, json.dumps(served_description(manifest), sort_keys=True))
+    return manifest
+
+
+def _description(job: _Job, chosen: Variant) -> dict[str, Any]:
     """What the release says about itself to clients, through the ensemble's config."""
+    checkpoint = job.checkpoint
     return Description(
         model=checkpoint.name,
         revision=checkpoint.located.revision,
@@ -259,46 +230,14 @@ def _description(
         trained=checkpoint.trained,
         notice=checkpoint.notice,
         precision=chosen.precision,
-        backend=settings.backend,
+        backend=job.settings.backend,
         export_id=export_id(checkpoint, chosen),
         labels=tuple(checkpoint.labels),
         fake_labels=tuple(checkpoint.labels[i] for i in checkpoint.fake_indices),
         verdict_bands=checkpoint.verdict_bands,
-        preprocess=Preprocess.model_validate(params.to_dict()),
+        preprocess=Preprocess.model_validate(job.params.to_dict()),
         preprocessing_version=PREPROCESSING_VERSION,
         statuses={code: Status(name=row.name, meaning=row.meaning) for code, row in STATUS_TABLE.items()},
         calibration=checkpoint.calibration,
         model_card=checkpoint.model_card,
     ).to_json_dict()
-
-
-def _source_key(checkpoint_sha256: str, located: LocatedCheckpoint, settings: ExportSettings, target: Target) -> str:
-    """Equal for exports that would give the same release: same checkpoint, settings, plan, processor and code."""
-    chosen = {
-        "checkpoint": checkpoint_sha256,
-        "companions": companions_digest(located.path),
-        "name": located.name,
-        "precision": settings.precision,
-        "backend": settings.backend,
-        "gpu": target.gpu,
-        "accelerator": settings.accelerator,
-        "engine_cache": str(target.engine_cache) if target.accelerator else "",
-        "built_on": asdict(target.built_on) if target.built_on else None,
-        "instances": _instances(settings),
-        "plan": [
-            settings.classifier_instances,
-            settings.cores_per_instance,
-            settings.preferred_batch,
-            settings.queue_delay_us,
-        ],
-        "cores": usable_cores(),
-        # What is fastest, and what can be run at all, is the processor's business.
-        "processor": "" if settings.precision == "fp32" else processor(),
-        "face_detection": settings.face_detection,
-        "limits": [settings.max_image_bytes, settings.max_image_pixels],
-        "fake_labels": list(settings.fake_labels),
-        "tolerance": settings.tolerance,
-        "description": Description.model_json_schema(),
-        "code": code_digest("export", "preprocessing", "model_repository", "runtime"),
-    }
-    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()

@@ -4,20 +4,15 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from export.errors import GpuError
-from export.model_config import read_config
-from export.repository import TEMPLATES
+from export.model_config import TEMPLATES, read_config
+from export.settings import ENGINE_CACHE, ExportSettings
 from runtime import BuiltOn, ClassifierLoadError, batch_sizes
 from runtime.built_on import library_tensorrt, package_tensorrt
 from runtime.gpu import the_kind_of_gpu
 
-if TYPE_CHECKING:
-    from export.run import ExportSettings
-
 TENSORRT = "tensorrt"
-ENGINE_CACHE = Path("/var/cache/deepfake-serving/engines")
 
 
 @dataclass(frozen=True)
@@ -60,7 +55,7 @@ class Target:
         return batch_sizes(self.preferred_batch, self.largest_batch)[1:] or (1,) if self.gpu else (8,)
 
 
-def find_target(settings: "ExportSettings") -> Target:
+def find_target(settings: ExportSettings) -> Target:
     """Who will run the classifier of an export.
 
     Raises:

@@ -28,7 +28,8 @@ from assets import SAMPLE_PHOTOS, default_cache_dir, fetch_assets
 from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from export.checkpoint.hub import locate_checkpoint
 from export.release import Release, read_release
-from export.run import ExportSettings, export_checkpoint
+from export.run import export_checkpoint
+from export.settings import ExportSettings
 from reliability.fleet import Directory, Fleet, FleetServer, enter_namespace, run_fleet
 from reliability.score_load import ScoreLoad
 from runtime.free_ports import free_ports

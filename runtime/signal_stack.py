@@ -35,8 +35,8 @@ def signal_stack_restored() -> Iterator[None]:
         libc.sigaltstack(ctypes.byref(before), None)
 
 
-def has_signal_stack() -> bool:
-    """Whether the calling thread has an alternate signal stack."""
+def signal_stack() -> int | None:
+    """Address of the calling thread's alternate signal stack; None without one."""
     now = _SignalStack()
     ctypes.CDLL(None).sigaltstack(None, ctypes.byref(now))
-    return not now.ss_flags & _SS_DISABLE
+    return None if now.ss_flags & _SS_DISABLE else now.ss_sp

@@ -9,7 +9,8 @@ import pytest
 from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from export.checkpoint.hub import locate_checkpoint
 from export.release import Release, promote, read_release
-from export.run import ExportSettings, export_checkpoint
+from export.run import export_checkpoint
+from export.settings import ExportSettings
 from tests.made_once import made_once
 from tests.service import Service, run_service
 

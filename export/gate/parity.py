@@ -1,7 +1,8 @@
 """The gate: an exported classifier must compute what the checkpoint computes, on images as varied as users'."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ from PIL import Image
 
 from export.checkpoint import Checkpoint
 from export.errors import ParityError
-from export.precision import Tolerance
+from export.gate.tolerances import Tolerance
 from preprocessing import resize_to_square
 from runtime import Classifier
 
 Floats = NDArray[np.floating[Any]]
 
+_TORCH_BATCH = 8
 _FLIP_MARGIN = 0.02  # decisions this close to 0.5 may fall either way
 _IN_THREES = 24  # images that are run in batches of three as well: batches that no number of cores divides evenly
 _SUM_TOLERANCE = 1e-6  # of the fake probability from the sum it stands for
@@ -33,7 +35,6 @@ class ParityResult:
         flipped: Decisions at 0.5 that differ, outside 0.48-0.52.
         std_p: Spread of PyTorch's probabilities.
         max_batch_dp: Largest |difference| of one image's probability alone and in larger batches and, for some, of 3.
-        pixel_difference: Largest grey-level difference between our resize and the checkpoint's image processor.
         tolerance: The declared limits.
     """
 
@@ -44,12 +45,7 @@ class ParityResult:
     flipped: int
     std_p: float
     max_batch_dp: float
-    pixel_difference: int
     tolerance: Tolerance
-
-    def to_dict(self) -> dict[str, Any]:
-        """The figures as JSON-ready values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -60,13 +56,11 @@ class Reference:
         squares: (N, S, S, 3) uint8, RGB: our pixels of each image.
         log_probabilities: (N, labels) float64: PyTorch's, from what the checkpoint's own processor makes of each image.
         fake_indices: The fake classes.
-        pixel_difference: Largest grey-level difference between the two ways of resizing.
     """
 
     squares: NDArray[np.uint8]
     log_probabilities: Floats
     fake_indices: list[int]
-    pixel_difference: int
 
     def first(self, count: int) -> "Reference":
         """The same for the first images only."""
@@ -84,17 +78,20 @@ def make_reference(
         checkpoint: The loaded checkpoint.
         images: RGB images of any size.
         progress: Called with the number of images done.
+
+    Raises:
+        ParityError: Our resize gives other pixels than the checkpoint's own image processor.
     """
     squares: list[NDArray[np.uint8]] = []
     reference: list[Floats] = []
-    pixel_difference = 0
-    for done, image in enumerate(images, start=1):
-        square = resize_to_square(np.asarray(image), checkpoint.resize)
-        pixel_difference = max(pixel_difference, _pixel_difference(checkpoint, image, square))
-        squares.append(square)
-        reference.append(_torch_log_probabilities(checkpoint, image))
-        progress(done)
-    return Reference(np.stack(squares), np.stack(reference), checkpoint.fake_indices, pixel_difference)
+    remaining = iter(images)
+    while batch := list(islice(remaining, _TORCH_BATCH)):
+        resized = np.stack([resize_to_square(np.asarray(image), checkpoint.resize) for image in batch])
+        _require_same_pixels(checkpoint, batch, resized)
+        squares.extend(resized)
+        reference.append(_torch_log_probabilities(checkpoint, batch))
+        progress(len(squares))
+    return Reference(np.stack(squares), np.concatenate(reference), checkpoint.fake_indices)
 
 
 def check_parity(
@@ -113,17 +110,36 @@ def check_parity(
     """
     fake = reference.fake_indices
     squares = reference.squares
-    sizes = [(1, len(squares)), *((size, len(squares)) for size in batches), (3, _IN_THREES)]
-    alone, *batched = (_run_in_batches(classifier, squares[:count], size, fake) for size, count in sizes)
+    alone = _run_alone(classifier, reference, tolerance)
+    sizes = [*((size, len(squares)) for size in batches), (3, _IN_THREES)]
+    batched = [_run_in_batches(classifier, squares[:count], size, fake) for size, count in sizes]
     _check_marked(classifier, squares[:3], alone[:3], fake, tolerance)
     result = ParityResult(
-        images=len(reference.squares),
-        pixel_difference=reference.pixel_difference,
-        tolerance=tolerance,
-        **_measure(reference.log_probabilities, alone, batched, fake),
+        images=len(squares), tolerance=tolerance, **_measure(reference.log_probabilities, alone, batched, fake)
     )
     _judge(result)
     return result
+
+
+def _run_alone(classifier: Classifier, reference: Reference, tolerance: Tolerance) -> Floats:
+    """(N, labels) log-probabilities of the images one by one; the first image that drifts too far ends it.
+
+    Raises:
+        ParityError: An image drifts further than the tolerance allows any.
+    """
+    fake = reference.fake_indices
+    alone: list[Floats] = []
+    for i in range(len(reference.squares)):
+        alone.append(_run(classifier, reference.squares[i : i + 1], fake))
+        measured = _measure(reference.log_probabilities[i : i + 1], alone[-1], [], fake)
+        _require_within(
+            (i + 1),
+            (
+                ("max |dp|", measured["max_dp"], tolerance.max_dp),
+                ("max |d log-odds|", measured["max_dlogit"], tolerance.max_dlogit),
+            ),
+        )
+    return np.concatenate(alone)
 
 
 def _measure(reference: Floats, alone: Floats, batched: list[Floats], fake: list[int]) -> dict[str, Any]:
@@ -139,7 +155,7 @@ def _measure(reference: Floats, alone: Floats, batched: list[Floats], fake: list
         "max_dlogit": float(np.abs(_log_odds(alone, fake) - _log_odds(reference, fake)).max()),
         "flipped": int((((p_alone > 0.5) != (p > 0.5)) & decided).sum()),
         "std_p": float(p.std()),
-        "max_batch_dp": float(max(np.abs(p_alone[: len(values)] - values).max() for values in p_batched)),
+        "max_batch_dp": float(max((np.abs(p_alone[: len(v)] - v).max() for v in p_batched), default=0.0)),
     }
 
 
@@ -153,23 +169,23 @@ def _log_odds(log_probabilities: Floats, fake: list[int]) -> Floats:
 
 
 def _judge(result: ParityResult) -> None:
-    if result.pixel_difference > 0:
-        raise ParityError(
-            f"our resize differs from the checkpoint's image processor by {result.pixel_difference} grey levels: "
-            "this processor is not supported"
-        )
     limits = result.tolerance
-    measured = (
+    figures = (
         ("max |dp|", result.max_dp, limits.max_dp),
         ("mean |dp|", result.mean_dp, limits.mean_dp),
         ("max |d log-odds|", result.max_dlogit, limits.max_dlogit),
         ("max |dp| between batches", result.max_batch_dp, limits.max_batch_dp),
     )
-    for name, value, limit in measured:
-        if not value <= limit:
-            raise ParityError(f"{name} = {value:.3g} over {result.images} images exceeds the tolerance {limit:.3g}")
+    _require_within(result.images, figures)
     if result.flipped:
         raise ParityError(f"{result.flipped} of {result.images} decisions flipped")
+
+
+def _require_within(images: int, figures: Sequence[tuple[str, float, float]]) -> None:
+    """Each figure is a name, a value and its limit; NaN is over any limit."""
+    for name, value, limit in figures:
+        if not value <= limit:
+            raise ParityError(f"{name} = {value:.3g} over {images} images exceeds the tolerance {limit:.3g}")
 
 
 def _check_marked(
@@ -203,19 +219,23 @@ def _run(classifier: Classifier, squares: NDArray[np.uint8], fake_indices: list[
     return np.asarray(np.log(np.maximum(softmax.astype(np.float64), np.finfo(np.float32).tiny)))
 
 
-def _torch_log_probabilities(checkpoint: Checkpoint, image: Image.Image) -> Floats:
-    """(labels,) float64 log-probabilities from PyTorch, over what the checkpoint's own processor makes of the image."""
+def _torch_log_probabilities(checkpoint: Checkpoint, images: Sequence[Image.Image]) -> Floats:
+    """(N, labels) float64 from PyTorch, over what the checkpoint's own processor makes of the images."""
     import torch
 
     with torch.inference_mode():
-        logits = checkpoint.model(**checkpoint.processor(image, return_tensors="pt")).logits.double()
+        logits = checkpoint.model(**checkpoint.processor(images, return_tensors="pt")).logits.double()
         tiny = float(np.log(np.finfo(np.float32).tiny))
-        return np.asarray(logits.log_softmax(-1)[0].clamp(min=tiny).numpy())
+        return np.asarray(logits.log_softmax(-1).clamp(min=tiny).numpy())
 
 
-def _pixel_difference(checkpoint: Checkpoint, image: Image.Image, square: NDArray[np.uint8]) -> int:
-    theirs = checkpoint.processor(image, do_rescale=False, do_normalize=False, return_tensors="np").pixel_values[0]
-    theirs = np.asarray(theirs).transpose(1, 2, 0)
-    if theirs.shape != square.shape:
-        return 255
-    return int(np.abs(theirs.astype(np.int32) - square.astype(np.int32)).max())
+def _require_same_pixels(checkpoint: Checkpoint, images: Sequence[Image.Image], squares: NDArray[np.uint8]) -> None:
+    theirs = checkpoint.processor(images, do_rescale=False, do_normalize=False, return_tensors="np").pixel_values
+    theirs = np.asarray(theirs).transpose(0, 2, 3, 1)
+    same_shape = theirs.shape == squares.shape
+    difference = int(np.abs(theirs.astype(np.int32) - squares.astype(np.int32)).max()) if same_shape else 255
+    if difference:
+        raise ParityError(
+            f"our resize differs from the checkpoint's image processor by {difference} grey levels: "
+            "this processor is not supported"
+        )

@@ -1,6 +1,6 @@
 """The photographs on which low precisions are calibrated and judged: crops of open ones, fetched by checksum.
 
-Generated images (generated_images.py) need no download and judge every precision. Low ones round according to what they
+Generated images (generated.py) need no download and judge every precision. Low ones round according to what they
 see, and noise and chessboards would say little about photographs. No photo serves both purposes.
 """
 

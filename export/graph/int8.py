@@ -9,7 +9,6 @@ import io
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.errors import ExportError
+from export.variants import Int8Recipe
 from runtime import RuntimeSpec
 from runtime.openvino_classifier import computes_in
 from runtime.openvino_core import openvino_core
@@ -24,16 +24,6 @@ from runtime.signal_stack import signal_stack_restored
 
 INT8_GRAPH = "model.xml"
 _RESHAPING = frozenset({"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Convert"})
-
-
-class Int8Recipe(StrEnum):
-    """How a graph is quantised, in the order in which they are tried: the faster one first."""
-
-    STATIC = "static"
-    """int8 weights and activations, whose ranges come from calibration images."""
-
-    DYNAMIC = "dynamic"
-    """int8 weights; activations are quantised as they come, 128 at a time."""
 
 
 def write_int8(folder: Path, onnx_path: Path, recipe: Int8Recipe, images: Sequence[NDArray[np.uint8]]) -> None:

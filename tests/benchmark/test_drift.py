@@ -32,7 +32,8 @@ from benchmark.drift_recipes import Recipe, encode, render
 from benchmark.drift_report import DriftRow, figures
 from export.checkpoint.hub import locate_checkpoint
 from export.release import promote
-from export.run import ExportSettings, export_checkpoint
+from export.run import export_checkpoint
+from export.settings import ExportSettings
 from preprocessing import PreprocessParams
 
 

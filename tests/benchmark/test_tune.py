@@ -27,7 +27,8 @@ from benchmark.tune_search import (
 from export.checkpoint.hub import locate_checkpoint
 from export.plan_file import PlanFile
 from export.release import Release, file_digests, verify_files
-from export.run import ExportSettings, export_checkpoint
+from export.run import export_checkpoint
+from export.settings import ExportSettings
 
 DEFAULT = Configuration(4, 1, 0, 8, 0, 8)
 BEST = replace(DEFAULT, preprocess_instances=2, chunk_frames=15, queue_delay_us=500)

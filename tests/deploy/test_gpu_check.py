@@ -120,8 +120,9 @@ def test_engines_that_are_not_kept_are_a_failure(tmp_path: Path) -> None:
 
 
 def test_every_case_is_one_that_the_export_offers() -> None:
-    from export.precision import variants_of
+    from export.target import Target
+    from export.variants import variants_of
 
     for case in gpu_check.CASES:
-        assert variants_of(case.precision, case.backend, case.accelerator)
+        assert variants_of(case.precision, Target(case.backend, case.accelerator))
     assert {case.backend for case in gpu_check.CASES} == {"tensorrt", "onnxruntime"}

@@ -9,10 +9,11 @@ import pytest
 
 from export.checkpoint.hub import locate_checkpoint
 from export.errors import CheckpointError, ExportError, GoldenError, ReleaseError
+from export.gate.tolerances import TOLERANCES
 from export.golden import GoldenEntry, GoldenManifest, GoldenSet, read_golden
-from export.precision import TOLERANCES
 from export.release import Release, read_release, verify_files
-from export.run import ExportSettings, existing_release, export_checkpoint
+from export.run import existing_release, export_checkpoint
+from export.settings import ExportSettings
 from tests.conftest import CARD
 
 PNG = b"\x89PNG\r\n\x1a\n"

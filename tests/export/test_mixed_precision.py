@@ -13,7 +13,8 @@ from onnx.reference import ReferenceEvaluator
 from export.checkpoint.hub import locate_checkpoint
 from export.errors import ExportError
 from export.graph.mixed_precision import type_products
-from export.run import ExportSettings, export_checkpoint
+from export.run import export_checkpoint
+from export.settings import ExportSettings
 from tests.export import checkpoints
 
 LOW = {"bf16": TensorProto.BFLOAT16, "fp16": TensorProto.FLOAT16}

@@ -10,7 +10,7 @@ import pytest
 from export.errors import PlanError
 from export.model_config import read_config
 from export.plan_file import Measured, PlanFile
-from export.run import ExportSettings
+from export.settings import ExportSettings
 from runtime import usable_cores
 from tests.export import checkpoints
 from tests.export.test_cli import deepfake_export

@@ -16,14 +16,16 @@ from typer.testing import CliRunner
 from export.checkpoint.hub import locate_checkpoint
 from export.cli import app
 from export.errors import ExportError, GpuError
+from export.gate.tolerances import TOLERANCES, tolerance_of
 from export.graph.engine_cache import cache_key, provider_options
 from export.graph.tensorrt_plan import build_plan
 from export.model_config import ServingPlan, read_config, render_config, warmed_batches
-from export.precision import TOLERANCES, tolerance_of, variants_of
 from export.release import Release, read_release, verify_files
 from export.repository import TEMPLATES
-from export.run import ExportSettings, existing_release, export_checkpoint
+from export.run import existing_release, export_checkpoint
+from export.settings import ExportSettings
 from export.target import Target, find_target, this_machine
+from export.variants import variants_of
 from runtime import BuiltOn, ClassifierLoadError, RuntimeSpec, batch_profiles, load_classifier
 from tests import fake_gpu
 from tests.export import checkpoints
@@ -128,17 +130,17 @@ def test_a_machine_that_has_everything_is_recorded(monkeypatch: pytest.MonkeyPat
     [("tensorrt", "", ["bf16", "fp16", "fp32"]), ("onnxruntime", "tensorrt", ["bf16", "fp16"])],
 )
 def test_precisions_of_tensorrt(runtime: str, accelerator: str, offered: list[str]) -> None:
-    tried = variants_of("auto", runtime, accelerator)
+    tried = variants_of("auto", Target(runtime, accelerator))
     assert [one[0].precision for one in tried] == offered
     # Another arithmetic than OpenVINO's of the same name, so another name, and with it another EXPORT_ID.
     assert all("tensorrt" in one[0].name for one in tried)
     with pytest.raises(ExportError, match="int8 is for the python backend"):
-        variants_of("int8", runtime, accelerator)
+        variants_of("int8", Target(runtime, accelerator))
 
 
 def test_fp32_through_onnxruntime_and_tensorrt_would_be_none() -> None:
     with pytest.raises(ExportError, match="its fp32 would be TF32"):
-        variants_of("fp32", "onnxruntime", "tensorrt")
+        variants_of("fp32", Target("onnxruntime", "tensorrt"))
 
 
 def test_a_gpu_has_room_between_batches_and_nowhere_else() -> None:

@@ -15,7 +15,8 @@ from export.checkpoint import read_sidecar
 from export.checkpoint.hub import locate_checkpoint
 from export.golden import GoldenSet, read_golden
 from export.release import CURRENT, Release, promote
-from export.run import ExportSettings, existing_release
+from export.run import existing_release
+from export.settings import ExportSettings
 from tests.conftest import CARD
 from tests.service import Service, run_service
 from tests.wrong_golden import wrongly_golden

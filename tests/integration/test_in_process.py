@@ -12,7 +12,8 @@ from deepfake_client.triton.scorer import TritonScorer
 from assets import default_cache_dir
 from export.checkpoint.hub import locate_checkpoint
 from export.release import Release
-from export.run import ExportSettings, export_checkpoint
+from export.run import export_checkpoint
+from export.settings import ExportSettings
 from tests.media import VideoSpec, photo, write_video
 from tests.service import Service
 

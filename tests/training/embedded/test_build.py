@@ -12,7 +12,8 @@ from deploy.embedded import EMBEDDED_CHECKPOINT
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.model_card import README
 from export.golden import read_golden
-from export.run import ExportSettings, export_checkpoint
+from export.run import export_checkpoint
+from export.settings import ExportSettings
 from preprocessing import Box
 from tests.media import photo_pixels
 from training.data.faces import FaceImage

@@ -1,0 +1,63 @@
+"""What to export, and how: the settings of one export."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from preprocessing import PreprocessParams
+
+ENGINE_CACHE = Path("/var/cache/deepfake-serving/engines")
+"""Where TensorRT's engines are kept by default."""
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What to export.
+
+    Attributes:
+        releases_dir: Where releases are kept.
+        precision: `fp32`, `bf16`, `fp16`, `int8`, or `auto`: the fastest that passes the gate on this machine.
+        backend: `python`, `onnxruntime` or `tensorrt`, see `ServingPlan`.
+        gpu: Whether the onnxruntime backend runs on a GPU; the tensorrt backend always does.
+        accelerator: `tensorrt`: the onnxruntime backend runs the graph through TensorRT, on a GPU; "": it does not.
+        engine_cache: Where TensorRT's engines are kept in that case, on this machine and where they serve.
+        instances: Instances of preprocess; 0 for one per usable core, at most 8 and what memory holds.
+        classifier_instances: Instances of the classifier with the Python backend; 0 for one per 16 cores.
+        cores_per_instance: Cores of each of these; 0 for an equal share of what the serving machine has.
+        preferred_batch: Frames that Triton gathers for one run of the classifier.
+        queue_delay_us: How long Triton waits for them, in microseconds; 0: not at all.
+        face_detection: Off: the classifier always sees the whole image.
+        max_image_bytes: Largest encoded image the release accepts.
+        max_image_pixels: Largest width x height it accepts, read from the header.
+        fake_labels: Names of the fake classes, if the labels do not say.
+        tolerance: Limit of max |dp|; the precision's declared one by default.
+        parity_images: Number of generated images in the gate; low precisions are judged on twice as many photos too.
+        cache_dir: Where fetched files are kept; the assets' own default if None.
+    """
+
+    releases_dir: Path
+    precision: str = "fp32"
+    backend: str = "python"
+    gpu: bool = False
+    accelerator: str = ""
+    engine_cache: Path = ENGINE_CACHE
+    instances: int = 0
+    classifier_instances: int = 0
+    cores_per_instance: int = 0
+    preferred_batch: int = 8
+    queue_delay_us: int = 0
+    face_detection: bool = True
+    max_image_bytes: int = PreprocessParams.max_bytes
+    max_image_pixels: int = PreprocessParams.max_pixels
+    fake_labels: tuple[str, ...] = ()
+    tolerance: float | None = None
+    parity_images: int = 32
+    cache_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """Progress of an export: what is being done, and how much of it."""
+
+    name: str
+    done: int = 0
+    total: int = 0
