@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -16,8 +17,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from assets import AssetError
 from export.checkpoint.hub import locate_checkpoint
 from export.errors import ExportError
-from export.plan_file import PlanFile
 from export.release import Release, promote, verify_files
+from export.report import explain_choice
 from export.run import Progress as ReportStep
 from export.run import existing_release, export_checkpoint
 from export.settings import ENGINE_CACHE, ExportSettings, Step
@@ -92,10 +93,14 @@ def export(
             help="Instances of preprocess; 0: one per core, at most 8 and what fits.",
         ),
     ] = 0,
-    plan: Annotated[
-        Path | None,
-        typer.Option(envvar="SERVING_PLAN", help="File that `deepfake-bench tune` wrote; --instances wins over it."),
-    ] = None,
+    classifier_instances: Annotated[
+        int, typer.Option(min=0, help="Instances of the classifier (python backend); 0: one per 16 cores.")
+    ] = 0,
+    cores_per_instance: Annotated[int, typer.Option(min=0, help="Cores of each of these; 0: an equal share.")] = 0,
+    preferred_batch: Annotated[int, typer.Option(min=1, max=32, help="Frames that Triton gathers for one run.")] = 8,
+    queue_delay_us: Annotated[
+        int, typer.Option(min=0, help="How long Triton waits for them, in microseconds; 0: not at all.")
+    ] = 0,
     face_detection: Annotated[
         bool, typer.Option(envvar="FACE_DETECTION", help="Crop each frame to its largest face.")
     ] = True,
@@ -133,6 +138,10 @@ def export(
         accelerator="tensorrt" if accelerator is Accelerator.TENSORRT else "",
         engine_cache=engine_cache,
         instances=instances,
+        classifier_instances=classifier_instances,
+        cores_per_instance=cores_per_instance,
+        preferred_batch=preferred_batch,
+        queue_delay_us=queue_delay_us,
         face_detection=face_detection,
         max_image_bytes=max_image_bytes,
         max_image_pixels=max_image_pixels,
@@ -140,25 +149,9 @@ def export(
         tolerance=tolerance,
         parity_images=parity_images,
     )
-    settings = _planned(settings, plan)
     with _ends_on_sigterm() as check:
         release = _release(checkpoint, revision, settings, promote_release, force, check)
     _print_release(release)
-
-
-def _planned(settings: ExportSettings, plan: Path | None) -> ExportSettings:
-    """The settings with the plan's figures; ends the program with a message if it cannot be used."""
-    if plan is None:
-        return settings
-    try:
-        found = PlanFile.load(plan)
-        planned = found.applied_to(settings)
-    except ExportError as error:
-        typer.echo(f"deepfake-export: {error}", err=True)
-        raise typer.Exit(1) from error
-    if warning := found.warning():
-        typer.echo(f"deepfake-export: {warning}", err=True)
-    return planned
 
 
 def _release(
@@ -231,6 +224,8 @@ def _print_release(release: Release) -> None:
     typer.echo(f"export id    {description['export_id']}")
     if built := release.manifest.get("built_on"):
         typer.echo(f"for          {built['gpu']}, driver {built['driver']}, TensorRT {built['tensorrt']}, and no other")
+    for line in explain_choice(release.path):
+        typer.echo(line)
     if description["notice"]:
         typer.echo(f"notice       {description['notice']}")
 
@@ -251,13 +246,13 @@ def step_reporter() -> Iterator[ReportStep]:
 
 
 def _plain_steps() -> ReportStep:
-    last = ""
+    last, started = "", time.monotonic()
 
     def report(step: Step) -> None:
         nonlocal last
         if step.name != last:
             last = step.name
-            print(f"export: {step.name} ...", file=sys.stderr, flush=True)
+            print(f"{time.monotonic() - started:4.0f} s  {step.name}", file=sys.stderr, flush=True)
 
     return report
 

@@ -12,6 +12,7 @@ import pytest
 
 from export.checkpoint.hub import locate_checkpoint, within
 from export.errors import CheckpointError, HubUnreachableError
+from export.model_config import read_config
 from tests.export import checkpoints
 from tests.service import ROOT
 
@@ -27,16 +28,26 @@ def test_export_promotes_and_a_refused_one_leaves_the_served_release_alone(tmp_p
     checkpoint = checkpoints.siglip(tmp_path / "checkpoint", {0: "Fake", 1: "Real"})
     releases = tmp_path / "releases"
     arguments = ["--checkpoint", str(checkpoint), "--releases-dir", str(releases), "--parity-images", "8"]
+    arguments += ["--instances", "3", "--classifier-instances", "2", "--cores-per-instance", "1"]
+    arguments += ["--preferred-batch", "16", "--queue-delay-us", "500"]
     done = deepfake_export(*arguments)
     assert done.returncode == 0, done.stderr
     assert "fake = P(Fake)" in done.stdout
-    assert "parity of fp32 with PyTorch" in done.stderr  # progress
+    assert re.search(r"^ *\d+ s  compare fp32 with PyTorch$", done.stderr, re.MULTILINE)
+    assert len(done.stderr.splitlines()) <= 8  # progress, and nothing of the libraries
     served = (releases / "current").readlink()
     before = sorted(p.name for p in releases.iterdir())
+    repository = releases / "current" / "model_repository"
+    preprocess, classifier = (read_config(repository / name / "config.pbtxt") for name in ("preprocess", "classifier"))
+    assert [config.instance_group[0].count for config in (preprocess, classifier)] == [3, 2]
+    assert classifier.parameters["cores_per_instance"].string_value == "1"
+    assert list(classifier.dynamic_batching.preferred_batch_size) == [16]
+    assert classifier.dynamic_batching.max_queue_delay_microseconds == 500
 
+    assert "is up to date" in deepfake_export(*arguments).stderr
     refused = deepfake_export(*arguments, "--tolerance", "1e-12")
     assert refused.returncode == 1
-    assert re.search(r"max \|dp\| = \S+ over 8 images exceeds the tolerance 1e-12", refused.stderr)
+    assert re.search(r"max \|dp\| = \S+ over [1-8] images exceeds the tolerance 1e-12", refused.stderr)
     assert "Traceback" not in refused.stderr
     assert (releases / "current").readlink() == served
     assert sorted(p.name for p in releases.iterdir()) == before
@@ -130,15 +141,20 @@ def test_what_is_neither_directory_nor_hub_id_is_refused(name: str) -> None:
         locate_checkpoint(name)
 
 
-def test_sigterm_leaves_nothing_behind(tiny_checkpoint: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("precision", "step"),
+    [("fp32", "PyTorch's own answers"), ("auto", "compare ")],
+    ids=["torch", "timed"],
+)
+def test_sigterm_leaves_nothing_behind(precision: str, step: str, tiny_checkpoint: Path, tmp_path: Path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     environment = {**os.environ, "MODEL_PATH": str(tiny_checkpoint), "TMPDIR": str(temporary)}
-    command = [sys.executable, "-m", "export", "--releases-dir", str(tmp_path / "releases")]
+    command = [sys.executable, "-m", "export", "--releases-dir", str(tmp_path / "releases"), "--precision", precision]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if "reference" in line:
+            if step in line:
                 process.terminate()
                 break
         rest = process.stderr.read()

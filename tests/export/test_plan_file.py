@@ -1,19 +1,15 @@
 """A serving plan: what is taken, what is refused, and where its figures arrive."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from export.errors import PlanError
-from export.model_config import read_config
 from export.plan_file import Measured, PlanFile
 from export.settings import ExportSettings
 from runtime import usable_cores
-from tests.export import checkpoints
-from tests.export.test_cli import deepfake_export
 
 PLAN: dict[str, Any] = {
     "preprocess_instances": 3, "classifier_instances": 2, "cores_per_instance": 1, "preferred_batch": 16,
@@ -84,26 +80,3 @@ def test_a_plan_of_another_machine_is_taken_with_a_warning() -> None:
 
     assert measured_on(usable_cores()).warning() == PlanFile(**PLAN).warning() == ""
     assert "deepfake-bench tune" in measured_on(usable_cores() + 1).warning()
-
-
-def test_the_export_writes_the_plan_into_the_release(tmp_path: Path) -> None:
-    checkpoint = checkpoints.siglip(tmp_path / "checkpoint", {0: "Fake", 1: "Real"})
-    releases = tmp_path / "releases"
-    arguments = ["--checkpoint", str(checkpoint), "--releases-dir", str(releases), "--parity-images", "8"]
-    plan = write(tmp_path / "plan.json")
-    done = deepfake_export(*arguments, "--plan", str(plan))
-    assert done.returncode == 0, done.stderr
-    repository = (releases / "current" / "model_repository").resolve()
-    preprocess, classifier = (read_config(repository / name / "config.pbtxt") for name in ("preprocess", "classifier"))
-    assert preprocess.instance_group[0].count == 3
-    assert classifier.instance_group[0].count == 2
-    assert classifier.parameters["cores_per_instance"].string_value == "1"
-    assert list(classifier.dynamic_batching.preferred_batch_size) == [16]
-    assert classifier.dynamic_batching.max_queue_delay_microseconds == 500
-
-    again = deepfake_export(*arguments, SERVING_PLAN=str(plan))
-    assert "is up to date" in again.stderr  # the plan takes part in the key, and only what it says counts
-    refused = deepfake_export(*arguments, "--plan", str(write(plan, preferred_batch=99)))
-    assert refused.returncode == 1
-    assert re.search(r"deepfake-export: the serving plan \S+ is refused \(preferred_batch: ", refused.stderr)
-    assert "Traceback" not in refused.stderr
