@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from preprocessing.crop import Box
+from preprocessing.quiet import quiet_native_code
 
 FULL_RANGE_MODEL = "face_detection_full_range_sparse.tflite"
 SHORT_RANGE_MODEL = "face_detection_short_range.tflite"
 
 _MIN_SIDE_PX = 16  # below this no face is found, and degenerate tensors are never built
+_WARM_UP_PX = 64
 _MAX_SIDE_PX = 16_384  # MediaPipe aborts the process at 32,767; longer images are searched in a reduced copy
 
 
@@ -42,9 +44,11 @@ class FaceFinder:
         Raises:
             FileNotFoundError: A model file is missing.
         """
-        self._detectors = [
-            _create_detector(models_dir / name, min_score) for name in (FULL_RANGE_MODEL, SHORT_RANGE_MODEL)
-        ]
+        with quiet_native_code():
+            self._detectors = [
+                _create_detector(models_dir / name, min_score) for name in (FULL_RANGE_MODEL, SHORT_RANGE_MODEL)
+            ]
+            self.largest_face(np.zeros((_WARM_UP_PX, _WARM_UP_PX, 3), np.uint8))  # the first search says something too
 
     def largest_face(self, pixels: NDArray[np.uint8]) -> Face | None:
         """The face with the largest box, or None.
@@ -73,8 +77,9 @@ class FaceFinder:
 
     def close(self) -> None:
         """Frees the native detectors."""
-        for detector in self._detectors:
-            detector.close()
+        with quiet_native_code():
+            for detector in self._detectors:
+                detector.close()
 
 
 def _create_detector(model: Path, min_score: float) -> Any:

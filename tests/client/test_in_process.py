@@ -1,6 +1,7 @@
 """The in-process scorer's own duties, with the model and the preprocessing replaced."""
 
 import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,9 @@ import pytest
 from deepfake_client.errors import ConfigurationError, DeadlineExceededError
 from deepfake_client.in_process import InProcessScorer, _export
 from deepfake_client.scorer import Deadline
+
+from export.release import Release
+from tests.media import photo
 
 
 def scorer_with(prepare: Any) -> InProcessScorer:
@@ -56,3 +60,13 @@ def test_exports_go_to_the_cache_of_the_assets(monkeypatch: pytest.MonkeyPatch, 
     (command,) = commands
     assert "-P" in command
     assert command[-1].startswith(str(tmp_path / "deepfake-serving" / "in-process"))
+
+
+def test_the_command_line_prints_nothing_but_its_output(tiny_release: Release) -> None:
+    """MediaPipe's libraries write dozens of lines to file descriptor 2 while they load, search and end."""
+    command = [sys.executable, "-m", "deepfake_client", str(photo("astronaut.png")), "--url", str(tiny_release.path)]
+    done = subprocess.run([*command, "--format", "csv"], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 2
+    notice = tiny_release.manifest["description"]["notice"]
+    assert [line.partition(": ")[2] for line in done.stderr.splitlines()] == [notice]

@@ -1,13 +1,10 @@
 """Reads media files into the cache of cut faces, and keeps account of those that cannot be read."""
 
 import logging
-import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 from deepfake_client import DetectionError
 from deepfake_client.batch.progress import with_progress
 from deepfake_client.frames import read_frames
@@ -129,29 +126,11 @@ def _finder() -> Iterator[Callable[[], FaceFinder]]:
                 models = fetch_assets(FACE_MODELS)
             except AssetError as error:
                 raise DatasetError(f"the face models cannot be fetched: {error}") from error
-            with _quiet_native_code():
-                loaded.append(FaceFinder(next(iter(models.values())).parent))
-                loaded[0].largest_face(np.zeros((64, 64, 3), np.uint8))
+            loaded.append(FaceFinder(next(iter(models.values())).parent))
         return loaded[0]
 
     try:
         yield get
     finally:
-        with _quiet_native_code():
-            for finder in loaded:
-                finder.close()
-
-
-@contextmanager
-def _quiet_native_code() -> Iterator[None]:
-    """MediaPipe's libraries write dozens of lines to file descriptor 2 at first; nothing else runs then."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        for finder in loaded:
+            finder.close()
