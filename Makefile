@@ -27,7 +27,7 @@ lint:  ## style and types only
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-bench:  ## measure everything and write benchmark/RESULTS.md (about half an hour; options: BENCH_ARGS)
+bench:  ## measure everything into benchmark-results/ (about half an hour; options: BENCH_ARGS)
 	@deploy/install.sh bench
 	.venv/bin/deepfake-bench run $(BENCH_ARGS)
 

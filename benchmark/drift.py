@@ -1,67 +1,96 @@
-"""How far a release is from its checkpoint over the whole path: `python -m benchmark.drift --release DIR`.
+"""How far a release is from its checkpoint over the whole path: `deepfake-bench drift --release DIR`.
 
 The reference is PyTorch in fp32 with the checkpoint's own image processor, on the face crop that the product uses. The
 other side is the product from encoded bytes to probability: in this process, or a running Triton over gRPC. So the
 figures hold decoding, face crop, resize, graph and runtime, where the export's own gate sees the graph alone.
 """
 
-import contextlib
+import json
 import math
-import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 from deepfake_client.connect import create_detector
 from deepfake_client.detector import Detector
-from deepfake_client.errors import DetectionError, ServiceError
+from deepfake_client.errors import DetectionError
 from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import Deadline, FrameScore
 from deepfake_client.settings import ClientSettings
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
 
-from assets import AssetError
-from benchmark.checkpoint import make_spread_checkpoint
-from benchmark.drift_images import DriftImageError, make_checked, read_manifest
-from benchmark.drift_reference import Progress, Reference, reference_answers
-from benchmark.drift_report import BatchVariance, DriftReport, DriftRow, figures, print_report
-from export.checkpoint import checkpoint_digest
+from assets import FACE_MODELS, AssetError, fetch_assets
+from benchmark.drift_images import make_images, read_list
+from export.checkpoint import checkpoint_digest, load_checkpoint
+from export.checkpoint.hub import LocatedCheckpoint
 from export.errors import ExportError
-from preprocessing import PREPROCESSING_VERSION, ImageRejectedError, PreprocessParams
-
-EXIT_OVER_LIMIT = 1
-EXIT_USAGE = 2
-EXIT_UNREACHABLE = 3
+from preprocessing import ImageRejectedError, Preparer, PreprocessParams
 
 _TIMEOUT_S = 300.0  # of one request: a machine that also does other work is slow, not away
-_TALK_INTERVAL_S = 10.0
-_SEED = 0
+_MARGIN = 0.02  # decisions this close to 0.5 may fall either way
+_WORST = 5
 
 
 class DriftError(Exception):
     """The two sides cannot be compared."""
 
 
-def measure_drift(
-    checkpoint: Path,
-    release: Path | str,
-    images: Sequence[Path],
-    *,
-    batches: bool = True,
-    progress: Progress = lambda _doing, _done, _total: None,
-) -> DriftReport:
+@dataclass(frozen=True)
+class FaceCrop:
+    """What the classifier is shown of an image, before the image processor; the whole image where no face was found."""
+
+    image: Image.Image
+    has_face: bool
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What was measured; dp is the difference of an image's fake probability from PyTorch's.
+
+    Attributes:
+        precision: As the release says.
+        release_id: Of the release that answered.
+        images: How many.
+        faces: In how many of them the reference found a face.
+        face_mismatches: In how many only one of the two found one; the drift of these is not the graph's.
+        max_dp: Largest |dp|.
+        p95_dp: 95th percentile of the same.
+        mean_dp: Mean of the same.
+        max_dlogit: Largest |difference| of the log-odds of fake.
+        flipped: Decisions at 0.5 that differ, without those whose reference is within 0.48-0.52.
+        batch_dp: Largest |difference| of an image's probability alone and in a batch of eight.
+        std_p: Spread (standard deviation) of the reference's probabilities.
+        worst: File names of the images that drifted most, each with its dp, the worst first.
+    """
+
+    precision: str
+    release_id: str
+    images: int
+    faces: int
+    face_mismatches: int
+    max_dp: float
+    p95_dp: float
+    mean_dp: float
+    max_dlogit: float
+    flipped: int
+    batch_dp: float
+    std_p: float
+    worst: dict[str, float]
+
+
+def measure_drift(checkpoint: Path, target: Path | str, images: Sequence[Path]) -> Drift:
     """Compares the product with PyTorch, image by image.
 
     Args:
         checkpoint: Directory that the release was exported from.
-        release: Directory of a release, or of releases with a `current` one; or host:port of a Triton over gRPC.
+        target: Directory of a release, or of releases with a `current` one; or host:port of a Triton over gRPC.
         images: Image files; at least one.
-        batches: Whether every image is also scored in batches.
-        progress: See `Progress`.
 
     Raises:
         DriftError: There is no image, one could not be scored, or the release is not the checkpoint's.
@@ -71,28 +100,59 @@ def measure_drift(
     """
     if not images:
         raise DriftError("there is no image to measure with")
-    release = _release_folder(release) if isinstance(release, Path) else release
-    with _detector(release) as detector:
+    target = _release_folder(target) if isinstance(target, Path) else target
+    encoded = [path.read_bytes() for path in images]
+    settings = ClientSettings().model_copy(update={"chunk_frames": 8, "timeout_s": _TIMEOUT_S})
+    with create_detector(target, settings) as detector:
         info = detector.info(timeout_s=_TIMEOUT_S)
-        _refuse_mismatch(checkpoint, info)
-        params, models_dir = _preprocessing(release, info)
-        references = reference_answers(checkpoint, params, images, info.fake_labels, models_dir, progress)
-        scores = _scores_alone(detector, images, progress)
-        rows = [_row(*facts, info) for facts in zip(images, references, scores, strict=True)]
-        variance = _batch_variance(detector, images, [row.p for row in rows], progress) if batches else None
-        # A server may have been given another release meanwhile; its answers would be mixed with the first one's.
-        if detector.info(timeout_s=_TIMEOUT_S).release_id != info.release_id:
-            raise DriftError("the server changed its release during the measurement")
-    return DriftReport(
-        model=info.name,
+        if info.checkpoint_sha256 != checkpoint_digest(checkpoint):
+            raise DriftError(f"{info.version} was exported from another checkpoint than {checkpoint}")
+        scores = [detector.detect(path, timeout_s=_TIMEOUT_S).frames[0].score for path in images]
+        batch_dp = _batch_dp(detector, encoded, scores)
+    crops = list(face_crops(encoded, *_preprocessing(target, info)))
+    p, log_odds = _reference(checkpoint, info, crops)
+    dp = np.array([_probability(score) for score in scores]) - p
+    worst = np.argsort(-np.abs(dp))[:_WORST]
+    return Drift(
         precision=info.precision,
         release_id=info.release_id,
-        target=str(release),
-        faces=sum(reference.has_face for reference in references),
-        batch_variance=variance,
-        exact_images=None,
-        **figures(rows),
+        images=len(images),
+        faces=sum(crop.has_face for crop in crops),
+        face_mismatches=sum(
+            (score.face_box_px is not None) != crop.has_face for score, crop in zip(scores, crops, strict=True)
+        ),
+        max_dp=float(np.abs(dp).max()),
+        p95_dp=float(np.percentile(np.abs(dp), 95)),
+        mean_dp=float(np.abs(dp).mean()),
+        max_dlogit=float(np.abs(np.array([_log_odds(score, info) for score in scores]) - log_odds).max()),
+        flipped=int((((p + dp > 0.5) != (p > 0.5)) & (np.abs(p - 0.5) > _MARGIN)).sum()),
+        batch_dp=batch_dp,
+        std_p=float(p.std()),
+        worst={images[i].name: float(dp[i]) for i in worst},
     )
+
+
+def face_crops(
+    encoded: Sequence[bytes], params: PreprocessParams | None = None, models_dir: Path | None = None
+) -> Iterator[FaceCrop]:
+    """Cuts each image to its largest face as the preprocess model does, and leaves the resize to whoever asked.
+
+    Args:
+        encoded: Image files.
+        params: A release's parameters; the defaults without.
+        models_dir: Folder with the face models; the catalogue's by default.
+
+    Raises:
+        ImageRejectedError: An image breaks a limit or cannot be decoded.
+    """
+    models_dir = models_dir or next(iter(fetch_assets(FACE_MODELS).values())).parent
+    preparer = Preparer(params or PreprocessParams(), models_dir)
+    try:
+        for content in encoded:
+            pixels, face = preparer.crop(content)
+            yield FaceCrop(Image.fromarray(pixels), has_face=face is not None)
+    finally:
+        preparer.close()
 
 
 def drift(
@@ -104,71 +164,48 @@ def drift(
         str, typer.Option(help="host:port of a Triton over gRPC that serves the release, instead of --release.")
     ] = "",
     checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            file_okay=False,
-            exists=True,
-            help="The checkpoint that was exported; by default the seeded one of --make-checkpoint.",
-        ),
+        Path | None, typer.Option(file_okay=False, exists=True, help="The checkpoint that was exported.")
     ] = None,
-    make_checkpoint: Annotated[
-        bool,
-        typer.Option("--make-checkpoint", help="Only make the seeded full-size checkpoint and print its directory."),
-    ] = False,
     images: Annotated[
         Path | None,
         typer.Option(file_okay=False, exists=True, help="A folder of own images instead of the fixed list."),
     ] = None,
     count: Annotated[int, typer.Option(min=0, help="So many images, evenly over the list; 0 for all.")] = 0,
-    batches: Annotated[bool, typer.Option(help="Score every image in batches of 8 and 3 too.")] = True,
     max_dp: Annotated[float | None, typer.Option(min=0, max=1, help="Exit with 1 if an image drifts more.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", dir_okay=False, help="Write the JSON here.")] = None,
 ) -> None:
     """Measures how far a release is from PyTorch fp32, from encoded image to probability.
 
-    Exit codes: 0 measured; 1 over --max-dp, or a decision flipped; 2 wrong usage, or the release is not the
-    checkpoint's; 3 the server cannot be reached.
+    Exit codes: 0 measured; 1 over --max-dp, or a decision flipped; 2 wrong usage, the release is not the checkpoint's,
+    or the server cannot be reached.
     """
+    if checkpoint is None or (release is None) == (not url):
+        raise typer.BadParameter("give --checkpoint and either --release or --url")
     try:
-        if make_checkpoint:
-            print(make_spread_checkpoint())
-            return
-        if (release is None) == (not url):
-            _fail("give either --release or --url", EXIT_USAGE)
-        source = checkpoint or make_spread_checkpoint()
         with tempfile.TemporaryDirectory(prefix="deepfake-drift-") as scratch:
-            paths, exact = _images(images, Path(scratch), count)
-            report = measure_drift(source, release or url, paths, batches=batches, progress=_Talk())
-    except ServiceError as error:
-        _fail(str(error), EXIT_UNREACHABLE)
-    except (DriftError, DriftImageError, AssetError, ExportError, ImageRejectedError, DetectionError) as error:
-        _fail(str(error), EXIT_USAGE)
-    report = replace(report, exact_images=exact)
-    print_report(report, sys.stdout)
+            paths = listed_images(Path(scratch), count) if images is None else _thinned(sorted(images.iterdir()), count)
+            found = measure_drift(checkpoint, release or url, paths)
+    except (DriftError, AssetError, ExportError, ImageRejectedError, DetectionError) as error:
+        typer.echo(f"deepfake-bench drift: {error}", err=True)
+        raise typer.Exit(2) from error
+    table = Table("figure", "value", title=f"{found.precision} {found.release_id} against PyTorch fp32")
+    figures = {key: value for key, value in asdict(found).items() if not isinstance(value, str | dict)}
+    for name, value in {**figures, **{f"dp of {name}": dp for name, dp in found.worst.items()}}.items():
+        table.add_row(name, f"{value:.3g}")
+    Console(width=100).print(table)
     if output:
-        output.write_text(report.to_json(), encoding="utf-8")
-    if max_dp is not None and (report.max_dp > max_dp or report.flipped):
-        raise typer.Exit(EXIT_OVER_LIMIT)
+        output.write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
+    if max_dp is not None and (found.max_dp > max_dp or found.flipped):
+        raise typer.Exit(1)
 
 
-def _images(folder: Path | None, scratch: Path, count: int) -> tuple[list[Path], int | None]:
-    """The images, and how many of them have exactly the listed pixels."""
-    if folder is not None:
-        return _thinned(sorted(path for path in folder.iterdir() if path.is_file()), count), None
-    made = make_checked(scratch, _thinned(read_manifest(), count))
-    return made.paths, made.exact
+def listed_images(folder: Path, count: int = 0) -> list[Path]:
+    """The images of the fixed list, written into the folder; `count` of them, evenly over the list, or all for 0."""
+    return make_images(folder, _thinned(read_list(), count))
 
 
 def _thinned(items: list[Any], count: int) -> list[Any]:
     return [items[i * len(items) // count] for i in range(count)] if 0 < count < len(items) else items
-
-
-@contextlib.contextmanager
-def _detector(release: Path | str) -> Iterator[Detector]:
-    # Whole requests of eight: smaller ones would hide what a full batch does.
-    settings = ClientSettings().model_copy(update={"chunk_frames": 8, "timeout_s": _TIMEOUT_S})
-    with create_detector(release, settings) as detector:
-        yield detector
 
 
 def _release_folder(folder: Path) -> Path:
@@ -178,90 +215,48 @@ def _release_folder(folder: Path) -> Path:
     raise DriftError(f"{folder} holds no release (release.json): make one with deepfake-export")
 
 
-def _refuse_mismatch(checkpoint: Path, info: ModelInfo) -> None:
-    digest = checkpoint_digest(checkpoint)
-    if info.checkpoint_sha256 != digest:
-        raise DriftError(
-            f"{info.version} was exported from the checkpoint {info.checkpoint_sha256[:12] or '(unknown)'}, "
-            f"but {checkpoint} is {digest[:12]}"
-        )
-    if info.preprocessing_version != PREPROCESSING_VERSION:
-        raise DriftError(
-            f"{info.version} has preprocessing version {info.preprocessing_version}, this is {PREPROCESSING_VERSION}"
-        )
-
-
-def _preprocessing(release: Path | str, info: ModelInfo) -> tuple[PreprocessParams, Path | None]:
+def _preprocessing(target: Path | str, info: ModelInfo) -> tuple[PreprocessParams, Path | None]:
     """The release's own parameters and face models; of a server what it says, and the catalogue's models."""
-    if isinstance(release, Path):
-        entry = release / "model_repository" / "preprocess" / "1"
+    if isinstance(target, Path):
+        entry = target / "model_repository" / "preprocess" / "1"
         return PreprocessParams.load(entry / "preprocess.json"), entry
     return PreprocessParams.from_dict(info.preprocess.model_dump()), None
 
 
-def _scores_alone(detector: Detector, images: Sequence[Path], progress: Progress) -> list[FrameScore]:
-    """Each image as a user would send it."""
-    scores = []
-    for done, path in enumerate(images, start=1):
-        scores.append(detector.detect(path, timeout_s=_TIMEOUT_S).frames[0].score)
-        progress("one by one", done, len(images))
-    return scores
+def _reference(checkpoint: Path, info: ModelInfo, crops: Sequence[FaceCrop]) -> tuple[Any, Any]:
+    """PyTorch fp32: (N,) fake probabilities and (N,) log-odds of fake, float64."""
+    import torch
+
+    loaded = load_checkpoint(LocatedCheckpoint(checkpoint.resolve(), checkpoint.name), info.fake_labels)
+    fake = list(loaded.fake_indices)
+    others = [index for index in range(len(loaded.labels)) if index not in fake]
+    with torch.inference_mode():
+        logits = torch.cat(
+            [loaded.model(**loaded.processor(crop.image, return_tensors="pt")).logits for crop in crops]
+        ).double()
+        p = logits.softmax(-1)[:, fake].sum(-1)
+        return p.numpy(), (logits[:, fake].logsumexp(-1) - logits[:, others].logsumexp(-1)).numpy()
 
 
-def _row(path: Path, reference: Reference, score: FrameScore, info: ModelInfo) -> DriftRow:
-    if score.fake_probability is None or score.probabilities is None:
-        raise DriftError(f"{path.name} was not scored: {score.status}")
-    fake = math.fsum(p for label, p in zip(info.labels, score.probabilities, strict=True) if label in info.fake_labels)
-    rest = math.fsum(
-        p for label, p in zip(info.labels, score.probabilities, strict=True) if label not in info.fake_labels
-    )
+def _probability(score: FrameScore) -> float:
+    if score.fake_probability is None:
+        raise DriftError(f"an image was not scored: {score.status}")
+    return score.fake_probability
+
+
+def _log_odds(score: FrameScore, info: ModelInfo) -> float:
+    if score.probabilities is None:
+        raise DriftError(f"an image was not scored: {score.status}")
+    sums = {True: 0.0, False: 0.0}
+    for label, p in zip(info.labels, score.probabilities, strict=True):
+        sums[label in info.fake_labels] += p
     tiny = float(np.finfo(np.float32).tiny)  # stands for an underflow to 0
-    return DriftRow(
-        name=path.name,
-        reference_p=reference.p,
-        p=score.fake_probability,
-        reference_log_odds=reference.log_odds,
-        log_odds=math.log(max(fake, tiny)) - math.log(max(rest, tiny)),
-        same_face=(score.face_box_px is not None) == reference.has_face,
-    )
+    return math.log(max(sums[True], tiny)) - math.log(max(sums[False], tiny))
 
 
-def _batch_variance(
-    detector: Detector, images: Sequence[Path], alone: Sequence[float], progress: Progress
-) -> BatchVariance:
-    def largest_difference(order: Sequence[int], size: int) -> float:
-        largest = 0.0
-        for start in range(0, len(order), size):
-            batch = order[start : start + size]
-            scoring = detector.scorer.score([images[i].read_bytes() for i in batch], Deadline(_TIMEOUT_S))
-            for i, score in zip(batch, scoring.scores, strict=True):
-                if score.fake_probability is None:
-                    raise DriftError(f"{images[i].name} was not scored in a batch of {len(batch)}: {score.status}")
-                largest = max(largest, abs(score.fake_probability - alone[i]))
-            progress(f"in batches of {size}", start + len(batch), len(order))
-        return largest
-
-    shuffled = [int(i) for i in np.random.RandomState(_SEED).permutation(len(images))]
-    return BatchVariance(in_threes=largest_difference(range(len(images)), 3), in_eights=largest_difference(shuffled, 8))
-
-
-class _Talk:
-    """Says every ten seconds, and at the end of each part, how far the measurement is."""
-
-    def __init__(self) -> None:
-        self._said_at = time.monotonic()
-
-    def __call__(self, doing: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self._said_at >= _TALK_INTERVAL_S or done == total:
-            self._said_at = now
-            print(f"{doing}: {done} of {total} images", file=sys.stderr, flush=True)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    print(f"drift: {message}", file=sys.stderr)
-    raise typer.Exit(code)
-
-
-if __name__ == "__main__":
-    typer.run(drift)
+def _batch_dp(detector: Detector, encoded: Sequence[bytes], alone: Sequence[FrameScore]) -> float:
+    """The largest difference that a batch makes, in a shuffled order."""
+    order = np.random.RandomState(0).permutation(len(encoded))
+    scoring = detector.scorer.score([encoded[i] for i in order], Deadline(_TIMEOUT_S))
+    together = np.array([_probability(score) for score in scoring.scores])
+    return float(np.abs(together - np.array([_probability(alone[i]) for i in order])).max())

@@ -1,196 +1,136 @@
-"""The fixed list of images on which the drift of an export is measured: `make` writes them and checks each.
+"""The fixed list of images on which the drift of an export is measured, made from openly licensed photos.
 
-The list is `drift_images.json`: for each image its recipe and two fingerprints of its RGB pixels before they are
-encoded (encoded bytes differ between builds of libjpeg and libwebp, these pixels hardly do). The SHA-256 is equal where
-the same Pillow made it. Where another version or processor rounds a few pixels differently, the second fingerprint
-decides: means over a 4 x 4 grid within `GRID_TOLERANCE` grey levels. Such an image is still the same picture, is used,
-and is counted, so that a report can say how many are exact; anything else is refused. Drift itself is measured between
-two readings of the same file, so a rounded pixel cannot show up in it.
+`drift_images.json` holds a recipe for each. Every step is Pillow's or integer arithmetic on pixels, in a fixed order:
+crop, second photo beside it, mirror, turn, resize, light, grey, blur, noise. Drift is measured between two readings of
+the same file, so a pixel that another version of Pillow rounds differently does not show up in it.
 """
 
-import hashlib
+import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import PIL
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageFilter
+from pydantic import TypeAdapter
 
 from assets import DRIFT_PHOTOS, SAMPLE_PHOTOS, fetch_assets
-from benchmark.drift_recipes import FORMATS, Recipe, encode, render
 
-MANIFEST = Path(__file__).with_suffix(".json")
-GRID_TOLERANCE = 2.0
-_GRID = 4
-
-
-class DriftImageError(Exception):
-    """An image did not become what the list says, or the list cannot be read."""
+LIST = Path(__file__).with_suffix(".json")
+_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 
 
 @dataclass(frozen=True)
-class DriftImage:
-    """One row of the list.
+class Recipe:
+    """What becomes of a photo.
 
     Attributes:
-        number: Position in the list.
-        recipe: How it is made.
-        has_face: Whether the product's face detection found a face in it when the list was written.
-        sha256: Over width, height and RGB bytes.
-        grid: Hex of the 4 x 4 x 3 rounded cell means.
+        source: Name of the photo in the catalogue.
+        crop: Left, top, right, bottom in the photo's pixels.
+        width_px: Width of the result; the height follows.
+        beside: A second photo, whole, put to the right at the same height; "" for none.
+        mirror: Whether left and right change places.
+        turn_degrees: Counterclockwise. Multiples of 90 keep every pixel; other angles keep the size and fill with grey.
+        brightness: 1 leaves it, as for the next two.
+        contrast: Around the mean grey level.
+        colour: 0 is grey.
+        blur_px: Standard deviation of the Gaussian, 0 for none.
+        noise: Uniform within +- so many grey levels, per channel, 0 for none.
+        seed: Of the noise.
+        format: `JPEG`, `PNG` or `WEBP`.
+        quality: Of JPEG and WebP.
     """
 
-    number: int
-    recipe: Recipe
-    has_face: bool
-    sha256: str
-    grid: str
-
-    @property
-    def file_name(self) -> str:
-        """Number, photos and format."""
-        sources = "+".join(Path(source).stem for source in self.recipe.sources)
-        return f"{self.number:03}-{sources}{FORMATS[self.recipe.format]}"
-
-    @property
-    def overlaps_samples(self) -> bool:
-        """Whether a sample photo is in it: an export calibrates on other crops of those."""
-        return not _SAMPLE_NAMES.isdisjoint(self.recipe.sources)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The row of the list."""
-        return {
-            **self.recipe.to_dict(),
-            "face": self.has_face,
-            "overlaps_samples": self.overlaps_samples,
-            "sha256": self.sha256,
-            "grid": self.grid,
-        }
-
-    @classmethod
-    def from_dict(cls, number: int, values: dict[str, Any]) -> "DriftImage":
-        """The inverse of `to_dict`."""
-        own = {"face", "overlaps_samples", "sha256", "grid"}
-        recipe = Recipe.from_dict({key: value for key, value in values.items() if key not in own})
-        return cls(number, recipe, bool(values["face"]), str(values["sha256"]), str(values["grid"]))
+    source: str
+    crop: tuple[int, int, int, int]
+    width_px: int
+    beside: str = ""
+    mirror: bool = False
+    turn_degrees: int = 0
+    brightness: float = 1.0
+    contrast: float = 1.0
+    colour: float = 1.0
+    blur_px: float = 0.0
+    noise: int = 0
+    seed: int = 0
+    format: str = "JPEG"
+    quality: int = 90
 
 
-@dataclass(frozen=True)
-class MadeImages:
-    """What `make_checked` wrote.
-
-    Attributes:
-        paths: In the order of the list.
-        exact: How many have exactly the pixels of the list.
-    """
-
-    paths: list[Path]
-    exact: int
+def read_list() -> list[Recipe]:
+    """The recipes, in order."""
+    return TypeAdapter(list[Recipe]).validate_python(json.loads(LIST.read_text(encoding="utf-8")))
 
 
-def read_manifest(path: Path = MANIFEST) -> list[DriftImage]:
-    """The list.
+def make_images(folder: Path, recipes: Sequence[Recipe]) -> list[Path]:
+    """Writes the image of each recipe; named by its number and photo.
 
     Raises:
-        DriftImageError: It cannot be read.
+        AssetError: A photo cannot be fetched.
     """
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["images"]
-        return [DriftImage.from_dict(number, row) for number, row in enumerate(rows)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DriftImageError(f"{path} is no list of drift images: {error}") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {name for recipe in recipes for name in (recipe.source, recipe.beside) if name}
+    assets = [asset for asset in (*SAMPLE_PHOTOS, *DRIFT_PHOTOS) if asset.name in names]
+    photos = {name: Image.open(path).convert("RGB") for name, path in fetch_assets(assets).items()}
+    paths = []
+    for number, recipe in enumerate(recipes):
+        path = folder / f"{number:03}-{Path(recipe.source).stem}{_SUFFIXES[recipe.format]}"
+        path.write_bytes(encode(recipe, render(recipe, photos)))
+        paths.append(path)
+    return paths
 
 
-def make(folder: Path, images: Sequence[DriftImage] | None = None) -> list[Path]:
-    """Writes the images and checks them; see `make_checked`."""
-    return make_checked(folder, images).paths
-
-
-def make_checked(folder: Path, images: Sequence[DriftImage] | None = None) -> MadeImages:
-    """Writes the images, each under a temporary name first.
-
-    All of them are rendered, checked and written again at each call, so nothing that lay there before is measured.
+def render(recipe: Recipe, photos: Mapping[str, Image.Image]) -> Image.Image:
+    """The RGB image of a recipe, before it is encoded.
 
     Args:
-        folder: Where they go.
-        images: Rows of the list; all by default.
-
-    Raises:
-        DriftImageError: An image is not what the list says.
-        AssetError: A photo cannot be fetched.
+        recipe: What to do.
+        photos: RGB images by their name in the catalogue.
     """
-    wanted = read_manifest() if images is None else list(images)
-    folder.mkdir(parents=True, exist_ok=True)
-    photos = load_photos({source for image in wanted for source in image.recipe.sources})
-    paths, exact = [], 0
-    for image in wanted:
-        picture = render(image.recipe, photos)
-        exact += _check(image, picture)
-        path = folder / image.file_name
-        partial = path.with_suffix(path.suffix + ".partial")
-        partial.write_bytes(encode(image.recipe, picture))
-        partial.replace(path)
-        paths.append(path)
-    return MadeImages(paths, exact)
-
-
-def load_photos(names: Iterable[str]) -> dict[str, Image.Image]:
-    """Photos of the catalogue as RGB images by name; fetched if need be.
-
-    Raises:
-        DriftImageError: The catalogue has no such photo.
-        AssetError: A photo cannot be fetched.
-    """
-    known = {asset.name: asset for asset in (*SAMPLE_PHOTOS, *DRIFT_PHOTOS)}
-    wanted = sorted(set(names))
-    if unknown := [name for name in wanted if name not in known]:
-        raise DriftImageError(f"the catalogue has no photo {', '.join(unknown)}")
-    return {name: _open(path) for name, path in fetch_assets([known[name] for name in wanted]).items()}
-
-
-def pixel_sha256(picture: Image.Image) -> str:
-    """SHA-256 over width, height and RGB bytes."""
-    return hashlib.sha256(f"{picture.width}x{picture.height}\n".encode() + picture.tobytes()).hexdigest()
-
-
-def pixel_grid(picture: Image.Image) -> str:
-    """Means of 4 x 4 cells, rounded, as hex: 48 grey levels, row by row, RGB."""
-    return bytes(np.rint(_cell_means(picture)).astype(np.uint8).tobytes()).hex()
-
-
-def _check(image: DriftImage, picture: Image.Image) -> bool:
-    """Whether the pixels are exactly those of the list; raises if they are another picture."""
-    if pixel_sha256(picture) == image.sha256:
-        return True
-    listed = np.frombuffer(bytes.fromhex(image.grid), np.uint8).astype(np.float64)
-    difference = float(np.abs(_cell_means(picture).ravel() - listed).max())
-    if difference > GRID_TOLERANCE:
-        raise DriftImageError(
-            f"{image.file_name} differs from the list by {difference:.1f} grey levels (Pillow {PIL.__version__})"
+    image = photos[recipe.source].crop(recipe.crop)
+    if recipe.beside:
+        image = _side_by_side(image, photos[recipe.beside])
+    if recipe.mirror:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if recipe.turn_degrees:
+        whole = recipe.turn_degrees % 90 == 0
+        image = image.rotate(
+            recipe.turn_degrees,
+            Image.Resampling.NEAREST if whole else Image.Resampling.BICUBIC,
+            expand=whole,
+            fillcolor=(128, 128, 128),
         )
-    return False
+    height_px = max(round(image.height * recipe.width_px / image.width), 1)
+    image = image.resize((recipe.width_px, height_px), Image.Resampling.BICUBIC)
+    for enhancer, factor in (
+        (ImageEnhance.Brightness, recipe.brightness),
+        (ImageEnhance.Contrast, recipe.contrast),
+        (ImageEnhance.Color, recipe.colour),
+    ):
+        if factor != 1:
+            image = enhancer(image).enhance(factor)
+    if recipe.blur_px:
+        image = image.filter(ImageFilter.GaussianBlur(recipe.blur_px))
+    return _with_noise(image, recipe.noise, recipe.seed) if recipe.noise else image
 
 
-def _cell_means(picture: Image.Image) -> Any:
-    pixels = np.asarray(picture, dtype=np.float64)
-    rows = np.linspace(0, pixels.shape[0], _GRID + 1).astype(int)
-    columns = np.linspace(0, pixels.shape[1], _GRID + 1).astype(int)
-    cells = [
-        pixels[rows[i] : rows[i + 1], columns[j] : columns[j + 1]].mean((0, 1))
-        for i in range(_GRID)
-        for j in range(_GRID)
-    ]
-    return np.stack(cells)
+def encode(recipe: Recipe, image: Image.Image) -> bytes:
+    """The file of a rendered recipe."""
+    stream = io.BytesIO()
+    image.save(stream, recipe.format, **({} if recipe.format == "PNG" else {"quality": recipe.quality}))
+    return stream.getvalue()
 
 
-@cache
-def _open(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        return image.convert("RGB")
+def _side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
+    right = right.resize((max(round(right.width * left.height / right.height), 1), left.height))
+    both = Image.new("RGB", (left.width + right.width, left.height))
+    both.paste(left, (0, 0))
+    both.paste(right, (left.width, 0))
+    return both
 
 
-_SAMPLE_NAMES = {asset.name for asset in SAMPLE_PHOTOS}
+def _with_noise(image: Image.Image, amplitude: int, seed: int) -> Image.Image:
+    # RandomState's stream is frozen for good; that of numpy's newer generators may change between versions.
+    noise = np.random.RandomState(seed).randint(-amplitude, amplitude + 1, (image.height, image.width, 3))
+    return Image.fromarray(np.clip(np.asarray(image).astype(np.int16) + noise, 0, 255).astype(np.uint8))

@@ -1,5 +1,12 @@
-"""Frames to measure with: 1280 x 720 JPEG files with a face in each, all different, the same every time."""
+"""Frames to measure with: 1280 x 720 JPEG files with a face in each, the same pictures every time.
 
+A frame may be sent once only, or a score cache would answer in place of the model. `FrameSupply` gives each use of a
+picture a JPEG comment of its own: other bytes, the same pixels, the same cost.
+"""
+
+import itertools
+import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,33 +22,79 @@ _FACES_PX = {"astronaut.png": (173, 67, 276, 170), "camera.png": (200, 122, 277,
 # The frame's height: a face takes a third to a half of it, as in an interview.
 _MIN_HEIGHT_IN_FACES, _MAX_HEIGHT_IN_FACES = 1.9, 2.8
 
+_START_OF_IMAGE = b"\xff\xd8"
+_COMMENT = b"\xff\xfe"
 
-def make_face_frames(folder: Path, count: int, first: int = 0) -> list[Path]:
+
+def make_face_frames(folder: Path, count: int) -> list[Path]:
     """Writes JPEG files of 1280 x 720 px, quality 90; files that are there stay.
 
     Args:
         folder: Where; made if it is not there.
-        count: How many.
-        first: Number of the first. A frame's content depends on its number alone.
+        count: How many. A frame's content depends on its number alone.
 
     Returns:
         Their paths, in order.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = fetch_assets(SAMPLE_PHOTOS)
-    sources = [(Image.open(paths[name]).convert("RGB"), face) for name, face in _FACES_PX.items()]
-    return [
-        _write(folder / f"{number:06}.jpg", *sources[number % len(sources)], number)
-        for number in range(first, first + count)
-    ]
+    photos = fetch_assets(SAMPLE_PHOTOS)
+    sources = [(Image.open(photos[name]).convert("RGB"), face) for name, face in _FACES_PX.items()]
+    paths = []
+    for number in range(count):
+        path = folder / f"{number:06}.jpg"
+        paths.append(path)
+        if not path.exists():
+            partial = path.with_suffix(".partial")
+            _varied(*sources[number % len(sources)], np.random.default_rng(number)).save(partial, "JPEG", quality=90)
+            partial.replace(path)
+    return paths
 
 
-def _write(path: Path, source: Image.Image, face: tuple[int, int, int, int], number: int) -> Path:
-    if not path.exists():
-        partial = path.with_suffix(f".{number}.partial")
-        _varied(source, face, np.random.default_rng(number)).save(partial, "JPEG", quality=90)
-        partial.replace(path)
-    return path
+def with_comment(jpeg: bytes, text: str) -> bytes:
+    """The same picture with a comment segment (T.81, B.2.4.5).
+
+    Raises:
+        ValueError: It is no JPEG file.
+    """
+    if not jpeg.startswith(_START_OF_IMAGE):
+        raise ValueError("not a JPEG file")
+    content = text.encode("ascii")
+    return _START_OF_IMAGE + _COMMENT + (len(content) + 2).to_bytes(2, "big") + content + jpeg[2:]
+
+
+class FrameSupply:
+    """Gives out frames, in turn from a pool of different pictures, each time with a comment never used before."""
+
+    def __init__(self, pool: Sequence[Path], folder: Path) -> None:
+        """Writes nothing yet.
+
+        Args:
+            pool: JPEG files.
+            folder: Where files are written; below every server's media root. The caller removes it.
+        """
+        self._pool = [path.read_bytes() for path in pool]
+        self._folder = folder.resolve()
+        self._numbers = itertools.count()
+
+    def encoded(self, count: int) -> list[bytes]:
+        """New frames as bytes."""
+        numbers = itertools.islice(self._numbers, count)
+        return [with_comment(self._pool[number % len(self._pool)], secrets.token_hex(8)) for number in numbers]
+
+    def files(self, count: int) -> list[Path]:
+        """New frames as files, absolute paths."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        paths = []
+        for frame in self.encoded(count):
+            path = self._folder / f"{secrets.token_hex(6)}.jpg"
+            path.write_bytes(frame)
+            paths.append(path)
+        return paths
+
+    def forget(self) -> None:
+        """Removes all files that were handed out."""
+        for path in self._folder.glob("*.jpg"):
+            path.unlink(missing_ok=True)
 
 
 def _varied(source: Image.Image, face: tuple[int, int, int, int], random: np.random.Generator) -> Image.Image:

@@ -13,7 +13,7 @@ _PACKAGES = (
     "deepfake-serving", "nvidia-pytriton", "openvino", "onnxruntime", "torch", "transformers", "mediapipe", "numpy",
     "litserve", "mosec",
 )  # fmt: skip
-_ISA = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+_INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
 @dataclass(frozen=True)
@@ -21,52 +21,33 @@ class Machine:
     """What a figure depends on beside the code.
 
     Attributes:
-        processor: Its name.
-        cores: That this process may use.
-        memory_gib: Of the machine.
-        instructions: The vector and matrix extensions it has.
-        gpus: Names of NVIDIA GPUs.
-        system: Operating system and kernel.
-        versions: Package -> version, `python` among them.
+        hardware: Processor, cores that this process may use, vector and matrix extensions, memory, NVIDIA GPUs, system.
+        versions: Of Python and the packages.
         commit: Of the checkout, `+` behind it where files differ from it.
     """
 
-    processor: str
-    cores: int
-    memory_gib: float
-    instructions: tuple[str, ...]
-    gpus: tuple[str, ...]
-    system: str
-    versions: dict[str, str]
+    hardware: str
+    versions: str
     commit: str
 
 
 def this_machine() -> Machine:
     """Describes the machine this process runs on."""
-    cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    fields = dict(line.split(":", 1) for line in cpu.split("\n\n")[0].splitlines() if ":" in line)
-    values = {name.strip(): value.strip() for name, value in fields.items()}
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+    values = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     flags = set(values.get("flags", "").split())
-    return Machine(
-        processor=values.get("model name", platform.processor()),
-        cores=usable_cores(),
-        memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        instructions=tuple(name for name in _ISA if name in flags),
-        gpus=tuple(_lines("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")),
-        system=f"{platform.system()} {platform.release()}",
-        versions={"python": platform.python_version(), **_versions()},
-        commit=_commit(),
-    )
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    gpus = _lines("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+    hardware = [
+        values.get("model name", platform.processor()),
+        f"{usable_cores()} cores ({' '.join(name for name in _INSTRUCTIONS if name in flags)})",
+        f"{memory_gib:.1f} GiB",
+        *(gpus or ["no GPU"]),
+        f"{platform.system()} {platform.release()}",
+    ]
+    installed = {one.name: one.version for one in importlib.metadata.distributions() if one.name in _PACKAGES}
+    versions = {"python": platform.python_version(), **dict(sorted(installed.items()))}
+    return Machine(", ".join(hardware), ", ".join(f"{name} {version}" for name, version in versions.items()), _commit())
 
 
 def _commit() -> str:

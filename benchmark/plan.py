@@ -1,193 +1,289 @@
-"""`deepfake-bench plan`: what N videos a day need. The model is in `benchmark.capacity`."""
+"""`deepfake-bench plan`: from what one instance does, measured, to what a day's videos need.
+
+An instance is one deployment as it was measured: a gateway and a Triton with all cores, or the GPU, of its machine.
+With N videos a day of F frames and r frames/s of an instance:
+
+    λ = N / 86400 * peak-to-mean          videos/s at the peak
+    S = F / r                             seconds one instance is busy with a video
+    c = least number with  λ S / c <= utilisation bound  and  95th percentile of the wait <= its bound
+    nodes = c / instances per node, rounded up, + spare       so that the bounds hold while `spare` nodes are away
+
+The wait is that of the queue M/G/c: arrivals at random moments (a Poisson process), one queue, c equal servers. With
+the offered load a = λ S and C = C(c, a), Erlang's probability that a video has to wait at all:
+
+    Wq = C S / (c - a) * (1 + cv^2) / 2           mean wait
+    P(W > t) = C e^(-t C / Wq)                    so the 95th percentile is Wq / C * ln(C / 0.05), or 0
+
+- Erlang C: A. K. Erlang, "Solution of some problems in the theory of probabilities of significance in automatic
+  telephone exchanges", 1917; here by the recursion of Erlang B, which does not overflow.
+- The mean: the Allen-Cunneen approximation, A. O. Allen, "Probability, Statistics, and Queueing Theory with Computer
+  Science Applications", 2nd ed., Academic Press 1990, chapter 5; exact for exponential S, and for one server.
+- The percentile is exact for exponential S, an approximation otherwise (W. Whitt, "Approximations for the GI/G/m
+  queue", Production and Operations Management 2 (1993) 114-161).
+
+`tests/benchmark/test_plan.py` compares all of it with a simulation.
+"""
 
 import json
-from dataclasses import asdict
+import math
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.capacity import Demand, Need, Node, Plan, PlanError, Policy, make_plan
-from benchmark.machine import Machine
-from benchmark.results import ResultsError, ResultsFile
-from benchmark.spread import Spread
+from benchmark.results import ResultsError, Spread, read_results
 
-HELP = """How many instances, nodes and GPUs a number of videos a day needs, and what they cost.
+DAY_S = 86_400
+DAYS_A_MONTH = 365.25 / 12
+_MOST_INSTANCES = 1_000_000
+_ROUNDING = 1e-9
+"""0.7 / 0.7 may come out a hair above 1, which is no reason for a second instance."""
 
-The rate of one instance comes from a results file of `deepfake-bench run` (its part `ratio`: the whole path, 30 frames
-a request), or from --frames-per-second. There is no figure of a GPU in this project's own results: measure yours with
-`deepfake-bench run --gateway URL --media-root DIR --only ratio --results gpu.json --report gpu.md` and plan with
-`--results gpu.json`, or give the rate.
-
-Exit codes: 0 planned, 1 it cannot be planned (the message says why), 2 usage.
-"""
-
-_RESULTS = Path(__file__).with_name("results.json")
-_PART = "ratio"
-_DEPLOYMENT = "ours"
-"""What `deepfake-bench run --gateway` calls what it measures: whoever started that knows its precision."""
-_FORM = 1
-
-_NOT_COVERED = (
-    "decoding uploaded videos (the rate is of frames sent as images), storage, traffic, and whatever else runs on the "
-    "nodes"
+_TABLE = (
+    ("frames/s of an instance", "{:.1f}", "frames_per_s"),
+    ("instances that keep the bounds", "{:,}", "least_instances"),
+    ("nodes, spare ones among them", "{:,}", "nodes"),
+    ("instances on them", "{:,}", "instances"),
+    ("GPUs", "{:,}", "gpus"),
+    ("utilisation at the peak, spare nodes away", "{:.0%}", "utilisation"),
+    ("work of a video, s", "{:.2f}", "service_s"),
+    ("mean wait before it at the peak, s", "{:.2f}", "mean_wait_s"),
+    ("p95 wait, s", "{:.2f}", "p95_wait_s"),
+    ("cost a day", "{:,.2f}", "cost_per_day"),
+    ("cost a month", "{:,.2f}", "cost_per_month"),
 )
+_NOT_COVERED = "Not in it: decoding uploaded videos (the rate is of frames sent as images), storage, traffic."
+
+
+class PlanError(Exception):
+    """A plan cannot be made; the message says what to give instead."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What is asked and what is promised; the options of the command describe the fields.
+
+    All numbers are finite; `utilisation` is within 0-1, both excluded.
+    """
+
+    videos_per_day: float
+    frames: float = 30
+    peak_to_mean: float = 3
+    utilisation: float = 0.7
+    p95_wait_s: float = 5
+    service_cv: float = 1
+    spare: int = 1
+    instances_per_node: int = 1
+    gpus_per_node: int = 0
+    node_price: float | None = None
+
+    @property
+    def peak_videos_per_s(self) -> float:
+        """Arrivals at the peak."""
+        return self.videos_per_day / DAY_S * self.peak_to_mean
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one rate of an instance leads to.
+
+    Attributes:
+        frames_per_s: The rate.
+        least_instances: Fewest that keep the bounds.
+        nodes: That hold these, and the spare ones.
+        instances: On all nodes.
+        gpus: Of all nodes.
+        utilisation: Of the instances at the peak, 0-1, with every spare node away.
+        service_s: Time that an instance needs for a video.
+        mean_wait_s: Before that, at the peak, with every spare node away.
+        p95_wait_s: 95th percentile of the same.
+        cost_per_day: None without a price.
+        cost_per_month: Likewise.
+    """
+
+    frames_per_s: float
+    least_instances: int
+    nodes: int
+    instances: int
+    gpus: int
+    utilisation: float
+    service_s: float
+    mean_wait_s: float
+    p95_wait_s: float
+    cost_per_day: float | None
+    cost_per_month: float | None
+
+
+def erlang_c(servers: int, offered: float) -> float:
+    """The probability (0-1) that a video has to wait, with exponential service times.
+
+    Args:
+        servers: c, at least 1.
+        offered: a = λ S, 0 <= a < c.
+
+    Raises:
+        PlanError: At a >= c the queue would grow without end.
+    """
+    if not 0 <= offered < servers:
+        raise PlanError(f"{servers} instances cannot do the work of {offered:g}: the queue would grow without end")
+    blocked = 1.0  # Erlang B of no server
+    for server in range(1, servers + 1):
+        blocked = offered * blocked / (server + offered * blocked)
+    return blocked / (1 - offered / servers * (1 - blocked))
+
+
+def waits_s(servers: int, arrivals_per_s: float, service_s: float, service_cv: float) -> tuple[float, float]:
+    """Mean and 95th percentile of the wait in M/G/c, in seconds.
+
+    Raises:
+        PlanError: The servers cannot do the work.
+    """
+    offered = arrivals_per_s * service_s
+    waiting = erlang_c(servers, offered)
+    mean_s = waiting * service_s / (servers - offered) * (1 + service_cv**2) / 2
+    return mean_s, mean_s / waiting * math.log(waiting / 0.05) if waiting > 0.05 else 0.0
+
+
+def needed(frames_per_s: float, demand: Demand) -> Need:
+    """What the demand needs.
+
+    Args:
+        frames_per_s: Of one instance, whole path, requests of about `demand.frames` frames; above 0.
+        demand: What is asked.
+
+    Raises:
+        PlanError: No number of instances below a million is enough.
+    """
+    service_s = demand.frames / frames_per_s
+    offered = demand.peak_videos_per_s * service_s
+    least = _least_instances(offered, service_s, demand)
+    loaded_nodes = -(-least // demand.instances_per_node)
+    nodes = loaded_nodes + demand.spare
+    left = loaded_nodes * demand.instances_per_node
+    mean_s, p95_s = waits_s(left, demand.peak_videos_per_s, service_s, demand.service_cv)
+    per_day = None if demand.node_price is None else nodes * demand.node_price * 24
+    return Need(
+        frames_per_s=frames_per_s,
+        least_instances=least,
+        nodes=nodes,
+        instances=nodes * demand.instances_per_node,
+        gpus=nodes * demand.gpus_per_node,
+        utilisation=offered / left,
+        service_s=service_s,
+        mean_wait_s=mean_s,
+        p95_wait_s=p95_s,
+        cost_per_day=per_day,
+        cost_per_month=None if per_day is None else per_day * DAYS_A_MONTH,
+    )
+
+
+def _least_instances(offered: float, service_s: float, demand: Demand) -> int:
+    """The least number that keeps both bounds; more of them never wait longer, so it is found by halving."""
+
+    def enough(count: int) -> bool:
+        return waits_s(count, demand.peak_videos_per_s, service_s, demand.service_cv)[1] <= demand.p95_wait_s
+
+    few = max(math.ceil(offered / demand.utilisation - _ROUNDING), 1)
+    if few > _MOST_INSTANCES:
+        raise PlanError(f"more than {_MOST_INSTANCES:,} instances would be needed: check the demand and the rate")
+    if enough(few):
+        return few
+    many = 2 * few  # so many servers leave next to nobody waiting
+    while not enough(many):
+        few, many = many, 2 * many
+    while many - few > 1:
+        middle = (few + many) // 2
+        few, many = (few, middle) if enough(middle) else (middle, many)
+    return many
 
 
 def plan(
-    videos_per_day: Annotated[float, typer.Option(help="Mean over the days planned for.")],
-    frames: Annotated[float, typer.Option(help="Scored of each video; 1 for images.")] = Demand.frames_per_video,
+    videos_per_day: Annotated[float, typer.Option(min=1e-9, max=1e12, help="Mean over the days planned for.")],
+    frames: Annotated[float, typer.Option(min=1, max=1e6, help="Scored of each video; 1 for images.")] = Demand.frames,
     peak_to_mean: Annotated[
-        float, typer.Option(help="Arrivals in the busiest hour over the mean hour's; take it from your own traffic.")
+        float, typer.Option(min=1, max=1e3, help="Arrivals in the busiest hour over the mean hour's.")
     ] = Demand.peak_to_mean,
     frames_per_second: Annotated[
         list[float] | None,
-        typer.Option(help="Of one instance, measured; give it once for each round of the measurement."),
+        typer.Option(min=1e-3, max=1e9, help="Of one instance, measured; once for each round of the measurement."),
     ] = None,
-    results: Annotated[Path, typer.Option(help="Results of `deepfake-bench run`, where no rate is given.")] = _RESULTS,
-    precision: Annotated[
-        str, typer.Option(help="Whose rate is taken from them; not asked of a running deployment's.")
-    ] = "int8",
-    utilisation: Annotated[float, typer.Option(help="Most of an instance's rate to plan with.")] = Policy.utilisation,
+    results: Annotated[Path | None, typer.Option(help="results.json of `deepfake-bench run`, without a rate.")] = None,
+    precision: Annotated[str, typer.Option(help="Whose rate is taken from them.")] = "int8",
+    utilisation: Annotated[
+        float, typer.Option(min=0.01, max=0.99, help="Most of an instance's rate to plan with.")
+    ] = Demand.utilisation,
     p95_wait_s: Annotated[
-        float, typer.Option(help="Most that 95 of 100 videos wait before their work begins, in seconds.")
-    ] = Policy.p95_wait_s,
+        float, typer.Option(min=0, max=1e6, help="Most that 95 of 100 videos wait before their work begins.")
+    ] = Demand.p95_wait_s,
     service_cv: Annotated[
-        float, typer.Option(help="Standard deviation of the work of a video over its mean.")
-    ] = Policy.service_cv,
-    spare: Annotated[int, typer.Option(help="Nodes that may be away while the promise holds (N + spare).")] = (
-        Policy.spare
-    ),
-    instances_per_node: Annotated[int, typer.Option(help="Instances on one node.")] = Node.instances,
-    gpus_per_node: Annotated[int, typer.Option(help="GPUs of one node.")] = Node.gpus,
-    node_price: Annotated[float | None, typer.Option(help="Of a node's hour, in any currency.")] = None,
+        float, typer.Option(min=0, max=1e3, help="Standard deviation of a video's work over its mean.")
+    ] = Demand.service_cv,
+    spare: Annotated[int, typer.Option(min=0, help="Nodes that may be away while the bounds hold.")] = Demand.spare,
+    instances_per_node: Annotated[int, typer.Option(min=1, help="Instances on a node.")] = Demand.instances_per_node,
+    gpus_per_node: Annotated[int, typer.Option(min=0, help="GPUs of a node.")] = Demand.gpus_per_node,
+    node_price: Annotated[float | None, typer.Option(min=0, help="Of a node's hour, in any currency.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
-    """Plans and prints."""
+    """How many instances, nodes and GPUs a number of videos a day needs, and what they cost.
+
+    The rate of one instance comes from --frames-per-second, or from a results file of `deepfake-bench run` (its part
+    `ratio`: the whole path, 30 frames a request). The project has no figure of a GPU: measure yours with
+    `deepfake-bench run --gateway URL --media-root DIR --only ratio`.
+
+    Exit codes: 0 planned, 1 it cannot be planned (the message says why), 2 usage.
+    """
+    demand = Demand(
+        videos_per_day, frames, peak_to_mean, utilisation, p95_wait_s, service_cv, spare, instances_per_node,
+        gpus_per_node, node_price,
+    )  # fmt: skip
+    if not all(math.isfinite(value or 0) for value in [*asdict(demand).values(), *(frames_per_second or [])]):
+        raise typer.BadParameter("every number must be finite")
     try:
-        demand = Demand(videos_per_day, frames, peak_to_mean)
-        policy = Policy(utilisation, p95_wait_s, service_cv, spare)
-        node = Node(instances_per_node, gpus_per_node, node_price)
-        rate, source = _given(frames_per_second) if frames_per_second else _measured(results, precision, node)
-        made = make_plan(rate, demand, policy, node)
+        rate = Spread.of(frames_per_second) if frames_per_second else _measured(results, precision)
+        rounds = {"slowest round": rate.low, "median": rate.median, "fastest round": rate.high}
+        made = {name: needed(value, demand) for name, value in rounds.items()}
     except (PlanError, ResultsError) as error:
         typer.echo(f"deepfake-bench plan: {error}", err=True)
         raise typer.Exit(1) from error
     if as_json:
-        document = {
-            "form": _FORM,
-            "rate": {"frames_per_s": asdict(rate), "source": source},
-            "demand": {
-                **asdict(demand),
-                "peak_videos_per_s": demand.peak_videos_per_s,
-                "peak_frames_per_s": demand.peak_frames_per_s,
-            },
-            "policy": asdict(policy),
-            "node": asdict(node),
-            "plan": asdict(made),
-            "not_covered": _NOT_COVERED,
-        }
-        typer.echo(json.dumps(document, indent=1))
+        plans = {name.split()[0]: asdict(need) for name, need in made.items()}
+        typer.echo(json.dumps({"rate": asdict(rate), "demand": asdict(demand), "plan": plans}, indent=1))
     else:
-        _print(made, demand, policy, rate, source)
+        _print(made, demand)
 
 
-def _given(rates: list[float]) -> tuple[Spread, str]:
-    return Spread.of(rates), "given on the command line"
-
-
-def _measured(results: Path, precision: str, node: Node) -> tuple[Spread, str]:
-    """The rate of one instance in a results file, and where it comes from.
+def _measured(results: Path | None, precision: str) -> Spread:
+    """The rate of one instance in a results file.
 
     Raises:
-        PlanError: There is none, or it is of another kind of machine.
+        PlanError: There is none.
         ResultsError: The file cannot be read.
     """
-    record = ResultsFile(results).read().get(_PART)
-    if record is None or record.status != "measured":
-        raise PlanError(
-            f"{results} has no measured rate: run `deepfake-bench run --only {_PART}`, or give --frames-per-second"
-        )
-    rates = _rates(record.figures, results)
-    if _DEPLOYMENT in rates:  # the file's machine is the one that asked, which says nothing about the GPUs behind it
-        return Spread.of(rates[_DEPLOYMENT]), f"a running deployment, {record.measured_at}"
-    server = f"ours {precision}"
-    if server not in rates:
-        there = ", ".join(name.removeprefix("ours ") for name in rates if name.startswith("ours "))
-        raise PlanError(f"{results} has no rate of the precision {precision}, only of {there or 'none'}")
-    if node.gpus and not record.machine.gpus:
-        raise PlanError(
-            f"the nodes have GPUs, but {results} was measured without one: measure yours (--help says how), or give "
-            "--frames-per-second"
-        )
-    return Spread.of(rates[server]), f"{server}, {record.measured_at}, {_machine(record.machine)}"
+    record = read_results(results).get("ratio") if results else None
+    if record is None or record.figures is None:
+        raise PlanError("there is no measured rate: give --frames-per-second, or --results of `deepfake-bench run`")
+    rows = record.figures.rows
+    for name in ("ours", f"ours {precision}"):  # "ours" is a running deployment's
+        if name in rows:
+            return Spread.of(rows[name]["images/s"])
+    raise PlanError(f"{results} has no rate of the precision {precision}, only of {', '.join(rows)}")
 
 
-def _rates(figures: Any, results: Path) -> dict[str, list[float]]:
-    try:
-        return {str(name): [float(value) for value in values] for name, values in figures["rates"].items() if values}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PlanError(f"{results} has no readable rates in its part {_PART}: {error}") from error
-
-
-def _machine(machine: Machine) -> str:
-    gpus = f", {', '.join(machine.gpus)}" if machine.gpus else ", no GPU"
-    return f"{machine.processor}, {machine.cores} cores{gpus}"
-
-
-def _print(made: Plan, demand: Demand, policy: Policy, rate: Spread, source: str) -> None:
-    console = Console(width=120, highlight=False, soft_wrap=True)
+def _print(made: dict[str, Need], demand: Demand) -> None:
+    console = Console(markup=False, highlight=False, width=120)
+    peak, per_day = demand.peak_videos_per_s, f"{demand.videos_per_day:,.0f}"
     console.print(
-        f"{demand.videos_per_day:,.0f} videos a day of {demand.frames_per_video:g} frames, peak {demand.peak_to_mean:g}"
-        f" times the mean: {demand.peak_videos_per_s:.2f} videos/s, {demand.peak_frames_per_s:.1f} frames/s at the peak"
+        f"{per_day} videos a day of {demand.frames:g} frames; {demand.peak_to_mean:g} times the mean at "
+        f"the peak: {peak:.2f} videos/s,\n{peak * demand.frames:.1f} frames/s; bounds: utilisation "
+        f"{demand.utilisation:.0%}, p95 wait {demand.p95_wait_s:g} s, nodes that may be away: {demand.spare}"
     )
-    console.print(f"one instance: {rate.text(1)} frames/s ({source})")
-    console.print(
-        f"bounds: utilisation {policy.utilisation:.0%}, p95 wait {policy.p95_wait_s:g} s, "
-        f"with as many nodes away: {policy.spare}\n"
-    )
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("")
-    needs = [made.slowest] if rate.rounds == 1 else [made.slowest, made.median, made.fastest]
-    names = ["one measurement"] if rate.rounds == 1 else ["slowest round", "median", "fastest round"]
-    for name in names:
-        table.add_column(name, justify="right")
-    for title, values in _rows(needs, policy):
-        table.add_row(title, *values)
+    table = Table("", *made)
+    for title, form, name in _TABLE:
+        values = [getattr(need, name) for need in made.values()]
+        if None not in values:
+            table.add_row(title, *(form.format(value) for value in values))
     console.print(table)
-    console.print(f"{_interval(rate)}\nNot in it: {_NOT_COVERED}.")
-
-
-def _rows(needs: list[Need], policy: Policy) -> list[tuple[str, list[str]]]:
-    def row(title: str, form: str, name: str, factor: float = 1.0) -> tuple[str, list[str]]:
-        return title, [form.format(getattr(need, name) * factor) for need in needs]
-
-    rows = [
-        row("frames/s of an instance", "{:.1f}", "frames_per_s"),
-        row("instances that keep the bounds", "{:,.0f}", "least_instances"),
-        row(f"nodes ({policy.spare} of them spare)", "{:,.0f}", "nodes"),
-        row("instances on them", "{:,.0f}", "instances"),
-        row("GPUs", "{:,.0f}", "gpus"),
-        row("utilisation at the peak, spare nodes away", "{:.0f}%", "utilisation", 100),
-        row("utilisation over the day, all there", "{:.0f}%", "mean_utilisation", 100),
-        row("work of a video, s", "{:.2f}", "service_s"),
-        row("mean wait before it at the peak, s", "{:.2f}", "mean_wait_s"),
-        row("p95 wait, s", "{:.2f}", "p95_wait_s"),
-    ]
-    if needs[0].cost_per_day is not None:
-        rows += [row("cost a day", "{:,.2f}", "cost_per_day"), row("cost a month", "{:,.2f}", "cost_per_month")]
-    return rows
-
-
-def _interval(rate: Spread) -> str:
-    """What the columns mean. n rounds enclose the median of all possible ones with probability 1 - 2^(1 - n)."""
-    if rate.rounds == 1:
-        return "One measurement, so nobody knows how far it is off: measure several rounds."
-    sure = 1 - 2.0 ** (1 - rate.rounds)
-    return (
-        f"Plan with the slowest round. {rate.rounds} rounds: the true median lies between the outer columns with a "
-        f"probability of {sure:.0%}."
-    )
+    console.print(f"Plan with the slowest round. {_NOT_COVERED}")

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmark.triton_statistics import read_totals
 from deploy.triton.addresses import ServerAddresses
 from deploy.triton.server import TritonServer
 from deploy.triton.shared_memory import region_prefix
 from export.release import Release
+from reliability.triton_statistics import read_totals
 from runtime.free_ports import free_ports
 
 NAME = "tritons.test"  # .test is nobody's: RFC 6761

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,9 +85,17 @@ def service_environment(**settings: str) -> dict[str, str]:
 
 @contextmanager
 def run_service(
-    checkpoint: Path | None, releases: Path, folder: Path, extra: Mapping[str, str] | None = None, cwd: Path = ROOT
+    checkpoint: Path | None,
+    releases: Path,
+    folder: Path,
+    extra: Mapping[str, str] | None = None,
+    cwd: Path = ROOT,
+    prefix: Sequence[str] = (),
 ) -> Iterator[Service]:
-    """Starts the service, waits until it says that it is ready, and ends it with SIGTERM."""
+    """Starts the service, waits until it says that it is ready, and ends it with SIGTERM.
+
+    `prefix`: a command that ends by executing its arguments, the service's own command.
+    """
     port, http, grpc, metrics = free_ports(4)
     media_root = folder / "media"
     media_root.mkdir(parents=True, exist_ok=True)
@@ -110,7 +118,7 @@ def run_service(
     output = folder / "supervisor.log"
     with output.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.local"],
+            [*prefix, sys.executable, "-m", "deploy.local"],
             cwd=cwd, env=service_environment(**settings), stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
     running = Service(process, port, http, grpc, media_root, output, cache / "run")

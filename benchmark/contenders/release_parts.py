@@ -7,7 +7,7 @@ from preprocessing import Preparer, PreprocessParams
 from runtime import Classifier, load_classifier
 
 RELEASE_VARIABLE = "CONTENDER_RELEASE"
-"""Environment variable that tells the processes of a serving framework which release to load."""
+"""Environment variable that tells the processes of LitServe and mosec which release to load."""
 
 
 def release_of_this_process() -> Path:

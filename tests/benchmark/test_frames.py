@@ -1,3 +1,6 @@
+"""Frames with a face that no cache has seen: other bytes, equal pixels."""
+
+import io
 from pathlib import Path
 
 import numpy as np
@@ -5,14 +8,14 @@ import pytest
 from PIL import Image
 
 from assets import FACE_MODELS, fetch_assets
-from benchmark.frames import SIZE_PX, make_face_frames
+from benchmark.frames import SIZE_PX, FrameSupply, make_face_frames, with_comment
 from preprocessing import FaceFinder
 
 
 def test_each_frame_differs_has_a_face_and_is_the_same_every_time(tmp_path: Path) -> None:
-    frames = make_face_frames(tmp_path / "a", 12)
+    frames = make_face_frames(tmp_path / "a", 6)
     contents = [frame.read_bytes() for frame in frames]
-    assert len(set(contents)) == 12
+    assert len(set(contents)) == 6
     finder = FaceFinder(next(iter(fetch_assets(FACE_MODELS).values())).parent)
     for frame in frames:
         with Image.open(frame) as image:
@@ -21,7 +24,23 @@ def test_each_frame_differs_has_a_face_and_is_the_same_every_time(tmp_path: Path
         assert face is not None
         assert face.box.height == pytest.approx(SIZE_PX[1] * 0.43, rel=0.4)
     finder.close()
-    later = make_face_frames(tmp_path / "b", 4, first=8)
-    assert [frame.name for frame in later] == [frame.name for frame in frames[8:]]
-    assert [frame.read_bytes() for frame in later] == contents[8:]
-    assert [path.suffix for path in (tmp_path / "b").iterdir()] == [".jpg"] * 4
+    assert [frame.read_bytes() for frame in make_face_frames(tmp_path / "b", 6)] == contents
+
+
+def test_no_frame_comes_twice_and_every_pixel_stays(tmp_path: Path) -> None:
+    pool = [tmp_path / f"{number}.jpg" for number in range(2)]
+    for number, path in enumerate(pool):
+        Image.new("RGB", (32, 16), (number * 100, 50, 50)).save(path)
+    supply = FrameSupply(pool, tmp_path / "run")
+    files = supply.files(5)
+    frames = supply.encoded(5) + [path.read_bytes() for path in files]
+    assert len(set(frames)) == 10
+    shown = sorted(np.asarray(Image.open(io.BytesIO(frame))).tobytes() for frame in frames)
+    assert set(shown) == {np.asarray(Image.open(path)).tobytes() for path in pool}
+    supply.forget()
+    assert not any(path.exists() for path in files)
+
+
+def test_only_jpeg_files_take_a_comment() -> None:
+    with pytest.raises(ValueError, match="JPEG"):
+        with_comment(b"\x89PNG", "x")

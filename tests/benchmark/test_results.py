@@ -1,136 +1,57 @@
-"""results.json: complete after every part, whatever ends the run."""
+"""Figures of several rounds, their file and their report."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from benchmark import run
-from benchmark.bench import Bench, ExportFailedError, ExportOutcome, LeftOutError
-from benchmark.options import RunOptions
-from benchmark.parts.catalogue import PARTS, Part
-from benchmark.results import ResultsError, ResultsFile
-from benchmark.run import read_figures, run_parts
-from tests.benchmark.figures import FIGURES, MACHINE, record
+from benchmark.machine import Machine, this_machine
+from benchmark.results import Figures, Record, ResultsError, Spread, percentile, ratios, read_results, write_results
+
+MACHINE = Machine("Some Xeon, 2 cores, no GPU", "python 3.11", "0123456789ab")
 
 
-@pytest.fixture
-def results(tmp_path: Path) -> ResultsFile:
-    return ResultsFile(tmp_path / "results.json")
+def record(figures: Figures | None, reason: str = "") -> Record:
+    return Record(
+        figures=figures, reason=reason, took_s=12.3, measured_at="2026-01-02T03:04:05+00:00",
+        command="deepfake-bench run", machine=MACHINE,
+    )  # fmt: skip
 
 
-def test_every_part_comes_back_as_it_was(results: ResultsFile) -> None:
-    for name, figures in FIGURES.items():
-        results.put(name, record(figures))
-    assert set(FIGURES) == set(PARTS)
-    assert read_figures(results.read()) == FIGURES
+def rates(**rows: list[float]) -> Figures:
+    cells = {name.replace("_", " "): {"images/s": values} for name, values in rows.items()}
+    return Figures(title="Rates", note="One client.", columns={"images/s": 1}, rows=cells)
 
 
-def test_a_part_measured_again_keeps_the_others(results: ResultsFile) -> None:
-    results.put("memory", record(FIGURES["memory"]))
-    results.put("start", record(None, "failed", "no port"))
-    results.put("start", record(FIGURES["start"]))
-    assert read_figures(results.read()) == {name: FIGURES[name] for name in ("memory", "start")}
+def test_a_spread() -> None:
+    assert Spread.of([3.0, 1.0, 2.0]) == Spread(2.0, 1.0, 3.0, 3)
+    assert Spread.of([1.25, 3.0]).text(1) == "2.1 (1.2-3.0)"
+    assert Spread.of([1.25]).text(2) == "1.25"
+    assert ratios([2.0, 9.0], [1.0, 3.0]) == [2.0, 3.0]
+    assert [percentile([4, 1, 3, 2], percent) for percent in (1, 50, 75, 99)] == [1, 2, 3, 4]
+    with pytest.raises(ValueError, match="no round"):
+        Spread.of([])
 
 
-def test_a_write_that_is_cut_off_leaves_the_last_state(results: ResultsFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    results.put("memory", record(FIGURES["memory"]))
-    before = results.path.read_bytes()
-
-    def full(*_: object) -> None:
-        raise OSError("no space left")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "replace", full)
-        with pytest.raises(OSError, match="no space"):
-            results.put("start", record(FIGURES["start"]))
-    assert results.path.read_bytes() == before
-    assert [path.name for path in results.path.parent.iterdir()] == ["results.json"]
+def test_results_are_read_as_they_were_written_and_reported(tmp_path: Path) -> None:
+    records = {"ratio": record(rates(ours_fp32=[5.0, 7.0], plain_b1=[3.0])), "gemm": record(None, "it\nfailed")}
+    write_results(tmp_path / "out" / "results.json", records)
+    assert read_results(tmp_path / "out" / "results.json") == records
+    report = (tmp_path / "out" / "report.md").read_text("utf-8")
+    assert "## Rates\n\nOne client.\n\n| | images/s |\n|---|---|\n| ours fp32 | 6.0 (5.0-7.0) |" in report
+    assert "## gemm: not measured\n\nit failed" in report
+    assert "- Some Xeon, 2 cores, no GPU; python 3.11" in report
+    assert "| ratio | 2026-01-02T03:04:05+00:00 | 12 | 0123456789ab | `deepfake-bench run` |" in report
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"form": 99, "parts": {}}', '{"form": 1, "parts": {"memory": {}}}'])
-def test_a_file_of_another_kind_is_refused_and_kept(results: ResultsFile, content: str) -> None:
-    results.path.write_text(content)
-    with pytest.raises(ResultsError, match=r"results\.json"):
-        results.put("memory", record(None))
-    assert results.path.read_text() == content
+def test_no_file_holds_nothing_and_a_broken_one_is_refused(tmp_path: Path) -> None:
+    assert read_results(tmp_path / "none.json") == {}
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(ResultsError, match="is no results file"):
+        read_results(tmp_path / "broken.json")
 
 
-class NoBench:
-    """A bench with nothing to measure with."""
-
-    def __init__(self, options: RunOptions, _say: object) -> None:
-        self.options = options
-        self.exports: dict[str, ExportOutcome] = {}
-
-    def __enter__(self) -> "NoBench":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-
-def parts(monkeypatch: pytest.MonkeyPatch, **measures: Any) -> None:
-    """Replaces the catalogue: each part raises its error or gives its figures."""
-
-    def measure(outcome: Any) -> Any:
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
-
-    catalogue = {
-        name: Part(name, name, PARTS[name].form, lambda _bench, outcome=outcome: measure(outcome))
-        for name, outcome in measures.items()
-    }
-    monkeypatch.setattr(run, "PARTS", catalogue)
-
-
-def test_a_failed_part_says_why_and_the_others_go_on(results: ResultsFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    left_out, broken = LeftOutError("no perf_analyzer"), ValueError("no port")
-    parts(monkeypatch, sweeps=left_out, memory=broken, start=FIGURES["start"])
-    failed = run_parts(RunOptions(), ["sweeps", "memory", "start"], results, NoBench)  # type: ignore[arg-type]
-    assert failed == ["memory"]
-    found = {name: (record.status, record.reason) for name, record in results.read().items()}
-    assert found == {
-        "sweeps": ("left out", "no perf_analyzer"),
-        "memory": ("failed", "ValueError: no port"),
-        "start": ("measured", ""),
-    }
-
-
-def test_an_interrupted_run_keeps_what_was_measured(results: ResultsFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts(monkeypatch, memory=FIGURES["memory"], start=KeyboardInterrupt(), drift=FIGURES["drift"])
-    with pytest.raises(KeyboardInterrupt):
-        run_parts(RunOptions(), ["memory", "start", "drift"], results, NoBench)  # type: ignore[arg-type]
-    assert list(results.read()) == ["memory"]
-    assert json.loads(results.path.read_text())["form"] == 1
-
-
-def test_a_refused_file_is_noticed_before_anything_is_measured(
-    results: ResultsFile, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    results.path.write_text("mine")
-    parts(monkeypatch, memory=AssertionError("measured"))
-    with pytest.raises(ResultsError):
-        run_parts(RunOptions(), ["memory"], results, NoBench)  # type: ignore[arg-type]
-
-
-def test_the_machine_is_described() -> None:
-    from benchmark.machine import this_machine
-
+def test_this_machine_says_what_it_is() -> None:
     machine = this_machine()
-    assert machine.cores >= 1
-    assert machine.memory_gib > 0.1
-    assert machine.versions["python"].startswith("3.")
-    assert type(machine) is type(MACHINE)
-
-
-def test_a_precision_that_is_refused_costs_the_others_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(RunOptions(folder=tmp_path, checkpoint=tmp_path), lambda _line: None)
-    refused = {"fp32": "", "bf16": "no AMX", "int8": ""}
-    monkeypatch.setattr(bench, "exports", {name: ExportOutcome(reason, 1.0) for name, reason in refused.items()})
-    assert bench.precisions == ("fp32", "int8")
-    assert bench.detail == "int8"
-    with pytest.raises(ExportFailedError, match="no AMX"):
-        bench.release("bf16")
+    assert "cores" in machine.hardware
+    assert "torch" in machine.versions
+    assert len(machine.commit.rstrip("+")) in (7, 12)

@@ -1,4 +1,4 @@
-"""Hostile requests at the running service: `python -m tests.fuzz.fuzz_gateway --requests 20000 --seed 0`.
+"""Hostile requests at the running service.
 
 Odd JSON, damaged forms and HTTP, hostile and damaged images and videos. What must hold: every request is answered
 within the deadline, none with a 5xx but an honest 501, 503 or 504, /health stays 200, and the intact image sent in
@@ -9,25 +9,21 @@ import itertools
 import json
 import random
 import socket
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-import typer
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
 from PIL import Image
 
-from assets import SAMPLE_PHOTOS, default_cache_dir, fetch_assets
-from benchmark.checkpoint import make_spread_checkpoint
-from benchmark.contenders.start import serve_ours
-from benchmark.frame_supply import with_comment
+from assets import SAMPLE_PHOTOS, fetch_assets
+from benchmark.frames import with_comment
 from tests.fuzz.http_mutation import BOUNDARY, content_type, damaged_http, form, json_bodies, odd_headers
 from tests.fuzz.mutation import Mutator
 from tests.hostile import images as hostile_images
@@ -41,7 +37,6 @@ _HONEST = frozenset({501, 503, 504})  # 501: a transfer coding that nobody knows
 _NO_ANSWER = 0
 _INTACT = "intact.jpg"
 _CHECK_EVERY = 20
-_SHOWN = 20
 _HIGHEST_BYTES = 60_000  # of one answer's head and body that is read over a raw socket
 
 
@@ -249,38 +244,3 @@ class GatewayFuzzer:
 
     def _find(self, finding: str) -> None:
         self.report.findings.append(finding)
-
-
-def main(
-    count: Annotated[int, typer.Option("--requests", min=1, help="How many, besides the catalogues.")] = 20_000,
-    seed: Annotated[int, typer.Option(help="Another seed sends other requests.")] = 0,
-    output: Annotated[Path | None, typer.Option(help="Write the report here as JSON.")] = None,
-) -> None:
-    """Starts the service with a tiny model, prints what came of the requests; ends with 1 after a finding."""
-    folder = default_cache_dir() / "reliability"
-    photos = list(fetch_assets(SAMPLE_PHOTOS).values())
-    checkpoint = make_spread_checkpoint(folder / "tiny", photos, hidden_size=64, layers=2)
-    with tempfile.TemporaryDirectory(prefix="deepfake-fuzz-") as scratch:
-        media_root = Path(scratch) / "media"
-        media_root.mkdir()
-        service = serve_ours(
-            checkpoint, folder / "releases", media_root, Path(scratch) / "state", {"PRECISION": "fp32"}
-        )
-        with service as server:
-            started = time.monotonic()
-            report = GatewayFuzzer(server.url, media_root, seed).run(count)
-            seconds = time.monotonic() - started
-    print(f"{report.requests} requests in {seconds:.0f} s, slowest {report.slowest_s:.2f} s, {report.checks} checks")
-    for answer, times in sorted(report.answers.items()):
-        print(f"{times:8d} {answer}")
-    print(f"{len(report.findings)} findings")
-    for finding in report.findings[:_SHOWN]:
-        print(f"  {finding}")
-    if output:
-        output.write_text(json.dumps({**vars(report), "seconds": seconds}, indent=1) + "\n", "utf-8")
-    if report.findings:
-        raise typer.Exit(1)
-
-
-if __name__ == "__main__":
-    typer.run(main)

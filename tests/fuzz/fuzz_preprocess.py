@@ -1,4 +1,4 @@
-"""Damaged images through preprocessing: `python -m tests.fuzz.fuzz_preprocess --inputs 100000 --seed 0`.
+"""Damaged images through preprocessing.
 
 Each image is decoded, searched for a face, cropped and resized as in Triton, in a process that may be killed. What must
 hold: the process neither dies nor hangs, an image is refused with a status or becomes pixels of the right form, and the
@@ -7,7 +7,6 @@ and number, and the same numbers make the same inputs.
 """
 
 import functools
-import json
 import multiprocessing
 import random
 import re
@@ -18,10 +17,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from assets import FACE_MODELS, fetch_assets
@@ -32,7 +29,6 @@ from tests.hostile import images as hostile_images
 _BATCH = 50
 _SLOW_S = 5.0
 _HANG_S = 30.0
-_SHOWN = 20
 
 
 @dataclass
@@ -174,32 +170,3 @@ def _peak_mib() -> float:
     # Not ru_maxrss, which begins with the peak of the process that started this one.
     match = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text("utf-8"))
     return int(match[1]) / 1024 if match else 0.0
-
-
-def main(
-    inputs: Annotated[int, typer.Option(min=1, help="How many.")] = 100_000,
-    seed: Annotated[int, typer.Option(help="Another seed makes other inputs.")] = 0,
-    first: Annotated[int, typer.Option(min=0, help="Number of the first one, to run one again.")] = 0,
-    processes: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
-    output: Annotated[Path | None, typer.Option(help="Write the report here as JSON.")] = None,
-) -> None:
-    """Prints what came of the inputs; ends with 1 if anything did that should not have happened."""
-    started = time.monotonic()
-    report = fuzz(inputs, seed, processes, first)
-    seconds = time.monotonic() - started
-    print(
-        f"{report.inputs} inputs in {seconds:.0f} s, slowest {report.slowest_s:.2f} s, peak {report.peak_mib:.0f} MiB"
-    )
-    for outcome, count in report.outcomes.most_common():
-        print(f"{count:8d} {outcome}")
-    print(f"{len(report.findings)} findings")
-    for finding in report.findings[:_SHOWN]:
-        print(f"  {finding}")
-    if output:
-        output.write_text(json.dumps({**vars(report), "seconds": seconds}, indent=1) + "\n", "utf-8")
-    if report.findings:
-        raise typer.Exit(1)
-
-
-if __name__ == "__main__":
-    typer.run(main)

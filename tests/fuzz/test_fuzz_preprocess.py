@@ -1,4 +1,7 @@
-"""The short form of `python -m tests.fuzz.fuzz_preprocess`, and that it finds what is there to be found."""
+"""Damaged images through preprocessing, and that the fuzzer finds what is there to be found.
+
+Some in the suite, FUZZ_INPUTS (100,000 by default) in the long form. An input is named by FUZZ_SEED and its number.
+"""
 
 import os
 import random
@@ -31,12 +34,23 @@ def test_the_same_number_makes_the_same_input() -> None:
 
 
 def test_no_damaged_image_does_harm() -> None:
-    report = fuzz_preprocess.fuzz(1500, seed=20, processes=1)
+    report = fuzz_preprocess.fuzz(1000, seed=20, processes=1)
     assert report.findings == []
-    assert report.inputs == 1500
+    assert report.inputs == 1000
     assert report.peak_mib < 2000
     assert report.outcomes["OK"] > 100
     assert report.outcomes["DECODE_FAILED"] > 100
+
+
+@pytest.mark.long
+@pytest.mark.timeout(0)
+def test_no_damaged_image_does_harm_at_length() -> None:
+    inputs, seed = int(os.environ.get("FUZZ_INPUTS", "100000")), int(os.environ.get("FUZZ_SEED", "0"))
+    report = fuzz_preprocess.fuzz(inputs, seed, processes=2)
+    print(
+        f"{report.inputs} inputs, slowest {report.slowest_s:.2f} s, peak {report.peak_mib:.0f} MiB, {report.outcomes}"
+    )
+    assert report.findings == []
 
 
 @pytest.fixture

@@ -1,0 +1,65 @@
+"""A release behind mosec: `python -m benchmark.contenders.mosec_app` with mosec's own options.
+
+Two stages, as its documentation advises: processes that prepare images, one per core, and a stage that classifies what
+they have prepared, eight images at a time.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from mosec import Server, ValidationError, Worker
+from numpy.typing import NDArray
+
+from benchmark.contenders.release_parts import open_classifier, open_preparer, release_of_this_process
+from preprocessing import ImageRejectedError
+from runtime import usable_cores
+
+MAX_BATCH = 8
+MAX_WAIT_MS = 2
+TIMEOUT_S = 300
+
+
+class Prepare(Worker):  # type: ignore[misc]
+    """First stage: encoded image to pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._preparer = open_preparer(release_of_this_process())
+
+    def deserialize(self, data: bytes) -> bytes:
+        """The body is the encoded image; mosec's default is JSON."""
+        return data
+
+    def forward(self, data: bytes) -> NDArray[np.uint8]:
+        """Prepares one image."""
+        try:
+            return self._preparer.prepare(data).pixels
+        except ImageRejectedError as error:
+            raise ValidationError(str(error)) from error
+
+
+class Classify(Worker):  # type: ignore[misc]
+    """Second stage: pixels to answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._classifier = open_classifier(release_of_this_process(), cores=0)
+
+    def forward(self, data: Sequence[NDArray[np.uint8]]) -> list[dict[str, float]]:
+        """Classifies the images of several requests together."""
+        answer = self._classifier.run(np.stack(data), np.zeros((len(data), 1), np.int32))
+        return [{"fake_probability": float(p)} for p in answer.fake_probability[:, 0]]
+
+
+def main() -> None:
+    """Serves until it is ended."""
+    server = Server()
+    server.append_worker(Prepare, num=usable_cores(), timeout=TIMEOUT_S, route="/predict")
+    server.append_worker(
+        Classify, num=1, max_batch_size=MAX_BATCH, max_wait_time=MAX_WAIT_MS, timeout=TIMEOUT_S, route="/predict"
+    )
+    server.run()
+
+
+if __name__ == "__main__":
+    main()

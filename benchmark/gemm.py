@@ -1,0 +1,135 @@
+"""The classifier against the machine's own limit: how fast oneDNN multiplies matrices of the model's shapes.
+
+`python -m benchmark.gemm CHECKPOINT RELEASE SECONDS` prints JSON, in a process of its own: {"ceiling_gflops": ...,
+"images_per_s": ..., "gflop_per_image": ...} for the precision of the release.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runtime import load_classifier, usable_cores
+
+_BATCHES = (1, 2, 8)
+_CLASSIFIER_BATCHES = (8, 16, 30)
+_SPELL_S = 0.2
+
+
+@dataclass(frozen=True)
+class Product:
+    """A matrix product of one image, (rows, inner) x (inner, columns), done `count` times."""
+
+    rows: int
+    inner: int
+    columns: int
+    count: int
+
+    @property
+    def flop(self) -> int:
+        """Multiplications and additions of all of them."""
+        return 2 * self.rows * self.inner * self.columns * self.count
+
+
+def products_of(checkpoint: Path) -> tuple[list[Product], int]:
+    """What a SigLIP image classifier multiplies, from its config.json; sizes it leaves out are SigLIP2-base's.
+
+    Returns:
+        The products with weights: patches, q k v, attention's output, both of the MLP. And the operations of an image
+        in all, attention's own products (q k^T, and the values) among them; nothing else is counted.
+    """
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    vision = config.get("vision_config", config)
+    hidden, layers, heads = (
+        int(vision.get(name, default))
+        for name, default in (("hidden_size", 768), ("num_hidden_layers", 12), ("num_attention_heads", 12))
+    )
+    patch, mlp = int(vision.get("patch_size", 16)), int(vision.get("intermediate_size", 3072))
+    tokens = (int(vision.get("image_size", 224)) // patch) ** 2
+    with_weights = [
+        Product(tokens, 3 * patch**2, hidden, 1),
+        Product(tokens, hidden, 3 * hidden, layers),
+        Product(tokens, hidden, hidden, layers),
+        Product(tokens, hidden, mlp, layers),
+        Product(tokens, mlp, hidden, layers),
+    ]
+    attention = Product(tokens, hidden // heads, tokens, 2 * heads * layers)
+    return with_weights, attention.flop + sum(product.flop for product in with_weights)
+
+
+def ceiling_flops(products: Sequence[Product], precision: str) -> float:
+    """FLOP/s of the products in their proportions on all cores, each at its quickest batch."""
+    time_s = sum(product.count * min(_time_s(product, batch, precision) for batch in _BATCHES) for product in products)
+    return sum(product.flop for product in products) / time_s
+
+
+def classifier_rate(release: Path, seconds: float) -> float:
+    """Images a second of the release's classifier without a server, on random pixels, at the best batch."""
+    described = json.loads((release / "release.json").read_text("utf-8"))["description"]
+    side_px = described["preprocess"]["resize"]["size_px"]
+    classifier = load_classifier(release / "model_repository" / "classifier" / "1")
+    rates = []
+    for batch in _CLASSIFIER_BATCHES:
+        pixels = np.random.default_rng(0).integers(0, 256, (batch, side_px, side_px, 3), np.uint8)
+        status = np.zeros((batch, 1), np.int32)
+        classifier.run(pixels, status)
+        done, started = 0, time.perf_counter()
+        while (elapsed_s := time.perf_counter() - started) < seconds or not done:
+            classifier.run(pixels, status)
+            done += batch
+        rates.append(done / elapsed_s)
+    classifier.close()
+    return max(rates)
+
+
+def _time_s(product: Product, batch: int, precision: str) -> float:
+    """Seconds of one product for one image, in a batch of so many."""
+    import torch
+    from torch.utils.benchmark import Timer
+
+    rows = batch * product.rows
+    if precision == "int8":
+        call = _int8_call(rows, product)
+    else:
+        dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+        layer = torch.nn.Linear(product.inner, product.columns).to(dtype)
+        data = torch.randn(rows, product.inner).to(dtype)
+
+        def call() -> Any:
+            return layer(data)
+
+    timer = Timer("call()", globals={"call": call}, num_threads=usable_cores())
+    with torch.inference_mode():
+        return float(timer.blocked_autorange(min_run_time=_SPELL_S).median) / batch
+
+
+def _int8_call(rows: int, product: Product) -> Any:
+    """OneDNN's quantised product: u8 activations, symmetric weights, bf16 out."""
+    import torch
+
+    weights = torch.randint(-127, 127, (product.columns, product.inner), dtype=torch.int8)
+    packed = torch.ops.onednn.qlinear_prepack(weights, [rows, product.inner])
+    values = torch.randint(0, 255, (rows, product.inner), dtype=torch.uint8)
+    scales, zeros = torch.full((product.columns,), 0.01), torch.zeros(product.columns, dtype=torch.int64)
+    return lambda: torch.ops.onednn.qlinear_pointwise(
+        values, 0.02, 128, packed, scales, zeros, None, 1.0, 0, torch.bfloat16, "none", [], ""
+    )
+
+
+def main() -> None:
+    """Measures one release."""
+    checkpoint, release, seconds = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
+    products, flop_per_image = products_of(checkpoint)
+    precision = json.loads((release / "release.json").read_text("utf-8"))["description"]["precision"]
+    rate = classifier_rate(release, seconds)
+    ceiling = ceiling_flops(products, precision)
+    print(json.dumps({"ceiling_gflops": ceiling / 1e9, "images_per_s": rate, "gflop_per_image": flop_per_image / 1e9}))
+
+
+if __name__ == "__main__":
+    main()

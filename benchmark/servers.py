@@ -1,0 +1,237 @@
+"""Starts the servers that are compared, each on free ports, waits for the first real answer, and ends them."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+from assets import SAMPLE_PHOTOS, default_cache_dir, fetch_assets
+from benchmark.calls import CallError, score_image
+from benchmark.contenders.release_parts import RELEASE_VARIABLE
+from runtime.free_ports import free_ports
+
+ROOT = Path(__file__).resolve().parent.parent
+
+_START_TIMEOUT_S = 600.0  # the first start exports the checkpoint
+_END_S = 30.0
+_PLAIN_THREADS = 8
+# A canary of an idle service would compute beside the measured one; a score cache would answer in place of the model.
+_OUR_SETTINGS = {"CANARY_INTERVAL_S": "60", "SCORE_CACHE_FRAMES": "0"}
+_UNPREFIXED = frozenset({"CHECKPOINT", "MEDIA_ROOT", "PORT"})
+# Settings of whoever runs the benchmark that would lead a service elsewhere.
+_NOT_INHERITED = frozenset({"CHECKPOINT", "MODEL_PATH", "MEDIA_ROOT", "PORT", "HOST", "REVISION", "RELEASES_DIR"})
+
+
+class ServerError(Exception):
+    """A server that is to be measured does not run."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server.
+
+    Attributes:
+        name: For tables: `plain b1`, `ours bf16`, ...
+        url: Base URL.
+        route: Where a single image is posted: `/detect` takes a form, `/predict` the bytes.
+        pid: The process that was started; 0 for a deployment elsewhere.
+        grpc: host:port of Triton's gRPC endpoint, "" where there is none.
+    """
+
+    name: str
+    url: str
+    route: str = "/predict"
+    pid: int = 0
+    grpc: str = ""
+
+
+@contextmanager
+def serve_ours(
+    name: str, checkpoint: Path, precision: str, media_root: Path, folder: Path, checkout: Path = ROOT
+) -> Iterator[Server]:
+    """The service of a checkout, as its `make serve` starts it.
+
+    Args:
+        name: What results call it.
+        checkpoint: Directory of the model; exported at the first start.
+        precision: PRECISION.
+        media_root: Folder below which extractedFrames are read.
+        folder: Gets its releases, logs and state, which the next start uses again.
+        checkout: This one, or another version of the project with its own `.venv`.
+
+    Raises:
+        ServerError: It does not start.
+    """
+    port, http, grpc, metrics = free_ports(4)
+    settings = {
+        **_OUR_SETTINGS,
+        "CHECKPOINT": str(checkpoint.resolve()), "PRECISION": precision, "MEDIA_ROOT": str(media_root.resolve()),
+        "RELEASES_DIR": str(folder.resolve() / "releases"), "PORT": str(port), "TRITON_HTTP_PORT": str(http),
+        "TRITON_GRPC_PORT": str(grpc), "TRITON_METRICS_PORT": str(metrics), "CACHE_DIR": str(_state_folder(folder)),
+    }  # fmt: skip
+    # Versions before 0.2.0 read most settings without the prefix.
+    both = {**settings, **{f"DEEPFAKE_{key}": value for key, value in settings.items() if key not in _UNPREFIXED}}
+    python = sys.executable if checkout == ROOT else str(checkout / ".venv" / "bin" / "python")
+    command = [python, "-m", "deploy.local"]
+    with _started(command, both, folder, checkout) as process:
+        server = Server(name, f"http://127.0.0.1:{port}", "/detect", process.pid, f"127.0.0.1:{grpc}")
+        _await_answer(process, server, folder)
+        yield server
+
+
+@contextmanager
+def serve_plain(checkpoint: Path, media_root: Path, batch_size: int, folder: Path) -> Iterator[Server]:
+    """A plain Flask + transformers service: POST /api/v1/inference, POST /predict.
+
+    Raises:
+        ServerError: It does not start.
+    """
+    port = free_ports(1)[0]
+    command = [
+        sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--threads", str(_PLAIN_THREADS), "--bind",
+        f"127.0.0.1:{port}", "--timeout", "600", "benchmark.contenders.plain_server:create_app()",
+    ]  # fmt: skip
+    settings = {
+        "PLAIN_CHECKPOINT": str(checkpoint.resolve()),
+        "PLAIN_MEDIA_ROOT": str(media_root.resolve()),
+        "PLAIN_BATCH_SIZE": str(batch_size),
+    }
+    with _serving(f"plain b{batch_size}", command, settings, port, folder) as server:
+        yield server
+
+
+@contextmanager
+def serve_litserve(release: Path, folder: Path) -> Iterator[Server]:
+    """A release behind LitServe: POST /predict.
+
+    Raises:
+        ServerError: It does not start.
+    """
+    port = free_ports(1)[0]
+    command = [sys.executable, "-m", "benchmark.contenders.litserve_app", str(port)]
+    with _serving("LitServe", command, {RELEASE_VARIABLE: str(release.resolve())}, port, folder) as server:
+        yield server
+
+
+@contextmanager
+def serve_mosec(release: Path, folder: Path) -> Iterator[Server]:
+    """A release behind mosec: POST /predict.
+
+    Raises:
+        ServerError: It does not start.
+    """
+    port = free_ports(1)[0]
+    with tempfile.TemporaryDirectory(prefix="mosec-") as sockets:  # the path of a socket may hold some 100 characters
+        command = [
+            sys.executable, "-m", "benchmark.contenders.mosec_app", "--address", "127.0.0.1", "--port", str(port),
+            "--path", f"{sockets}/ipc", "--timeout", "300000", "--log-level", "warning",
+        ]  # fmt: skip
+        with _serving("mosec", command, {RELEASE_VARIABLE: str(release.resolve())}, port, folder) as server:
+            yield server
+
+
+@contextmanager
+def stopped(servers: Sequence[Server]) -> Iterator[None]:
+    """Holds servers still (SIGSTOP): what polls while idle takes nothing from the one that is measured."""
+    held = [process for server in servers for process in _tree(server.pid)]
+    for process in held:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in held:
+            process.resume()
+
+
+def _state_folder(folder: Path) -> Path:
+    """A cache folder that shares this machine's fetched files and nothing else."""
+    cache, shared = folder.resolve() / "cache", default_cache_dir() / "assets"
+    cache.mkdir(parents=True, exist_ok=True)
+    shared.mkdir(parents=True, exist_ok=True)
+    if not (cache / "assets").exists():
+        (cache / "assets").symlink_to(shared)
+    return cache
+
+
+@contextmanager
+def _serving(name: str, command: Sequence[str], env: Mapping[str, str], port: int, folder: Path) -> Iterator[Server]:
+    with _started(command, env, folder, ROOT) as process:
+        server = Server(name, f"http://127.0.0.1:{port}", pid=process.pid)
+        _await_answer(process, server, folder)
+        yield server
+
+
+@contextmanager
+def _started(
+    command: Sequence[str], env: Mapping[str, str], folder: Path, checkout: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process with its own session; all that it started is gone in the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    inherited = {key: value for key, value in os.environ.items() if key.removeprefix("DEEPFAKE_") not in _NOT_INHERITED}
+    paths = [checkout, *([checkout / "client"] if (checkout / "client" / "pyproject.toml").exists() else [])]
+    environment = {**inherited, **env, "PYTHONPATH": os.pathsep.join(map(str, paths))}
+    with _log(folder).open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=checkout, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _log(folder: Path) -> Path:
+    return folder / "server.log"
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    try:
+        leader = psutil.Process(pid)
+        return [leader, *leader.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    tree = _tree(process.pid)
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_END_S)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    _gone, left = psutil.wait_procs(tree, timeout=5)
+    for survivor in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            survivor.kill()
+    process.wait()
+
+
+def _await_answer(process: "subprocess.Popen[bytes]", server: Server, folder: Path) -> None:
+    """Asks until one image is scored.
+
+    Raises:
+        ServerError: The process ends, or does not answer in time.
+    """
+    image = fetch_assets(SAMPLE_PHOTOS)["astronaut.png"].read_bytes()
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    problem = "no answer"
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            score_image(server.url, server.route, image)
+            return
+        except CallError as error:  # not listening yet, or not ready
+            problem = str(error)
+        time.sleep(0.2)
+    state = "is still starting" if process.poll() is None else f"ended with code {process.returncode}"
+    tail = "\n".join(_log(folder).read_text("utf-8", errors="replace").splitlines()[-15:])
+    raise ServerError(f"{server.name} {state} ({problem}); the end of {_log(folder)}:\n{tail}")
