@@ -25,7 +25,7 @@ from export.variants import Variant
 from runtime import Classifier, ClassifierLoadError, ClassifierRunError, load_classifier
 
 _TIMED_BATCH = 8
-_ROUNDS = 3
+_ROUNDS = 2
 
 
 @dataclass(frozen=True)
