@@ -3,7 +3,6 @@
 from runtime.answer import INPUTS, OUTPUTS, Answer, Classifier
 from runtime.batch_profiles import BatchProfile, batch_profiles, batch_sizes
 from runtime.built_on import BuiltOn
-from runtime.cores import usable_cores
 from runtime.errors import (
     ClassifierLoadError,
     ClassifierRunError,
@@ -12,6 +11,7 @@ from runtime.errors import (
     WrongMachineError,
 )
 from runtime.load import load_classifier
+from runtime.process import usable_cores
 from runtime.spec import GRAPH_FILE, PLAN_FILE, RuntimeSpec
 
 __all__ = [

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from runtime.answer import Classifier
 from runtime.built_on import BuiltOn
-from runtime.cores import usable_cores
 from runtime.errors import ClassifierLoadError
+from runtime.process import usable_cores
 from runtime.spec import RuntimeSpec
 
 

@@ -133,7 +133,7 @@ def server_environment(files: TritonFiles) -> dict[str, str]:
     # One thread per model instance: libraries that make a pool per process would oversubscribe the cores.
     env["OMP_NUM_THREADS"] = "1"
     # Buffers of requests of many sizes would leave holes in the heap that grow for hours (docs/reliability.md). The
-    # model processes undo it (runtime/memory.py).
+    # model processes undo it (runtime/process.py).
     env.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**17))
     env["PYTHONUNBUFFERED"] = "1"
     env["PYTHONDONTWRITEBYTECODE"] = "1"  # a release is immutable: no __pycache__ beside its model.py

@@ -10,8 +10,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from runtime import INPUTS, OUTPUTS, load_classifier, usable_cores
-from runtime.loading import show_where_stuck
-from runtime.memory import keep_large_blocks
+from runtime.process import keep_large_blocks, show_where_stuck
 
 
 class TritonPythonModel:

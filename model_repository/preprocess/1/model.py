@@ -9,8 +9,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from preprocessing import PREPROCESSING_VERSION, ImageRejectedError, Preparer, PreprocessParams, Status
-from runtime.loading import show_where_stuck
-from runtime.memory import keep_large_blocks
+from runtime.process import keep_large_blocks, show_where_stuck
 
 
 class _TimeUpError(Exception):

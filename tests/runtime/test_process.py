@@ -1,0 +1,60 @@
+"""What model processes set for themselves, each in a process of its own."""
+
+import subprocess
+import sys
+
+_SLOW_PROGRAM = """
+import sys, time
+from runtime.process import show_where_stuck
+def read_the_weights():
+    time.sleep(float(sys.argv[1]))
+with show_where_stuck(0.3):
+    read_the_weights()
+time.sleep(float(sys.argv[2]))
+print("went on")
+"""
+
+
+def run(inside_s: float, after_s: float) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", _SLOW_PROGRAM, str(inside_s), str(after_s)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+
+
+def test_a_load_that_takes_too_long_says_where_it_is_and_goes_on() -> None:
+    done = run(1.0, 0)
+    assert "in read_the_weights" in done.stderr
+    assert done.stdout == "went on\n"
+
+
+def test_one_in_time_says_nothing_even_later() -> None:
+    done = run(0, 0.6)
+    assert done.stderr == ""
+    assert done.stdout == "went on\n"
+
+
+_HEAP_PROGRAM = """
+import ctypes, sys
+from runtime.process import keep_large_blocks
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.malloc.argtypes = [ctypes.c_size_t]
+if sys.argv[1] == "undo":
+    keep_large_blocks()
+heap = [int(line.split("-")[0], 16) for line in open("/proc/self/maps") if "[heap]" in line][0]
+block = libc.malloc(4 * 2**20)
+end = [int(line.split()[0].split("-")[1], 16) for line in open("/proc/self/maps") if "[heap]" in line][0]
+print(heap <= block < end)
+"""
+
+
+def on_the_heap(what: str) -> bool:
+    """Whether a block of 4 MiB lies on the heap of a process that began with the server's low threshold."""
+    command = [sys.executable, "-c", _HEAP_PROGRAM, what]
+    environment = {"MALLOC_MMAP_THRESHOLD_": "131072", "PATH": "/usr/bin:/bin"}
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    return answer.strip() == "True"
+
+
+def test_model_processes_keep_large_blocks_although_the_server_maps_them() -> None:
+    assert not on_the_heap("leave")
+    assert on_the_heap("undo")
