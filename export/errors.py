@@ -7,7 +7,6 @@ ExportError
 ├── GpuError                 this machine lacks the GPU, the driver or the TensorRT that the export is built with
 ├── GoldenError              golden images are damaged, or not scored as they were recorded
 ├── ParityError              the exported graph drifts from PyTorch beyond the tolerance
-├── PlanError                a serving plan cannot be read, used or written
 └── ReleaseError             a release is damaged or cannot be written
 """
 
@@ -38,10 +37,6 @@ class GoldenError(ExportError):
 
 class ParityError(ExportError):
     """The exported graph does not compute what the checkpoint computes."""
-
-
-class PlanError(ExportError):
-    """A serving plan cannot be read, used or written."""
 
 
 class ReleaseError(ExportError):

@@ -1,5 +1,9 @@
 import ast
 import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -21,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "export": {"export", "deepfake_client", "preprocessing", "runtime", "assets"},
     "model_repository": {"preprocessing", "runtime"},
     "benchmark": {"benchmark", "assets", "deepfake_client", "export", "preprocessing", "runtime"},
-    "evaluation": {"evaluation", "deepfake_client"},
+    "evaluation": {"evaluation", "assets", "deepfake_client"},
     "reliability": {
         "reliability",
         "assets",
@@ -103,3 +107,66 @@ def test_importing_the_client_loads_no_heavy_package() -> None:
 def test_no_module_is_named_utils_or_helpers() -> None:
     names = [path.stem for package in OURS for path in files_of(package)]
     assert [name for name in names if re.fullmatch(r"utils?|helpers?|common|misc", name)] == []
+
+
+def modules() -> dict[str, Path]:
+    """Every module of ours by its dotted name; a package's `__init__` has the package's."""
+    found = {}
+    for package in OURS - {"model_repository"}:  # not a package: Triton loads its files by path
+        for path in files_of(package):
+            parts = path.relative_to(ROOT / "client" if package == "deepfake_client" else ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imported_modules(path: Path, known: Iterable[str]) -> set[str]:
+    """Modules of ours that a file imports anywhere, also inside functions and for types alone."""
+    named: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            full = {f"{node.module}.{alias.name}" for alias in node.names}
+            named |= full & set(known) or {str(node.module)}
+    return named & set(known)
+
+
+def room_of(module: str, known: Mapping[str, Path]) -> str | None:
+    """The sub-package that a module is of, as in `export.gate`; None for what lies directly in its package."""
+    name = ".".join(module.split(".")[:2])
+    return name if name in known and known[name].name == "__init__.py" and "." in name else None
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """An import inside a function counts as well: it runs later, and the two modules still need each other."""
+    known = modules()
+    TopologicalSorter({name: imported_modules(path, known) - {name} for name, path in known.items()}).prepare()
+
+
+_BEING_REBUILT = {"gateway"}
+
+
+def test_sub_packages_of_a_package_stand_above_each_other() -> None:
+    """None imports one that imports it. What lies directly in the package is for all of them, or built on all."""
+    known = modules()
+    rooms: dict[str, set[str]] = {}
+    for name, path in known.items():
+        room = room_of(name, known)
+        if room and room.split(".")[0] not in _BEING_REBUILT:
+            others = {room_of(imported, known) for imported in imported_modules(path, known)}
+            same_package = {other for other in others if other and other.split(".")[0] == room.split(".")[0]}
+            rooms.setdefault(room, set()).update(same_package - {room})
+    TopologicalSorter(rooms).prepare()
+
+
+def test_a_folder_holds_at_most_fifteen_modules() -> None:
+    counts = Counter(path.parent for path in modules().values() if path.stem not in ("__init__", "__main__"))
+    full = {folder.relative_to(ROOT).as_posix() for folder, count in counts.items() if count > 15}
+    assert full <= {"benchmark", "deploy", "gateway"}  # of which one or more still move
+
+
+def test_every_package_is_part_of_the_distribution() -> None:
+    """The build takes the packages that pyproject.toml lists, and no others."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    ours = {name for name, path in modules().items() if path.name == "__init__.py"}
+    assert {name for name in ours if not name.startswith("deepfake_client")} == set(listed)
