@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-from deepfake_client.batch.media_files import SCANNED_SUFFIXES, find_media, read_list
+from deepfake_client.batch.inputs import SCANNED_SUFFIXES, find_media, read_list
 from pyarrow import fs
 
 from bulk.errors import BulkError

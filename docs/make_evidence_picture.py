@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 from deepfake_client import build_evidence, evidence_html  # noqa: E402
 
 from preprocessing import STATUS_TABLE  # noqa: E402
-from tests.client.evidence_cases import MODEL, made_output  # noqa: E402
+from tests.client.evidence.cases import MODEL, made_output  # noqa: E402
 
 PICTURE = ROOT / "docs" / "images" / "evidence.png"
 SIZE_PX = (1000, 1815)

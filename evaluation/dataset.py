@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from deepfake_client.batch.media_files import find_media
+from deepfake_client.batch.inputs import find_media
 
 from evaluation.errors import DatasetError
 

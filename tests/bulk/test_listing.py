@@ -5,7 +5,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deepfake_client.batch.media_files import find_media
+from deepfake_client.batch.inputs import find_media
 
 from bulk.errors import BulkError
 from bulk.listing import read_listing

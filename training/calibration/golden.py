@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from deepfake_client.batch.media_files import find_media
+from deepfake_client.batch.inputs import find_media
 from PIL import Image
 from pydantic import ValidationError
 

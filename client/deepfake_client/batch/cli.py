@@ -9,10 +9,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from deepfake_client.batch.media_files import find_media, named, read_list
+from deepfake_client.batch.inputs import find_media, named, read_list, standard_input_too
 from deepfake_client.batch.output import Output, OutputFormat, Score
 from deepfake_client.batch.scoring import VIDEO_WORKERS, WORKERS, FileReport, detect_files
-from deepfake_client.batch.standard_input import standard_input_too
 from deepfake_client.connect import connect_for_batch
 from deepfake_client.detector import Detector
 from deepfake_client.errors import ConfigurationError, DetectionError, ServiceError
@@ -83,7 +82,8 @@ def detect(
     output: Annotated[
         Path | None,
         typer.Option(
-            dir_okay=False, help="Write results here. Until the run is complete they are in FILE.partial (jsonl, csv)."
+            dir_okay=False,
+            help="Write results here, as jsonl or csv. Until the run is complete they are in FILE.partial.",
         ),
     ] = None,
     resume: Annotated[

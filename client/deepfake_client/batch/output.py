@@ -1,12 +1,9 @@
-"""Where the reports of a run go: standard output, a table in a file, or a results file that can be continued."""
+"""Where the reports of a run go: standard output, or a results file that can be continued."""
 
 import contextlib
-import os
 import sys
-import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TextIO
 
 from deepfake_client.batch.progress import with_progress
 from deepfake_client.batch.results_file import ResultsFile, partial_path
@@ -58,8 +55,10 @@ class Output:
         chosen = format_ or (_SUFFIXES.get(path.suffix.lower()) if path else None) or OutputFormat.TABLE
         self._rows = _ROW_FORMATS.get(chosen)
         self._resume = resume
-        if resume and (path is None or self._rows is None):
-            raise ConfigurationError("--resume needs --output FILE and --format jsonl or csv")
+        if path is not None and self._rows is None:
+            raise ConfigurationError(f"--output {path} needs --format jsonl or csv: a table is for the terminal")
+        if resume and path is None:
+            raise ConfigurationError("--resume needs --output FILE")
         if path is not None and not path.parent.is_dir():
             raise ConfigurationError(f"cannot write {path}: there is no directory {path.parent}")
         if path is not None and path.exists() and not path.is_file():
@@ -70,7 +69,7 @@ class Output:
     @property
     def how_to_go_on(self) -> str:
         """What to tell after a run that was cut off."""
-        return "; the same command with --resume goes on with them" if self.path and self._rows else ""
+        return "; the same command with --resume goes on with them" if self.path else ""
 
     def without_itself(self, paths: list[Path]) -> list[Path]:
         """The paths without the output file of an earlier run.
@@ -101,9 +100,6 @@ class Output:
             with ResultsFile(self.path, self._rows, self._resume) as results:
                 self.failed_before = results.failed
                 _write_missing(results, self._rows, paths, score, model_version)
-        elif self.path is not None:
-            with _atomically(self.path) as stream, contextlib.closing(score(paths)) as reports:
-                write_table(with_progress(reports, len(paths)), stream)
         elif self._rows is not None:
             stream = sys.stdout
             self._rows.write_header(stream)
@@ -145,21 +141,3 @@ def _is_same(path: Path, file: Path) -> bool:
         return path.samefile(file)
     except OSError:
         return False
-
-
-@contextlib.contextmanager
-def _atomically(path: Path) -> Iterator[TextIO]:
-    """A temporary file that takes the path's name when all is written."""
-    try:
-        descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise ConfigurationError(f"cannot write {path}: {error.strerror}") from error
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-            yield stream
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(partial).chmod(0o666 & ~umask)
-        Path(partial).replace(path)
-    finally:
-        Path(partial).unlink(missing_ok=True)

@@ -8,7 +8,6 @@ import csv
 import fcntl
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,8 +49,6 @@ class ResultsFile:
         self.done: set[str] = set()
         self.failed = 0
         self.model_versions: set[str] = set()
-        if resume and path.exists() and not self._partial.exists():
-            self._is_copy = _copy(path, self._partial)
         try:
             # "a" where it may have rows: what is there stays, whatever happens.
             self._stream = self._partial.open("a+", encoding="utf-8", newline="")
@@ -59,6 +56,8 @@ class ResultsFile:
             raise ConfigurationError(f"cannot write {path}: {error.strerror}") from error
         try:
             self._lock()
+            if resume and path.exists() and not self._partial.stat().st_size:
+                self._copy_complete()
             self._read_rows(resume)
         except BaseException:
             self._stream.close()
@@ -107,6 +106,16 @@ class ResultsFile:
         if not ours:  # another run completed or replaced it between opening and locking
             raise ConfigurationError(f"{self._partial} has just been written by another run: try again")
 
+    def _copy_complete(self) -> None:
+        """Rows of a complete file begin the partial one; those that a killed copy lacks are scored again."""
+        try:
+            with self._path.open("rb") as complete:
+                shutil.copyfileobj(complete, self._stream.buffer)
+            self._stream.flush()
+        except OSError as error:
+            raise ConfigurationError(f"cannot write {self._partial}: {error.strerror}") from error
+        self._is_copy = True
+
     def _read_rows(self, resume: bool) -> None:
         size = self._partial.stat().st_size
         if size and not resume:
@@ -154,28 +163,6 @@ def _drop_torn_row(stream: TextIO) -> int:
 def partial_path(path: Path) -> Path:
     """Where the rows of a results file are until it is complete."""
     return path.with_name(f"{path.name}.partial")
-
-
-def _copy(source: Path, target: Path) -> bool:
-    """The whole file or nothing under the new name; whether it was made here and not by another run meanwhile."""
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    except OSError as error:
-        raise ConfigurationError(f"cannot write {target}: {error.strerror}") from error
-    os.close(descriptor)
-    scratch = Path(name)
-    try:
-        shutil.copyfile(source, scratch)
-        shutil.copymode(source, scratch)
-        try:
-            os.link(scratch, target)  # unlike a rename it never takes the place of what another run is writing
-        except FileExistsError:
-            return False
-        return True
-    except OSError as error:
-        raise ConfigurationError(f"cannot write {target}: {error.strerror}") from error
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from deepfake_client.batch.standard_input import OpenMedia
+from deepfake_client.batch.inputs import OpenMedia
 from deepfake_client.detector import Detector
 from deepfake_client.errors import DetectionError, ModelNotServedError, ServerUnavailableError, ServiceError
 from deepfake_client.media import Media, MediaType, identify, open_media

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from deepfake_client.batch.cli import app
-from deepfake_client.batch.media_files import SCANNED_SUFFIXES, find_media
+from deepfake_client.batch.inputs import SCANNED_SUFFIXES, find_media
 from deepfake_client.batch.rows import CSV_COLUMNS
 from deepfake_client.batch.scoring import detect_files
 from deepfake_client.connect import create_detector
@@ -259,7 +259,7 @@ def test_an_interrupt_ends_videos_that_wait_for_their_turn(server: InferenceServ
 
 
 def test_the_output_replaces_no_input(run: Run, folder: Path, tmp_path: Path) -> None:
-    result = run(folder / "a.jpg", "--output", folder / "a.jpg")
+    result = run(folder / "a.jpg", "--format", "csv", "--output", folder / "a.jpg")
     assert result.exit_code == 2
     assert "would be replaced" in result.stderr
     assert (folder / "a.jpg").read_bytes() == jpeg("p=0.9 face")
@@ -371,7 +371,8 @@ def test_only_so_many_videos_at_once(server: InferenceServer, folder: Path, monk
         ["--output", "no/such/directory/x.csv", "a.jpg"],
         ["--nonsense", "a.jpg"],
         ["--resume", "a.jpg"],
-        ["--resume", "--output", "table.txt", "a.jpg"],
+        ["--output", "table.txt", "a.jpg"],
+        ["--format", "table", "--output", "x.csv", "a.jpg"],
         ["--files-from", "no/such/list"],
         ["--files-from", "-", "-"],
     ],

@@ -12,10 +12,10 @@ from deepfake_client.evidence.key_frames import MAX_PEAKS, PEAK_PROMINENCE, SMAL
 from deepfake_client.release import ModelInfo, ReleaseBands, VerdictBands
 from deepfake_client.result import ScoredFrame
 
-from tests.client.evidence_cases import FACE_PX, MODEL, SIZE_PX, made_output
+from tests.client.evidence.cases import FACE_PX, MODEL, SIZE_PX, made_output
 
 DEFAULT_BANDS = ReleaseBands()
-DOCS = Path(__file__).parents[2] / "docs" / "evidence-report.md"
+DOCS = Path(__file__).parents[3] / "docs" / "evidence-report.md"
 
 
 def with_bands(image: VerdictBands, video: VerdictBands = DEFAULT_BANDS.video) -> ModelInfo:

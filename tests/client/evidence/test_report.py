@@ -23,11 +23,11 @@ from deepfake_client.release import BandRecord, CalibrationRecord, Interval, Mod
 from deepfake_client.scores import MediaScores
 from PIL import Image
 
-from tests.client.evidence_cases import FACE_PX, MODEL, SHA256, made_output
+from tests.client.evidence.cases import FACE_PX, MODEL, SHA256, made_output
 from tests.inference_server import InferenceServer
 from tests.media import encode_image, photo_pixels
 
-SCHEMA = Path(__file__).parents[2] / "client/deepfake_client/evidence/evidence.schema.json"
+SCHEMA = Path(__file__).parents[3] / "client/deepfake_client/evidence/evidence.schema.json"
 MIXED = [0.35, 0.7, "DECODE_FAILED", 0.1, 0.45, 0.5]
 HOSTILE = '"><script>alert(1)</script>&amp;{{ 7 * 7 }}\u202egpj\udcff.mp4'
 

@@ -1,0 +1,43 @@
+"""deepfake-detect --report over a real Triton: what is in the report, and that it repeats."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from deepfake_client.batch.cli import app
+from typer.testing import CliRunner
+
+from tests.client.clips import CLIPS
+from tests.media import write_video
+from tests.service import Service
+
+
+def test_a_real_video_through_a_real_triton(service: Service, tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "h264.mov", CLIPS["h264.mov"])
+    documents = []
+    for number in range(2):
+        paths = [tmp_path / f"{number}.json", tmp_path / f"{number}.html"]
+        reports = [part for path in paths for part in ("--report", str(path))]
+        result = CliRunner().invoke(app, [str(clip), "--url", service.grpc, "--timeout-s", "120", *reports])
+        assert result.exit_code == 0, result.stderr
+        documents.append(json.loads(paths[0].read_text("utf-8")))
+        assert "<svg" in paths[1].read_text("utf-8")
+    first, second = documents
+    assert first["input"]["duration_s"] == pytest.approx(149 / 25)
+    assert (first["input"]["width_px"], first["input"]["height_px"]) == (320, 240)
+    codes = [finding["code"] for finding in first["findings"]]
+    assert codes[0] == "UNTRAINED_MODEL"
+    assert "LOW_RESOLUTION" in codes
+    assert first["model"]["preprocessing_version"] == 1
+    assert first["model"]["preprocess"]["crop_factor"] == 1.3
+    assert len(first["model"]["checkpoint_sha256"]) == 64
+    faces = [frame for frame in first["frames"] if frame["face_box_px"]]
+    assert len(faces) > 15
+    assert any(key["crop"] for key in first["key_frames"])
+    del first["run"], second["run"]
+    assert first == second
+    pages = [
+        re.sub(r'<footer id="run">.*?</footer>', "", (tmp_path / f"{n}.html").read_text(), flags=re.S) for n in (0, 1)
+    ]
+    assert pages[0] == pages[1]
