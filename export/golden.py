@@ -113,8 +113,8 @@ class GoldenSet:
             raise GoldenError(f"the golden images cannot be used without face detection: {reason}") from error
 
     def write(self, folder: Path) -> None:
-        """Writes the folder, which must not exist."""
-        folder.mkdir()
+        """Writes into an empty folder, which is made if needed."""
+        folder.mkdir(exist_ok=True)
         for entry, image in zip(self.manifest.images, self.images, strict=True):
             (folder / entry.file).write_bytes(image)
         text = json.dumps(self.manifest.model_dump(exclude_none=True), indent=1)

@@ -1,6 +1,5 @@
 """What makes a run the same run, the saved states it can go on from, and how it stops."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -15,6 +14,12 @@ from typing import Any
 from training.errors import OptionError, ResumeError, StoppedError, TrainingError
 from training.options import TrainingOptions
 from training.writing import write_text
+
+RUN_FILE = "run.json"
+COMPLETE_MARK = "complete"
+"""Written last into a saved state: what a kill cut short lacks it."""
+
+_OURS = ("checkpoint", "runs", "logs", "history.json", "unreadable.csv", "split.csv", RUN_FILE)
 
 
 class StopRequest:
@@ -54,13 +59,6 @@ def stops_on_signals(stop: StopRequest) -> Iterator[None]:
     finally:
         for number, previous in former.items():
             signal.signal(number, previous)
-
-
-RUN_FILE = "run.json"
-COMPLETE_MARK = "complete"
-"""Written last into a saved state: what a kill cut short lacks it."""
-
-_OURS = ("checkpoint", "runs", "logs", "history.json", "unreadable.csv", "split.csv", RUN_FILE)
 
 
 @dataclass(frozen=True)
@@ -134,11 +132,6 @@ class RunFolder:
 def run_identity(options: TrainingOptions, base_sha256: str, data_digest: str) -> dict[str, Any]:
     """Everything that decides what a run computes, JSON-ready."""
     return {"options": options.deciding(), "base": base_sha256, "data": data_digest}
-
-
-def short_digest(identity: dict[str, Any]) -> str:
-    """Twelve hexadecimal digits that name a run."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _refuse_other_run(file: Path, identity: dict[str, Any]) -> None:

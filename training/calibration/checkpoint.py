@@ -2,43 +2,18 @@
 
 import json
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from deepfake_client.release import CalibrationRecord, ReleaseBands
 
 from export.checkpoint import SIDECAR, Checkpoint, read_sidecar
-from training.errors import CalibrationError, OptionError
+from training.errors import CalibrationError
 
 _KEPT_SUFFIXES = (".json", ".md", ".txt")
 _KEPT_NAMES = ("LICENSE", "LICENCE", "NOTICE")
 _WRITTEN_ANEW = ("config.json", SIDECAR)
 _TOLERANCE = 1e-4
-
-
-@contextmanager
-def staged_checkpoint(output: Path) -> Iterator[Path]:
-    """A folder beside the output that takes its name when the block ends well, and is gone otherwise.
-
-    Raises:
-        OptionError: There is something by that name, or it cannot be written there.
-    """
-    if output.exists():
-        raise OptionError(f"{output} is there already; choose another --output, a checkpoint is never overwritten")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
-    except OSError as error:
-        raise OptionError(f"{output} cannot be written: {error.strerror}") from error
-    try:
-        scratch.chmod(0o755)
-        yield scratch
-        scratch.rename(output)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def fold_temperature(model: Any, temperature: float) -> None:
@@ -83,23 +58,20 @@ def write_calibrated(
 
     Raises:
         CalibrationError: The head cannot be scaled.
-        OptionError: The folder cannot be written.
+        OSError: The folder cannot be written.
     """
     source = checkpoint.located.path
     fold_temperature(checkpoint.model, temperature)
     sidecar = read_sidecar(source).model_copy(update={"verdict_bands": bands, "calibration": record})
     if not sidecar.name:
         sidecar = sidecar.model_copy(update={"name": checkpoint.name})  # the folder's name is another one now
-    try:
-        for path in source.iterdir():
-            kept = path.suffix in _KEPT_SUFFIXES or path.stem.upper() in _KEPT_NAMES
-            if path.is_file() and kept and path.name not in _WRITTEN_ANEW and not path.name.endswith(".index.json"):
-                shutil.copyfile(path, folder / path.name)
-        checkpoint.model.save_pretrained(folder)
-        text = json.dumps(sidecar.model_dump(mode="json", exclude_none=True), indent=1)
-        (folder / SIDECAR).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OptionError(f"{folder.parent} cannot be written: {error.strerror}") from error
+    for path in source.iterdir():
+        kept = path.suffix in _KEPT_SUFFIXES or path.stem.upper() in _KEPT_NAMES
+        if path.is_file() and kept and path.name not in _WRITTEN_ANEW and not path.name.endswith(".index.json"):
+            shutil.copyfile(path, folder / path.name)
+    checkpoint.model.save_pretrained(folder)
+    text = json.dumps(sidecar.model_dump(mode="json", exclude_none=True), indent=1)
+    (folder / SIDECAR).write_text(text + "\n", encoding="utf-8")
 
 
 def _probe(model: Any) -> Any:

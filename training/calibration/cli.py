@@ -20,20 +20,25 @@ from export.errors import ExportError
 from export.golden import read_golden
 from training.calibration.bands import Budget
 from training.calibration.calibration import Calibration, ScoredMedia, calibrate
-from training.calibration.checkpoint import staged_checkpoint, write_calibrated
+from training.calibration.checkpoint import write_calibrated
 from training.calibration.golden import GoldenPicture, pictures_of, read_pictures, write_golden
 from training.calibration.report import draw_reliability
 from training.calibration.scores import UnscoredMedia, score_media
 from training.data.people import persons_of
-from training.errors import TrainingError
+from training.errors import OptionError, TrainingError
+from training.writing import whole_folder
+
+EPILOG = (
+    "Exit codes: 0 written; 1 the checkpoint, the files or the output cannot be used, nothing is written; 2 wrong usage."
+)
 
 REPORT_FOLDER = "calibration"
-"""Of the new checkpoint: report.json with the reliability bins, and reliability.png."""
+"""In the new checkpoint: report.json with the reliability bins, and reliability.png."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-@app.command()
+@app.command(epilog=EPILOG)
 def main_command(
     checkpoint: Annotated[str, typer.Option(help="Directory that transformers loads, or a hub id.")],
     data_dir: Annotated[Path, typer.Option(help="Holds real/ and fake/ with files the model was not trained on.")],
@@ -56,13 +61,14 @@ def main_command(
 ) -> None:
     """Calibrates a checkpoint on held-out files: a temperature, and verdict bands within the error budgets.
 
-    Writes a new checkpoint with the temperature in its weights and bands and figures in deepfake.json. Exit codes: 0
-    written, 1 refused or failed (nothing is written), 2 usage.
+    Writes a new checkpoint, with the temperature in its weights, and the bands and what they do in deepfake.json.
     """
     labels = tuple(fake_label or ())
     try:
         budget = Budget(max_fpr, max_fnr)
-        with staged_checkpoint(output) as folder:
+        if output.exists():
+            raise OptionError(f"{output} is there already; choose another --output, a checkpoint is never overwritten")
+        with whole_folder(output) as folder:
             dataset = find_dataset(data_dir)
             pictures = read_pictures(golden) if golden is not None else None
             loaded = load_checkpoint(locate_checkpoint(checkpoint), labels)

@@ -2,8 +2,6 @@
 
 import io
 import re
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +13,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 from evaluation.dataset import Label
-from export.checkpoint import load_checkpoint
+from export.checkpoint import Checkpoint, load_checkpoint
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
-from export.errors import GoldenError
 from export.golden import (
     DEFAULT_TOLERANCE,
     FOLDER,
@@ -30,9 +27,10 @@ from export.golden import (
 )
 from preprocessing import ImageRejectedError
 from training.errors import CalibrationError
+from training.writing import whole_folder
 
 LEAST_GAP = 0.1
-"""Between the highest real and the lowest fake score: no precision's rounding turns the two round."""
+"""Between the highest real and the lowest fake score: more than any precision's rounding changes."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +87,10 @@ def write_golden(
         CheckpointError: The checkpoint cannot be loaded.
         AssetError: The face models cannot be fetched.
     """
-    with_faces, whole = (
-        _scores(checkpoint, pictures, fake_labels, face_detection=faces, cache_dir=cache_dir) for faces in (True, False)
-    )
-    for scores, how in ((with_faces, ""), (whole, " without face detection")):
-        _require_gap(pictures, scores, how)
+    loaded = load_checkpoint(locate_checkpoint(str(checkpoint.resolve())), fake_labels)
+    with_faces, whole = (_scores(loaded, pictures, faces, cache_dir) for faces in (True, False))
+    _require_gap(pictures, with_faces, "")
+    _require_gap(pictures, whole, " without face detection")
     try:
         entries = tuple(
             GoldenEntry(
@@ -108,7 +105,8 @@ def write_golden(
         golden = GoldenSet(GoldenManifest(images=entries), tuple(picture.png for picture in pictures))
     except ValidationError as error:
         raise CalibrationError(f"these golden images cannot be recorded: {error.errors()[0]['msg']}") from error
-    _replace(checkpoint / FOLDER, golden)
+    with whole_folder(checkpoint / FOLDER) as scratch:
+        golden.write(scratch)
     return golden
 
 
@@ -121,22 +119,16 @@ def pictures_of(golden: GoldenSet) -> list[GoldenPicture]:
 
 
 def _scores(
-    checkpoint: Path,
-    pictures: Sequence[GoldenPicture],
-    fake_labels: Sequence[str],
-    *,
-    face_detection: bool,
-    cache_dir: Path | None,
+    checkpoint: Checkpoint, pictures: Sequence[GoldenPicture], face_detection: bool, cache_dir: Path | None
 ) -> list[float]:
-    loaded = load_checkpoint(locate_checkpoint(str(checkpoint.resolve())), fake_labels)
     squares = []
-    with open_preparer(loaded, face_detection=face_detection, cache_dir=cache_dir) as preparer:
+    with open_preparer(checkpoint, face_detection=face_detection, cache_dir=cache_dir) as preparer:
         for picture in pictures:
             try:
                 squares.append(preparer.prepare(picture.png).pixels)
             except ImageRejectedError as error:
                 raise CalibrationError(f"golden image {picture.name} cannot be decoded: {error}") from error
-    return [float(p) for p in fake_probabilities(torch_logits(loaded, np.stack(squares)), loaded.fake_indices)]
+    return [float(p) for p in fake_probabilities(torch_logits(checkpoint, np.stack(squares)), checkpoint.fake_indices)]
 
 
 def _require_gap(pictures: Sequence[GoldenPicture], scores: Sequence[float], how: str) -> None:
@@ -148,20 +140,6 @@ def _require_gap(pictures: Sequence[GoldenPicture], scores: Sequence[float], how
             f"golden images must be clear cases: {highest[1]} (real) scores {highest[0]:.4f} and {lowest[1]} (fake) "
             f"{lowest[0]:.4f}{how}, less than {LEAST_GAP:g} apart. Choose others"
         )
-
-
-def _replace(folder: Path, golden: GoldenSet) -> None:
-    """By way of a folder beside it that takes its name when all is written."""
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        golden.write(scratch / "new")
-        if folder.is_dir():
-            folder.rename(scratch / "old")
-        (scratch / "new").rename(folder)
-    except OSError as error:
-        raise GoldenError(f"{folder} cannot be written: {error.strerror}") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _picture(path: Path, label: Label, number: int) -> GoldenPicture:
