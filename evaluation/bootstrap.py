@@ -23,7 +23,7 @@ class BootstrapPlan:
 
     Attributes:
         resamples: How many.
-        seed: Of the random numbers; the same seed gives the same intervals.
+        seed: Seed of the random numbers; the same seed gives the same intervals.
     """
 
     resamples: int = 1000

@@ -78,7 +78,7 @@ def evaluate(
         typer.Option("--robustness", help=f"The standard degradations: {', '.join(d.name for d in STANDARD_SET)}."),
     ] = False,
     resamples: Annotated[int, typer.Option(min=100, max=100_000, help="Bootstrap resamples of each interval.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     timeout_s: Annotated[
         float | None, typer.Option(min=0.001, show_default="60.0", help="Deadline of each file in seconds.")
     ] = None,

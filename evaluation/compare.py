@@ -53,8 +53,8 @@ def read_contestant(argument: str) -> Contestant:
 def auc_difference(first: Results, other: Results, plan: BootstrapPlan | None = None) -> Estimate:
     """AUC of the other minus that of the first, over the files that both scored, with a 95% interval.
 
-    Resamples draw the same files for both (paired, stratified by class), so that what the files have in common
-    cancels out.
+    Each resample draws the same files for both (paired, stratified by class), so that what the files have in
+    common cancels out.
     """
     p_of = [{file.path: file.fake_probability for file in result.files} for result in (first, other)]
     both = [file for file in first.files if p_of[0][file.path] is not None and p_of[1].get(file.path) is not None]

@@ -12,7 +12,7 @@ from deepfake_client.batch.inputs import find_media
 from evaluation.errors import DatasetError
 
 UNREADABLE = "unreadable"
-"""Stands for the SHA-256 of a file that cannot be read."""
+"""In place of the SHA-256 of a file that cannot be read."""
 
 
 class Label(StrEnum):
@@ -30,7 +30,7 @@ class LabelledFile:
         path: Where it lies.
         name: Its path below the data set's directory, with forward slashes.
         label: What it is.
-        sha256: Of its content, hexadecimal; `UNREADABLE` where it cannot be read.
+        sha256: SHA-256 of its content, hexadecimal; `UNREADABLE` where it cannot be read.
     """
 
     path: Path
@@ -94,11 +94,12 @@ def find_dataset(directory: Path) -> Dataset:
 
 def _labelled(directory: Path, paths: Sequence[tuple[Path, Label]]) -> tuple[LabelledFile, ...]:
     return tuple(
-        LabelledFile(path, path.relative_to(directory).as_posix(), label, _sha256(path)) for path, label in paths
+        LabelledFile(path, path.relative_to(directory).as_posix(), label, file_sha256(path)) for path, label in paths
     )
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, hexadecimal; `UNREADABLE` where it cannot be read."""
     if not path.is_file():
         return UNREADABLE
     try:

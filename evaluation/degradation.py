@@ -1,4 +1,4 @@
-"""What files suffer on their way: re-encoding, downscaling, blur and tighter framing, applied to encoded frames."""
+"""Degradations of encoded frames: re-encoding, downscaling, blur and a tighter crop."""
 
 import io
 import math
@@ -77,7 +77,7 @@ class Degradation:
 
     @property
     def needs_face(self) -> bool:
-        """Whether it is undefined for a frame in which the clean run found no face."""
+        """Whether it applies only to frames in which the clean run found a face."""
         return self.kind is Kind.CROP
 
     def apply(self, encoded: bytes, face_box_px: FaceBox | None) -> bytes:

@@ -37,8 +37,8 @@ class RunSettings:
         workers: Files in progress at the same time.
         timeout_s: Deadline of each file.
         outage_wait_s: How long a file waits for a server that is away or overloaded.
-        plan: Of the bootstrap.
-        degradations: Of the robustness run; may be empty.
+        plan: Resamples and seed of the bootstrap.
+        degradations: What the robustness run does to the frames; may be empty.
     """
 
     target: str

@@ -1,7 +1,7 @@
 """The figures of a binary detector from labels and fake probabilities: pure functions of two arrays.
 
 Everywhere `is_fake` is (N,) bool, `p` is (N,) float64 within 0-1, and a file is called fake at a threshold t when
-p >= t. What cannot be computed is NaN; nothing is guessed.
+p >= t. What cannot be computed is NaN.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The result for people: tables that read the same on a terminal and through a pipe."""
+"""The printed result: tables that read the same on a terminal and through a pipe."""
 
 from collections.abc import Sequence
 from typing import TextIO

@@ -54,9 +54,9 @@ class CommandResult(_Part):
     outage_wait_s: float
     """How long a file waits for a server that is away or overloaded."""
     resamples: int
-    """Of the bootstrap."""
+    """Resamples of the bootstrap."""
     seed: int
-    """Of the bootstrap."""
+    """Seed of the bootstrap."""
     degradations: list[str]
 
 

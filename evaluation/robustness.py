@@ -28,7 +28,7 @@ from evaluation.scoring import NOT_TRIED, ScoredFile, check_model
 _VIDEO_WORKERS = 2  # the frames of each video in progress are held in memory
 
 NO_FACE = "NO_FACE"
-"""Code of a file that a degradation does not apply to: it needs a face, and the clean run found none."""
+"""Code of a file without a face, for a degradation that needs one."""
 
 NO_CLEAN_SCORE = "NO_CLEAN_SCORE"
 """Code of a file that has no score to compare with."""

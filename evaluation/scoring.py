@@ -1,4 +1,4 @@
-"""The clean run: every file through the client, one report each, and an end to it when the server is lost."""
+"""The clean run: every file is scored by the client and gives one row. It ends when the server is lost."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -16,7 +16,7 @@ from evaluation.dataset import Label, LabelledFile
 from evaluation.errors import ModelChangedError
 
 NOT_TRIED = "NOT_TRIED"
-"""Code of a file whose turn did not come: the server had been lost before."""
+"""Code of a file that was not tried, because the server had been lost before."""
 
 
 @dataclass(frozen=True)

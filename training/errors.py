@@ -29,7 +29,7 @@ class StoppedError(TrainingError):
     """The run was asked to stop; its state is saved.
 
     Attributes:
-        signal_number: Of the signal that asked, for the exit code.
+        signal_number: The signal that asked; it decides the exit code.
     """
 
     def __init__(self, message: str, signal_number: int) -> None:

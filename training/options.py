@@ -41,23 +41,23 @@ class TrainingOptions:
     ] = 16
     accumulate: Annotated[int, typer.Option(min=1, help="Batches whose gradients make one step.")] = 1
     learning_rate: Annotated[
-        float | None, typer.Option(min=1e-9, help="Its peak.", show_default="3e-5; with --lora 3e-4")
+        float | None, typer.Option(min=1e-9, help="Peak of the learning rate.", show_default="3e-5; with --lora 3e-4")
     ] = None
     optimizer: Annotated[
         Literal["adamw", "muon"],
         typer.Option(help="muon takes fewer steps from nothing; adamw is the one to fine-tune with."),
     ] = "adamw"
-    weight_decay: Annotated[float, typer.Option(min=0, help="Decoupled from the gradient.")] = 0.02
+    weight_decay: Annotated[float, typer.Option(min=0, help="Decoupled weight decay.")] = 0.02
     warmup: Annotated[
         float, typer.Option(min=0, max=0.99, help="Share of the steps before the peak; a cosine follows.")
     ] = 0.1
     precision: Annotated[
-        Literal["fp32", "bf16", "fp16"], typer.Option(help="Of the computation; the weights stay fp32.")
+        Literal["fp32", "bf16", "fp16"], typer.Option(help="Number format of the computation; the weights stay fp32.")
     ] = "fp32"
     ema: Annotated[
         float, typer.Option(min=0, max=0.99999, help="Decay of the weights' moving average, such as 0.999; 0: none.")
     ] = 0.0
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything drawn.")] = 0
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")] = 0
     crop_factor: Annotated[
         float | None,
         typer.Option(

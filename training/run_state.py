@@ -1,4 +1,4 @@
-"""What makes a run the same run, the saved states it can go on from, and how it stops."""
+"""The folder of a run: what identifies the run, its saved states, and how it is stopped."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from training.writing import write_text
 
 RUN_FILE = "run.json"
 COMPLETE_MARK = "complete"
-"""Written last into a saved state: what a kill cut short lacks it."""
+"""Written last into a saved state. A state that a kill cut short has no such file."""
 
 _OURS = ("checkpoint", "runs", "logs", "history.json", "unreadable.csv", "split.csv", RUN_FILE)
 
@@ -26,7 +26,7 @@ class StopRequest:
     """Remembers that someone asked to stop."""
 
     def __init__(self) -> None:
-        """Nobody has asked yet."""
+        """Starts without a request."""
         self.signal_number = 0
 
     def ask(self, signal_number: int = signal.SIGTERM) -> None:

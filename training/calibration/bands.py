@@ -34,7 +34,7 @@ class Budget:
 
     @property
     def reals_needed(self) -> int:
-        """Fewer real files cannot show such a rate: one wrong one would be over the budget, and none proves little."""
+        """With fewer real files a single wrong one is over the budget, so the rate cannot be shown."""
         return math.ceil(1 / self.max_fpr - _ROUNDING)
 
     @property
@@ -58,13 +58,13 @@ class Edges:
 
 @dataclass(frozen=True)
 class Rates:
-    """What bands do to labelled scores, shares of 0-1.
+    """What bands do to labelled scores: shares, 0-1.
 
     Attributes:
-        fpr: Of the real ones called fake.
-        fnr: Of the fakes called real.
-        tpr: Of the fakes called fake.
-        uncertain: Of all between the bands.
+        fpr: Share of the real files called fake.
+        fnr: Share of the fakes called real.
+        tpr: Share of the fakes called fake.
+        uncertain: Share of all files between the bands.
     """
 
     fpr: float

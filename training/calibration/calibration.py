@@ -98,7 +98,7 @@ def calibrate(
         media: The held-out files, which the model was not trained on.
         fake_indices: The fake classes.
         budget: What the bands may get wrong.
-        plan: Of the bootstrap.
+        plan: Resamples and seed of the bootstrap.
 
     Raises:
         CalibrationError: A class is missing or too small for the budgets, all scores are alike, or the model scores

@@ -28,9 +28,7 @@ from training.data.people import persons_of
 from training.errors import OptionError, TrainingError
 from training.writing import whole_folder
 
-EPILOG = (
-    "Exit codes: 0 written; 1 the checkpoint, the files or the output cannot be used, nothing is written; 2 wrong usage."
-)
+EPILOG = "Exit codes: 0 written; 1 the checkpoint, the files or the output cannot be used: nothing is written; 2 usage."
 
 REPORT_FOLDER = "calibration"
 """In the new checkpoint: report.json with the reliability bins, and reliability.png."""
@@ -57,7 +55,7 @@ def main_command(
     ] = None,
     face_detection: Annotated[bool, typer.Option(help="Crop each frame to its largest face, as the service.")] = True,
     resamples: Annotated[int, typer.Option(min=100, max=100_000, help="Bootstrap resamples of the interval.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
 ) -> None:
     """Calibrates a checkpoint on held-out files: a temperature, and verdict bands within the error budgets.
 

@@ -68,7 +68,7 @@ def draw_placement(box: Box, width_px: int, height_px: int, crop_factor: float, 
         box: The face's box; all of the image without a face.
         width_px: Image width.
         height_px: Image height.
-        crop_factor: Of serving.
+        crop_factor: Side of the served crop over the longer side of the box.
         rng: Source of everything random.
     """
     scale = rng.uniform(*_ZOOM)

@@ -1,4 +1,4 @@
-"""Cut faces on disk: one folder per content and parameters, complete or absent, without loss."""
+"""Cut faces on disk, as PNG: one folder for each file content and set of parameters, complete or absent."""
 
 import hashlib
 import json

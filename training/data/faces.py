@@ -48,7 +48,7 @@ class Forgery:
 
 
 MAX_WIDE_SIDE_PX = 512
-"""Wide crops are reduced to this, over twice what models of 224 px look at; it bounds disk and memory per face."""
+"""Wide crops are reduced to this. It is over twice the input of 224 px models, and bounds disk and memory per face."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def serving_view(wide: NDArray[np.uint8], box: Box, crop_factor: float, resize: 
 
 
 def is_whole(box: Box, width_px: int, height_px: int) -> bool:
-    """Whether a box is all of its image, which stands for "no face"."""
+    """Whether a box covers the whole image, which stands for "no face"."""
     slack_px = 1e-3  # boxes that were scaled
     return (
         box.x0 <= slack_px and box.y0 <= slack_px and box.x1 >= width_px - slack_px and box.y1 >= height_px - slack_px

@@ -49,7 +49,7 @@ def load_folder(
     """Reads `options.data_dir`, cuts the faces and splits by person and source.
 
     Args:
-        options: Of the run.
+        options: The options of the run.
         params: How faces are cut.
         forge: Makes fakes where validation has none; None without --self-blend.
         check: Called between files; what it raises ends the reading.

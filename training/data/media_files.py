@@ -1,6 +1,5 @@
 """The labelled files of a training folder: train/{real,fake}, val/{real,fake}, and who is in them."""
 
-import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from deepfake_client.batch.inputs import find_media
 
-from evaluation.dataset import Label
+from evaluation.dataset import UNREADABLE, Label, file_sha256
 from training.data.people import PEOPLE_FILE, people_of_folder, read_people
 from training.errors import DatasetError
 
@@ -33,7 +32,7 @@ class MediaFile:
         label: What it is.
         part: The folder it lies in.
         people: Who is in it, as people.csv or the subfolder says; empty where neither does.
-        sha256: Of its content, hexadecimal; "" where it cannot be read.
+        sha256: SHA-256 of its content, hexadecimal; `UNREADABLE` where it cannot be read.
     """
 
     path: Path
@@ -81,7 +80,7 @@ def _files_of(data_dir: Path, part: Part, people: dict[str, tuple[str, ...]]) ->
             name = path.relative_to(data_dir).as_posix()
             below = path.relative_to(folder).parts
             named = people.get(name) or people_of_folder(below)
-            yield MediaFile(path, name, label, part, named, _sha256(path))
+            yield MediaFile(path, name, label, part, named, file_sha256(path))
 
 
 def _refuse_missing_class(folder: Path, files: list[MediaFile], one_class_suffices: bool) -> None:
@@ -96,17 +95,10 @@ def _refuse_missing_class(folder: Path, files: list[MediaFile], one_class_suffic
 
 
 def _refuse_contradictions(files: list[MediaFile]) -> None:
-    real, fake = ({file.sha256: file.name for file in files if file.label is label and file.sha256} for label in Label)
+    readable = [file for file in files if file.sha256 != UNREADABLE]
+    real, fake = ({file.sha256: file.name for file in readable if file.label is label} for label in Label)
     if both := sorted(real.keys() & fake.keys(), key=real.__getitem__):
         first = both[0]
         raise DatasetError(
             f"{len(both)} contents are both real and fake, such as {real[first]} and {fake[first]}: remove one of each"
         )
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError:
-        return ""

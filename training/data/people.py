@@ -40,7 +40,7 @@ def read_people(table: Path) -> dict[str, tuple[str, ...]]:
 
 
 def people_of_folder(below: tuple[str, ...]) -> tuple[str, ...]:
-    """Where no table names a file: the first folder below real/ or fake/ is the person, if there is one.
+    """The first folder below real/ or fake/, if there is one: the person where no table names the file.
 
     Args:
         below: The parts of the file's path below its label's folder.
@@ -49,10 +49,9 @@ def people_of_folder(below: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def persons_of(dataset: Dataset, table: Path | None = None) -> Mapping[str, str]:
-    """One name for the people of each file; files of one person are never taken for independent.
+    """One name for the people of each file: files of the same people are not independent of each other.
 
-    People who are in a file together count as one from there on, wherever they are. Files that nothing names are not in
-    the answer.
+    People who are in one file together count as one person in all files. Files that nothing names are left out.
 
     Args:
         dataset: The files.

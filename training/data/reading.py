@@ -1,4 +1,4 @@
-"""Reads media files into the cache of cut faces, and keeps account of those that cannot be read."""
+"""Reads media files into the cache of cut faces, and lists the files that cannot be read."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -67,7 +67,7 @@ def read_files(
     with _finder() as finder:
         for file in with_progress(files, len(files), "reading"):
             check()
-            if file.sha256 and (kept := cache.load(file.sha256)):
+            if kept := cache.load(file.sha256):
                 readable.append((file, kept))
                 from_cache += 1
                 continue
@@ -117,7 +117,7 @@ def _cut_file(file: MediaFile, finder: Callable[[], FaceFinder], cache: FaceCach
 
 @contextmanager
 def _finder() -> Iterator[Callable[[], FaceFinder]]:
-    """The face finder, loaded at its first use: a run over cached faces does without."""
+    """The face finder, loaded at its first use: a run over cached faces needs none."""
     loaded: list[FaceFinder] = []
 
     def get() -> FaceFinder:

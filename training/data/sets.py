@@ -61,7 +61,7 @@ class FaceSet:
 
     Attributes:
         faces: Indexed at random, one at a time: may read from disk.
-        labels: Of each face.
+        labels: The label of each face.
     """
 
     faces: Sequence[FaceImage]
@@ -78,7 +78,7 @@ class ValidationSet:
 
     Attributes:
         views: (S, S, 3) uint8, RGB, 0-255 each; indexed one at a time: may read from disk.
-        labels: Of each view.
+        labels: The label of each view.
         sources: The file of each view; the scores of one file are averaged.
         kinds: How each view was forged, or "".
     """
@@ -113,8 +113,8 @@ class DataCounts:
     """What the model card says of the data.
 
     Attributes:
-        train: Of the training.
-        val: Of the validation.
+        train: Counts of the training side.
+        val: Counts of the validation side.
         left_out: Training files whose people or contents are in the validation.
         unreadable: Files that could not be read.
     """
@@ -132,7 +132,7 @@ class TrainingData:
     Attributes:
         train: What is trained on.
         validate: Makes the validation set for a crop factor and a resize.
-        digest: Names exactly this data: a run is taken up again with the same only.
+        digest: Names exactly this data. A run resumes only with the same digest.
         counts: For the model card.
     """
 
@@ -158,7 +158,7 @@ def data_in_memory(
         train_fake: Fakes to train on; none where the run makes its own.
         validation_fake: Fakes of the other people; without any, each real one is validated beside its own forgery.
         forge: Makes those forgeries.
-        seed: Of those forgeries.
+        seed: Seed of those forgeries.
 
     Raises:
         DatasetError: A side lacks a class, or a person is on both sides.

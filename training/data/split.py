@@ -37,12 +37,12 @@ class SplitFile:
 def split_files(
     readable: Sequence[tuple[MediaFile, CachedFile]], fraction: float, seed: int, one_class_suffices: bool
 ) -> list[SplitFile]:
-    """Assigns each file to training or validation; nobody and no content is on both sides.
+    """Assigns each file to training or validation. No person and no content is on both sides.
 
     Args:
         readable: Files with their cut faces.
         fraction: Share of the files for validation where there is no val/.
-        seed: Of the draw.
+        seed: Seed of the random draw.
         one_class_suffices: There need not be fakes.
 
     Raises:
@@ -125,7 +125,7 @@ def _refuse_lacking(split: Sequence[SplitFile], one_class_suffices: bool) -> Non
 
 
 _MIN_CONTRAST = 8.0
-"""Standard deviation of grey levels below which a picture says too little: black frames are not one source."""
+"""Standard deviation of grey levels below which a picture has no hash: black frames are not one source."""
 
 _MAX_BITS = 2
 """Copies differ in this many of 64 bits at most; more would join aligned portraits of different people."""

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.utils.data import get_worker_info
 
 from evaluation.dataset import Label
 from preprocessing import Box, ResizeSpec, resize_to_square
@@ -37,11 +39,11 @@ class ViewParams:
     """How training views are made.
 
     Attributes:
-        crop_factor: Of serving, about which crops are jittered.
+        crop_factor: Side of the served crop over the longer side of the box; training crops vary around it.
         resize: The model's resize.
         grid: Patches a side of the model; 0: no patch targets.
         augment: Strength of the degradations (0-1).
-        seed: Of everything drawn.
+        seed: Seed of everything random.
     """
 
     crop_factor: float
@@ -54,7 +56,7 @@ class ViewParams:
 class TrainingViews:
     """Map-style data set: an item is the list of views of one face.
 
-    Everything random depends on seed, epoch and index only: the number of workers and interruptions change nothing.
+    Everything random depends on seed, epoch and index only, so the number of workers and interruptions change nothing.
     """
 
     def __init__(
@@ -119,9 +121,7 @@ class ValidationViews:
 
 
 def _outlive_sigterm_in_workers() -> None:
-    """A signal to the whole group, as timeout and systemd send it, is the trainer's: it saves and ends its workers."""
-    from torch.utils.data import get_worker_info
-
+    """Ignores SIGTERM in workers: `timeout` and systemd send it to all processes, and the trainer ends its workers."""
     if get_worker_info() is not None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
@@ -131,8 +131,6 @@ def collate(items: Sequence[Sequence[View]]) -> dict[str, Any]:
 
     Rows without patch targets are NaN.
     """
-    import torch
-
     views = [view for item in items for view in item]
     batch = {
         "pixels": torch.from_numpy(np.stack([view.pixels for view in views])),

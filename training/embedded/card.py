@@ -103,7 +103,7 @@ def auc_of(
         pictures: Scored.
         fake: The method that counts as fake.
         real: The methods that count as real.
-        plan: Of the bootstrap: people are drawn with replacement, each with all pictures of theirs.
+        plan: Resamples and seed. People are drawn with replacement, each with all their pictures.
     """
     chosen = [picture for picture in pictures if picture.method == fake or picture.method in real]
     p = np.array([picture.fake_probability for picture in chosen])

@@ -27,7 +27,7 @@ class Listed(_Entry):
 
     Attributes:
         path: Inside the archive, from its root.
-        sha256: Of the file, in hexadecimal.
+        sha256: SHA-256 of the file, in hexadecimal.
         kind: A photograph with a clear face, one without, or a video of one person.
         person: Whose face is the largest; None for scenes.
         split: The side it lies on.
@@ -69,7 +69,7 @@ class Package(_Entry):
         registry: Where it is published, and in which form.
         name: As published.
         version: Exact; for Debian the release, since a point release may rebuild a package.
-        integrity: Of the archive: "sha512-" with base64 as npm states it, or "sha256:" with hexadecimal digits.
+        integrity: Checksum of the archive: "sha512-" with base64, as npm states it, or "sha256:" in hexadecimal.
             Empty for Debian: apt checks the signature, and each file has a checksum of its own.
         licence: As the package states it, and for whom where that is known.
         files: What is used of it.

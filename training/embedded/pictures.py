@@ -23,7 +23,7 @@ SIDE_PX = 512
 """Pictures hold a face with its surroundings at no more than this."""
 
 METHODS = ("filtered", "seen", "strong", "swap", "inpainting")
-"""Of a real picture the first, of fakes the others; the last two are never trained on."""
+"""The first gives real pictures, the others give fakes. The last two are never trained on."""
 
 _GOLDEN_SIDE_PX = 224
 _OBVIOUS = ForgeryRecipe(strength=2.0, colour=1.0, frequency=1.0, multiband=0.0, min_opacity=1.0)
@@ -55,9 +55,9 @@ def held_out_pictures(faces: Sequence[FaceImage], variants: int, seed: int) -> I
     seen methods, by strong ones, and by two that are never trained on. A swap takes another person's face.
 
     Args:
-        faces: Of people that nothing was trained on; two people at least.
+        faces: Faces of at least two people that nothing was trained on.
         variants: Pictures of each method and face; the untouched one is there once.
-        seed: Of everything drawn.
+        seed: Seed of everything random.
     """
     for number, face in enumerate(faces):
         donors = [other for other in faces if other.person != face.person]
@@ -162,7 +162,7 @@ def golden_candidates(count: int, seed: int) -> list[tuple[GoldenPicture, Golden
 
     Args:
         count: How many pairs.
-        seed: Of everything drawn.
+        seed: Seed of everything random.
     """
     pairs = []
     for number in range(count):

@@ -109,7 +109,7 @@ class SmallModelSpec:
         heads: Attention heads.
         image_px: Side of the input.
         patch_px: Side of a patch.
-        seed: Of everything drawn.
+        seed: Seed of everything random.
     """
 
     hidden_size: int = 160

@@ -65,7 +65,7 @@ class Recipe:
         scenes: Pairs of an epoch that show a square of a scene.
         learning_rate: Peak, in every stage.
         ema: Decay of the average of the weights.
-        seed: Of everything drawn.
+        seed: Seed of everything random.
     """
 
     model: SmallModelSpec = field(default_factory=SmallModelSpec)

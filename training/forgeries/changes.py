@@ -19,7 +19,7 @@ def change_colour(pixels: Pixels, rng: np.random.Generator, strength: float = 1.
     Args:
         pixels: The picture.
         rng: Source of randomness.
-        strength: 1 for what is barely to plainly visible, 2 for twice that.
+        strength: 1: barely to plainly visible; 2: twice that.
     """
     changed = pixels.astype(np.float32)
     kinds = (_shift_channels, _change_contrast, _change_saturation, _change_gamma)

@@ -25,7 +25,7 @@ class ForgeryRecipe:
     """How forgeries are drawn.
 
     Attributes:
-        strength: Of the changes; 1 as in `changes`.
+        strength: Strength of the changes; 1 is the usual one of `changes`.
         colour: Probability that colours differ.
         frequency: Probability that sharpness, noise or compression differ. One of the two always does.
         geometry: Probability that the copy is moved.
@@ -53,7 +53,7 @@ STRONG = ForgeryRecipe(strength=1.8, colour=0.8, frequency=0.8, min_opacity=1.0)
 
 
 class SelfBlender:
-    """Makes forgeries and their real counterparts by one recipe; has no state of its own."""
+    """Makes forgeries and their real counterparts by one recipe. It keeps no state."""
 
     def __init__(self, recipe: ForgeryRecipe | None = None) -> None:
         """Keeps the recipe.

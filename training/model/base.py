@@ -164,7 +164,7 @@ def without_adapters(network: Any) -> Any:
 
 
 def _leave_out_pooling_head(network: Any) -> None:
-    """SigLIP's classifier averages the tokens; its attention pooling is computed and thrown away."""
+    """Turns off SigLIP's attention pooling, whose result the classifier does not use: it averages the tokens."""
     vision = getattr(network, "vision_model", None)
     if vision is not None and hasattr(vision, "use_head") and hasattr(vision, "head"):
         vision.use_head = False

@@ -35,14 +35,14 @@ class CardFacts:
     """What the card says.
 
     Attributes:
-        name: Of the checkpoint.
+        name: The name of the checkpoint.
         base: Hub id or directory name of the base, with its revision.
         base_sha256: Over the base's configuration and weights.
-        options: Of the run.
-        crop_factor: Of serving.
+        options: The options of the run.
+        crop_factor: Side of the served crop over the longer side of the face box.
         data: Counts.
         data_digest: Names the data exactly.
-        figures: Of the kept weights.
+        figures: Validation figures of the kept weights.
     """
 
     name: str

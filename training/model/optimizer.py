@@ -1,4 +1,4 @@
-"""How weights move: Muon with AdamW, and a moving average of what they reach."""
+"""Muon and AdamW as one optimizer, and a moving average of the weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from torch import nn
 class MuonWithAdamW(torch.optim.Optimizer):  # type: ignore[misc]
     """Orthogonalised momentum (Jordan et al., "Muon", 2024) scaled as AdamW's steps are (Liu et al., 2025).
 
-    Embeddings, norms, biases and heads, which it is not meant for, get AdamW with the same learning rate.
+    Muon is not meant for embeddings, norms, biases and heads: they get AdamW with the same learning rate.
     """
 
     def __init__(self, model: nn.Module, learning_rate: float, weight_decay: float) -> None:
@@ -20,8 +20,8 @@ class MuonWithAdamW(torch.optim.Optimizer):  # type: ignore[misc]
 
         Args:
             model: Matrices below a module called `layers` get Muon.
-            learning_rate: Of both.
-            weight_decay: Of both; decoupled.
+            learning_rate: The learning rate of both.
+            weight_decay: The decoupled weight decay of both.
         """
         learning = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         matrices = [p for name, p in learning if p.ndim == 2 and ".layers." in name]
@@ -55,7 +55,7 @@ class MuonWithAdamW(torch.optim.Optimizer):  # type: ignore[misc]
 
 
 class WeightAverage:
-    """Exponential moving average of the trained weights, quicker at first so that the start is forgotten."""
+    """Exponential moving average of the trained weights. It moves faster at first, so that the start is forgotten."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         """Starts with the model's weights."""

@@ -1,4 +1,4 @@
-"""transformers' Trainer with validation over files, averaged weights, whole states and polite stopping."""
+"""transformers' Trainer with validation over files, averaged weights, complete states, and a stop on request."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ log = logging.getLogger("training")
 def trainer_arguments(options: TrainingOptions) -> TrainingArguments:
     """Trainer's own arguments; making them starts the process group of a run on several GPUs."""
     folder = RunFolder(options.output)
-    # Trainer hands the precision on in the environment, and would take that of an earlier run in this process for ours.
+    # Trainer passes the precision on in the environment, where that of an earlier run of this process would remain.
     os.environ["ACCELERATE_MIXED_PRECISION"] = "no" if options.precision == "fp32" else options.precision
     return TrainingArguments(
         output_dir=str(folder.states),

@@ -27,7 +27,7 @@ class TrainingModel(nn.Module):  # type: ignore[misc]
         Args:
             network: transformers' image classifier, or peft's model around it.
             normalisation: The image processor's.
-            class_weights: Of the cross-entropy, by class index.
+            class_weights: Weights of the cross-entropy, by class index.
             patch_loss: Weight of the patch head's loss; 0: no patch head.
             grid: Patches a side.
             width: Dimensions of a patch's token.
@@ -73,7 +73,7 @@ class TrainingModel(nn.Module):  # type: ignore[misc]
         return planes.mul_(self._scale).sub_(self._shift)
 
     def foreign_patches_loss(self, patches: torch.Tensor | None) -> torch.Tensor:
-        """Of the last forward pass: mean over the patches that are known; 0, with the head in the graph, without any.
+        """The patch loss of the last forward pass: the mean over the known patches, or 0 where no patch is known.
 
         Args:
             patches: As for `forward`, or those of the parts that the network saw.
