@@ -249,12 +249,8 @@ def printable(text: str) -> str:
 def evidence_schema() -> str:
     """The JSON Schema of the JSON form: what `evidence.schema.json` beside this module holds.
 
-    `python -m deepfake_client.evidence.document > client/deepfake_client/evidence/evidence.schema.json` writes it.
+    `python -c "from deepfake_client.evidence import document; print(document.evidence_schema(), end='')"` makes it.
     """
     schema = Evidence.model_json_schema(mode="serialization", by_alias=False)
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"Evidence report {SCHEMA_VERSION}"}
     return json.dumps({**head, **{key: value for key, value in schema.items() if key != "title"}}, indent=1) + "\n"
-
-
-if __name__ == "__main__":
-    print(evidence_schema(), end="")

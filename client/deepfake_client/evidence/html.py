@@ -8,22 +8,14 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from deepfake_client.evidence.chart import draw_scale, draw_timeline, format_time
+from deepfake_client.evidence.chart import Axis, band_areas, draw_timeline, format_time
 from deepfake_client.evidence.document import BandsOrigin, Evidence, printable
 from deepfake_client.evidence.key_frames import PEAK_PROMINENCE
 from deepfake_client.media import MediaType
 from deepfake_client.release import CARD_ROUTE
+from deepfake_client.scores import MediaScores
 
-SCORE_MEANINGS = {
-    "risk_score": "video_score; with a highest frame more than 10 above it, 0.7 of it and 0.3 of that frame",
-    "video_score": "90th percentile of the frames' fake probability",
-    "peak_risk": "highest frame",
-    "mean_risk": "mean of the frames, which decides the verdict",
-    "temporal_consistency": "100 if all frames of a video score the same, 0 if they vary strongly",
-    "confidence": "mean over the frames of p or 1 - p, whichever is larger: 50 is undecided",
-    "gan_fingerprint": "equal to video_score",
-    "audio_score": "always 0: sound is not analysed",
-}
+_SCALE_WIDTH = 640.0
 
 _BANDS_ORIGIN = {
     BandsOrigin.DEFAULT: "These bands are the project's defaults, used for every model that brings none of its own.",
@@ -49,12 +41,11 @@ def evidence_html(evidence: Evidence) -> str:
         scored=[frame for frame in evidence.frames if frame.fake_probability is not None],
         faces=sum(frame.face_box_px is not None for frame in evidence.frames),
         frames_by_index={frame.index: frame for frame in evidence.frames},
-        scale=draw_scale(evidence.verdict.bands, evidence.verdict.fake_probability),
-        timeline=draw_timeline(evidence.frames, evidence.verdict.bands, evidence.verdict.fake_probability)
-        if is_video
-        else None,
+        bands=evidence.verdict.bands,
+        scale=Axis(0.0, 1.0, 0.0, _SCALE_WIDTH),
+        timeline=draw_timeline(evidence.frames) if is_video else None,
         bands_origin=_BANDS_ORIGIN[evidence.verdict.bands.origin],
-        score_meanings=SCORE_MEANINGS,
+        score_fields=MediaScores.model_fields,
         calibration=calibration,
         calibrated_on=calibration.of(evidence.input.media_type) if calibration else None,
         card_route=CARD_ROUTE,
@@ -82,5 +73,6 @@ def _template() -> Template:
         keep_trailing_newline=True,
     )
     environment.filters["time"] = format_time
+    environment.filters["areas"] = band_areas
     environment.filters["line"] = lambda text: printable(" ".join(text.split()))
     return environment.get_template("evidence.html.j2")

@@ -15,7 +15,7 @@ from typing import Any
 import jsonschema
 import pytest
 from deepfake_client import Evidence, build_evidence, create_detector, evidence_html, evidence_json
-from deepfake_client.evidence.chart import draw_scale, draw_timeline, format_time
+from deepfake_client.evidence.chart import Axis, band_areas, draw_timeline, format_time
 from deepfake_client.evidence.document import DIGITS, evidence_schema
 from deepfake_client.evidence.findings import LIMITS
 from deepfake_client.media import Frame
@@ -331,25 +331,27 @@ def test_an_untrained_model_is_the_first_thing_said() -> None:
 def test_the_timeline_keeps_real_times() -> None:
     frames = made(MIXED, keep_frames=False).frames
     uneven = [frame.model_copy(update={"timestamp_s": t}) for frame, t in zip(frames, (0, 1, 2, 3, 4, 10), strict=True)]
-    drawn = draw_timeline(uneven, made().verdict.bands, 0.42)
-    width = drawn.right - drawn.left
-    assert [point.x for point in drawn.points] == pytest.approx(
-        [drawn.left + width * t / 10 for t in (0, 1, 3, 4, 10)], abs=0.1
+    drawn = draw_timeline(uneven)
+    x, y = drawn.x, drawn.y
+    width = x.end - x.start
+    scored = [frame for line in drawn.lines for frame in line]
+    assert [x.at(frame.timestamp_s) for frame in scored] == pytest.approx(
+        [x.start + width * t / 10 for t in (0, 1, 3, 4, 10)], abs=0.1
     )
-    assert drawn.unscored == (pytest.approx(drawn.left + width * 0.2, abs=0.1),)
-    assert len(drawn.lines) == 2, "no line over a frame that was not scored"
-    assert drawn.points[1].y == pytest.approx(drawn.bottom - 0.7 * (drawn.bottom - drawn.top), abs=0.1)
-    assert [band.result for band in drawn.bands] == ["fake", "uncertain", "real"]
-    assert sum(band.length for band in drawn.bands) == pytest.approx(drawn.bottom - drawn.top, abs=0.2)
+    assert [len(line) for line in drawn.lines] == [2, 3], "no line over a frame that was not scored"
+    assert y.at(0.7) == pytest.approx(y.start - 0.7 * (y.start - y.end), abs=0.1)
+    bands = band_areas(made().verdict.bands, y)
+    assert [band.result for band in bands] == ["fake", "uncertain", "real"]
+    assert sum(band.length for band in bands) == pytest.approx(y.start - y.end, abs=0.2)
 
 
 @pytest.mark.parametrize("last_s", [0.0, 0.03, 0.9, 12.0, 59.0, 3600.0, 400_000.0])
 def test_the_time_axis_has_few_ticks_with_distinct_labels(last_s: float) -> None:
     frame = made([0.5], keep_frames=False).frames[0]
     frames = [frame, frame.model_copy(update={"timestamp_s": last_s})]
-    ticks = draw_timeline(frames, made().verdict.bands, 0.5).x_ticks
+    ticks = draw_timeline(frames).ticks_s
     assert 1 <= len(ticks) <= 11
-    assert len({tick.label for tick in ticks}) == len(ticks)
+    assert len({format_time(tick) for tick in ticks}) == len(ticks)
 
 
 @pytest.mark.parametrize(("time_s", "text"), [(0, "0 s"), (2.5, "2.5 s"), (65, "1:05"), (3605, "1:00:05")])
@@ -358,12 +360,14 @@ def test_times(time_s: float, text: str) -> None:
 
 
 def test_the_scale_marks_the_score_among_the_bands() -> None:
-    drawn = draw_scale(made().verdict.bands, 0.42, width=100)
-    assert drawn.marker_x == 42.0
-    assert [(band.result, band.start, band.length) for band in drawn.bands] == [
+    axis = Axis(0.0, 1.0, 0.0, 100.0)
+    assert axis.at(0.42) == 42.0
+    assert [(band.result, band.start, band.length) for band in band_areas(made().verdict.bands, axis)] == [
         ("fake", 60.0, 40.0), ("uncertain", 40.0, 20.0), ("real", 0.0, 40.0)
     ]  # fmt: skip
-    assert [edge.label for edge in drawn.edges] == ["0", "0.4", "0.6", "1"]
+    labels = re.findall(r'<text x="[0-9.]+" y="47" text-anchor="middle">([^<]+)', evidence_html(made()))
+    assert labels == ["0", "0.4", "0.6", "1"]
+    assert '<path class="marker" d="M268.8 3' in evidence_html(made())
 
 
 def test_a_detection_through_a_server_twice(
