@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from benchmark.frames import FrameSupply, make_face_frames
-from benchmark.seeded_checkpoint import make_spread_checkpoint
+from tests.seeded_checkpoint import make_spread_checkpoint
 from benchmark.servers import ROOT, Server, ServerError, serve_litserve, serve_mosec, serve_ours, serve_plain
 
 PRECISIONS = ("fp32", "bf16", "int8")

@@ -25,7 +25,7 @@ import typer
 from deepfake_client import create_detector
 
 from assets import SAMPLE_PHOTOS, default_cache_dir, fetch_assets
-from benchmark.seeded_checkpoint import make_untrained_checkpoint
+from tests.seeded_checkpoint import make_untrained_checkpoint
 from export.checkpoint.hub import locate_checkpoint
 from export.release import Release, read_release
 from export.run import export_checkpoint

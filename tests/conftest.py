@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.seeded_checkpoint import make_untrained_checkpoint
+from tests.seeded_checkpoint import make_untrained_checkpoint
 from export.checkpoint.hub import locate_checkpoint
 from export.release import Release, promote, read_release
 from export.run import export_checkpoint

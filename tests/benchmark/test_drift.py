@@ -16,7 +16,7 @@ from assets import DRIFT_PHOTOS, SAMPLE_PHOTOS
 from benchmark.cli import app
 from benchmark.drift import DriftError, face_crops, measure_drift
 from benchmark.drift_images import Recipe, encode, make_images, read_list, render
-from benchmark.seeded_checkpoint import make_spread_checkpoint
+from tests.seeded_checkpoint import make_spread_checkpoint
 from export.checkpoint.hub import locate_checkpoint
 from export.release import promote
 from export.run import export_checkpoint

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.seeded_checkpoint import make_untrained_checkpoint
+from tests.seeded_checkpoint import make_untrained_checkpoint
 from deploy.embedded import EMBEDDED_CHECKPOINT
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.model_card import README
