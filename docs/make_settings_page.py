@@ -12,7 +12,7 @@ _SECTIONS: tuple[tuple[str, str, type[BaseSettings]], ...] = (
     ("make serve", "`deepfake-serve`; options of the same name with dashes win over the environment.", DeploySettings),
     (
         "Gateway",
-        "`python -m gateway`; `make serve` sets HOST, PORT, MEDIA_ROOT and TRITON_URL for it.",
+        "`python -m gateway`; `make serve` sets its address, PORT, MEDIA_ROOT and where Triton is.",
         GatewaySettings,
     ),
     ("Client", "The library, the command line and the gateway's connection to Triton.", ClientSettings),
@@ -43,6 +43,8 @@ def settings_page() -> str:
 def _variable(prefix: str, name: str, field: FieldInfo) -> str:
     alias = field.validation_alias
     names = [c for c in alias.choices if isinstance(c, str) and c.isupper()] if isinstance(alias, AliasChoices) else []
+    if isinstance(alias, str):
+        names = [alias.upper()]
     return ", ".join(f"`{n}`" for n in names or [(prefix + name).upper()])
 
 

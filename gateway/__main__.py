@@ -1,46 +1,65 @@
-"""`python -m gateway`: serves the gateway with gunicorn. `--help` lists the settings."""
+"""`python -m gateway`: serves the gateway with waitress. `--help` lists the settings."""
 
+import contextlib
+import ctypes
+import logging.config
 import os
 import sys
 
+from deepfake_client.environment import warn_of_retired
+from prometheus_client import start_http_server
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
-from gateway.access.api_keys import ApiKeys, KeyFileError
+from gateway.access.api_keys import KeyFileError
+from gateway.app import create_app
+from gateway.observe.logs import logging_config
 from gateway.routes.schemas import describe_violations
+from gateway.serve import serve
 from gateway.settings import GatewaySettings
-from gateway.transport import server_context
+
+_NGINX = "nginx before the gateway does that (deploy/nginx)"
+_RETIRED = {
+    "RATE_LIMIT_PER_MINUTE": _NGINX,
+    "MAX_IN_FLIGHT_PER_CLIENT": _NGINX,
+    "MAX_BODY_READERS": "a request is received whole before a thread works on it",
+    "GATEWAY_WORKERS": "one process serves; DEEPFAKE_MAX_IN_FLIGHT bounds what it takes, replicas scale it",
+    "GATEWAY_THREADS": "they follow from DEEPFAKE_MAX_IN_FLIGHT",
+    "TRITON_URL_FILE": "DEEPFAKE_TRITON_URL may name several servers",
+}
+_M_MMAP_THRESHOLD = -3  # of malloc.h
+_MMAP_THRESHOLD_BYTES = 2**20
 
 
 def main() -> None:
-    """Reads the settings, then becomes gunicorn, whose workers read the same ones from the environment."""
+    """Reads the settings and serves until SIGTERM or SIGINT."""
     try:
         settings = CliApp.run(GatewaySettings, cli_args=sys.argv[1:])
     except ValidationError as error:
         sys.exit(f"gateway: wrong setting: {describe_violations(error)}")
+    logging.config.dictConfig(logging_config(settings.log_format, "DEBUG" if settings.development else "INFO"))
+    warn_of_retired(_RETIRED)
+    if os.environ.get("TLS_CERT_FILE"):  # keys must not travel in plain text where they were encrypted before
+        sys.exit(f"gateway: TLS_CERT_FILE is set, but the gateway speaks http only: {_NGINX}")
     try:
-        check_secrets(settings)
-    except (KeyFileError, OSError) as error:  # a setting must fail here, in one line, not in every worker
+        _give_memory_back()
+        app = create_app(settings)
+        if settings.metrics_enabled and settings.metrics_port:
+            registry = app.extensions["deepfake_gateway"].telemetry.metrics.registry
+            start_http_server(settings.metrics_port, settings.metrics_host, registry)
+        serve(app, settings)
+    except (KeyFileError, OSError) as error:
         sys.exit(f"gateway: {error}")
-    values = settings.model_dump()
-    environment = {name.upper(): "" if value is None else str(value) for name, value in values.items()}
-    # A fixed threshold: glibc's own grows with the largest block freed, and then the memory of frames is kept for ever.
-    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**20))
-    command = [sys.executable, "-P", "-m", "gateway.gunicorn_start", "-c", "python:gateway.gunicorn_conf"]
-    os.execve(sys.executable, command, {**os.environ, **environment})
+    app.extensions["deepfake_gateway"].detector.close()
 
 
-def check_secrets(settings: GatewaySettings) -> None:
-    """Reads the API keys and the certificate once.
+def _give_memory_back() -> None:
+    """Fixes glibc's threshold for memory that is given back when it is freed.
 
-    Raises:
-        KeyFileError: The file of keys cannot be used.
-        OSError: The certificate or its key cannot be.
+    Its own grows with the largest block freed, and then the memory of frames is kept for ever.
     """
-    if settings.api_keys_file is not None:
-        ApiKeys(settings.api_keys_file)
-    if settings.tls_cert_file is not None and settings.tls_key_file is not None:
-        server_context(settings.tls_cert_file, settings.tls_key_file)
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES)
 
 
 if __name__ == "__main__":

@@ -5,51 +5,66 @@ from pathlib import Path
 from typing import Literal, Self
 
 from deepfake_client import ConfigurationError
+from deepfake_client.environment import PrefixedSettings
 from deepfake_client.triton.target import parse_target
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 _MIB = 2**20
 _ORIGIN = r"https?://[A-Za-z0-9.-]+(:[0-9]+)?"
 
 
-class GatewaySettings(BaseSettings):
-    """Every setting of the gateway. The environment variable is the field's name in upper case, without a prefix."""
+class GatewaySettings(PrefixedSettings):
+    """Every setting of the gateway. The variables have the prefix DEEPFAKE_, except those whose alias is their name."""
 
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        env_ignore_empty=True,
-        cli_prog_name="python -m gateway",
-        cli_kebab_case=True,
-        cli_hide_none_type=True,
-    )
+    model_config = SettingsConfigDict(cli_prog_name="python -m gateway", cli_kebab_case=True, cli_hide_none_type=True)
 
     host: str = Field(default="127.0.0.1", description="Address the gateway listens on.")
-    port: int = Field(default=5000, ge=1, le=65535, description="Port the gateway listens on.")
+    port: int = Field(default=5000, ge=1, le=65535, validation_alias="port", description="Port the gateway listens on.")
     media_root: Path = Field(
-        default=Path("media"), description="Folder below which every path of `extractedFrames` must lie."
+        default=Path("media"),
+        validation_alias="media_root",
+        description="Folder below which every path of `extractedFrames` must lie.",
     )
+    flask_env: str = Field(
+        default="production",
+        validation_alias="flask_env",
+        description="`development` logs at debug level and indents JSON; any other value is production. "
+        "It never switches a debugger on.",
+    )
+
     triton_url: str = Field(
         default="127.0.0.1:8001",
         description="host:port of Triton's gRPC endpoint, or several separated by commas. dns:///NAME:PORT stands for "
         "several servers behind one name; those that are added are found.",
     )
-    triton_url_file: Path | None = Field(
-        default=None,
-        description="File that holds TRITON_URL's value and is looked at twice a second: requests move over when it "
-        "changes, and those under way are finished where they began.",
-    )
     triton_outage_wait_s: float = Field(
         default=8.0, ge=0, description="How long a request waits for a Triton that is away, before its 503."
     )
-    flask_env: str = Field(
-        default="production",
-        description="`development` logs at debug level and indents JSON; any other value is production. "
-        "It never switches a debugger on.",
-    )
+
     request_deadline_s: float = Field(
         default=25.0, gt=0, description="Time limit of one request in seconds; past it the answer is 504."
+    )
+    max_in_flight: int = Field(
+        default=12, ge=1, description="Detections worked on at a time; more are refused with 503."
+    )
+    retry_after_s: int = Field(default=1, ge=1, description="Seconds in the Retry-After header of such a refusal.")
+    max_video_decodes: int = Field(
+        default=4,
+        ge=1,
+        description="Videos of POST /detect worked on at a time, for their memory. As many wait for up to half of "
+        "their time; more are refused with 503.",
+    )
+    video_decode_process: bool = Field(
+        default=True,
+        description="Whether each video is decoded in a process of its own, which is ended when it hangs, crashes or "
+        "takes more than the two limits below, rather than in a thread of the gateway, which cannot be.",
+    )
+    video_decode_s: float = Field(
+        default=20.0, gt=0, description="Time limit of decoding one video in such a process, in seconds."
+    )
+    video_decode_bytes: int = Field(
+        default=4096 * _MIB, ge=256 * _MIB, description="Most memory that such a process allocates."
     )
     max_body_bytes: int = Field(default=200 * _MIB, ge=1, description="Largest body of POST /detect.")
     max_json_bytes: int = Field(default=4 * _MIB, ge=1, description="Largest body of POST /api/v1/inference.")
@@ -60,37 +75,7 @@ class GatewaySettings(BaseSettings):
     max_total_frame_bytes: int = Field(
         default=256 * _MIB, ge=1, description="Most bytes that the scored frame files of one request hold together."
     )
-    gateway_workers: int = Field(default=2, ge=1, description="Number of worker processes.")
-    gateway_threads: int = Field(default=24, ge=3, description="Threads of each worker process.")
-    max_in_flight: int = Field(
-        default=6,
-        ge=1,
-        description="Detections that one worker works on at a time; more are refused with 503.",
-    )
-    max_video_decodes: int = Field(
-        default=2,
-        ge=1,
-        description="Videos of POST /detect that one worker works on at a time, for their memory. As many wait for "
-        "up to half of their time; more are refused with 503.",
-    )
-    video_decode_process: bool = Field(
-        default=True,
-        description="Whether each video is decoded in a process of its own, which is ended when it hangs, crashes or "
-        "takes more than the two limits below, rather than in a thread of the worker, which cannot be.",
-    )
-    video_decode_s: float = Field(
-        default=20.0, gt=0, description="Time limit of decoding one video in such a process, in seconds."
-    )
-    video_decode_bytes: int = Field(
-        default=4096 * _MIB, ge=256 * _MIB, description="Most memory that such a process allocates."
-    )
-    max_body_readers: int = Field(
-        default=8,
-        ge=1,
-        description="Request bodies that one worker reads at a time. With MAX_IN_FLIGHT less than GATEWAY_THREADS, so "
-        "that threads are left to answer /health and the refusals.",
-    )
-    retry_after_s: int = Field(default=1, ge=1, description="Seconds in the Retry-After header of such a refusal.")
+
     health_fresh_s: float = Field(
         default=10.0, ge=0, description="How long a successful inference counts as proof of health, in seconds."
     )
@@ -103,7 +88,7 @@ class GatewaySettings(BaseSettings):
     score_cache_frames: int = Field(
         default=20_000,
         ge=0,
-        description="Frames whose scores each worker remembers, so that identical ones are scored once; 0: none. "
+        description="Frames whose scores are remembered, so that identical ones are scored once; 0: none. "
         "Each takes 0.8 KB; images are not kept.",
     )
 
@@ -112,29 +97,12 @@ class GatewaySettings(BaseSettings):
         description="File of API keys, one `NAME:HASH` of `python -m gateway.new_key` a line, read again when it "
         "changes. Set: /detect and /api/v1/inference want one of its keys; /health and the pages want none.",
     )
-    rate_limit_per_minute: int = Field(
-        default=0,
-        ge=0,
-        description="Detections that one client may ask of a worker in any minute; more are refused with 429; 0: any "
-        "number. A client is the owner of an API key, else an address.",
-    )
-    max_in_flight_per_client: int = Field(
-        default=0,
-        ge=0,
-        description="Detections of one client that a worker takes at a time, uploads included; more are refused with "
-        "429; 0: as many as MAX_IN_FLIGHT allows.",
-    )
     trusted_proxies: int = Field(
         default=0,
         ge=0,
         description="Proxies in front of the gateway, each of which appends to X-Forwarded-For and X-Forwarded-Proto; "
         "0: these headers are the callers' own and not believed.",
     )
-    tls_cert_file: Path | None = Field(
-        default=None,
-        description="PEM certificate chain; with TLS_KEY_FILE the gateway speaks https only, TLS 1.2 or newer.",
-    )
-    tls_key_file: Path | None = Field(default=None, description="PEM private key of TLS_CERT_FILE.")
     hsts_max_age_s: int = Field(
         default=31_536_000,
         ge=0,
@@ -149,18 +117,20 @@ class GatewaySettings(BaseSettings):
     )
 
     log_format: Literal["text", "json"] = Field(
-        default="text", description="`json` writes one JSON object a line, gunicorn's own logs included."
+        default="text", description="`json` writes one JSON object a line, waitress's own logs included."
     )
     metrics_enabled: bool = Field(default=True, description="Whether requests are counted for GET /metrics.")
-    metrics_host: str = Field(default="127.0.0.1", description="Address of METRICS_PORT.")
+    metrics_host: str = Field(default="127.0.0.1", description="Address of DEEPFAKE_METRICS_PORT.")
     metrics_port: int = Field(
         default=0,
         ge=0,
         le=65535,
-        description="Port on which /metrics is served, and nothing else. 0: on PORT, if HOST is a loopback address.",
+        description="Port on which `python -m gateway` serves the metrics, and nothing else. 0: /metrics on PORT, if "
+        "DEEPFAKE_HOST is a loopback address.",
     )
     otel_exporter_otlp_endpoint: str = Field(
         default="",
+        validation_alias="otel_exporter_otlp_endpoint",
         pattern=r"^(https?://\S+)?$",
         description="Base URL of an OTLP/HTTP collector for traces, such as `http://127.0.0.1:4318`; without one "
         "there are none. The SDK's other OTEL_ variables apply too.",
@@ -181,34 +151,15 @@ class GatewaySettings(BaseSettings):
             raise ValueError("METRICS_PORT must differ from PORT; 0 serves /metrics on PORT if HOST is loopback")
         return self
 
-    @model_validator(mode="after")
-    def _pair_certificate_and_key(self) -> Self:
-        if (self.tls_cert_file is None) != (self.tls_key_file is None):
-            raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE must be set together")
-        return self
-
-    @model_validator(mode="after")
-    def _leave_threads_for_health(self) -> Self:
-        if self.max_in_flight + self.max_body_readers >= self.gateway_threads:
-            raise ValueError(
-                "MAX_IN_FLIGHT and MAX_BODY_READERS together must be less than GATEWAY_THREADS: /health needs a thread"
-            )
-        return self
-
-    @property
-    def spare_threads(self) -> int:
-        """Threads that neither detections nor bodies on their way can hold, but for one that is left to answer."""
-        return max(self.gateway_threads - self.max_in_flight - self.max_body_readers - 1, 1)
-
     @property
     def development(self) -> bool:
         """Whether FLASK_ENV asks for debug logs and indented JSON."""
         return self.flask_env == "development"
 
     @property
-    def serves_metrics(self) -> bool:
-        """Whether there is a /metrics: on a port of its own, or on one that only this machine reaches."""
-        return self.metrics_enabled and (self.metrics_port > 0 or _is_loopback(self.host))
+    def metrics_route(self) -> bool:
+        """Whether there is a /metrics among the routes: only where nobody but this machine reaches the port."""
+        return self.metrics_enabled and not self.metrics_port and _is_loopback(self.host)
 
 
 def _is_loopback(host: str) -> bool:

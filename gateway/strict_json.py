@@ -7,7 +7,7 @@ from flask.json.provider import DefaultJSONProvider
 from pydantic_core import from_json
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from gateway.errors import MalformedRequestError
+from gateway.errors import ApiError
 
 
 class StrictJSONProvider(DefaultJSONProvider):
@@ -32,7 +32,7 @@ class StrictRequest(Request):
         """The body, which must be a JSON object. The arguments are there for callers inside libraries.
 
         Raises:
-            MalformedRequestError: It is not.
+            ApiError: It is not.
             RequestEntityTooLarge: It is over the limit of this request.
         """
         data = self.get_data()
@@ -43,9 +43,9 @@ class StrictRequest(Request):
         try:
             body = from_json(data, allow_inf_nan=False)
         except ValueError as error:
-            raise MalformedRequestError(f"The body is no valid JSON: {error}.", "INVALID_JSON") from None
+            raise ApiError("INVALID_JSON", f"The body is no valid JSON: {error}.") from None
         if not isinstance(body, dict):
-            raise MalformedRequestError("The body must be a JSON object.", "INVALID_JSON")
+            raise ApiError("INVALID_JSON", "The body must be a JSON object.")
         return body
 
 

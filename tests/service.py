@@ -62,13 +62,9 @@ class Service:
         """The live model processes of Triton's Python backend."""
         return [pid for pid, state in children_of(self.triton_pid()).items() if state not in "ZX"]
 
-    def gunicorn_pid(self) -> int:
-        """The gateway's master process."""
-        return self._child("gunicorn")
-
-    def worker_pids(self) -> list[int]:
-        """The gateway's worker processes."""
-        return list(children_of(self.gunicorn_pid()))
+    def gateway_pid(self) -> int:
+        """The gateway's process."""
+        return self._child("-m gateway")
 
     def _child(self, program: str) -> int:
         for pid in children_of(self.process.pid):

@@ -1,4 +1,4 @@
-# The HTTP gateway: Flask, gunicorn and the Triton client. No model, no Triton, no machine-learning library.
+# The HTTP gateway: Flask, waitress and the Triton client. No model, no Triton, no machine-learning library.
 FROM python:3.11-slim-bookworm AS builder
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL

@@ -157,6 +157,7 @@ def _jobs_up(ports: Ports) -> bool:
 
 
 def _firing(ports: Ports) -> set[str]:
+    _health(ports)  # as a container's probe asks: a scrape runs no inference
     _, text = _get(f"http://127.0.0.1:{ports.prometheus}/api/v1/alerts")
     alerts = json.loads(text)["data"]["alerts"]
     return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}

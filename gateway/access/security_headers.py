@@ -24,16 +24,6 @@ _ON_PAGES = {
 }
 
 
-def data_headers(hsts_max_age_s: int) -> dict[str, str]:
-    """The headers of an answer that is no page.
-
-    Args:
-        hsts_max_age_s: As for `add_security_headers`; 0 unless the request came over https.
-    """
-    hsts = {"Strict-Transport-Security": f"max-age={hsts_max_age_s}"} if hsts_max_age_s else {}
-    return {"Content-Security-Policy": DATA_POLICY, **_EVERYWHERE, **hsts}
-
-
 def add_security_headers(app: Flask, hsts_max_age_s: int) -> None:
     """Sets the headers on all answers of an application; a view's own Content-Security-Policy is kept.
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from deepfake_client import MediaType
 from deepfake_client.scorer import Deadline
 from deepfake_client.scores import sample_indices
 
-from gateway.errors import OutsideMediaRootError, TooLargeError
+from gateway.errors import ApiError
 from gateway.media.media_root import MediaRoot, OutsideRootError, UnreadableFileError
 from gateway.settings import GatewaySettings
 
@@ -31,19 +32,19 @@ class ListedFrame:
 
 
 def read_listed_frames(
-    paths: Sequence[str], is_video: bool, root: MediaRoot, settings: GatewaySettings, deadline: Deadline
+    paths: Sequence[str], media_type: MediaType, root: MediaRoot, settings: GatewaySettings, deadline: Deadline
 ) -> list[ListedFrame]:
     """Reads the first path of an image, or paths of a video spread evenly over the list.
 
     Raises:
-        OutsideMediaRootError: Any listed path, sampled or not, leads outside the media root.
-        TooLargeError: The list is too long, or the sampled files are too large together.
+        ApiError: A listed path, sampled or not, leads outside the media root; the list is too long; or the sampled
+            files are too large together.
         DeadlineExceededError: Reading takes too long.
     """
     if len(paths) > settings.max_listed_frames:
-        raise TooLargeError(
-            f"extractedFrames lists {len(paths)} paths; at most {settings.max_listed_frames} are taken.",
+        raise ApiError(
             "TOO_MANY_FRAMES",
+            f"extractedFrames lists {len(paths)} paths; at most {settings.max_listed_frames} are taken.",
         )
     resolved = []
     for index, path in enumerate(paths):
@@ -51,15 +52,15 @@ def read_listed_frames(
         resolved.append(_resolve(root, index, path))
     frames = []
     budget = settings.max_total_frame_bytes
-    for index in sample_indices(len(paths)) if is_video else [0]:
+    for index in sample_indices(len(paths)) if media_type is MediaType.VIDEO else [0]:
         deadline.remaining_s()
         frame = _read(root, index, paths[index], resolved[index], settings.max_frame_bytes)
         budget -= len(frame.encoded or b"")
         if budget < 0:
-            raise TooLargeError(
+            raise ApiError(
+                "FRAMES_TOO_LARGE",
                 f"The frames that are scored hold more than {settings.max_total_frame_bytes} bytes together. "
                 "Send smaller images.",
-                "FRAMES_TOO_LARGE",
             )
         frames.append(frame)
     return frames
@@ -69,7 +70,12 @@ def _resolve(root: MediaRoot, index: int, path: str) -> tuple[str, ...]:
     try:
         return root.resolve(path)
     except OutsideRootError:
-        raise OutsideMediaRootError(index) from None
+        # The same answer whether anything exists there or not.
+        raise ApiError(
+            "PATH_OUTSIDE_MEDIA_ROOT",
+            f"extractedFrames[{index}] lies outside the media root; no frame of this request was read. "
+            "List files below the media root only.",
+        ) from None
 
 
 def _read(root: MediaRoot, index: int, path: str, components: tuple[str, ...], max_bytes: int) -> ListedFrame:

@@ -1,18 +1,18 @@
-"""The form of the gateway's logs: lines for people, or JSON for machines, gunicorn's own included.
+"""The gateway's logs: lines for people, or JSON for machines, and one line for each answered request.
 
-Neither holds headers, queries, bodies or names of uploaded files.
+None of them holds headers, queries, bodies or names of uploaded files.
 """
 
 import logging
-from datetime import timedelta
+import re
 from typing import Any
 
-from flask import has_request_context
-from gunicorn.glogging import Logger
+from flask import Response, g, has_request_context, request
 
-from gateway.observe.telemetry import REASON_KEY, ROUTE_KEY, TRACE_KEY, current_trace_id, route_label
-from gateway.request_context import REQUEST_ID_HEADER, current_request_id
+from gateway.request_context import current_request_id, elapsed_s
 
+_ACCESS = logging.getLogger("gateway.access")
+_LIKE_A_KEY = re.compile(r"dfk_[A-Za-z0-9_-]{8,}")
 _LONGEST_PATH = 200
 _TEXT = {"format": "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"}
 _JSON = {
@@ -28,30 +28,24 @@ def logging_config(form: str, level: str) -> dict[str, Any]:
 
     Args:
         form: `text` or `json`.
-        level: Of the gateway's and gunicorn's loggers; those of libraries warn only.
+        level: Of the gateway's loggers; those of libraries warn only.
     """
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "filters": {
             "request": {"()": "gateway.observe.logs.RequestFields"},
-            "hide_keys": {"()": "gateway.observe.key_hiding.HideKeys"},
+            "hide_keys": {"()": "gateway.observe.logs.HideKeys"},
         },
         "formatters": {"line": _JSON if form == "json" else _TEXT},
         "handlers": {
-            "stderr": {
-                "class": "logging.StreamHandler",
-                "formatter": "line",
-                "filters": ["request", "hide_keys"],
-            }
+            "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request", "hide_keys"]}
         },
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
+            "gateway": {"level": level},
             "opentelemetry.exporter": {"level": "ERROR"},  # a line for each batch lost, none for each try
-            **{
-                name: {"handlers": ["stderr"], "level": level.upper(), "propagate": False}
-                for name in ("gateway", "gunicorn.error", "gunicorn.access")
-            },
+            "waitress.queue": {"level": "ERROR"},  # it warns of each request that waits for a thread
         },
     }
 
@@ -63,35 +57,42 @@ class RequestFields(logging.Filter):
         """Keeps every record."""
         if has_request_context():
             record.request_id = current_request_id()
-            record.route = route_label()
-            if trace_id := current_trace_id():
+            record.route = g.get("route")
+            if trace_id := g.get("trace_id"):
                 record.trace_id = trace_id
         return True
 
 
-class AccessLogger(Logger):  # type: ignore[misc]
-    """Gunicorn's logger with an access log of fixed fields; fetched metrics are logged at debug level only."""
+class HideKeys(logging.Filter):
+    """Takes what looks like an API key out of each record: its message and its request id, which callers choose.
 
-    def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
-        """Logs one answered request."""
-        path = req.path.encode("unicode_escape").decode("ascii")[:_LONGEST_PATH]
-        status = int(str(resp.status).split(maxsplit=1)[0])
-        duration_ms = round(request_time / timedelta(milliseconds=1), 1)
-        headers = {name.lower(): value for name, value in resp.headers}
-        fields = {
-            "request_id": headers.get(REQUEST_ID_HEADER.lower()),
-            "client_address": environ.get("REMOTE_ADDR"),
-            "method": req.method,
-            "route": environ.get(ROUTE_KEY),
-            "status": status,
-            "reason": environ.get(REASON_KEY),
-            "response_bytes": resp.sent,
-            "duration_ms": duration_ms,
-            "trace_id": environ.get(TRACE_KEY),
-        }
-        self.access_log.log(
-            logging.DEBUG if path == "/metrics" and status == 200 else logging.INFO,
-            '%s "%s %s" %s %s bytes %s ms id=%s',
-            *(fields["client_address"], req.method, path, status, resp.sent, duration_ms, fields["request_id"] or "-"),
-            extra={name: value for name, value in fields.items() if value is not None},
-        )
+    For handlers, which see the records of all loggers.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keeps every record."""
+        message = record.getMessage()
+        if _LIKE_A_KEY.search(message):
+            record.msg, record.args = _LIKE_A_KEY.sub("dfk_...", message), None
+        if request_id := getattr(record, "request_id", None):
+            record.request_id = _LIKE_A_KEY.sub("dfk_...", request_id)
+        return True
+
+
+def log_access(response: Response) -> None:
+    """Logs the answer to the current request with fixed fields; fetched metrics are logged at debug level only."""
+    path = request.path.encode("unicode_escape").decode("ascii")[:_LONGEST_PATH]
+    fields = {
+        "client_address": request.remote_addr,
+        "method": request.method,
+        "status": response.status_code,
+        "reason": g.get("error_code"),
+        "response_bytes": response.content_length or 0,
+        "duration_ms": round(elapsed_s() * 1000, 1),
+    }
+    _ACCESS.log(
+        logging.DEBUG if path == "/metrics" and response.status_code == 200 else logging.INFO,
+        '%(client_address)s "%(method)s %(path)s" %(status)s %(response_bytes)s bytes %(duration_ms)s ms id=%(id)s',
+        {**fields, "path": path, "id": current_request_id()},
+        extra={name: value for name, value in fields.items() if value is not None},
+    )

@@ -1,8 +1,4 @@
-"""The gateway's Prometheus metrics. docs/observability.md has the table.
-
-Importing this module decides whether numbers are kept for one process or, with PROMETHEUS_MULTIPROC_DIR set, for all
-workers together: prometheus-client looks at its environment once. So it is imported in a worker, never at the top.
-"""
+"""The gateway's Prometheus metrics. docs/observability.md has the table."""
 
 from collections import Counter as Tally
 from collections.abc import Sequence
@@ -60,7 +56,6 @@ class GatewayMetrics:
             "HTTP requests being worked on.",
             ["route"],
             registry=registry,
-            multiprocess_mode="livesum",
         )
         self._refusals = Counter(
             f"{PREFIX}refusals",
@@ -83,7 +78,7 @@ class GatewayMetrics:
         )
         self._cache = Counter(
             f"{PREFIX}score_cache_frames",
-            "Frames looked up in the score cache: hit, miss, or shared: under way for another request.",
+            "Frames looked up in the score cache: hit or miss.",
             ["result"],
             registry=registry,
         )
@@ -150,14 +145,13 @@ class GatewayMetrics:
             self._durations.labels(route)
             for status in (200, 500, 503, 504):
                 self._requests.labels(route, "POST", status)
-            for reason in ("OVERLOADED", "RATE_LIMITED"):
-                self._refusals.labels(route, reason)
+            self._refusals.labels(route, "OVERLOADED")
         for status_name in (OK, "INTERNAL"):
             self._frames.labels(status_name)
         for media_type in MediaType:
             for verdict in DetectionResult:
                 self._verdicts.labels(media_type.value, verdict.value)
-        for result in ("hit", "miss", "shared"):
+        for result in ("hit", "miss"):
             self._cache.labels(result)
         for code in _TRITON_CODES:
             self._triton_requests.labels(code)

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, render_template, request, send_from_direc
 from werkzeug.exceptions import NotFound
 
 from gateway.access.security_headers import PAGE_POLICY
-from gateway.request_context import services
+from gateway.settings import GatewaySettings
 
 _TYPED_POLICY = f"{PAGE_POLICY}; require-trusted-types-for 'script'; trusted-types 'none'"
 """For pages whose scripts are all ours: none of them turns text into HTML or code."""
@@ -19,36 +19,39 @@ _VENDOR_MAX_AGE_S = 24 * 3600
 
 mimetypes.add_type("text/javascript", ".js")  # Python and systems differ here
 
-pages = Blueprint("pages", __name__, static_folder="static", static_url_path="/static", template_folder="templates")
 
-
-@pages.get("/")
-def show_page() -> Response:
-    """The page on which a file is analysed."""
-    settings = services().settings
-    text = render_template(
-        "page.html",
-        max_body_bytes=settings.max_body_bytes,
-        max_image_bytes=settings.max_frame_bytes,
-        needs_key=settings.api_keys_file is not None,
+def pages(settings: GatewaySettings) -> Blueprint:
+    """The routes of the pages."""
+    blueprint = Blueprint(
+        "pages", __name__, static_folder="static", static_url_path="/static", template_folder="templates"
     )
-    return _html(text, _TYPED_POLICY)
 
+    @blueprint.get("/")
+    def show_page() -> Response:
+        """The page on which a file is analysed."""
+        text = render_template(
+            "page.html",
+            max_body_bytes=settings.max_body_bytes,
+            max_image_bytes=settings.max_frame_bytes,
+            needs_key=settings.api_keys_file is not None,
+        )
+        return _html(text, _TYPED_POLICY)
 
-@pages.get("/docs")
-def show_docs() -> Response:
-    """The API reference: Swagger UI over /openapi.json."""
-    return _html(render_template("docs.html"), PAGE_POLICY)
+    @blueprint.get("/docs")
+    def show_docs() -> Response:
+        """The API reference: Swagger UI over /openapi.json."""
+        return _html(render_template("docs.html"), PAGE_POLICY)
 
+    @blueprint.get("/static/swagger-ui/<name>")
+    def send_vendored(name: str) -> Response:
+        """A file of Swagger UI, out of the package that bundles it."""
+        if name not in _VENDORED:
+            raise NotFound
+        # Not imported: the package's own module builds a page that needs inline scripts.
+        folder = Path(str(files("flask_openapi3_swagger"))) / "templates" / "swagger"
+        return send_from_directory(folder, _VENDORED[name], max_age=_VENDOR_MAX_AGE_S)
 
-@pages.get("/static/swagger-ui/<name>")
-def send_vendored(name: str) -> Response:
-    """A file of Swagger UI, out of the package that bundles it."""
-    if name not in _VENDORED:
-        raise NotFound
-    # Not imported: the package's own module builds a page that needs inline scripts.
-    folder = Path(str(files("flask_openapi3_swagger"))) / "templates" / "swagger"
-    return send_from_directory(folder, _VENDORED[name], max_age=_VENDOR_MAX_AGE_S)
+    return blueprint
 
 
 def _html(text: str, policy: str) -> Response:

@@ -4,67 +4,96 @@ import contextlib
 import os
 from typing import Any, BinaryIO, cast
 
-from deepfake_client import DetectionOutput, MediaType
-from deepfake_client.media import identify
+from deepfake_client import DetectionOutput, Detector, MediaType
+from deepfake_client.media import Media, identify
 from flask import Response, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 
-from gateway.errors import MalformedRequestError, TooLargeError
-from gateway.limits import guard
+from gateway.errors import ApiError
 from gateway.media.thumbnails import thumbnails
-from gateway.request_context import current_request_id, request_deadline, services
+from gateway.observe.telemetry import Telemetry
+from gateway.request_context import current_request_id, request_deadline
 from gateway.routes.detect_schemas import DetectForm, DetectMetadata, DetectResponse
+from gateway.routes.document import DETECTION, SERVICE_CODES, failures, key_failures, security
+from gateway.routes.guard import guard
+from gateway.scoring.admission import Admission, VideoTurns
+from gateway.settings import GatewaySettings
 
-detect = APIBlueprint("detect", __name__)
-guard(detect, "multipart/form-data", lambda settings: settings.max_body_bytes, lambda: request.files)
+_CODES = (
+    "MALFORMED_REQUEST", "NO_FILE", "EMPTY_FILE", "INVALID_INPUT", "BODY_TOO_LARGE", "IMAGE_TOO_LARGE",
+    "MEDIA_TOO_LARGE", "WRONG_CONTENT_TYPE", "UNSUPPORTED_MEDIA", "NOTHING_SCORED", "MEDIA_DECODE_FAILED",
+    "DECODE_TIMEOUT", *SERVICE_CODES,
+)  # fmt: skip
 
 
-@detect.before_request
-def check_form() -> None:
+def detect_route(
+    settings: GatewaySettings, detector: Detector, admission: Admission, videos: VideoTurns, telemetry: Telemetry
+) -> APIBlueprint:
+    """The route, over the application's detector and its bounds on requests in flight and on videos."""
+    needs_key = settings.api_keys_file is not None
+    detect = APIBlueprint("detect", __name__, abp_tags=[DETECTION])
+    guard(detect, admission, "multipart/form-data", settings.max_body_bytes, lambda: request.files)
+    detect.before_request(_check_form)
+
+    @detect.post(
+        "/detect",
+        operation_id="detect",
+        responses={200: DetectResponse, **failures(*_CODES, *key_failures(needs_key))},
+        security=security(needs_key),
+    )
+    def detect_upload(form: DetectForm) -> Response:
+        """Judge one uploaded image or video.
+
+        What the file is is read from its content, never from its name. Of a video up to 30 frames are scored, spread
+        evenly over it. Nothing is kept after the answer.
+        """
+        # The wrapper, not its stream: its name in messages is that of the form's field.
+        media = _identify(cast(BinaryIO, form.file), settings.max_frame_bytes)
+        is_image = media.format.media_type is MediaType.IMAGE
+        with contextlib.nullcontext() if is_image else videos.turn(request_deadline()):
+            output = detector.detect(
+                media,
+                MediaType(form.type) if form.type else None,
+                timeout_s=request_deadline(),
+                request_id=current_request_id(),
+                keep_frames="thumbnails" in form.include,
+            )
+            asked_for = _asked_for(form, output)  # within the turn, which bounds how many videos' frames are held
+        telemetry.metrics.verdict(output.details.input_type.value, output.result.value)
+        answer = DetectResponse(
+            result=output.result.value,
+            confidence_score=output.confidence_score,
+            processing_time_seconds=output.processing_time_seconds,
+            metadata=DetectMetadata(**dict(output.details), **asked_for),
+            model_version=output.model_version,
+        )
+        return jsonify(answer.model_dump(mode="json"))
+
+    return detect
+
+
+def _check_form() -> None:
     """Refuses what the form's schema does not tell apart, before the library parses the form's values."""
     if request.method != "POST":
         return
     # The library reads each value as JSON first, at a cost that its length decides.
     if len(request.form.get("type", "")) > len("image"):
-        raise MalformedRequestError("type: must be image or video, or be left out.", "MALFORMED_REQUEST")
+        raise ApiError("MALFORMED_REQUEST", "type: must be image or video, or be left out.")
     if any(len(value) > len("thumbnails") for value in request.form.getlist("include")):
-        raise MalformedRequestError("include: must be thumbnails or scores, or be left out.", "MALFORMED_REQUEST")
+        raise ApiError("MALFORMED_REQUEST", "include: must be thumbnails or scores, or be left out.")
     if "file" not in request.files:
-        raise MalformedRequestError("file: the form has no such file; send the image or video in it.", "NO_FILE")
+        raise ApiError("NO_FILE", "file: the form has no such file; send the image or video in it.")
 
 
-@detect.post("/detect", responses={200: DetectResponse})
-def detect_upload(form: DetectForm) -> Response:
-    """Judge one uploaded image or video."""
-    # The wrapper, not its stream: its name in messages is that of the form's field.
-    upload = cast(BinaryIO, form.file)
+def _identify(upload: BinaryIO, max_image_bytes: int) -> Media:
+    """What the file is; refuses an empty one and too large an image."""
     size = upload.seek(0, os.SEEK_END)
     if size == 0:
-        raise MalformedRequestError("file: the uploaded file is empty.", "EMPTY_FILE")
-    shared = services()
-    limit = shared.settings.max_frame_bytes
+        raise ApiError("EMPTY_FILE", "file: the uploaded file is empty.")
     media = identify(upload, "file")
-    is_image = media.format.media_type is MediaType.IMAGE
-    if is_image and size > limit:
-        raise TooLargeError(f"file: the image holds {size} bytes; at most {limit} are taken.", "IMAGE_TOO_LARGE")
-    with contextlib.nullcontext() if is_image else shared.videos.turn(request_deadline()):
-        output = shared.detector.detect(
-            media,
-            MediaType(form.type) if form.type else None,
-            timeout_s=request_deadline(),
-            request_id=current_request_id(),
-            keep_frames="thumbnails" in form.include,
-        )
-        asked_for = _asked_for(form, output)  # within the turn, which bounds how many videos' frames are held
-    shared.telemetry.verdict(output.details.input_type.value, output.result.value)
-    answer = DetectResponse(
-        result=output.result.value,
-        confidence_score=output.confidence_score,
-        processing_time_seconds=output.processing_time_seconds,
-        metadata=DetectMetadata(**dict(output.details), **asked_for),
-        model_version=output.model_version,
-    )
-    return jsonify(answer.model_dump(mode="json"))
+    if media.format.media_type is MediaType.IMAGE and size > max_image_bytes:
+        raise ApiError("IMAGE_TOO_LARGE", f"file: the image holds {size} bytes; at most {max_image_bytes} are taken.")
+    return media
 
 
 def _asked_for(form: DetectForm, output: DetectionOutput) -> dict[str, Any]:

@@ -9,72 +9,92 @@ from deepfake_client.scorer import OK
 from flask import Response, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 
-from gateway.errors import UnprocessableError, UnsupportedContentError
-from gateway.limits import guard
+from gateway.errors import ApiError
 from gateway.media.frame_reading import ListedFrame, read_listed_frames
-from gateway.request_context import current_request_id, elapsed_ms, request_deadline, services
-from gateway.routes.schemas import (
-    DetailedInferenceResponse,
-    FrameResult,
-    InferenceRequest,
-    InferenceResponse,
-    MediaKind,
-)
+from gateway.media.media_root import MediaRoot
+from gateway.observe.telemetry import Telemetry
+from gateway.request_context import current_request_id, elapsed_s, request_deadline
+from gateway.routes.document import DETECTION, SERVICE_CODES, failures, key_failures, security
+from gateway.routes.guard import guard
+from gateway.routes.schemas import FrameResult, InferenceRequest, InferenceResponse, MediaKind
+from gateway.scoring.admission import Admission
+from gateway.scoring.caching_scorer import CachingScorer
+from gateway.settings import GatewaySettings
 
-inference = APIBlueprint("inference", __name__)
-guard(inference, "application/json", lambda settings: settings.max_json_bytes, lambda: request.get_data())
-
-
-@inference.post("/api/v1/inference", responses={200: InferenceResponse})
-def infer(body: InferenceRequest) -> Response:
-    """Score an image, or a video from its extracted frames."""
-    if body.media_type is MediaKind.AUDIO:
-        raise UnsupportedContentError(
-            "The model analyses images. Send mediaType VIDEO or IMAGE with extractedFrames.", "UNSUPPORTED_MEDIA"
-        )
-    if not body.extracted_frames:
-        raise UnprocessableError("extractedFrames lists no path; there is nothing to score.", "NO_FRAMES")
-    media_type = MediaType.VIDEO if body.media_type is MediaKind.VIDEO else MediaType.IMAGE
-    shared = services()
-    with shared.telemetry.step("read frames"):
-        frames = read_listed_frames(
-            body.extracted_frames,
-            media_type is MediaType.VIDEO,
-            shared.media_root,
-            shared.settings,
-            request_deadline(),
-        )
-    scores, info = _score(frames)
-    try:
-        if info is None:
-            raise NothingScoredError("no frame could be read")
-        whole = aggregate(scores, media_type, info, "extractedFrames")
-    except NothingScoredError:
-        raise UnprocessableError(
-            "None of the frames could be scored; `frames` says why.",
-            "NOTHING_SCORED",
-            details={"frames": _failures(frames, scores, info)},
-        ) from None
-    answer = InferenceResponse(**whole.scores.rounded(), model_version=body.model_version, inference_time=elapsed_ms())
-    if body.include:
-        answer = DetailedInferenceResponse(
-            **answer.model_dump(),
-            frames=[_frame_result(frame, score) for frame, score in zip(frames, scores, strict=True)],
-            frames_scored=whole.frames_scored,
-            frames_failed=whole.frames_failed,
-            faces_detected=whole.faces_detected,
-        )
-    return jsonify(answer.model_dump())
+_CODES = (
+    "MALFORMED_REQUEST", "INVALID_JSON", "PATH_OUTSIDE_MEDIA_ROOT", "BODY_TOO_LARGE", "TOO_MANY_FRAMES",
+    "FRAMES_TOO_LARGE", "WRONG_CONTENT_TYPE", "UNSUPPORTED_MEDIA", "NO_FRAMES", "NOTHING_SCORED", *SERVICE_CODES,
+)  # fmt: skip
 
 
-def _score(frames: Sequence[ListedFrame]) -> tuple[list[FrameScore], ModelInfo | None]:
+def inference_route(
+    settings: GatewaySettings, scorer: CachingScorer, admission: Admission, telemetry: Telemetry
+) -> APIBlueprint:
+    """The route, over the application's scorer and its bound on requests in flight."""
+    needs_key = settings.api_keys_file is not None
+    root = MediaRoot(settings.media_root)
+    inference = APIBlueprint("inference", __name__, abp_tags=[DETECTION])
+    guard(inference, admission, "application/json", settings.max_json_bytes, lambda: request.get_data())
+
+    @inference.post(
+        "/api/v1/inference",
+        operation_id="scoreFrames",
+        responses={200: InferenceResponse, **failures(*_CODES, *key_failures(needs_key))},
+        security=security(needs_key),
+    )
+    def infer(body: InferenceRequest) -> Response:
+        """Score an image, or a video from its extracted frames.
+
+        Reads the listed files below the service's media root. Of a video at most 30 frames are scored, spread evenly
+        over the list; of an image the first. A frame that cannot be decoded is skipped and never given a made-up score.
+        """
+        if body.media_type is MediaKind.AUDIO:
+            raise ApiError(
+                "UNSUPPORTED_MEDIA", "The model analyses images. Send mediaType VIDEO or IMAGE with extractedFrames."
+            )
+        if not body.extracted_frames:
+            raise ApiError("NO_FRAMES", "extractedFrames lists no path; there is nothing to score.")
+        media_type = MediaType.VIDEO if body.media_type is MediaKind.VIDEO else MediaType.IMAGE
+        with telemetry.step("read frames"):
+            frames = read_listed_frames(body.extracted_frames, media_type, root, settings, request_deadline())
+        scores, info = _score(frames, scorer, telemetry)
+        try:
+            if info is None:
+                raise NothingScoredError("no frame could be read")
+            whole = aggregate(scores, media_type, info, "extractedFrames")
+        except NothingScoredError:
+            raise ApiError(
+                "NOTHING_SCORED",
+                "None of the frames could be scored; `frames` says why.",
+                details={"frames": _failures(frames, scores, info)},
+            ) from None
+        answer: dict[str, Any] = {
+            **whole.scores.rounded(),
+            "model_version": body.model_version,
+            "inference_time": round(elapsed_s() * 1000),
+        }
+        if body.include:
+            answer |= {
+                "frames": [_frame_result(frame, score) for frame, score in zip(frames, scores, strict=True)],
+                "frames_scored": whole.frames_scored,
+                "frames_failed": whole.frames_failed,
+                "faces_detected": whole.faces_detected,
+            }
+        return jsonify(InferenceResponse(**answer).model_dump(exclude_unset=True))
+
+    return inference
+
+
+def _score(
+    frames: Sequence[ListedFrame], scorer: CachingScorer, telemetry: Telemetry
+) -> tuple[list[FrameScore], ModelInfo | None]:
     """One score per frame, and which release gave them; those that could not be read keep their own status."""
     unread = [FrameScore(status=frame.status) for frame in frames if frame.encoded is None]
-    services().telemetry.frames(unread)  # the others are counted when they are scored
+    telemetry.metrics.frames(unread)  # the others are counted when they are scored
     readable = [frame.encoded for frame in frames if frame.encoded is not None]
     if not readable:
         return unread, None
-    scoring = services().detector.scorer.score(readable, request_deadline(), current_request_id())
+    scoring = scorer.score(readable, request_deadline(), current_request_id())
     scored = iter(scoring.scores)
     scores = [FrameScore(status=frame.status) if frame.encoded is None else next(scored) for frame in frames]
     return scores, scoring.info

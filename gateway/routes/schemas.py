@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from deepfake_client.release import CalibrationSummary, CardReference
 from deepfake_client.scores import MediaScores
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 
@@ -45,7 +46,13 @@ PathText = Annotated[str, AfterValidator(_path_text)]
 class InferenceRequest(BaseModel):
     """Body of POST /api/v1/inference. Unknown keys are ignored."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(
+        extra="ignore",
+        frozen=True,
+        json_schema_extra={
+            "example": {"mediaType": "VIDEO", "extractedFrames": ["clip/00.jpg", "clip/01.jpg", "clip/02.jpg"]}
+        },
+    )
 
     hash: str | None = Field(default=None, description="The caller's name for the media; not used.")
     media_type: MediaKind = Field(alias="mediaType", description="AUDIO is refused with 415.")
@@ -66,37 +73,51 @@ class InferenceRequest(BaseModel):
     )
 
 
-class InferenceResponse(MediaScores):
-    """Scores of one image or video, 0-100."""
-
-    model_version: str
-    inference_time: int = Field(description="Milliseconds.")
-
-
 class FrameResult(BaseModel):
-    """A sampled frame. `message` says what is wrong with one that was not scored."""
+    """A sampled frame."""
 
     index: int = Field(description="Position in the request's extractedFrames.")
     path: str
     status: str = Field(description="OK, or why the frame was not scored.")
     fake_probability: float | None = Field(description="0-1, not rounded; null unless scored.")
-    face_box: tuple[float, float, float, float] | None = Field(description="x0, y0, x1, y1 in pixels.")
-    face_score: float
+    face_box: tuple[float, float, float, float] | None = Field(
+        description="x0, y0, x1, y1 of the largest face in pixels; null without a face."
+    )
+    face_score: float = Field(description="The face detector's score, 0-1; 0 without a face.")
 
 
-class DetailedInferenceResponse(InferenceResponse):
-    """The response to a request with `"include": ["frames"]`."""
+_SCORES_EXAMPLE: JsonDict = {
+    "video_score": 91.24, "peak_risk": 95.02, "mean_risk": 88.7, "audio_score": 0.0, "gan_fingerprint": 91.24,
+    "temporal_consistency": 98.31, "risk_score": 91.24, "confidence": 88.7, "model_version": "v2",
+    "inference_time": 917,
+}  # fmt: skip
 
-    frames: list[FrameResult]
-    frames_scored: int
-    frames_failed: int
-    faces_detected: int
+
+class InferenceResponse(MediaScores):
+    """Scores of one image or video, 0-100. The keys after `inference_time` come with `"include": ["frames"]` only."""
+
+    model_config = ConfigDict(protected_namespaces=(), json_schema_extra={"example": _SCORES_EXAMPLE})
+
+    model_version: str = Field(description="As the request said it.")
+    inference_time: int = Field(description="Wall time of the request in milliseconds.")
+    frames: list[FrameResult] | None = Field(default=None, description="Every sampled frame, in order.")
+    frames_scored: int | None = Field(default=None, description="Frames that were scored.")
+    frames_failed: int | None = Field(default=None, description="Frames that were not; each has its status.")
+    faces_detected: int | None = Field(default=None, description="Frames with a face.")
+
+
+_HEALTH_EXAMPLE: JsonDict = {
+    "status": "healthy", "service": "deepfake-detection-ml-service", "version": "0.2.0",
+    "model": "prithivMLmods/Deepfake-Detect-Siglip2", "model_status": "loaded",
+    "timestamp": "2026-01-31T12:00:00.000+00:00", "release_id": "5b94bbfea548379e", "precision": "fp32",
+    "trained": True, "notice": "",
+}  # fmt: skip
 
 
 class HealthResponse(BaseModel):
     """Whether an inference can be served now. The keys after `timestamp` are there when they are known."""
 
-    model_config = ConfigDict(protected_namespaces=())
+    model_config = ConfigDict(protected_namespaces=(), json_schema_extra={"example": _HEALTH_EXAMPLE})
 
     status: Literal["healthy", "unhealthy"]
     service: str

@@ -1,4 +1,4 @@
-"""Bounds the detections that one worker process works on at a time, so that queues stay short and memory small."""
+"""Bounds the detections that are worked on at a time, so that queues stay short and memory small."""
 
 import contextlib
 import threading
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from deepfake_client.scorer import Deadline
 
-from gateway.errors import OverloadedRequestError
+from gateway.errors import ApiError, overloaded
 
 _LOOK_S = 0.25
 """How often a video that waits for its turn looks whether it is still wanted."""
@@ -24,31 +24,26 @@ class Admission:
         """Takes a slot.
 
         Raises:
-            OverloadedRequestError: All are taken.
+            ApiError: All are taken.
         """
         if not self._slots.acquire(blocking=False):
-            raise overloaded("Too many requests are being worked on.", self._retry_after_s)
+            raise self.refusal("Too many requests are being worked on.")
+
+    def refusal(self, reason: str) -> ApiError:
+        """The error of a request that is shed for this reason."""
+        return overloaded(reason, self._retry_after_s)
 
     def leave(self) -> None:
         """Gives the slot back."""
         self._slots.release()
 
-    def refuse_if_full(self) -> None:
-        """Spares a caller the upload of a body that would be refused after it.
-
-        Raises:
-            OverloadedRequestError: All slots are taken now.
-        """
-        self.enter()
-        self.leave()
-
 
 class VideoTurns:
     """Bounds the videos that are decoded, and whose frames are held, at a time. Thread-safe.
 
-    A video that comes too early waits rather than being refused, for its upload is the dearest part and a turn takes
-    seconds. It waits half of its remaining time at most, so that enough is left to score it, and there are no more
-    waiting than being worked on, so that the slots of `Admission` are not all held by videos that wait.
+    A video that comes too early waits rather than being refused: it has been uploaded already, and a turn takes
+    seconds. It waits half of its remaining time at most, so that enough is left to score it. As many may wait as are
+    worked on, so that videos that wait do not hold all slots of `Admission`.
     """
 
     def __init__(self, limit: int, retry_after_s: int) -> None:
@@ -61,7 +56,7 @@ class VideoTurns:
         """Waits for a turn and holds it.
 
         Raises:
-            OverloadedRequestError: Too many wait already, or none came free in time.
+            ApiError: Too many wait already, or none came free in time.
             DeadlineExceededError: The deadline has passed.
         """
         if not self._present.acquire(blocking=False):
@@ -78,10 +73,3 @@ class VideoTurns:
                 self._working.release()
         finally:
             self._present.release()
-
-
-def overloaded(reason: str, retry_after_s: int) -> OverloadedRequestError:
-    """The one answer to a request that is shed."""
-    return OverloadedRequestError(
-        f"{reason} Send it again in {retry_after_s} s.", "OVERLOADED", retry_after_s=retry_after_s
-    )

@@ -7,57 +7,18 @@ not long ago, or else a canary's.
 import logging
 import threading
 import time
-from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 
-from deepfake_client import (
-    DeadlineExceededError,
-    DetectionError,
-    ModelFaultError,
-    ModelInfo,
-    ModelNotServedError,
-    ServerUnavailableError,
-)
-from deepfake_client.scorer import OK, Deadline, FrameScorer, Scoring
+from deepfake_client import DeadlineExceededError, DetectionError, ModelInfo
+from deepfake_client.scorer import OK, Deadline
 from deepfake_client.triton.canary import canary_image
+
+from gateway.scoring.caching_scorer import CachingScorer
 
 _LOG = logging.getLogger("gateway")
 _NO_ANSWER = DeadlineExceededError.code
-
-
-class WatchedScorer:
-    """A scorer that remembers when an image was last scored, and forgets it when the service turns out to be broken.
-
-    Refusals for overload and missed deadlines leave the memory alone: a busy server is not a broken one.
-    """
-
-    def __init__(self, scorer: FrameScorer) -> None:
-        self._scorer = scorer
-        self.scored_at: float | None = None
-        self.known_info: ModelInfo | None = None
-
-    def info(self, deadline: Deadline) -> ModelInfo:
-        """See `FrameScorer.info`."""
-        self.known_info = self._scorer.info(deadline)
-        return self.known_info
-
-    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
-        """See `FrameScorer.score`."""
-        try:
-            scoring = self._scorer.score(images, deadline, request_id)
-        except (ServerUnavailableError, ModelNotServedError, ModelFaultError):
-            self.scored_at = None
-            raise
-        self.known_info = scoring.info
-        if any(score.status == OK for score in scoring.scores):
-            self.scored_at = time.monotonic()
-        return scoring
-
-    def close(self) -> None:
-        """See `FrameScorer.close`."""
-        self._scorer.close()
 
 
 @dataclass(frozen=True)
@@ -78,32 +39,39 @@ class Health:
 class HealthMonitor:
     """Answers health checks; those that come at once share one canary. Thread-safe."""
 
-    def __init__(self, scorer: WatchedScorer, fresh_s: float, canary_timeout_s: float) -> None:
+    def __init__(self, scorer: CachingScorer, fresh_s: float, canary_timeout_s: float) -> None:
         self._scorer = scorer
         self._fresh_s = fresh_s
         self._canary_timeout_s = canary_timeout_s
         self._lock = threading.Lock()
         self._running: Future[Health] | None = None
+        self._last: bool | None = None
 
     def check(self) -> Health:
         """Healthy after a recent success, else as the canary says. Takes little longer than the canary's limit."""
+        health = Health(True, self._current_info()) if self._is_fresh() else self._shared_canary()
+        self._last = health.healthy
+        return health
+
+    def last_known(self) -> Health | None:
+        """What is known without an inference: a recent success, else the last check's answer; None before the first."""
+        healthy = True if self._is_fresh() else self._last
+        return None if healthy is None else Health(healthy, self._scorer.known_info)
+
+    def _shared_canary(self) -> Health:
         own: Future[Health] | None = None
         with self._lock:
-            fresh = self._is_fresh()
-            if not fresh and self._running is None:
+            if self._running is None:
                 own = self._running = Future()
             running = self._running
-        if fresh:
-            return Health(True, self._current_info())
         if own is not None:
             try:
                 own.set_result(self._run_canary())
             finally:
                 with self._lock:
                     self._running = None
-            return own.result()
         try:
-            return running.result(timeout=self._canary_timeout_s) if running else self._unhealthy(_NO_ANSWER)
+            return running.result(timeout=self._canary_timeout_s)
         except FutureTimeoutError:
             return self._unhealthy(_NO_ANSWER)
 
@@ -121,9 +89,8 @@ class HealthMonitor:
         return Health(False, self._scorer.known_info, reason)
 
     def _run_canary(self) -> Health:
-        deadline = Deadline(self._canary_timeout_s)
         try:
-            scoring = self._scorer.score([canary_image()], deadline, "health-canary")
+            scoring = self._scorer.ask([canary_image()], Deadline(self._canary_timeout_s), "health-canary")
             (score,) = scoring.scores
         except DetectionError as error:
             _LOG.warning("canary failed: %s: %s", type(error).__name__, error)

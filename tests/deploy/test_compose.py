@@ -104,7 +104,7 @@ def test_upload_space_holds_every_upload_the_gateway_admits() -> None:
     (mount,) = SERVICES["gateway"]["tmpfs"]
     (size_mib,) = re.findall(r"size=(\d+)m", default_of(mount))
     settings = GatewaySettings(_cli_parse_args=False)  # type: ignore[call-arg]
-    needed = settings.max_body_bytes * settings.max_in_flight * settings.gateway_workers
+    needed = settings.max_body_bytes * settings.max_in_flight
     assert int(size_mib) * 2**20 >= needed
 
 

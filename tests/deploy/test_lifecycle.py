@@ -83,8 +83,7 @@ def test_a_damaged_release_is_not_served(tiny_checkpoint: Path, tiny_release: Re
 
 
 def all_pids(service: Service) -> list[int]:
-    pids = [service.process.pid, service.triton_pid(), *service.stub_pids()]
-    return [*pids, service.gunicorn_pid(), *service.worker_pids()]
+    return [service.process.pid, service.triton_pid(), *service.stub_pids(), service.gateway_pid()]
 
 
 def regions_of(service: Service) -> list[str]:

@@ -82,7 +82,7 @@ def test_it_serves_the_image_s_release_restarts_triton_and_stops_cleanly(tiny_re
         check = subprocess.run([sys.executable, "-m", "gateway.check"], cwd=ROOT, env=env, check=False)
         assert check.returncode == 0
         # The processes' own output, for `docker logs`.
-        assert "gunicorn" in log.read_text("utf-8", "replace").lower()
+        assert "gateway.access" in log.read_text("utf-8", "replace")
         assert "Started GRPCInferenceService" in log.read_text("utf-8", "replace")
         await_restart_of_triton(process.pid, log)
         output = create_detector(f"127.0.0.1:{env['TRITON_GRPC_PORT']}").detect(photo("astronaut.png"))

@@ -1,4 +1,4 @@
-"""The gateway as a process of its own: `python -m gateway`, real gunicorn, on a free port."""
+"""The gateway as a process of its own: `python -m gateway` on a free port."""
 
 import os
 import subprocess
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import requests
 
-from deploy.process import children_of
 from runtime.free_ports import free_ports
 from tests.inference_server import InferenceServer
 
@@ -22,42 +21,41 @@ class GatewayProcess:
 
     Attributes:
         port: Its port on 127.0.0.1.
-        scheme: http or https.
-        process: Gunicorn's master.
+        process: It.
         log: File with its output.
-        verify: What its certificate is verified with.
     """
 
     port: int
-    scheme: str
     process: "subprocess.Popen[bytes]"
     log: Path
-    verify: str | bool
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.port}"
-
-    def worker_pids(self) -> list[int]:
-        return [pid for pid, state in children_of(self.process.pid).items() if state not in "ZX"]
+        return f"http://127.0.0.1:{self.port}"
 
     def logged(self) -> str:
         return self.log.read_text("utf-8", "replace")
 
 
 @contextmanager
-def run_gateway(
-    server: InferenceServer, folder: Path, verify: str | bool = True, **settings: str
-) -> Iterator[GatewayProcess]:
-    """Starts one worker in a folder of the test's and waits until it answers."""
+def run_gateway(server: InferenceServer, folder: Path, **settings: str) -> Iterator[GatewayProcess]:
+    """Starts it in a folder of the test's and waits until it answers.
+
+    Args:
+        server: What scores.
+        folder: Where its log goes; the working directory.
+        settings: Environment variables, without the prefix DEEPFAKE_ where it has one.
+    """
     (port,) = free_ports(1)
-    environment = {**os.environ, "GATEWAY_WORKERS": "1", "PORT": str(port), "TRITON_URL": server.url, **settings}
+    plain = {"PORT", "MEDIA_ROOT", "FLASK_ENV", "PYTHONPATH", "TMPDIR"}
+    named = {name if name in plain else f"DEEPFAKE_{name}": value for name, value in settings.items()}
+    environment = {**os.environ, "PORT": str(port), "DEEPFAKE_TRITON_URL": server.url, **named}
     log = folder / "gateway.log"
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "gateway"], cwd=folder, env=environment, stdout=output, stderr=output
         )
-    gateway = GatewayProcess(port, "https" if "TLS_CERT_FILE" in settings else "http", process, log, verify)
+    gateway = GatewayProcess(int(environment["PORT"]), process, log)
     try:
         await_answer(gateway)
         yield gateway
@@ -70,7 +68,7 @@ def await_answer(gateway: GatewayProcess) -> None:
     give_up = time.monotonic() + 30
     while True:
         try:
-            requests.get(f"{gateway.url}/health", timeout=5, verify=gateway.verify)
+            requests.get(f"{gateway.url}/health", timeout=5)
             return
         except requests.ConnectionError:
             assert gateway.process.poll() is None, gateway.logged()

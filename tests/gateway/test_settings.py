@@ -1,7 +1,7 @@
-"""Settings: defaults people expect, environment names without a prefix, values that make no sense."""
+"""Settings: defaults people expect, names in the environment, values that make no sense."""
 
 import ast
-import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +18,7 @@ from gateway import GatewaySettings
 def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in GatewaySettings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(f"DEEPFAKE_{name.upper()}", raising=False)
 
 
 def test_defaults() -> None:
@@ -27,13 +28,13 @@ def test_defaults() -> None:
     assert not settings.development
 
 
-def test_environment_names_have_no_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_names_have_a_prefix_but_those_that_are_documented_without(monkeypatch: pytest.MonkeyPatch) -> None:
     values = {
-        "HOST": "0.0.0.0",
+        "DEEPFAKE_HOST": "0.0.0.0",
         "PORT": "8080",
         "MEDIA_ROOT": "/srv/media",
         "FLASK_ENV": "development",
-        "TRITON_URL": "",
+        "DEEPFAKE_TRITON_URL": "",
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)
@@ -43,18 +44,45 @@ def test_environment_names_have_no_prefix(monkeypatch: pytest.MonkeyPatch) -> No
     assert settings.triton_url == "127.0.0.1:8001"
 
 
+def test_old_names_are_taken_with_a_warning(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("HOST", "0.0.0.0")
+    monkeypatch.setenv("MAX_IN_FLIGHT", "3")
+    monkeypatch.setenv("RETRY_AFTER_S", "4")
+    monkeypatch.setenv("DEEPFAKE_RETRY_AFTER_S", "5")
+    settings = GatewaySettings()
+    assert (settings.host, settings.max_in_flight, settings.retry_after_s) == ("0.0.0.0", 3, 5)
+    assert "MAX_IN_FLIGHT is called DEEPFAKE_MAX_IN_FLIGHT now" in caplog.text
+    assert "RETRY_AFTER_S" not in caplog.text
+    assert GatewaySettings(max_in_flight=9).max_in_flight == 9
+
+
+@pytest.mark.parametrize("host", ["x86_64-conda-linux-gnu", "my-laptop"])
+def test_a_shell_s_host_is_no_setting(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("HOST", host)
+    assert GatewaySettings().host == "127.0.0.1"
+
+
+@pytest.mark.parametrize("tls", ["", "/cert.pem"])
+def test_what_does_nothing_any_more_is_said(tls: str) -> None:
+    environment = {**os.environ, "TLS_CERT_FILE": tls, "RATE_LIMIT_PER_MINUTE": "2"}
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "--host", "192.0.2.1"], env=environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "RATE_LIMIT_PER_MINUTE does nothing any more: nginx" in done.stderr
+    assert ("TLS_CERT_FILE is set" in done.stderr) == bool(tls)
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {"port": 0},
         {"triton_url": "http://triton:8001"},
         {"triton_url": "triton"},
-        {"max_in_flight": 8, "max_body_readers": 8, "gateway_threads": 16},
+        {"max_in_flight": 0},
         {"canary_timeout_s": 5},
         {"no_such_setting": 1},
-        {"tls_cert_file": "/cert.pem"},
-        {"tls_key_file": "/key.pem"},
-        {"rate_limit_per_minute": -1},
         {"trusted_proxies": -1},
     ],
 )
@@ -81,15 +109,6 @@ def test_frozen() -> None:
         GatewaySettings().port = 1  # type: ignore[misc]
 
 
-def test_gunicorn_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"HOST": "::1", "PORT": "8080", "GATEWAY_WORKERS": "3", "GATEWAY_THREADS": "19"}.items():
-        monkeypatch.setenv(name, value)
-    conf = importlib.reload(importlib.import_module("gateway.gunicorn_conf"))
-    assert (conf.bind, conf.workers, conf.threads) == (["[::1]:8080"], 3, 19)
-    assert conf.graceful_timeout > GatewaySettings().request_deadline_s
-    assert conf.preload_app is False
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [(["--help"], 0, "--media-root"), (["--port", "x"], 1, "port"), (["--nonsense"], 2, "nonsense")],
@@ -112,10 +131,10 @@ def test_the_gateway_imports_no_model_runtime_and_nothing_above_it() -> None:
         "pydantic",
         "pydantic_core",
     }
-    allowed |= {"pydantic_settings", "PIL", "gunicorn", "prometheus_client", "opentelemetry"} | set(
+    allowed |= {"pydantic_settings", "PIL", "cachetools", "waitress", "prometheus_client", "opentelemetry"} | set(
         sys.stdlib_module_names
     )
-    for path in Path(gateway_package.__file__).parent.glob("*.py"):
+    for path in Path(gateway_package.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

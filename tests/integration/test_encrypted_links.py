@@ -1,4 +1,4 @@
-"""`make serve` with keys and TLS on both links: https to real gunicorn, mutual TLS over gRPC to the real Triton."""
+"""`make serve` with API keys, and mutual TLS over gRPC to the real Triton."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

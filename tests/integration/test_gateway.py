@@ -1,4 +1,4 @@
-"""The HTTP contract over the real gunicorn and the real Triton, on real media."""
+"""The HTTP contract over the real gateway and the real Triton, on real media."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -277,5 +277,5 @@ def test_gateway_pods_hold_every_upload_they_admit(gpu: list[Manifest]) -> None:
     gateway = next(pod for pod in pods(gpu) if pod.owner == "Deployment/gateway")
     (tmp,) = [volume for volume in gateway.spec["volumes"] if volume["name"] == "tmp"]
     settings = GatewaySettings(_cli_parse_args=False)  # type: ignore[call-arg]
-    needed = settings.max_body_bytes * settings.max_in_flight * settings.gateway_workers
+    needed = settings.max_body_bytes * settings.max_in_flight
     assert quantity(tmp["emptyDir"]["sizeLimit"]) >= needed

@@ -44,7 +44,7 @@ def test_new_pods_are_ready_before_old_ones_go(services: dict[str, Path]) -> Non
 def test_a_gateway_finishes_what_it_accepted(gpu: list[Manifest]) -> None:
     settings = GatewaySettings(_cli_parse_args=False)  # type: ignore[call-arg]
     gateway = pod(gpu, "Deployment/gateway")
-    graceful_s = round(settings.request_deadline_s) + 5  # gateway/gunicorn_conf.py
+    graceful_s = round(settings.request_deadline_s) + 5  # gateway/serve.py
     assert pre_stop_s(gateway) >= 5
     assert gateway.spec["terminationGracePeriodSeconds"] >= pre_stop_s(gateway) + graceful_s + 5
 

@@ -249,21 +249,19 @@ def test_the_page_asks_for_a_key_only_where_one_is_needed(gateway: Gateway, key_
     assert 'id="api-key"' in gateway.configure(api_keys_file=key_file).http.get("/").text
 
 
-def test_the_document_tells_of_keys_and_limits_only_where_there_are_any(gateway: Gateway, key_file: Path) -> None:
+def test_the_document_tells_of_keys_only_where_there_are_any(gateway: Gateway, key_file: Path) -> None:
     plain = gateway.http.get("/openapi.json").json
     assert "securitySchemes" not in plain["components"]
-    full = gateway.configure(api_keys_file=key_file, rate_limit_per_minute=5).http.get("/openapi.json").json
+    full = gateway.configure(api_keys_file=key_file).http.get("/openapi.json").json
     assert set(full["components"]["securitySchemes"]) == {"bearer", "header"}
     assert "security" not in full["paths"]["/health"]["get"]
     for path in ("/detect", "/api/v1/inference"):
         operation = full["paths"][path]["post"]
         assert operation["security"] == [{"bearer": []}, {"header": []}]
-        assert set(operation["responses"]) - set(plain["paths"][path]["post"]["responses"]) == {"401", "429"}
+        assert set(operation["responses"]) - set(plain["paths"][path]["post"]["responses"]) == {"401"}
         assert "WWW-Authenticate" in operation["responses"]["401"]["headers"]
-        assert "Retry-After" in operation["responses"]["429"]["headers"]
-        for status in ("401", "429"):
-            example = operation["responses"][status]["content"]["application/json"]["example"]
-            assert example["code"] in operation["responses"][status]["description"]
+        example = operation["responses"]["401"]["content"]["application/json"]["example"]
+        assert example["code"] in operation["responses"]["401"]["description"]
         assert "KEYS_UNAVAILABLE" in operation["responses"]["503"]["description"]
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import grpc
 import requests
 
-from runtime.free_ports import free_ports
-from tests.gateway.observe.test_metrics import gateway_process
+from tests.gateway.gateway_process import run_gateway
 from tests.inference_server import InferenceServer, jpeg
 
 
@@ -30,25 +29,23 @@ def provoke(port: int) -> None:
 
 
 def test_secrets_and_names_stay_out_of_lines_for_people(server: InferenceServer, tmp_path: Path) -> None:
-    (port,) = free_ports(1)
-    with gateway_process(server, tmp_path, PORT=str(port), FLASK_ENV="development"):
-        provoke(port)
+    with run_gateway(server, tmp_path, FLASK_ENV="development") as gateway:
+        provoke(gateway.port)
     text = (tmp_path / "gateway.log").read_text()
     assert '"POST /detect" 200' in text
     assert "s3cret" not in text, text
 
 
 def test_json_lines(server: InferenceServer, tmp_path: Path) -> None:
-    (port,) = free_ports(1)
-    url = f"http://127.0.0.1:{port}"
-    with gateway_process(server, tmp_path, PORT=str(port), LOG_FORMAT="json", TRITON_OUTAGE_WAIT_S="0"):
-        provoke(port)
+    with run_gateway(server, tmp_path, LOG_FORMAT="json", TRITON_OUTAGE_WAIT_S="0") as gateway:
+        url = gateway.url
+        provoke(gateway.port)
         requests.post(f"{url}/detect", files={"file": jpeg("p=0.9")}, headers={"X-Request-ID": "first"}, timeout=20)
         requests.get(f"{url}/nowhere%0a\x1b[31m", headers={"X-Request-ID": "second"}, timeout=20)
         server.behaviour.error = (grpc.StatusCode.INTERNAL, "Stub process is not healthy")
         requests.post(f"{url}/detect", files={"file": jpeg("p=0.8")}, headers={"X-Request-ID": "third"}, timeout=20)
     lines = lines_of(tmp_path)
-    assert {line["logger"] for line in lines} == {"gunicorn.error", "gunicorn.access", "gateway"}
+    assert {line["logger"] for line in lines} == {"gateway", "gateway.access"}
     for line in lines:
         moment = datetime.fromisoformat(line["timestamp"])
         assert moment.utcoffset() == timedelta(0)
@@ -56,7 +53,7 @@ def test_json_lines(server: InferenceServer, tmp_path: Path) -> None:
         assert line["level"] in ("INFO", "WARNING")
         assert isinstance(line["message"], str)
         assert isinstance(line["pid"], int)
-    access = {line["request_id"]: line for line in lines if line["logger"] == "gunicorn.access"}
+    access = {line["request_id"]: line for line in lines if line["logger"] == "gateway.access"}
     first = access["first"]
     assert (first["method"], first["route"], first["status"]) == ("POST", "/detect", 200)
     assert first["client_address"] == "127.0.0.1"

@@ -1,30 +1,17 @@
-"""GET /metrics: what is counted, where it is shown, and that all workers count together."""
+"""GET /metrics: what is counted, where it is shown, and that a scrape asks nothing of the model."""
 
-import os
-import signal
-import stat
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-import requests
 from pydantic import ValidationError
 
-from deploy.process import children_of
 from gateway import GatewaySettings, create_app
-from gateway.metrics_folder import MetricsFolder
-from runtime.free_ports import free_ports
 from tests.gateway.conftest import Gateway
 from tests.gateway.routes.test_detect import upload, video
-from tests.gateway.routes.test_service_errors import wait_until
 from tests.inference_server import InferenceServer, jpeg
 from tests.prometheus import Page
 
@@ -101,25 +88,13 @@ def test_frames_are_counted_by_status_and_probability(gateway: Gateway) -> None:
     assert sum(verdicts.values()) == 2
 
 
-def test_the_score_cache_counts_hits_misses_and_shared(gateway: Gateway) -> None:
+def test_the_score_cache_counts_hits_and_misses(gateway: Gateway) -> None:
     paths = gateway.frames([0.1, 0.2, 0.3])
     gateway.infer(mediaType="VIDEO", extractedFrames=paths)
     gateway.infer(mediaType="VIDEO", extractedFrames=paths[:2])
-    fresh = gateway.write("fresh.jpg", "p=0.4")
-    gate = gateway.server.behaviour.gate = threading.Event()
-    with ThreadPoolExecutor(2) as pool:
-        ask = lambda: gateway.app.test_client().post(  # noqa: E731
-            "/api/v1/inference", json={"mediaType": "IMAGE", "extractedFrames": fresh}
-        )
-        first = pool.submit(ask)
-        wait_until(lambda: len(gateway.server.received) == 2)
-        second = pool.submit(ask)
-        wait_until(lambda: metrics_of(gateway).value(f"{PREFIX}score_cache_frames_total", result="shared") == 1)
-        gate.set()
-        assert [first.result().status_code, second.result().status_code] == [200, 200]
     page = metrics_of(gateway)
     assert page.value(f"{PREFIX}score_cache_frames_total", result="hit") == 2
-    assert page.value(f"{PREFIX}score_cache_frames_total", result="miss") == 4
+    assert page.value(f"{PREFIX}score_cache_frames_total", result="miss") == 3
 
 
 def test_requests_to_triton_are_timed_and_counted_by_outcome(server: InferenceServer, media_root: Path) -> None:
@@ -139,17 +114,27 @@ def test_requests_to_triton_are_timed_and_counted_by_outcome(server: InferenceSe
     app.extensions["deepfake_gateway"].detector.close()
 
 
-def test_health_and_identity_are_true_at_the_scrape(gateway: Gateway) -> None:
+def test_health_and_identity_are_what_was_seen_last(gateway: Gateway) -> None:
+    page = metrics_of(gateway)
+    assert f"{PREFIX}healthy" not in page.names, "nothing is known yet"
+    assert page.value(f"{PREFIX}request_deadline_seconds") == 25
+    assert page.value(f"{PREFIX}detections_limit") == 12
+    assert gateway.http.get("/health").status_code == 200
     page = metrics_of(gateway)
     assert page.value(f"{PREFIX}healthy") == 1
     (info,) = (dict(labels) for name, labels in page.samples if name == f"{PREFIX}build_info")
     assert info.pop("version")
     assert info == {"model": "example/detector", "release_id": "0123456789ab", "precision": "fp32", "trained": "true"}
-    assert page.value(f"{PREFIX}request_deadline_seconds") == 25
-    assert page.value(f"{PREFIX}detections_limit") == 12
     gateway.configure(health_fresh_s=0)
     gateway.server.stop()
+    assert gateway.http.get("/health").status_code == 503
     assert metrics_of(gateway).value(f"{PREFIX}healthy") == 0
+
+
+def test_a_scrape_runs_no_inference(gateway: Gateway) -> None:
+    for _ in range(3):
+        metrics_of(gateway)
+    assert gateway.server.received == []
 
 
 def test_names_follow_the_conventions(gateway: Gateway) -> None:
@@ -183,7 +168,7 @@ def test_what_is_off_is_not_imported(media_root: Path) -> None:
         print(*{name.split(".")[0] for name in sys.modules})
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"prometheus_client", "opentelemetry", "pythonjsonlogger"} & set(done.stdout.split())
+    assert not {"opentelemetry", "pythonjsonlogger", "waitress"} & set(done.stdout.split())
 
 
 def test_they_need_an_api_key_where_keys_are_asked_for(gateway: Gateway, tmp_path: Path) -> None:
@@ -196,114 +181,3 @@ def test_they_need_an_api_key_where_keys_are_asked_for(gateway: Gateway, tmp_pat
 def test_the_ports_must_differ() -> None:
     with pytest.raises(ValidationError, match="METRICS_PORT"):
         GatewaySettings(port=5000, metrics_port=5000)
-
-
-@contextmanager
-def gateway_process(server: InferenceServer, folder: Path, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """`python -m gateway` with a folder of its own for temporary files."""
-    temporary = folder / "tmp"
-    temporary.mkdir(exist_ok=True)
-    environment = {**os.environ, "TRITON_URL": server.url, "TMPDIR": str(temporary), **settings}
-    with (folder / "gateway.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "gateway"], cwd=folder, env=environment, stdout=log, stderr=log
-        )
-    try:
-        give_up = time.monotonic() + 30
-        while len(children_of(process.pid)) < int(settings.get("GATEWAY_WORKERS", "2")) or not answers(
-            settings["PORT"]
-        ):
-            assert process.poll() is None, (folder / "gateway.log").read_text()
-            assert time.monotonic() < give_up
-            time.sleep(0.05)
-        yield process
-    finally:
-        process.terminate()
-        process.wait(40)
-
-
-def answers(port: str) -> bool:
-    try:
-        return requests.get(f"http://127.0.0.1:{port}/docs", timeout=5).status_code == 200
-    except requests.ConnectionError:
-        return False
-
-
-def detect(port: int) -> requests.Response:
-    return requests.post(f"http://127.0.0.1:{port}/detect", files={"file": jpeg("p=0.9")}, timeout=20)
-
-
-def test_all_workers_count_together_on_a_port_of_its_own(server: InferenceServer, tmp_path: Path) -> None:
-    port, metrics_port = free_ports(2)
-    settings = {"PORT": str(port), "METRICS_PORT": str(metrics_port), "HOST": "0.0.0.0", "SCORE_CACHE_FRAMES": "0"}
-    page_url = f"http://127.0.0.1:{metrics_port}/metrics"
-    with gateway_process(server, tmp_path, **settings) as process:
-        # Who may ask what, wherever.
-        assert requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).status_code == 404
-        spoofed = {"Host": f"127.0.0.1:{metrics_port}"}
-        assert requests.get(f"http://127.0.0.1:{port}/metrics", headers=spoofed, timeout=5).status_code == 404
-        for path in ("/", "/health", "/detect", "/metrics/", "/openapi.json"):
-            assert requests.get(f"http://127.0.0.1:{metrics_port}{path}", timeout=5).status_code == 404, path
-        # Whichever worker answers, the page has the numbers of both.
-        assert [detect(port).status_code for _ in range(10)] == [200] * 10
-        ok = {"route": "/detect", "method": "POST", "status": "200"}
-        for _ in range(6):
-            page = Page.fetch(page_url)
-            assert page.value(f"{PREFIX}requests_total", **ok) == 10
-            assert page.value(f"{PREFIX}frames_total", status="OK") == 10
-            assert page.value(f"{PREFIX}detections_limit") == 12
-        # What a killed worker had in progress is forgotten, what it had counted is not.
-        gate = server.behaviour.gate = threading.Event()
-        workers = set(children_of(process.pid))
-        with ThreadPoolExecutor(4) as pool:
-            held = [pool.submit(detect, port) for _ in range(4)]
-            busy = {"route": "/detect"}
-            wait_until(lambda: Page.fetch(page_url).value(f"{PREFIX}requests_in_progress", **busy) == 4)
-            for pid in workers:
-                os.kill(pid, signal.SIGKILL)
-            assert all(isinstance(future.exception(), requests.ConnectionError) for future in held)
-        gate.set()
-        server.behaviour.gate = None
-        wait_until(lambda: len(set(children_of(process.pid)) - workers) == 2 and answers(str(port)))
-        page = Page.fetch(page_url)
-        assert page.value(f"{PREFIX}requests_in_progress", **busy) == 0
-        assert page.value(f"{PREFIX}requests_total", **ok) == 10
-        (folder,) = (tmp_path / "tmp").glob("deepfake-gateway-metrics-*")
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        # All of their room is taken: a write to a mapped file on a full disk would kill the worker.
-        sizes = [file.stat() for file in folder.glob("*.db")]
-        assert len(sizes) >= 6
-        assert all(size.st_blocks * 512 >= size.st_size >= 2**17 for size in sizes)
-    assert not folder.exists(), "removed at the end"
-
-
-def test_what_a_killed_gateway_left_is_removed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "set back after the test")
-    dead = subprocess.run(
-        [sys.executable, "-c", "import sys, pathlib; from gateway.metrics_folder import MetricsFolder;"
-         "print(MetricsFolder(pathlib.Path(sys.argv[1])).path)", str(tmp_path)],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    left = Path(dead.stdout.strip())
-    assert left.exists()
-    living = MetricsFolder(tmp_path)
-    assert not left.exists()
-    another = MetricsFolder(tmp_path)
-    assert living.path.exists(), "its gateway runs"
-    for folder in (living, another):
-        folder.remove()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_worker_without_room_for_counting_serves_all_the_same(
-    server: InferenceServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    monkeypatch.setattr("os.posix_fallocate", full)
-    app = create_app(GatewaySettings(triton_url=server.url))
-    assert app.test_client().get("/health").status_code == 200
-    assert app.test_client().get("/metrics").status_code == 200
-    app.extensions["deepfake_gateway"].detector.close()

@@ -20,7 +20,7 @@ def canaries(gateway: Gateway) -> int:
 
 
 def test_healthy(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.routes.health.version", lambda name: {"deepfake-serving": "1.2.3"}[name])
+    monkeypatch.setattr("gateway.version.version", lambda name: {"deepfake-serving": "1.2.3"}[name])
     response = gateway.http.get("/health")
     assert response.status_code == 200
     body = response.json
@@ -41,7 +41,7 @@ def test_not_installed_has_no_version(gateway: Gateway, monkeypatch: pytest.Monk
     def absent(name: str) -> str:
         raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr("gateway.routes.health.version", absent)
+    monkeypatch.setattr("gateway.version.version", absent)
     assert gateway.http.get("/health").json["version"] == "unknown"
 
 

@@ -1,6 +1,5 @@
 """Faults of the service: overload, deadline, a dead or faulty model; request ids; JSON without NaN."""
 
-import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ import pytest
 from deepfake_client import DetectionError
 from deepfake_client import errors as client_errors
 
-from gateway.errors import GatewayError, public_error
+from gateway.errors import public_error
 from gateway.strict_json import StrictJSONProvider
 from tests.gateway.conftest import Gateway
 from tests.gateway.routes.test_bad_requests import error_of
@@ -22,8 +21,8 @@ def image(gateway: Gateway) -> dict[str, Any]:
     return {"mediaType": "IMAGE", "extractedFrames": gateway.frames([0.5])}
 
 
-def wait_until(condition: Any) -> None:
-    give_up = time.monotonic() + 5
+def wait_until(condition: Any, timeout_s: float = 5.0) -> None:
+    give_up = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < give_up
         time.sleep(0.005)
@@ -98,28 +97,6 @@ def test_deadline_is_504(gateway: Gateway, image: dict[str, Any]) -> None:
     assert time.monotonic() - started < 1.0
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=x"])
-def test_a_body_that_trickles_in_is_cut_off_at_the_deadline(gateway: Gateway, content_type: str) -> None:
-    gateway.configure(request_deadline_s=0.3, max_in_flight=1)
-    client_side, server_side = socket.socketpair()
-    with client_side, server_side, server_side.makefile("rb") as body:
-        client_side.sendall(b"  ")
-        started = time.monotonic()
-        response = gateway.http.post(
-            "/detect" if "multipart" in content_type else "/api/v1/inference",
-            content_type=content_type,
-            environ_overrides={
-                "CONTENT_LENGTH": "100",
-                "gunicorn.socket": server_side,
-                "wsgi.input": body,
-                "wsgi.input_terminated": True,
-            },
-        )
-        error_of(response, 504, "DEADLINE")
-        assert 0.25 < time.monotonic() - started < 1
-    assert gateway.infer({}).status_code == 400  # the slot is free again
-
-
 def test_nan_with_status_0_is_a_model_fault(gateway: Gateway) -> None:
     paths = [gateway.write("good.jpg", "p=0.5"), gateway.write("nan.jpg", "p=nan")]
     error_of(gateway.infer(mediaType="VIDEO", extractedFrames=paths), 503, "MODEL_FAULT")
@@ -166,7 +143,6 @@ def test_every_client_error_has_a_public_form() -> None:
         "ModelNotServedError": 503,
         "ModelFaultError": 503,
     }
-    assert all(isinstance(public_error(kind("why"), 1), GatewayError) for kind in kinds)
 
 
 def test_request_id_is_echoed_and_reaches_triton(gateway: Gateway, image: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Videos are decoded in processes of their own, over the real gunicorn: what hangs or dies there harms nobody."""
+"""Videos are decoded in processes of their own, over a real server: what hangs or dies there harms nobody."""
 
 import os
 import signal
@@ -14,8 +14,8 @@ import requests
 from deploy.process import children_of
 from gateway import GatewaySettings
 from tests.gateway.conftest import Gateway
+from tests.gateway.gateway_process import run_gateway
 from tests.gateway.routes.test_detect import upload, video
-from tests.gateway.test_slow_clients import gateway_process
 from tests.inference_server import InferenceServer, inference_server, jpeg
 from tests.media import VideoSpec, write_long_video
 
@@ -24,9 +24,9 @@ from tests.media import VideoSpec, write_long_video
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with (
         inference_server() as server,
-        gateway_process(server, tmp_path_factory.mktemp("gateway"), VIDEO_DECODE_S="2", GATEWAY_WORKERS="1") as running,
+        run_gateway(server, tmp_path_factory.mktemp("gateway"), VIDEO_DECODE_S="2") as running,
     ):
-        yield running
+        yield running.url
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,8 @@ def test_a_lost_helper_is_replaced(url: str) -> None:
 
 
 def test_no_decoder_outlives_the_gateway(long: bytes, tmp_path: Path, server: InferenceServer) -> None:
-    with gateway_process(server, tmp_path) as url, ThreadPoolExecutor(1) as pool:
+    with run_gateway(server, tmp_path) as gateway, ThreadPoolExecutor(1) as pool:
+        url = gateway.url
         sent = pool.submit(send, url, long)
         (decoder,) = wait_for(lambda: decoders(url))
         helper = parent_of(decoder)

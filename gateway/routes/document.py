@@ -1,0 +1,100 @@
+"""The OpenAPI document: what the library derives from models and docstrings, and the few things that it leaves out."""
+
+import copy
+from typing import Any
+
+from flask_openapi3.models.security_scheme import SecurityScheme
+from flask_openapi3.models.tag import Tag
+
+from gateway.errors import CODES
+from gateway.routes.schemas import ErrorResponse
+
+DESCRIPTION = """Tells how likely an image or a video is a deepfake.
+
+Every answer carries an `X-Request-ID`: the caller's own, or one made for the request. Every error is JSON with a `code`
+for programs, a `message` that says what is wrong and what to do, and the `request_id`.
+
+A score is a model's estimate, not proof. Where `trained` is false the scores mean nothing at all."""
+
+DETECTION = Tag(name="Detection", description="From media to scores and verdicts.")
+OPERATION = Tag(name="Operation", description="Whether the service works.")
+
+SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "Your API key."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key."},
+}
+
+SERVICE_CODES = (
+    "INTERNAL", "CONFIGURATION", "OVERLOADED", "MODEL_UNAVAILABLE", "MODEL_NOT_SERVED", "MODEL_FAULT",
+    "SERVER_NOT_TRUSTED", "DEADLINE",
+)  # fmt: skip
+"""What a route that asks the model may fail with, whatever it was sent."""
+
+_KEY_CODES = ("API_KEY_REQUIRED", "API_KEY_INVALID", "KEYS_UNAVAILABLE")
+_HEADERS = {
+    "OVERLOADED": {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}},
+    "API_KEY_REQUIRED": {"WWW-Authenticate": {"description": "`Bearer`.", "schema": {"type": "string"}}},
+}
+_REQUEST_ID_HEADER = {"description": "The request's id.", "schema": {"type": "string"}}
+
+
+def failures(*codes: str) -> dict[str | int, Any]:
+    """The failing responses of a route, by status.
+
+    Args:
+        codes: Every code that the route may answer, keys of `CODES`.
+    """
+    responses: dict[str | int, Any] = {}
+    for code in codes:
+        meaning = f"`{code}`: {CODES[code].meaning}"
+        example = ErrorResponse(
+            error=CODES[code].title,
+            message=CODES[code].meaning,
+            code=code,
+            request_id="0d8c3f5d2b7f4f0c9a3d6c1f5f3f0f11",
+        )
+        media = {
+            "schema": {"$ref": f"#/components/schemas/{ErrorResponse.__name__}"},
+            "example": example.model_dump(exclude_none=True),
+        }
+        response = responses.setdefault(
+            CODES[code].status, {"description": "", "headers": {}, "content": {"application/json": media}}
+        )
+        response["description"] = f"{response['description']} {meaning}".lstrip()
+        response["headers"] |= _HEADERS.get(code, {})
+    return responses
+
+
+def security(needs_key: bool) -> list[dict[str, list[str]]] | None:
+    """The `security` of an operation."""
+    return [{scheme: []} for scheme in SECURITY_SCHEMES] if needs_key else None
+
+
+def key_failures(needs_key: bool) -> tuple[str, ...]:
+    """The codes that come with API keys."""
+    return _KEY_CODES if needs_key else ()
+
+
+def complete(derived: dict[str, Any]) -> dict[str, Any]:
+    """The document that is served.
+
+    Args:
+        derived: The library's, which is left as it is.
+    """
+    document = copy.deepcopy(derived)
+    document["components"] = {name: part for name, part in document["components"].items() if part is not None}
+    for path in document["paths"].values():
+        for operation in path.values():
+            operation["description"] = operation["description"].replace("<br/>", " ").strip()
+            operation["summary"] = operation["summary"].rstrip(".")
+            if "requestBody" not in operation:
+                operation["responses"].pop("400", None)  # the library says it of every route
+            for response in operation["responses"].values():
+                response.setdefault("headers", {})["X-Request-ID"] = _REQUEST_ID_HEADER
+    for schema in document["components"]["schemas"].values():
+        for field in schema.get("properties", {}).values():
+            field.pop("title", None)
+            # Swagger UI sends a default of null as the text "null".
+            if "default" in field and field["default"] is None:
+                del field["default"]
+    return document

@@ -1,0 +1,158 @@
+"""Identical frames are scored once: a scorer that remembers scores by the frame's bytes, across requests.
+
+Only digests and scores are kept. An answer never mixes releases: where its parts turn out to come from two, all of its
+frames are scored again in one call.
+"""
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+from cachetools import LRUCache
+from deepfake_client import ModelFaultError, ModelInfo, ModelNotServedError, ServerUnavailableError, ServiceError
+from deepfake_client.scorer import OK, Deadline, FrameScore, FrameScorer, Scoring
+
+from gateway.observe.telemetry import Telemetry
+
+_LOG = logging.getLogger("gateway")
+
+_KEPT = frozenset(
+    {
+        OK, "EMPTY", "NOT_AN_IMAGE", "UNSUPPORTED_FORMAT", "TOO_MANY_BYTES", "TOO_MANY_PIXELS", "DECODE_FAILED",
+        "TOO_COMPLEX",
+    }
+)  # fmt: skip
+"""Statuses that are properties of the image: asked again, the same release would answer the same."""
+
+_FRESH_S = 5.0
+"""How long a release counts as the served one without being asked for."""
+
+_PATIENCE_S = 1.0
+"""How long a request that needs nothing else waits for the answer to that question."""
+
+
+class CachingScorer:
+    """A scorer that asks another one only for frames whose scores it does not know. Thread-safe.
+
+    The least recently used scores make way for new ones. It also notes what the last inferences prove of the service:
+    a remembered score proves nothing, so health is judged by what `ask` has seen.
+
+    Attributes:
+        scored_at: When an image was last scored, on the monotonic clock; None before that, and after an error that
+            says that the service is broken. Overload and missed deadlines do not say so.
+        known_info: The release that was last heard of.
+    """
+
+    def __init__(self, scorer: FrameScorer, max_frames: int, telemetry: Telemetry) -> None:
+        """Takes over the scorer and closes it in `close`.
+
+        Args:
+            scorer: Asked for what is not known.
+            max_frames: How many scores are remembered at most; 0: none.
+            telemetry: Told of the frames that were looked up, and of their scores.
+        """
+        self.scored_at: float | None = None
+        self.known_info: ModelInfo | None = None
+        self._scorer = scorer
+        self._telemetry = telemetry
+        self._lock = threading.Lock()
+        self._scores: LRUCache[tuple[str, bytes], FrameScore] = LRUCache(max_frames)
+        self._asked_at = 0.0
+        self._changed_at = 0.0
+
+    def info(self, deadline: Deadline) -> ModelInfo:
+        """See `FrameScorer.info`."""
+        began_at = time.monotonic()
+        info = self._scorer.info(deadline)
+        self._learn(info, began_at)
+        return info
+
+    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
+        """See `FrameScorer.score`. Where all frames are known, that needs no service."""
+        with self._telemetry.step("score frames"):
+            scoring = self._score(images, deadline, request_id)
+        self._telemetry.metrics.frames(scoring.scores)
+        return scoring
+
+    def ask(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
+        """Has images scored, whatever is remembered. For the errors see `FrameScorer.score`."""
+        began_at = time.monotonic()
+        try:
+            scoring = self._scorer.score(images, deadline, request_id)
+        except (ServerUnavailableError, ModelNotServedError, ModelFaultError):
+            self.scored_at = None
+            raise
+        if any(score.status == OK for score in scoring.scores):
+            self.scored_at = time.monotonic()
+        self._learn(scoring.info, began_at)
+        return scoring
+
+    def close(self) -> None:
+        """See `FrameScorer.close`."""
+        self._scorer.close()
+
+    def _score(self, images: Sequence[bytes], deadline: Deadline, request_id: str) -> Scoring:
+        if not images or not self._scores.maxsize:
+            return self.ask(images, deadline, request_id)
+        digests = [hashlib.sha256(image).digest() for image in images]
+        deadline.remaining_s()
+        frames = dict(zip(digests, images, strict=True))
+        info, scores = self._look_up(frames)
+        if len(scores) == len(frames):
+            self._ask_for_release(deadline)
+            info, scores = self._look_up(frames)
+        missing = {digest: image for digest, image in frames.items() if digest not in scores}
+        self._telemetry.metrics.cache_looked_up("hit", len(scores))
+        self._telemetry.metrics.cache_looked_up("miss", len(missing))
+        if missing:
+            scoring = self.ask(list(missing.values()), deadline, request_id)
+            if scores and info is not None and scoring.info.release_id != info.release_id:
+                missing = frames
+                scoring = self.ask(list(missing.values()), deadline, request_id)
+            info = scoring.info
+            scores |= zip(missing, scoring.scores, strict=True)
+            self._remember(info, {digest: scores[digest] for digest in missing})
+        assert info is not None
+        return Scoring(info, [scores[digest] for digest in digests])
+
+    def _look_up(self, digests: Mapping[bytes, object]) -> tuple[ModelInfo | None, dict[bytes, FrameScore]]:
+        """The release that is served, as far as is known, and what it has said of these frames."""
+        with self._lock:
+            info = self.known_info
+            if info is None:
+                return None, {}
+            found = {digest: self._scores.get((info.release_id, digest)) for digest in digests}
+            return info, {digest: score for digest, score in found.items() if score is not None}
+
+    def _remember(self, info: ModelInfo, scores: Mapping[bytes, FrameScore]) -> None:
+        with self._lock:
+            for digest, score in scores.items():
+                if score.status in _KEPT:
+                    self._scores[info.release_id, digest] = score
+
+    def _learn(self, info: ModelInfo, asked_at: float) -> None:
+        """Takes note of the release that answered, unless a later answer has told of another one."""
+        with self._lock:
+            changed = self.known_info is None or self.known_info.release_id != info.release_id
+            if changed and asked_at < self._changed_at:
+                return
+            if changed:
+                self._changed_at = time.monotonic()
+            self.known_info = info
+            self._asked_at = time.monotonic()
+
+    def _ask_for_release(self, deadline: Deadline) -> None:
+        """Asks what is served, unless that was asked lately: requests that need no scores would never notice.
+
+        While the service is away, what it said last is good.
+        """
+        with self._lock:
+            if time.monotonic() - self._asked_at < _FRESH_S:
+                return
+            self._asked_at = time.monotonic()  # the others that come meanwhile do not wait
+        try:
+            self.info(Deadline(min(_PATIENCE_S, deadline.remaining_s())))
+        except ServiceError as error:
+            _LOG.debug("the served release is not known: %s", error)
