@@ -17,8 +17,13 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
+import typer
+from deepfake_client import create_detector
+from typer.testing import CliRunner
 
+from deploy.embedded import EMBEDDED_CHECKPOINT
 from export.checkpoint import read_sidecar
+from export.cli import app as export_app
 from export.golden import read_golden
 from tests.obvious_fakes import (
     CALIBRATION_PHOTOS,
@@ -31,6 +36,9 @@ from tests.obvious_fakes import (
     write_squares,
 )
 from tests.service import ROOT, Service, run_service, service_environment
+from training.calibration.cli import app as calibrate_app
+from training.cli import app as train_app
+from training.embedded.pictures import golden_candidates
 
 _NAME = "noise-finder"
 _COMMAND_TIMEOUT_S = 300
@@ -49,6 +57,44 @@ class Verdict:
     bands: Mapping[str, float]
 
 
+def test_a_few_steps_become_verdicts(tmp_path: Path) -> None:
+    """The short form: two steps from the embedded model, and the client in this process in place of a service.
+
+    The pictures are textures with an obvious forgery in them, which the embedded model knows.
+    """
+    pairs = golden_candidates(24, seed=0)
+    for folder, chosen in (("data/train", pairs[:8]), ("calibration", pairs[4:]), ("held-out", pairs[:4])):
+        for picture in (picture for pair in chosen for picture in pair):
+            place = tmp_path / folder / picture.label
+            place.mkdir(parents=True, exist_ok=True)
+            (place / picture.name).write_bytes(picture.png)
+    trained = _invoke(
+        train_app, "--data-dir", tmp_path / "data", "--base", EMBEDDED_CHECKPOINT, "--output", tmp_path / "run",
+        "--cache-dir", tmp_path / "faces", "--max-steps", 2, "--learning-rate", 1e-6, "--name", _NAME, "--cpu",
+    )  # fmt: skip
+    assert "next         deepfake-export --checkpoint" in trained
+    _invoke(
+        calibrate_app, "--checkpoint", tmp_path / "run" / "checkpoint", "--data-dir", tmp_path / "calibration",
+        "--output", tmp_path / "calibrated", "--max-fpr", 0.1, "--max-fnr", 0.1, "--resamples", 100,
+    )  # fmt: skip
+    exported = _invoke(
+        export_app, "--checkpoint", tmp_path / "calibrated", "--releases-dir", tmp_path / "releases",
+        "--parity-images", 8,
+    )  # fmt: skip
+    assert "labels       Fake, Real; fake = P(Fake)" in exported
+    bands = read_sidecar(tmp_path / "calibrated").verdict_bands
+    with create_detector(tmp_path / "releases" / "current") as detector:
+        assert detector.info().name == _NAME
+        assert detector.info().verdict_bands == bands
+        found = {path: detector.detect(path) for path in (tmp_path / "held-out").rglob("*.png")}
+    p = {
+        label: [f.confidence_score for path, f in found.items() if path.parent.name == label]
+        for label in ("real", "fake")
+    }
+    assert np.mean(p["fake"]) > np.mean(p["real"]) + 0.1
+
+
+@pytest.mark.long
 @pytest.mark.timeout(900)  # some 60 s beside other work
 def test_labelled_pictures_become_verdicts(tmp_path: Path) -> None:
     trained = _train(tmp_path)
@@ -178,6 +224,12 @@ def _verdicts_follow_the_calibration(verdicts: list[Verdict], checkpoint: Path) 
         assert v.result == result, v
         assert v.result != ("real" if v.is_fake else "fake"), v
     assert {"real", "fake"} <= {v.result for v in verdicts}
+
+
+def _invoke(app: typer.Typer, *arguments: object) -> str:
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exit_code == 0, done.output
+    return done.stdout
 
 
 def _run(module: str, *arguments: object) -> str:
