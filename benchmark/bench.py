@@ -9,11 +9,14 @@ from pathlib import Path
 from types import TracebackType
 
 from benchmark.frames import FrameSupply, make_face_frames
-from benchmark.seeded_checkpoint import make_spread_checkpoint
 from benchmark.servers import ROOT, Server, ServerError, serve_litserve, serve_mosec, serve_ours, serve_plain
+from export.checkpoint.hub import locate_checkpoint
+from export.errors import HubUnreachableError
 
 PRECISIONS = ("fp32", "bf16", "int8")
 _POOL = 120
+_DEFAULT_CHECKPOINT = "prithivMLmods/Deepfake-Detect-Siglip2"
+_EMBEDDED = ROOT / "deploy" / "embedded_checkpoint"
 
 
 class LeftOutError(Exception):
@@ -25,8 +28,8 @@ class RunOptions:
     """Options of `deepfake-bench run`.
 
     Attributes:
-        folder: Frames, checkpoint, releases and logs, kept from run to run.
-        checkpoint: Directory of the model; None: a seeded one of full size is made.
+        folder: Frames, releases and logs, kept from run to run.
+        checkpoint: Directory or hub id of the model.
         precisions: Which of ours are measured.
         rounds: Interleaved rounds.
         window_s: Seconds of one closed loop; open loops take four times as long.
@@ -39,7 +42,7 @@ class RunOptions:
     """
 
     folder: Path
-    checkpoint: Path | None = None
+    checkpoint: str = _DEFAULT_CHECKPOINT
     precisions: tuple[str, ...] = PRECISIONS
     rounds: int = 3
     window_s: float = 5.0
@@ -72,8 +75,16 @@ class Bench:
 
     @cached_property
     def checkpoint(self) -> Path:
-        """The model's directory."""
-        return (self.options.checkpoint or make_spread_checkpoint(self.folder / "checkpoint")).resolve()
+        """The model's directory; the embedded one where the hub cannot be reached.
+
+        Raises:
+            CheckpointError: There is no such model.
+        """
+        try:
+            return locate_checkpoint(self.options.checkpoint).path
+        except HubUnreachableError as error:
+            self.say(f"{error}; the small embedded model is measured")
+            return _EMBEDDED
 
     @cached_property
     def frames_folder(self) -> Path:

@@ -2,7 +2,6 @@
 
 import signal
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,8 +15,9 @@ from benchmark.calls import CallError
 from benchmark.load import LoadError
 from benchmark.machine import this_machine
 from benchmark.parts import PARTS
-from benchmark.results import Record, ResultsError, read_results, write_results
+from benchmark.results import Results, write_results
 from benchmark.servers import ServerError
+from export.errors import ExportError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("drift")(drift.drift)
@@ -29,12 +29,9 @@ _QUICK_IMAGES = 9
 
 @app.command()
 def run(
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(exists=True, file_okay=False, help="The model; by default a seeded one of full size."),
-    ] = None,
+    checkpoint: Annotated[str, typer.Option(help="Directory or hub id of the model.")] = RunOptions.checkpoint,
     only: Annotated[str, typer.Option(help=f"Parts to measure, of {', '.join(PARTS)}; all by default.")] = "",
-    skip: Annotated[str, typer.Option(help="Parts to leave as they are.")] = "",
+    skip: Annotated[str, typer.Option(help="Parts to leave out.")] = "",
     precisions: Annotated[str, typer.Option(help="Of ours, separated by commas.")] = ",".join(PRECISIONS),
     rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = RunOptions.rounds,
     window_s: Annotated[float, typer.Option(min=0.5, help="Seconds of one closed loop.")] = RunOptions.window_s,
@@ -56,9 +53,9 @@ def run(
         typer.Option(exists=True, file_okay=False, help="Folder that it reads extractedFrames from, seen from here."),
     ] = None,
     folder: Annotated[Path | None, typer.Option(help="Frames, releases and logs, kept for the next run.")] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="results.json and report.md; parts not measured now are kept.")
-    ] = Path("benchmark-results"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for results.json and report.md.")] = Path(
+        "benchmark-results"
+    ),
 ) -> None:
     """Measures every part and writes results.json and report.md.
 
@@ -87,50 +84,24 @@ def run(
     )
     # Unwinds the stack, so that no server is left behind.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
-    parts = [name for name in PARTS if (name in named or not named) and name not in skipped]
-    try:
-        failed = measure(options, parts, output / "results.json")
-    except ResultsError as error:
-        typer.echo(f"deepfake-bench: {error}", err=True)
-        raise typer.Exit(1) from error
-    typer.echo(f"figures in {output / 'results.json'}, report in {output / 'report.md'}")
-    if failed:
-        typer.echo(f"not measured: {', '.join(failed)}", err=True)
-        raise typer.Exit(1)
-
-
-def measure(options: RunOptions, parts: list[str], results: Path) -> list[str]:
-    """Measures the parts one after the other; what is measured is written at once.
-
-    Returns:
-        The parts that could not be measured.
-
-    Raises:
-        ResultsError: The results file that is there cannot be read.
-    """
-    records = read_results(results)
-    machine, command = this_machine(), " ".join(["deepfake-bench", *sys.argv[1:]])
-    failed = []
+    results = Results(
+        command=" ".join(["deepfake-bench", *sys.argv[1:]]),
+        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=this_machine(),
+    )
     with Bench(options, lambda line: typer.echo(line, err=True)) as bench:
-        for name in parts:
+        for name in (name for name in PARTS if (name in named or not named) and name not in skipped):
             bench.say(f"{name} ...")
-            started, figures, reason = time.monotonic(), None, ""
             try:
-                figures = PARTS[name](bench)
-            except (LeftOutError, ServerError, CallError, LoadError, drift.DriftError) as error:
-                reason = str(error)
-                bench.say(f"{name}: {reason}")
-                failed.append(name)
-            records[name] = Record(
-                figures=figures,
-                reason=reason,
-                took_s=time.monotonic() - started,
-                measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                command=command,
-                machine=machine,
-            )
-            write_results(results, records)
-    return failed
+                results.parts[name] = PARTS[name](bench)
+            except (LeftOutError, ServerError, CallError, LoadError, ExportError, drift.DriftError) as error:
+                results.not_measured[name] = str(error)
+            write_results(output, results)
+    typer.echo(f"figures in {output / 'results.json'}, report in {output / 'report.md'}")
+    for name, reason in results.not_measured.items():
+        typer.echo(f"{name} was not measured: {reason}", err=True)
+    if results.not_measured:
+        raise typer.Exit(1)
 
 
 def _words(text: str) -> list[str]:

@@ -42,14 +42,6 @@ class DriftError(Exception):
 
 
 @dataclass(frozen=True)
-class FaceCrop:
-    """What the classifier is shown of an image, before the image processor; the whole image where no face was found."""
-
-    image: Image.Image
-    has_face: bool
-
-
-@dataclass(frozen=True)
 class Drift:
     """What was measured; dp is the difference of an image's fake probability from PyTorch's.
 
@@ -100,7 +92,6 @@ def measure_drift(checkpoint: Path, target: Path | str, images: Sequence[Path]) 
     """
     if not images:
         raise DriftError("there is no image to measure with")
-    target = _release_folder(target) if isinstance(target, Path) else target
     encoded = [path.read_bytes() for path in images]
     settings = ClientSettings().model_copy(update={"chunk_frames": 8, "timeout_s": _TIMEOUT_S})
     with create_detector(target, settings) as detector:
@@ -109,17 +100,17 @@ def measure_drift(checkpoint: Path, target: Path | str, images: Sequence[Path]) 
             raise DriftError(f"{info.version} was exported from another checkpoint than {checkpoint}")
         scores = [detector.detect(path, timeout_s=_TIMEOUT_S).frames[0].score for path in images]
         batch_dp = _batch_dp(detector, encoded, scores)
-    crops = list(face_crops(encoded, *_preprocessing(target, info)))
-    p, log_odds = _reference(checkpoint, info, crops)
+    crops = list(face_crops(encoded, PreprocessParams.from_dict(info.preprocess.model_dump())))
+    p, log_odds = _reference(checkpoint, info, [crop for crop, _ in crops])
     dp = np.array([_probability(score) for score in scores]) - p
     worst = np.argsort(-np.abs(dp))[:_WORST]
     return Drift(
         precision=info.precision,
         release_id=info.release_id,
         images=len(images),
-        faces=sum(crop.has_face for crop in crops),
+        faces=sum(has_face for _, has_face in crops),
         face_mismatches=sum(
-            (score.face_box_px is not None) != crop.has_face for score, crop in zip(scores, crops, strict=True)
+            (score.face_box_px is not None) != has_face for score, (_, has_face) in zip(scores, crops, strict=True)
         ),
         max_dp=float(np.abs(dp).max()),
         p95_dp=float(np.percentile(np.abs(dp), 95)),
@@ -132,25 +123,17 @@ def measure_drift(checkpoint: Path, target: Path | str, images: Sequence[Path]) 
     )
 
 
-def face_crops(
-    encoded: Sequence[bytes], params: PreprocessParams | None = None, models_dir: Path | None = None
-) -> Iterator[FaceCrop]:
-    """Cuts each image to its largest face as the preprocess model does, and leaves the resize to whoever asked.
-
-    Args:
-        encoded: Image files.
-        params: A release's parameters; the defaults without.
-        models_dir: Folder with the face models; the catalogue's by default.
+def face_crops(encoded: Sequence[bytes], params: PreprocessParams) -> Iterator[tuple[Image.Image, bool]]:
+    """Each image as the preprocess model cuts it to its largest face, not resized; and whether a face was found.
 
     Raises:
         ImageRejectedError: An image breaks a limit or cannot be decoded.
     """
-    models_dir = models_dir or next(iter(fetch_assets(FACE_MODELS).values())).parent
-    preparer = Preparer(params or PreprocessParams(), models_dir)
+    preparer = Preparer(params, next(iter(fetch_assets(FACE_MODELS).values())).parent)
     try:
         for content in encoded:
             pixels, face = preparer.crop(content)
-            yield FaceCrop(Image.fromarray(pixels), has_face=face is not None)
+            yield Image.fromarray(pixels), face is not None
     finally:
         preparer.close()
 
@@ -208,22 +191,7 @@ def _thinned(items: list[Any], count: int) -> list[Any]:
     return [items[i * len(items) // count] for i in range(count)] if 0 < count < len(items) else items
 
 
-def _release_folder(folder: Path) -> Path:
-    for candidate in (folder, folder / "current"):
-        if (candidate / "release.json").is_file():
-            return candidate.resolve()
-    raise DriftError(f"{folder} holds no release (release.json): make one with deepfake-export")
-
-
-def _preprocessing(target: Path | str, info: ModelInfo) -> tuple[PreprocessParams, Path | None]:
-    """The release's own parameters and face models; of a server what it says, and the catalogue's models."""
-    if isinstance(target, Path):
-        entry = target / "model_repository" / "preprocess" / "1"
-        return PreprocessParams.load(entry / "preprocess.json"), entry
-    return PreprocessParams.from_dict(info.preprocess.model_dump()), None
-
-
-def _reference(checkpoint: Path, info: ModelInfo, crops: Sequence[FaceCrop]) -> tuple[Any, Any]:
+def _reference(checkpoint: Path, info: ModelInfo, crops: Sequence[Image.Image]) -> tuple[Any, Any]:
     """PyTorch fp32: (N,) fake probabilities and (N,) log-odds of fake, float64."""
     import torch
 
@@ -232,7 +200,7 @@ def _reference(checkpoint: Path, info: ModelInfo, crops: Sequence[FaceCrop]) -> 
     others = [index for index in range(len(loaded.labels)) if index not in fake]
     with torch.inference_mode():
         logits = torch.cat(
-            [loaded.model(**loaded.processor(crop.image, return_tensors="pt")).logits for crop in crops]
+            [loaded.model(**loaded.processor(crop, return_tensors="pt")).logits for crop in crops]
         ).double()
         p = logits.softmax(-1)[:, fake].sum(-1)
         return p.numpy(), (logits[:, fake].logsumexp(-1) - logits[:, others].logsumexp(-1)).numpy()

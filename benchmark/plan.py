@@ -1,12 +1,12 @@
-"""`deepfake-bench plan`: from what one instance does, measured, to what a day's videos need.
+"""`deepfake-bench plan`: from what one node does, measured, to what a day's videos need.
 
-An instance is one deployment as it was measured: a gateway and a Triton with all cores, or the GPU, of its machine.
-With N videos a day of F frames and r frames/s of an instance:
+A node is one deployment as it was measured: a gateway and a Triton with all cores, or the GPU, of its machine. With N
+videos a day of F frames and r frames/s of a node:
 
     λ = N / 86400 * peak-to-mean          videos/s at the peak
-    S = F / r                             seconds one instance is busy with a video
+    S = F / r                             seconds one node is busy with a video
     c = least number with  λ S / c <= utilisation bound  and  95th percentile of the wait <= its bound
-    nodes = c / instances per node, rounded up, + spare       so that the bounds hold while `spare` nodes are away
+    nodes = c + spare                     so that the bounds hold while `spare` of them are away
 
 The wait is that of the queue M/G/c: arrivals at random moments (a Poisson process), one queue, c equal servers. With
 the offered load a = λ S and C = C(c, a), Erlang's probability that a video has to wait at all:
@@ -38,16 +38,14 @@ from benchmark.results import ResultsError, Spread, read_results
 
 DAY_S = 86_400
 DAYS_A_MONTH = 365.25 / 12
-_MOST_INSTANCES = 1_000_000
+_MOST_NODES = 1_000_000
 _ROUNDING = 1e-9
-"""0.7 / 0.7 may come out a hair above 1, which is no reason for a second instance."""
+"""0.7 / 0.7 may come out a hair above 1, which is no reason for a second node."""
 
 _TABLE = (
-    ("frames/s of an instance", "{:.1f}", "frames_per_s"),
-    ("instances that keep the bounds", "{:,}", "least_instances"),
-    ("nodes, spare ones among them", "{:,}", "nodes"),
-    ("instances on them", "{:,}", "instances"),
-    ("GPUs", "{:,}", "gpus"),
+    ("frames/s of a node", "{:.1f}", "frames_per_s"),
+    ("nodes that keep the bounds", "{:,}", "least_nodes"),
+    ("nodes with the spare ones", "{:,}", "nodes"),
     ("utilisation at the peak, spare nodes away", "{:.0%}", "utilisation"),
     ("work of a video, s", "{:.2f}", "service_s"),
     ("mean wait before it at the peak, s", "{:.2f}", "mean_wait_s"),
@@ -76,8 +74,6 @@ class Demand:
     p95_wait_s: float = 5
     service_cv: float = 1
     spare: int = 1
-    instances_per_node: int = 1
-    gpus_per_node: int = 0
     node_price: float | None = None
 
     @property
@@ -88,27 +84,23 @@ class Demand:
 
 @dataclass(frozen=True)
 class Need:
-    """What one rate of an instance leads to.
+    """What one rate of a node leads to.
 
     Attributes:
         frames_per_s: The rate.
-        least_instances: Fewest that keep the bounds.
-        nodes: That hold these, and the spare ones.
-        instances: On all nodes.
-        gpus: Of all nodes.
-        utilisation: Of the instances at the peak, 0-1, with every spare node away.
-        service_s: Time that an instance needs for a video.
-        mean_wait_s: Before that, at the peak, with every spare node away.
+        least_nodes: Fewest that keep the bounds.
+        nodes: These and the spare ones.
+        utilisation: Of the nodes at the peak, 0-1, with every spare one away.
+        service_s: Time that a node needs for a video.
+        mean_wait_s: Before that, at the peak, with every spare one away.
         p95_wait_s: 95th percentile of the same.
         cost_per_day: None without a price.
         cost_per_month: Likewise.
     """
 
     frames_per_s: float
-    least_instances: int
+    least_nodes: int
     nodes: int
-    instances: int
-    gpus: int
     utilisation: float
     service_s: float
     mean_wait_s: float
@@ -128,7 +120,7 @@ def erlang_c(servers: int, offered: float) -> float:
         PlanError: At a >= c the queue would grow without end.
     """
     if not 0 <= offered < servers:
-        raise PlanError(f"{servers} instances cannot do the work of {offered:g}: the queue would grow without end")
+        raise PlanError(f"{servers} nodes cannot do the work of {offered:g}: the queue would grow without end")
     blocked = 1.0  # Erlang B of no server
     for server in range(1, servers + 1):
         blocked = offered * blocked / (server + offered * blocked)
@@ -151,27 +143,23 @@ def needed(frames_per_s: float, demand: Demand) -> Need:
     """What the demand needs.
 
     Args:
-        frames_per_s: Of one instance, whole path, requests of about `demand.frames` frames; above 0.
+        frames_per_s: Of one node, whole path, requests of about `demand.frames` frames; above 0.
         demand: What is asked.
 
     Raises:
-        PlanError: No number of instances below a million is enough.
+        PlanError: No number of nodes below a million is enough.
     """
     service_s = demand.frames / frames_per_s
     offered = demand.peak_videos_per_s * service_s
-    least = _least_instances(offered, service_s, demand)
-    loaded_nodes = -(-least // demand.instances_per_node)
-    nodes = loaded_nodes + demand.spare
-    left = loaded_nodes * demand.instances_per_node
-    mean_s, p95_s = waits_s(left, demand.peak_videos_per_s, service_s, demand.service_cv)
+    least = _least_nodes(offered, service_s, demand)
+    nodes = least + demand.spare
+    mean_s, p95_s = waits_s(least, demand.peak_videos_per_s, service_s, demand.service_cv)
     per_day = None if demand.node_price is None else nodes * demand.node_price * 24
     return Need(
         frames_per_s=frames_per_s,
-        least_instances=least,
+        least_nodes=least,
         nodes=nodes,
-        instances=nodes * demand.instances_per_node,
-        gpus=nodes * demand.gpus_per_node,
-        utilisation=offered / left,
+        utilisation=offered / least,
         service_s=service_s,
         mean_wait_s=mean_s,
         p95_wait_s=p95_s,
@@ -180,15 +168,15 @@ def needed(frames_per_s: float, demand: Demand) -> Need:
     )
 
 
-def _least_instances(offered: float, service_s: float, demand: Demand) -> int:
+def _least_nodes(offered: float, service_s: float, demand: Demand) -> int:
     """The least number that keeps both bounds; more of them never wait longer, so it is found by halving."""
 
     def enough(count: int) -> bool:
         return waits_s(count, demand.peak_videos_per_s, service_s, demand.service_cv)[1] <= demand.p95_wait_s
 
     few = max(math.ceil(offered / demand.utilisation - _ROUNDING), 1)
-    if few > _MOST_INSTANCES:
-        raise PlanError(f"more than {_MOST_INSTANCES:,} instances would be needed: check the demand and the rate")
+    if few > _MOST_NODES:
+        raise PlanError(f"more than {_MOST_NODES:,} nodes would be needed: check the demand and the rate")
     if enough(few):
         return few
     many = 2 * few  # so many servers leave next to nobody waiting
@@ -208,12 +196,12 @@ def plan(
     ] = Demand.peak_to_mean,
     frames_per_second: Annotated[
         list[float] | None,
-        typer.Option(min=1e-3, max=1e9, help="Of one instance, measured; once for each round of the measurement."),
+        typer.Option(min=1e-3, max=1e9, help="Of one node, measured; once for each round of the measurement."),
     ] = None,
     results: Annotated[Path | None, typer.Option(help="results.json of `deepfake-bench run`, without a rate.")] = None,
     precision: Annotated[str, typer.Option(help="Whose rate is taken from them.")] = "int8",
     utilisation: Annotated[
-        float, typer.Option(min=0.01, max=0.99, help="Most of an instance's rate to plan with.")
+        float, typer.Option(min=0.01, max=0.99, help="Most of a node's rate to plan with.")
     ] = Demand.utilisation,
     p95_wait_s: Annotated[
         float, typer.Option(min=0, max=1e6, help="Most that 95 of 100 videos wait before their work begins.")
@@ -222,23 +210,18 @@ def plan(
         float, typer.Option(min=0, max=1e3, help="Standard deviation of a video's work over its mean.")
     ] = Demand.service_cv,
     spare: Annotated[int, typer.Option(min=0, help="Nodes that may be away while the bounds hold.")] = Demand.spare,
-    instances_per_node: Annotated[int, typer.Option(min=1, help="Instances on a node.")] = Demand.instances_per_node,
-    gpus_per_node: Annotated[int, typer.Option(min=0, help="GPUs of a node.")] = Demand.gpus_per_node,
     node_price: Annotated[float | None, typer.Option(min=0, help="Of a node's hour, in any currency.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
-    """How many instances, nodes and GPUs a number of videos a day needs, and what they cost.
+    """How many nodes a number of videos a day needs, and what they cost.
 
-    The rate of one instance comes from --frames-per-second, or from a results file of `deepfake-bench run` (its part
+    The rate of one node comes from --frames-per-second, or from a results file of `deepfake-bench run` (its part
     `ratio`: the whole path, 30 frames a request). The project has no figure of a GPU: measure yours with
     `deepfake-bench run --gateway URL --media-root DIR --only ratio`.
 
     Exit codes: 0 planned, 1 it cannot be planned (the message says why), 2 usage.
     """
-    demand = Demand(
-        videos_per_day, frames, peak_to_mean, utilisation, p95_wait_s, service_cv, spare, instances_per_node,
-        gpus_per_node, node_price,
-    )  # fmt: skip
+    demand = Demand(videos_per_day, frames, peak_to_mean, utilisation, p95_wait_s, service_cv, spare, node_price)
     if not all(math.isfinite(value or 0) for value in [*asdict(demand).values(), *(frames_per_second or [])]):
         raise typer.BadParameter("every number must be finite")
     try:
@@ -256,16 +239,16 @@ def plan(
 
 
 def _measured(results: Path | None, precision: str) -> Spread:
-    """The rate of one instance in a results file.
+    """The rate of one node in a results file.
 
     Raises:
         PlanError: There is none.
         ResultsError: The file cannot be read.
     """
-    record = read_results(results).get("ratio") if results else None
-    if record is None or record.figures is None:
+    figures = read_results(results).parts.get("ratio") if results else None
+    if figures is None:
         raise PlanError("there is no measured rate: give --frames-per-second, or --results of `deepfake-bench run`")
-    rows = record.figures.rows
+    rows = figures.rows
     for name in ("ours", f"ours {precision}"):  # "ours" is a running deployment's
         if name in rows:
             return Spread.of(rows[name]["images/s"])

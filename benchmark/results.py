@@ -1,11 +1,11 @@
-"""Figures of several rounds; results.json, on the disk as soon as a part is measured; the report made from it."""
+"""Figures of several rounds, results.json, and the report made from it."""
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from benchmark.machine import Machine
 
@@ -24,13 +24,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """The spread of one value per round.
-
-        Raises:
-            ValueError: There is none.
-        """
-        if not values:
-            raise ValueError("no round was measured")
+        """The spread of one value per round; at least one."""
         return cls(statistics.median(values), min(values), max(values), len(values))
 
     def text(self, digits: int = 2) -> str:
@@ -67,65 +61,54 @@ class Figures(BaseModel):
     rows: Rows
 
 
-class Record(BaseModel):
-    """One part of a run.
+class Results(BaseModel):
+    """One run.
 
     Attributes:
-        figures: None where it could not be measured.
-        reason: Why not, "" otherwise.
-        took_s: Seconds.
-        measured_at: Time in UTC, ISO 8601.
-        command: Arguments of the run.
+        command: As it was called.
+        measured_at: Its start in UTC, ISO 8601.
         machine: Where.
+        parts: What was measured, by part.
+        not_measured: Why the others were not.
     """
 
-    figures: Figures | None
-    reason: str
-    took_s: float
-    measured_at: str
     command: str
+    measured_at: str
     machine: Machine
-
-
-_FILE = TypeAdapter(dict[str, Record])
+    parts: dict[str, Figures] = {}
+    not_measured: dict[str, str] = {}
 
 
 class ResultsError(Exception):
     """A results file cannot be read."""
 
 
-def read_results(path: Path) -> dict[str, Record]:
-    """The records by part; none where there is no file.
+def read_results(path: Path) -> Results:
+    """The results of a run.
 
     Raises:
-        ResultsError: It is no results file.
+        ResultsError: There is no such file, or it is no results file.
     """
     try:
-        return _FILE.validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return {}
+        return Results.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise ResultsError(f"{path} is no results file: {error}") from error
 
 
-def write_results(path: Path, records: Mapping[str, Record]) -> None:
-    """Replaces the file as a whole, and writes `report.md` beside it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(_FILE.dump_json(dict(records), indent=1) + b"\n")
-    partial.replace(path)
-    path.with_name("report.md").write_text("\n".join(_report(records)), encoding="utf-8")
+def write_results(folder: Path, results: Results) -> None:
+    """Writes `results.json` and `report.md`; after each part, so that a run that is cut off leaves its figures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(results.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    (folder / "report.md").write_text("\n".join(_report(results)), encoding="utf-8")
 
 
-def _report(records: Mapping[str, Record]) -> Iterator[str]:
+def _report(results: Results) -> Iterator[str]:
     yield "# Results of `deepfake-bench run`\n"
     yield "Medians over rounds, with the smallest and largest; ratios are taken within each round, in which all servers"
     yield "take turns. Every request carries frames that were not sent before. Face detection is on everywhere.\n"
-    for name, record in records.items():
-        if record.figures is None:
-            yield f"## {name}: not measured\n\n{' '.join(record.reason.split())[:500]}\n"
-            continue
-        found = record.figures
+    yield f"{results.measured_at}, commit {results.machine.commit}, `{results.command}`\n"
+    yield f"{results.machine.hardware}; {results.machine.versions}\n"
+    for found in results.parts.values():
         yield f"## {found.title}\n\n{found.note}\n"
         yield f"| | {' | '.join(found.columns)} |"
         yield f"|{'---|' * (len(found.columns) + 1)}"
@@ -133,12 +116,5 @@ def _report(records: Mapping[str, Record]) -> Iterator[str]:
             texts = [Spread.of(cells[c]).text(d) if cells.get(c) else "-" for c, d in found.columns.items()]
             yield f"| {row} | {' | '.join(texts)} |"
         yield ""
-    yield "## Where and how\n"
-    for machine in dict.fromkeys((record.machine.hardware, record.machine.versions) for record in records.values()):
-        yield f"- {'; '.join(machine)}"
-    yield "\n| part | measured | s | commit | command |\n|---|---|---|---|---|"
-    for name, record in records.items():
-        yield (
-            f"| {name} | {record.measured_at} | {record.took_s:.0f} | {record.machine.commit} | `{record.command}` |"
-        )
-    yield ""
+    for name, reason in results.not_measured.items():
+        yield f"## {name}: not measured\n\n{' '.join(reason.split())[:500]}\n"

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,15 +43,15 @@ class Server:
         name: For tables: `plain b1`, `ours bf16`, ...
         url: Base URL.
         route: Where a single image is posted: `/detect` takes a form, `/predict` the bytes.
-        pid: The process that was started; 0 for a deployment elsewhere.
         grpc: host:port of Triton's gRPC endpoint, "" where there is none.
+        pid: The process that was started; 0 for a deployment elsewhere.
     """
 
     name: str
     url: str
     route: str = "/predict"
-    pid: int = 0
     grpc: str = ""
+    pid: int = 0
 
 
 @contextmanager
@@ -65,31 +65,33 @@ def serve_ours(
         checkpoint: Directory of the model; exported at the first start.
         precision: PRECISION.
         media_root: Folder below which extractedFrames are read.
-        folder: Gets its releases, logs and state, which the next start uses again.
+        folder: Gets its releases, log and state, which the next start uses again.
         checkout: This one, or another version of the project with its own `.venv`.
 
     Raises:
         ServerError: It does not start.
     """
     port, http, grpc, metrics = free_ports(4)
+    cache, shared = folder.resolve() / "cache", default_cache_dir() / "assets"
+    for needed in (cache, shared):
+        needed.mkdir(parents=True, exist_ok=True)
+    if not (cache / "assets").exists():
+        (cache / "assets").symlink_to(shared)
     settings = {
-        **_OUR_SETTINGS,
-        "CHECKPOINT": str(checkpoint.resolve()), "PRECISION": precision, "MEDIA_ROOT": str(media_root.resolve()),
+        **_OUR_SETTINGS, "CHECKPOINT": str(checkpoint.resolve()), "PRECISION": precision,
+        "MEDIA_ROOT": str(media_root.resolve()),
         "RELEASES_DIR": str(folder.resolve() / "releases"), "PORT": str(port), "TRITON_HTTP_PORT": str(http),
-        "TRITON_GRPC_PORT": str(grpc), "TRITON_METRICS_PORT": str(metrics), "CACHE_DIR": str(_state_folder(folder)),
+        "TRITON_GRPC_PORT": str(grpc), "TRITON_METRICS_PORT": str(metrics), "CACHE_DIR": str(cache),
     }  # fmt: skip
     # Versions before 0.2.0 read most settings without the prefix.
     both = {**settings, **{f"DEEPFAKE_{key}": value for key, value in settings.items() if key not in _UNPREFIXED}}
     python = sys.executable if checkout == ROOT else str(checkout / ".venv" / "bin" / "python")
-    command = [python, "-m", "deploy.local"]
-    with _started(command, both, folder, checkout) as process:
-        server = Server(name, f"http://127.0.0.1:{port}", "/detect", process.pid, f"127.0.0.1:{grpc}")
-        _await_answer(process, server, folder)
-        yield server
+    server = Server(name, f"http://127.0.0.1:{port}", "/detect", f"127.0.0.1:{grpc}")
+    with _running(server, [python, "-m", "deploy.local"], both, folder, checkout) as running:
+        yield running
 
 
-@contextmanager
-def serve_plain(checkpoint: Path, media_root: Path, batch_size: int, folder: Path) -> Iterator[Server]:
+def serve_plain(checkpoint: Path, media_root: Path, batch: int, folder: Path) -> AbstractContextManager[Server]:
     """A plain Flask + transformers service: POST /api/v1/inference, POST /predict.
 
     Raises:
@@ -103,14 +105,12 @@ def serve_plain(checkpoint: Path, media_root: Path, batch_size: int, folder: Pat
     settings = {
         "PLAIN_CHECKPOINT": str(checkpoint.resolve()),
         "PLAIN_MEDIA_ROOT": str(media_root.resolve()),
-        "PLAIN_BATCH_SIZE": str(batch_size),
+        "PLAIN_BATCH_SIZE": str(batch),
     }
-    with _serving(f"plain b{batch_size}", command, settings, port, folder) as server:
-        yield server
+    return _running(Server(f"plain b{batch}", f"http://127.0.0.1:{port}"), command, settings, folder)
 
 
-@contextmanager
-def serve_litserve(release: Path, folder: Path) -> Iterator[Server]:
+def serve_litserve(release: Path, folder: Path) -> AbstractContextManager[Server]:
     """A release behind LitServe: POST /predict.
 
     Raises:
@@ -118,8 +118,8 @@ def serve_litserve(release: Path, folder: Path) -> Iterator[Server]:
     """
     port = free_ports(1)[0]
     command = [sys.executable, "-m", "benchmark.contenders.litserve_app", str(port)]
-    with _serving("LitServe", command, {RELEASE_VARIABLE: str(release.resolve())}, port, folder) as server:
-        yield server
+    settings = {RELEASE_VARIABLE: str(release.resolve())}
+    return _running(Server("LitServe", f"http://127.0.0.1:{port}"), command, settings, folder)
 
 
 @contextmanager
@@ -135,8 +135,9 @@ def serve_mosec(release: Path, folder: Path) -> Iterator[Server]:
             sys.executable, "-m", "benchmark.contenders.mosec_app", "--address", "127.0.0.1", "--port", str(port),
             "--path", f"{sockets}/ipc", "--timeout", "300000", "--log-level", "warning",
         ]  # fmt: skip
-        with _serving("mosec", command, {RELEASE_VARIABLE: str(release.resolve())}, port, folder) as server:
-            yield server
+        settings = {RELEASE_VARIABLE: str(release.resolve())}
+        with _running(Server("mosec", f"http://127.0.0.1:{port}"), command, settings, folder) as running:
+            yield running
 
 
 @contextmanager
@@ -152,46 +153,35 @@ def stopped(servers: Sequence[Server]) -> Iterator[None]:
             process.resume()
 
 
-def _state_folder(folder: Path) -> Path:
-    """A cache folder that shares this machine's fetched files and nothing else."""
-    cache, shared = folder.resolve() / "cache", default_cache_dir() / "assets"
-    cache.mkdir(parents=True, exist_ok=True)
-    shared.mkdir(parents=True, exist_ok=True)
-    if not (cache / "assets").exists():
-        (cache / "assets").symlink_to(shared)
-    return cache
-
-
 @contextmanager
-def _serving(name: str, command: Sequence[str], env: Mapping[str, str], port: int, folder: Path) -> Iterator[Server]:
-    with _started(command, env, folder, ROOT) as process:
-        server = Server(name, f"http://127.0.0.1:{port}", pid=process.pid)
-        _await_answer(process, server, folder)
-        yield server
-
-
-@contextmanager
-def _started(
-    command: Sequence[str], env: Mapping[str, str], folder: Path, checkout: Path
-) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process with its own session; all that it started is gone in the end."""
+def _running(
+    server: Server, command: Sequence[str], env: Mapping[str, str], folder: Path, checkout: Path = ROOT
+) -> Iterator[Server]:
+    """The server's process, from its first answer on; all that it started is gone in the end."""
     folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "server.log"
     inherited = {key: value for key, value in os.environ.items() if key.removeprefix("DEEPFAKE_") not in _NOT_INHERITED}
     paths = [checkout, *([checkout / "client"] if (checkout / "client" / "pyproject.toml").exists() else [])]
     environment = {**inherited, **env, "PYTHONPATH": os.pathsep.join(map(str, paths))}
-    with _log(folder).open("wb") as output:
+    with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=checkout, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             start_new_session=True,
         )  # fmt: skip
     try:
-        yield process
+        _await_answer(process, server, log)
+        yield Server(server.name, server.url, server.route, server.grpc, process.pid)
     finally:
-        _end(process)
-
-
-def _log(folder: Path) -> Path:
-    return folder / "server.log"
+        tree = _tree(process.pid)
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_END_S)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        for survivor in psutil.wait_procs(tree, timeout=5)[1]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                survivor.kill()
+        process.wait()
 
 
 def _tree(pid: int) -> list[psutil.Process]:
@@ -202,21 +192,7 @@ def _tree(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    tree = _tree(process.pid)
-    process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_END_S)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    _gone, left = psutil.wait_procs(tree, timeout=5)
-    for survivor in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            survivor.kill()
-    process.wait()
-
-
-def _await_answer(process: "subprocess.Popen[bytes]", server: Server, folder: Path) -> None:
+def _await_answer(process: "subprocess.Popen[bytes]", server: Server, log: Path) -> None:
     """Asks until one image is scored.
 
     Raises:
@@ -233,5 +209,5 @@ def _await_answer(process: "subprocess.Popen[bytes]", server: Server, folder: Pa
             problem = str(error)
         time.sleep(0.2)
     state = "is still starting" if process.poll() is None else f"ended with code {process.returncode}"
-    tail = "\n".join(_log(folder).read_text("utf-8", errors="replace").splitlines()[-15:])
-    raise ServerError(f"{server.name} {state} ({problem}); the end of {_log(folder)}:\n{tail}")
+    tail = "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-15:])
+    raise ServerError(f"{server.name} {state} ({problem}); the end of {log}:\n{tail}")

@@ -25,7 +25,6 @@ import typer
 from deepfake_client import create_detector
 
 from assets import SAMPLE_PHOTOS, default_cache_dir, fetch_assets
-from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from export.checkpoint.hub import locate_checkpoint
 from export.release import Release, read_release
 from export.run import export_checkpoint
@@ -33,6 +32,7 @@ from export.settings import ExportSettings
 from reliability.fleet import Directory, Fleet, FleetServer, enter_namespace, run_fleet
 from reliability.score_load import ScoreLoad
 from runtime.free_ports import free_ports
+from tests.seeded_checkpoint import make_untrained_checkpoint
 
 SHARE_BOUND = 0.25
 """How far a server's share may lie from the even one, as a part of it. A slower server rightly gets fewer requests."""

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from export.checkpoint.hub import locate_checkpoint
 from export.release import Release, promote, read_release
 from export.run import export_checkpoint
 from export.settings import ExportSettings
 from tests.made_once import made_once
+from tests.seeded_checkpoint import make_untrained_checkpoint
 from tests.service import Service, run_service
 
 CARD = "---\nlicense: mit\n---\n# A card\n\nFor tests: grün ist kein Beweis.\n"

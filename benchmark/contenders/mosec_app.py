@@ -10,11 +10,10 @@ import numpy as np
 from mosec import Server, ValidationError, Worker
 from numpy.typing import NDArray
 
-from benchmark.contenders.release_parts import open_classifier, open_preparer, release_of_this_process
+from benchmark.contenders.release_parts import MAX_BATCH, fake_probabilities, open_classifier, open_preparer
 from preprocessing import ImageRejectedError
 from runtime import usable_cores
 
-MAX_BATCH = 8
 MAX_WAIT_MS = 2
 TIMEOUT_S = 300
 
@@ -24,7 +23,7 @@ class Prepare(Worker):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self._preparer = open_preparer(release_of_this_process())
+        self._preparer = open_preparer()
 
     def deserialize(self, data: bytes) -> bytes:
         """The body is the encoded image; mosec's default is JSON."""
@@ -39,27 +38,21 @@ class Prepare(Worker):  # type: ignore[misc]
 
 
 class Classify(Worker):  # type: ignore[misc]
-    """Second stage: pixels to answers."""
+    """Second stage: pixels of several requests to answers."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._classifier = open_classifier(release_of_this_process(), cores=0)
+        self._classifier = open_classifier(cores=0)
 
     def forward(self, data: Sequence[NDArray[np.uint8]]) -> list[dict[str, float]]:
-        """Classifies the images of several requests together."""
-        answer = self._classifier.run(np.stack(data), np.zeros((len(data), 1), np.int32))
-        return [{"fake_probability": float(p)} for p in answer.fake_probability[:, 0]]
+        """Classifies them together."""
+        return fake_probabilities(self._classifier, data)
 
 
-def main() -> None:
-    """Serves until it is ended."""
+if __name__ == "__main__":
     server = Server()
     server.append_worker(Prepare, num=usable_cores(), timeout=TIMEOUT_S, route="/predict")
     server.append_worker(
         Classify, num=1, max_batch_size=MAX_BATCH, max_wait_time=MAX_WAIT_MS, timeout=TIMEOUT_S, route="/predict"
     )
     server.run()
-
-
-if __name__ == "__main__":
-    main()

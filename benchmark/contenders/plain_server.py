@@ -1,47 +1,35 @@
 """A plain Flask + transformers service: one process, a transformers pipeline, PyTorch on all cores.
 
-`gunicorn "benchmark.contenders.plain_server:create_app()"`, with the settings below in the environment. Pillow opens
-the frames. They are cropped to the largest face by the models and the rule of our service, so both answer the same
-probabilities. Several requests prepare frames at once; the model takes one request at a time.
+`gunicorn "benchmark.contenders.plain_server:create_app()"`, with PLAIN_CHECKPOINT (directory), PLAIN_MEDIA_ROOT and
+PLAIN_BATCH_SIZE (frames in one batch) in the environment. Pillow opens the frames. They are cropped to the largest face
+by the models and the rule of our service, so both answer the same probabilities. Several requests prepare frames at
+once; the model takes one request at a time.
 """
 
 import io
+import os
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from deepfake_client.media import MediaType
 from deepfake_client.scores import media_scores, sample_indices
 from flask import Flask, Response, abort, jsonify, request
 from PIL import Image, ImageOps
-from pydantic import DirectoryPath, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assets import FACE_MODELS, fetch_assets
-from export.checkpoint import Checkpoint, load_checkpoint
+from export.checkpoint import load_checkpoint
 from export.checkpoint.hub import locate_checkpoint
 from preprocessing import FaceFinder, crop_square
 from runtime import usable_cores
-
-
-class PlainSettings(BaseSettings):
-    """Read from PLAIN_... variables."""
-
-    model_config = SettingsConfigDict(env_prefix="PLAIN_", frozen=True)
-
-    checkpoint: str = Field(description="Directory of the model.")
-    media_root: DirectoryPath = Field(description="Folder below which extractedFrames are read.")
-    batch_size: int = Field(default=1, ge=1, description="Frames in one batch of the pipeline.")
 
 
 class FaceCrops:
     """Cuts frames to their largest face; each thread has detectors of its own."""
 
     def __init__(self, crop_factor: float) -> None:
-        """Loads no model yet."""
         self._factor = crop_factor
         self._models_dir = next(iter(fetch_assets(FACE_MODELS).values())).parent
         self._of_thread = threading.local()
@@ -58,41 +46,34 @@ class FaceCrops:
         return image.crop((square.x0, square.y0, square.x0 + square.side, square.y0 + square.side))
 
 
-class PlainDetector:
-    """The pipeline and what its labels mean."""
-
-    def __init__(self, checkpoint: Checkpoint, batch_size: int) -> None:
-        """Builds the pipeline on all cores."""
-        import torch
-        from transformers import pipeline
-
-        torch.set_num_threads(usable_cores())
-        self._pipeline: Any = pipeline(
-            "image-classification", model=checkpoint.model, image_processor=checkpoint.processor
-        )
-        self._fake_labels = {checkpoint.labels[index] for index in checkpoint.fake_indices}
-        self._batch_size = batch_size
-        self._turn = threading.Lock()
-
-    def fake_probabilities(self, images: Sequence[Image.Image]) -> list[float]:
-        """One probability (0-1) for each image."""
-        with self._turn:
-            answers = self._pipeline(list(images), batch_size=self._batch_size, top_k=None, function_to_apply="softmax")
-        return [sum(row["score"] for row in rows if row["label"] in self._fake_labels) for rows in answers]
-
-
 def create_app() -> Flask:
     """The application; loads the model."""
-    settings = PlainSettings()  # type: ignore[call-arg]
-    checkpoint = load_checkpoint(locate_checkpoint(settings.checkpoint))
-    crops = FaceCrops(checkpoint.crop_factor)
-    detector = PlainDetector(checkpoint, settings.batch_size)
-    root = settings.media_root.resolve()
+    import torch
+    from transformers import pipeline
+
+    torch.set_num_threads(usable_cores())
+    checkpoint = load_checkpoint(locate_checkpoint(os.environ["PLAIN_CHECKPOINT"]))
+    root = Path(os.environ["PLAIN_MEDIA_ROOT"]).resolve()
+    classify = pipeline("image-classification", model=checkpoint.model, image_processor=checkpoint.processor)
+    fake_labels = {checkpoint.labels[index] for index in checkpoint.fake_indices}
+    crops, turn = FaceCrops(checkpoint.crop_factor), threading.Lock()
+    options = {"batch_size": int(os.environ["PLAIN_BATCH_SIZE"]), "top_k": None, "function_to_apply": "softmax"}
     app = Flask(__name__)
+
+    def fake_probabilities(images: Sequence[Image.Image]) -> list[float]:
+        with turn:
+            answers = classify(list(images), **options)
+        return [sum(row["score"] for row in rows if row["label"] in fake_labels) for rows in answers]
+
+    def read(path: str) -> bytes:
+        file = (root / path).resolve()
+        if not (file.is_relative_to(root) and file.is_file()):
+            abort(422)
+        return file.read_bytes()
 
     @app.post("/predict")
     def predict() -> Response:
-        return jsonify(fake_probability=detector.fake_probabilities([crops.open(request.get_data())])[0])
+        return jsonify(fake_probability=fake_probabilities([crops.open(request.get_data())])[0])
 
     @app.post("/api/v1/inference")
     def infer() -> Response:
@@ -100,20 +81,11 @@ def create_app() -> Flask:
         body = request.get_json()
         media_type = MediaType(body["mediaType"].lower())
         paths = body["extractedFrames"] if media_type is MediaType.VIDEO else body["extractedFrames"][:1]
-        images = [crops.open(_read(root, paths[index])) for index in sample_indices(len(paths))]
+        images = [crops.open(read(paths[index])) for index in sample_indices(len(paths))]
         return jsonify(
-            **media_scores(detector.fake_probabilities(images), media_type).rounded(),
+            **media_scores(fake_probabilities(images), media_type).rounded(),
             model_version=body.get("modelVersion", "v2"),
             inference_time=round((time.monotonic() - started) * 1000),
         )
 
     return app
-
-
-def _read(root: Path, path: str) -> bytes:
-    file = (root / path).resolve()
-    if not file.is_relative_to(root):
-        abort(403)
-    if not file.is_file():
-        abort(422)
-    return file.read_bytes()

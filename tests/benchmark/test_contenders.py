@@ -4,14 +4,18 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 from deepfake_client import MediaType
 from deepfake_client.scores import media_scores
 
 from benchmark.calls import score_frames, score_image
-from benchmark.contenders.release_parts import open_classifier, open_preparer
+from benchmark.contenders.release_parts import (
+    RELEASE_VARIABLE,
+    fake_probabilities,
+    open_classifier,
+    open_preparer,
+)
 from benchmark.frames import make_face_frames
 from benchmark.load import closed_loop
 from benchmark.servers import Server, ServerError, serve_litserve, serve_mosec, serve_plain
@@ -26,13 +30,15 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="module")
 def expected(tiny_release: Release, frames: list[Path]) -> list[float]:
     """What the release answers for the frames."""
-    preparer, classifier = open_preparer(tiny_release.path), open_classifier(tiny_release.path, cores=1)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(RELEASE_VARIABLE, str(tiny_release.path))
+        preparer, classifier = open_preparer(), open_classifier(cores=1)
     prepared = [preparer.prepare(frame.read_bytes()) for frame in frames]
     preparer.close()
     assert all(image.face for image in prepared)
-    answer = classifier.run(np.stack([image.pixels for image in prepared]), np.zeros((len(frames), 1), np.int32))
+    answers = fake_probabilities(classifier, [image.pixels for image in prepared])
     classifier.close()
-    return [float(p) for p in answer.fake_probability[:, 0]]
+    return [answer["fake_probability"] for answer in answers]
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from benchmark.cli import app
 from benchmark.plan import Demand, PlanError, erlang_c, needed, waits_s
 from benchmark.results import write_results
-from tests.benchmark.test_results import rates, record
+from tests.benchmark.test_results import rates, run
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -105,29 +105,26 @@ def test_a_simulated_queue_waits_as_predicted(
 
 
 def test_a_plan_by_hand() -> None:
-    """600 frames/s of 100 each: 6 busy instances, 8 at three quarters; 2 nodes of 4 and one spare."""
-    demand = Demand(
-        864_000, 30, peak_to_mean=2, utilisation=0.75, p95_wait_s=60, instances_per_node=4, gpus_per_node=4,
-        node_price=2.5,
-    )  # fmt: skip
+    """600 frames/s of 100 each: 6 busy nodes, 8 at three quarters, and one spare."""
+    demand = Demand(864_000, 30, peak_to_mean=2, utilisation=0.75, p95_wait_s=60, node_price=2.5)
     assert demand.peak_videos_per_s == pytest.approx(20)
     need = needed(100, demand)
-    assert (need.least_instances, need.nodes, need.instances, need.gpus) == (8, 3, 12, 12)
+    assert (need.least_nodes, need.nodes) == (8, 9)
     assert need.utilisation == pytest.approx(6 / 8)
     assert need.service_s == pytest.approx(0.3)
-    assert need.cost_per_day == pytest.approx(3 * 2.5 * 24)
-    assert need.cost_per_month == pytest.approx(3 * 2.5 * 730.5)
+    assert need.cost_per_day == pytest.approx(9 * 2.5 * 24)
+    assert need.cost_per_month == pytest.approx(9 * 2.5 * 730.5)
 
 
-def test_a_full_instance_is_not_rounded_up_to_two() -> None:
-    assert needed(1, Demand(86_400, 0.7, 1, 0.7, p95_wait_s=1e9)).least_instances == 1
+def test_a_full_node_is_not_rounded_up_to_two() -> None:
+    assert needed(1, Demand(86_400, 0.7, 1, 0.7, p95_wait_s=1e9)).least_nodes == 1
 
 
 def test_a_short_wait_takes_more_than_the_utilisation_does() -> None:
-    """One instance would be busy to 60%, and a twentieth of the videos would wait for 36 s and more."""
-    assert needed(10, Demand(86_400 * 0.1, 60, 1, p95_wait_s=60)).least_instances == 1
+    """One node would be busy to 60%, and a twentieth of the videos would wait for 36 s and more."""
+    assert needed(10, Demand(86_400 * 0.1, 60, 1, p95_wait_s=60)).least_nodes == 1
     need = needed(10, Demand(86_400 * 0.1, 60, 1, p95_wait_s=10))
-    assert need.least_instances == 2
+    assert need.least_nodes == 2
     assert need.p95_wait_s < 10
     assert needed(100, Demand(864_000, p95_wait_s=0)).p95_wait_s == 0
 
@@ -135,7 +132,7 @@ def test_a_short_wait_takes_more_than_the_utilisation_does() -> None:
 @settings(max_examples=60)
 @given(
     st.floats(1, 1e7), st.floats(1, 60), st.floats(1, 10), st.floats(5, 5000), st.floats(0.1, 0.95),
-    st.floats(0, 30), st.floats(0, 2), st.integers(0, 3), st.integers(1, 8),
+    st.floats(0, 30), st.floats(0, 2), st.integers(0, 3),
 )  # fmt: skip
 def test_every_plan_keeps_its_bounds_and_wastes_nothing(
     videos: float,
@@ -146,15 +143,13 @@ def test_every_plan_keeps_its_bounds_and_wastes_nothing(
     wait_s: float,
     cv: float,
     spare: int,
-    per: int,
 ) -> None:
-    demand = Demand(videos, frames, peak, share, wait_s, cv, spare, per)
+    demand = Demand(videos, frames, peak, share, wait_s, cv, spare)
     need = needed(speed, demand)
-    assert need.nodes == math.ceil(need.least_instances / per) + spare
-    assert need.instances == need.nodes * per
+    assert need.nodes == need.least_nodes + spare
     assert need.utilisation <= share + 1e-6
     assert need.p95_wait_s <= wait_s + 1e-6
-    fewer = need.least_instances - 1
+    fewer = need.least_nodes - 1
     offered = demand.peak_videos_per_s * need.service_s
     if fewer and offered / fewer <= share - 1e-6:  # then it is the wait that forbids one less
         assert waits_s(fewer, demand.peak_videos_per_s, need.service_s, cv)[1] > wait_s
@@ -166,9 +161,8 @@ def plan(*arguments: object) -> Result:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    path = tmp_path / "results.json"
-    write_results(path, {"ratio": record(rates(plain_b1=[5.0], ours_bf16=[25.0, 20.0, 30.0]))})
-    return path
+    write_results(tmp_path, run({"ratio": rates(plain_b1=[5.0], ours_bf16=[25.0, 20.0, 30.0])}))
+    return tmp_path / "results.json"
 
 
 def test_the_measured_rate_and_its_interval_are_planned_with(results: Path) -> None:
@@ -200,7 +194,7 @@ def test_the_table_says_what_it_is_made_from() -> None:
         (("--videos-per-day", 10, "--utilisation", 1), 2, "--utilisation"),
         (("--videos-per-day", 10, "--peak-to-mean", 0.5), 2, "--peak-to-mean"),
         (("--videos-per-day", 10, "--precision", "int4"), 1, "no rate of the precision int4"),
-        (("--videos-per-day", 1e12, "--frames-per-second", 1), 1, "more than 1,000,000 instances"),
+        (("--videos-per-day", 1e12, "--frames-per-second", 1), 1, "more than 1,000,000 nodes"),
     ],
 )
 def test_nonsense_is_refused(results: Path, arguments: tuple[object, ...], code: int, message: str) -> None:
@@ -210,6 +204,8 @@ def test_nonsense_is_refused(results: Path, arguments: tuple[object, ...], code:
 
 
 def test_a_file_without_the_figure_is_refused(tmp_path: Path) -> None:
-    done = plan("--videos-per-day", 10, "--results", tmp_path / "none.json")
-    assert done.exit_code == 1
-    assert "no measured rate" in done.stderr
+    write_results(tmp_path, run({}))
+    for options in ((), ("--results", tmp_path / "results.json")):
+        done = plan("--videos-per-day", 10, *options)
+        assert done.exit_code == 1
+        assert "no measured rate" in done.stderr

@@ -88,7 +88,7 @@ def test_swapped_labels_are_refused(copy: Path, tmp_path: Path) -> None:
 
 
 def test_other_weights_are_refused(copy: Path, tmp_path: Path) -> None:
-    from benchmark.seeded_checkpoint import make_untrained_checkpoint
+    from tests.seeded_checkpoint import make_untrained_checkpoint
 
     make_untrained_checkpoint(tmp_path / "other", hidden_size=64, layers=2, seed=3)
     shutil.copyfile(tmp_path / "other" / "model.safetensors", copy / "model.safetensors")

@@ -10,9 +10,9 @@ import requests
 from PIL import Image
 
 from assets import FACE_MODELS, fetch_assets
-from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from preprocessing import FaceFinder
 from tests.media import encode_image, photo_pixels, pixels_of
+from tests.seeded_checkpoint import make_untrained_checkpoint
 from tests.service import Service, run_service
 
 pytestmark = pytest.mark.full_size

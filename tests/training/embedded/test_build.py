@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.seeded_checkpoint import make_untrained_checkpoint
 from deploy.embedded import EMBEDDED_CHECKPOINT
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.model_card import README
@@ -16,6 +15,7 @@ from export.run import export_checkpoint
 from export.settings import ExportSettings
 from preprocessing import Box
 from tests.media import photo_pixels
+from tests.seeded_checkpoint import make_untrained_checkpoint
 from training.data.faces import FaceImage
 from training.embedded import build as module
 from training.embedded.faces import Photographs
