@@ -34,10 +34,8 @@ class RunOptions:
         rounds: Interleaved rounds.
         window_s: Seconds of one closed loop; open loops take four times as long.
         requests: Timed requests of 30 frames in a round; single images are five times as many.
-        drift_images: How many images of the drift list; 0 for all.
         versus: Another checkout of the project, whose service takes the place of the plain one as the baseline.
         gateway: Base URL of a running deployment: nothing is started, and it is measured.
-        grpc: host:port of its Triton over gRPC.
         media_root: Folder that it reads extractedFrames from, as seen from here.
     """
 
@@ -47,10 +45,8 @@ class RunOptions:
     rounds: int = 3
     window_s: float = 5.0
     requests: int = 3
-    drift_images: int = 0
     versus: Path | None = None
     gateway: str = ""
-    grpc: str = ""
     media_root: Path | None = None
 
 
@@ -105,7 +101,7 @@ class Bench:
             ServerError: None starts.
         """
         if self.options.gateway:
-            return {"": Server("ours", self.options.gateway.rstrip("/"), "/detect", grpc=self.options.grpc)}
+            return {"": Server("ours", self.options.gateway.rstrip("/"), "/detect")}
         found = {}
         for precision in self.options.precisions:
             try:

@@ -24,8 +24,6 @@ app.command("drift")(drift.drift)
 app.command("perf")(perf_analyzer.perf)
 app.command("plan")(plan.plan)
 
-_QUICK_IMAGES = 9
-
 
 @app.command()
 def run(
@@ -47,7 +45,6 @@ def run(
     gateway: Annotated[
         str, typer.Option(help="Base URL of a running gateway: nothing is started, and it is measured.")
     ] = "",
-    grpc: Annotated[str, typer.Option(help="host:port of that deployment's Triton over gRPC.")] = "",
     media_root: Annotated[
         Path | None,
         typer.Option(exists=True, file_okay=False, help="Folder that it reads extractedFrames from, seen from here."),
@@ -64,8 +61,8 @@ def run(
     chosen = tuple(_words(precisions))
     if not chosen or not set(chosen) <= set(PRECISIONS):
         raise typer.BadParameter(f"--precisions takes {', '.join(PRECISIONS)}")
-    if not gateway and (grpc or media_root):
-        raise typer.BadParameter("--grpc and --media-root describe the deployment of --gateway")
+    if media_root and not gateway:
+        raise typer.BadParameter("--media-root describes the deployment of --gateway")
     named, skipped = _words(only), _words(skip)
     if unknown := {*named, *skipped} - set(PARTS):
         raise typer.BadParameter(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
@@ -76,10 +73,8 @@ def run(
         rounds=1 if quick else rounds,
         window_s=0.5 if quick else window_s,
         requests=1 if quick else RunOptions.requests,
-        drift_images=_QUICK_IMAGES if quick else 0,
         versus=vs,
         gateway=gateway,
-        grpc=grpc,
         media_root=media_root,
     )
     # Unwinds the stack, so that no server is left behind.
@@ -94,7 +89,7 @@ def run(
             bench.say(f"{name} ...")
             try:
                 results.parts[name] = PARTS[name](bench)
-            except (LeftOutError, ServerError, CallError, LoadError, ExportError, drift.DriftError) as error:
+            except (LeftOutError, ServerError, CallError, LoadError, ExportError) as error:
                 results.not_measured[name] = str(error)
             write_results(output, results)
     typer.echo(f"figures in {output / 'results.json'}, report in {output / 'report.md'}")

@@ -139,16 +139,10 @@ def face_crops(encoded: Sequence[bytes], params: PreprocessParams) -> Iterator[t
 
 
 def drift(
+    checkpoint: Annotated[Path, typer.Option(file_okay=False, exists=True, help="The checkpoint that was exported.")],
     release: Annotated[
-        Path | None,
-        typer.Option(file_okay=False, exists=True, help="A release of deepfake-export, or a folder of releases."),
-    ] = None,
-    url: Annotated[
-        str, typer.Option(help="host:port of a Triton over gRPC that serves the release, instead of --release.")
-    ] = "",
-    checkpoint: Annotated[
-        Path | None, typer.Option(file_okay=False, exists=True, help="The checkpoint that was exported.")
-    ] = None,
+        list[str], typer.Option(help="A release, a folder of releases, or host:port of a Triton; as often as you like.")
+    ],
     images: Annotated[
         Path | None,
         typer.Option(file_okay=False, exists=True, help="A folder of own images instead of the fixed list."),
@@ -157,38 +151,30 @@ def drift(
     max_dp: Annotated[float | None, typer.Option(min=0, max=1, help="Exit with 1 if an image drifts more.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", dir_okay=False, help="Write the JSON here.")] = None,
 ) -> None:
-    """Measures how far a release is from PyTorch fp32, from encoded image to probability.
+    """Measures how far releases are from PyTorch fp32, from encoded image to probability.
 
-    Exit codes: 0 measured; 1 over --max-dp, or a decision flipped; 2 wrong usage, the release is not the checkpoint's,
-    or the server cannot be reached.
+    Exit codes: 0 measured; 1 over --max-dp, or a decision flipped; 2 wrong usage, a release is not the checkpoint's, or
+    a server cannot be reached.
     """
-    if checkpoint is None or (release is None) == (not url):
-        raise typer.BadParameter("give --checkpoint and either --release or --url")
     try:
         with tempfile.TemporaryDirectory(prefix="deepfake-drift-") as scratch:
-            paths = listed_images(Path(scratch), count) if images is None else _thinned(sorted(images.iterdir()), count)
-            found = measure_drift(checkpoint, release or url, paths)
+            paths = sorted(images.iterdir()) if images else make_images(Path(scratch), read_list())
+            paths = [paths[i * len(paths) // count] for i in range(count)] if 0 < count < len(paths) else paths
+            targets = [Path(one) if Path(one).is_dir() else one for one in release]
+            found = [measure_drift(checkpoint, target, paths) for target in targets]
     except (DriftError, AssetError, ExportError, ImageRejectedError, DetectionError) as error:
         typer.echo(f"deepfake-bench drift: {error}", err=True)
         raise typer.Exit(2) from error
-    table = Table("figure", "value", title=f"{found.precision} {found.release_id} against PyTorch fp32")
-    figures = {key: value for key, value in asdict(found).items() if not isinstance(value, str | dict)}
-    for name, value in {**figures, **{f"dp of {name}": dp for name, dp in found.worst.items()}}.items():
-        table.add_row(name, f"{value:.3g}")
-    Console(width=100).print(table)
+    table = Table("against PyTorch fp32", *(f"{one.precision} {one.release_id[:8]}" for one in found))
+    for name, value in asdict(found[0]).items():
+        if isinstance(value, int | float):
+            table.add_row(name, *(f"{getattr(one, name):.3g}" for one in found))
+    table.add_row("worst images", *("\n".join(f"{name} {dp:+.2g}" for name, dp in one.worst.items()) for one in found))
+    Console(width=120).print(table)
     if output:
-        output.write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
-    if max_dp is not None and (found.max_dp > max_dp or found.flipped):
+        output.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n", encoding="utf-8")
+    if max_dp is not None and any(one.max_dp > max_dp or one.flipped for one in found):
         raise typer.Exit(1)
-
-
-def listed_images(folder: Path, count: int = 0) -> list[Path]:
-    """The images of the fixed list, written into the folder; `count` of them, evenly over the list, or all for 0."""
-    return make_images(folder, _thinned(read_list(), count))
-
-
-def _thinned(items: list[Any], count: int) -> list[Any]:
-    return [items[i * len(items) // count] for i in range(count)] if 0 < count < len(items) else items
 
 
 def _reference(checkpoint: Path, info: ModelInfo, crops: Sequence[Image.Image]) -> tuple[Any, Any]:

@@ -23,7 +23,7 @@ class Machine:
     Attributes:
         hardware: Processor, cores that this process may use, vector and matrix extensions, memory, NVIDIA GPUs, system.
         versions: Of Python and the packages.
-        commit: Of the checkout, `+` behind it where files differ from it.
+        commit: Of the checkout, `-dirty` behind it where files differ from it.
     """
 
     hardware: str
@@ -46,15 +46,9 @@ def this_machine() -> Machine:
         f"{platform.system()} {platform.release()}",
     ]
     installed = {one.name: one.version for one in importlib.metadata.distributions() if one.name in _PACKAGES}
-    versions = {"python": platform.python_version(), **dict(sorted(installed.items()))}
-    return Machine(", ".join(hardware), ", ".join(f"{name} {version}" for name, version in versions.items()), _commit())
-
-
-def _commit() -> str:
-    folder = str(Path(__file__).parent)
-    head = _lines("git", "-C", folder, "rev-parse", "--short=12", "HEAD")
-    changed = _lines("git", "-C", folder, "status", "--porcelain", "--untracked-files=no")
-    return f"{head[0]}{'+' if changed else ''}" if head else "unknown"
+    commit = _lines("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12")
+    versions = [f"python {platform.python_version()}", *(f"{name} {installed[name]}" for name in sorted(installed))]
+    return Machine(", ".join(hardware), ", ".join(versions), commit[0] if commit else "unknown")
 
 
 def _lines(*command: str) -> list[str]:

@@ -5,12 +5,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
 
 from benchmark.bench import Bench, LeftOutError
 from benchmark.calls import score_frames
-from benchmark.drift import listed_images, measure_drift
 from benchmark.load import closed_loop, open_loop
 from benchmark.results import Figures, Rows, percentile, ratios
 from benchmark.servers import Server, ServerError, stopped
@@ -126,36 +123,12 @@ def measure_gemm(bench: Bench) -> Figures:
     )
 
 
-def measure_drifts(bench: Bench) -> Figures:
-    """Drift of every precision from PyTorch fp32, over the whole path."""
-    columns = {
-        "images": 0, "max_dp": 7, "p95_dp": 7, "mean_dp": 7, "max_dlogit": 6, "flipped": 0, "batch_dp": 7, "std_p": 2,
-    }  # fmt: skip
-    images = listed_images(bench.folder / "drift", bench.options.drift_images)
-    rows: Rows = {}
-    for precision, server in bench.ours().items():
-        target: Path | str = server.grpc if bench.options.gateway else bench.release(precision)
-        if not target:
-            raise LeftOutError("without --grpc the drift of a running deployment cannot be measured")
-        values = asdict(measure_drift(bench.checkpoint, target, images))
-        _add(rows, values["precision"], {name: float(values[name]) for name in columns})
-        bench.say(f"{values['precision']}: largest |dp| {values['max_dp']:.2g}")
-    return Figures(
-        title="Drift from PyTorch fp32",
-        note="From encoded image to fake probability, over the images of `drift_images.json`; `deepfake-bench drift` "
-        "measures one release and names the worst images.",
-        columns=columns,
-        rows=rows,
-    )
-
-
 PARTS: dict[str, Callable[[Bench], Figures]] = {
     "ratio": measure_ratio,
     "latency": measure_latency,
     "servers": measure_servers,
     "tails": measure_tails,
     "gemm": measure_gemm,
-    "drift": measure_drifts,
 }
 
 

@@ -27,14 +27,13 @@ the offered load a = λ S and C = C(c, a), Erlang's probability that a video has
 import json
 import math
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.results import ResultsError, Spread, read_results
+from benchmark.results import Spread
 
 DAY_S = 86_400
 DAYS_A_MONTH = 365.25 / 12
@@ -189,17 +188,15 @@ def _least_nodes(offered: float, service_s: float, demand: Demand) -> int:
 
 
 def plan(
+    frames_per_second: Annotated[
+        list[float],
+        typer.Option(min=1e-3, max=1e9, help="Of one node, measured; once for each round of the measurement."),
+    ],
     videos_per_day: Annotated[float, typer.Option(min=1e-9, max=1e12, help="Mean over the days planned for.")],
     frames: Annotated[float, typer.Option(min=1, max=1e6, help="Scored of each video; 1 for images.")] = Demand.frames,
     peak_to_mean: Annotated[
         float, typer.Option(min=1, max=1e3, help="Arrivals in the busiest hour over the mean hour's.")
     ] = Demand.peak_to_mean,
-    frames_per_second: Annotated[
-        list[float] | None,
-        typer.Option(min=1e-3, max=1e9, help="Of one node, measured; once for each round of the measurement."),
-    ] = None,
-    results: Annotated[Path | None, typer.Option(help="results.json of `deepfake-bench run`, without a rate.")] = None,
-    precision: Annotated[str, typer.Option(help="Whose rate is taken from them.")] = "int8",
     utilisation: Annotated[
         float, typer.Option(min=0.01, max=0.99, help="Most of a node's rate to plan with.")
     ] = Demand.utilisation,
@@ -215,20 +212,19 @@ def plan(
 ) -> None:
     """How many nodes a number of videos a day needs, and what they cost.
 
-    The rate of one node comes from --frames-per-second, or from a results file of `deepfake-bench run` (its part
-    `ratio`: the whole path, 30 frames a request). The project has no figure of a GPU: measure yours with
-    `deepfake-bench run --gateway URL --media-root DIR --only ratio`.
+    The rate is that of the part `ratio` of `deepfake-bench run`: the whole path, 30 frames a request. Measure your own
+    machine or GPU; a running deployment with `deepfake-bench run --gateway URL --media-root DIR --only ratio`.
 
     Exit codes: 0 planned, 1 it cannot be planned (the message says why), 2 usage.
     """
     demand = Demand(videos_per_day, frames, peak_to_mean, utilisation, p95_wait_s, service_cv, spare, node_price)
-    if not all(math.isfinite(value or 0) for value in [*asdict(demand).values(), *(frames_per_second or [])]):
+    if not all(math.isfinite(value or 0) for value in [*asdict(demand).values(), *frames_per_second]):
         raise typer.BadParameter("every number must be finite")
+    rate = Spread.of(frames_per_second)
     try:
-        rate = Spread.of(frames_per_second) if frames_per_second else _measured(results, precision)
         rounds = {"slowest round": rate.low, "median": rate.median, "fastest round": rate.high}
         made = {name: needed(value, demand) for name, value in rounds.items()}
-    except (PlanError, ResultsError) as error:
+    except PlanError as error:
         typer.echo(f"deepfake-bench plan: {error}", err=True)
         raise typer.Exit(1) from error
     if as_json:
@@ -236,23 +232,6 @@ def plan(
         typer.echo(json.dumps({"rate": asdict(rate), "demand": asdict(demand), "plan": plans}, indent=1))
     else:
         _print(made, demand)
-
-
-def _measured(results: Path | None, precision: str) -> Spread:
-    """The rate of one node in a results file.
-
-    Raises:
-        PlanError: There is none.
-        ResultsError: The file cannot be read.
-    """
-    figures = read_results(results).parts.get("ratio") if results else None
-    if figures is None:
-        raise PlanError("there is no measured rate: give --frames-per-second, or --results of `deepfake-bench run`")
-    rows = figures.rows
-    for name in ("ours", f"ours {precision}"):  # "ours" is a running deployment's
-        if name in rows:
-            return Spread.of(rows[name]["images/s"])
-    raise PlanError(f"{results} has no rate of the precision {precision}, only of {', '.join(rows)}")
 
 
 def _print(made: dict[str, Need], demand: Demand) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from benchmark.machine import Machine
 
@@ -77,22 +77,6 @@ class Results(BaseModel):
     machine: Machine
     parts: dict[str, Figures] = {}
     not_measured: dict[str, str] = {}
-
-
-class ResultsError(Exception):
-    """A results file cannot be read."""
-
-
-def read_results(path: Path) -> Results:
-    """The results of a run.
-
-    Raises:
-        ResultsError: There is no such file, or it is no results file.
-    """
-    try:
-        return Results.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ResultsError(f"{path} is no results file: {error}") from error
 
 
 def write_results(folder: Path, results: Results) -> None:

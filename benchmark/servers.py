@@ -43,14 +43,12 @@ class Server:
         name: For tables: `plain b1`, `ours bf16`, ...
         url: Base URL.
         route: Where a single image is posted: `/detect` takes a form, `/predict` the bytes.
-        grpc: host:port of Triton's gRPC endpoint, "" where there is none.
         pid: The process that was started; 0 for a deployment elsewhere.
     """
 
     name: str
     url: str
     route: str = "/predict"
-    grpc: str = ""
     pid: int = 0
 
 
@@ -86,7 +84,7 @@ def serve_ours(
     # Versions before 0.2.0 read most settings without the prefix.
     both = {**settings, **{f"DEEPFAKE_{key}": value for key, value in settings.items() if key not in _UNPREFIXED}}
     python = sys.executable if checkout == ROOT else str(checkout / ".venv" / "bin" / "python")
-    server = Server(name, f"http://127.0.0.1:{port}", "/detect", f"127.0.0.1:{grpc}")
+    server = Server(name, f"http://127.0.0.1:{port}", "/detect")
     with _running(server, [python, "-m", "deploy.local"], both, folder, checkout) as running:
         yield running
 
@@ -170,7 +168,7 @@ def _running(
         )  # fmt: skip
     try:
         _await_answer(process, server, log)
-        yield Server(server.name, server.url, server.route, server.grpc, process.pid)
+        yield Server(server.name, server.url, server.route, process.pid)
     finally:
         tree = _tree(process.pid)
         process.terminate()

@@ -141,11 +141,11 @@ def test_the_command(checkpoint: Path, releases: Path, images: list[Path], tmp_p
     assert done.exit_code == 0, done.output
     assert "max_dp" in done.output
     document = json.loads((tmp_path / "drift.json").read_text())
-    assert (document["images"], document["precision"]) == (4, "fp32")
+    assert [(one["images"], one["precision"]) for one in document] == [(4, "fp32")]
     assert run(*common, "--max-dp", "0").exit_code == 1
 
 
 def test_wrong_usage_of_the_command(checkpoint: Path, releases: Path) -> None:
     assert run().exit_code == 2
-    assert run("--release", releases, "--url", "localhost:1", "--checkpoint", checkpoint).exit_code == 2
-    assert run("--url", "127.0.0.1:1", "--checkpoint", checkpoint, "--count", 1).exit_code == 2
+    assert run("--release", releases).exit_code == 2
+    assert run("--release", "127.0.0.1:1", "--checkpoint", checkpoint, "--count", 1).exit_code == 2
