@@ -1,8 +1,16 @@
 """Deepfake detection for images and videos, on a Triton server or in this process.
 
->>> from deepfake_client import MediaType, create_detector
->>> detector = create_detector("localhost:8001")
->>> detector.detect("clip.mp4", MediaType.VIDEO).result
+>>> from deepfake_client import create_detector
+>>> with create_detector("localhost:8001") as detector:  # Triton's gRPC port, or the directory of a release
+...     output = detector.detect("clip.mp4")
+>>> output.result
+<DetectionResult.FAKE: 'fake'>
+>>> output.confidence_score  # fake probability 0-1: the mean over the scored frames
+0.91
+>>> output.metadata["frames_analyzed"]
+30
+
+Every exception is a `DetectionError`; its `code` and `retryable` are for programs.
 """
 
 from deepfake_client.asynchronous import AsyncDetector, create_async_detector

@@ -22,8 +22,8 @@ T = TypeVar("T")
 class AsyncDetector:
     """Detects deepfakes without blocking the event loop; an asynchronous context manager.
 
-    Decoding video and hashing are work for a processor, so each detection runs on a thread of the detector's own. The
-    coroutines may be awaited from several event loops.
+    Decoding and hashing would block the loop, so each detection runs on a thread of this object's pool. Its methods may
+    be awaited from several event loops.
     """
 
     def __init__(self, detector: Detector, workers: int = 8) -> None:
@@ -31,7 +31,7 @@ class AsyncDetector:
 
         Args:
             detector: What detects.
-            workers: Most detections at once; more wait, and their deadlines do not run yet.
+            workers: Most detections at once. The deadline of one that waits has not begun.
         """
         self._detector = detector
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="detect")
@@ -48,8 +48,8 @@ class AsyncDetector:
     ) -> DetectionOutput:
         """Scores one image or video; see `Detector.detect` for arguments and errors.
 
-        Cancelling the task gives up the requests under way; a stream must stay open until its thread has noticed,
-        which takes up to half a second.
+        Cancelling the task ends the requests under way. The thread notices within half a second; a stream must stay
+        open so long.
         """
         return await self._run(
             timeout_s,

@@ -1,4 +1,4 @@
-"""From an address, several, or a directory to a detector."""
+"""Makes a detector from an address of Triton or a directory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,7 +48,7 @@ def create_detector(
 
 
 def connect_for_batch(target: str, outage_wait_s: float) -> tuple[Detector, ModelInfo]:
-    """A detector for a run over many files that has answered once, and what answered.
+    """Makes a detector for a run over many files, and asks it once which model answers.
 
     Nobody watches such a run, so a server that is away or overloaded later is waited for. Where the servers have
     several releases, as during a rollout, each file's result says which one scored it.

@@ -1,4 +1,4 @@
-"""The detector: media in, verdict out, whatever computes the scores."""
+"""The detector: takes a media file, has its frames scored, and gives the verdict."""
 
 import contextlib
 import io
@@ -98,7 +98,7 @@ class Detector:
         self.close()
 
     def deadline(self, timeout_s: float | Deadline | None) -> Deadline:
-        """The deadline that a `timeout_s` stands for; its clock has started.
+        """Starts the clock for a `timeout_s`.
 
         Raises:
             ConfigurationError: `timeout_s` is not more than 0.
@@ -128,7 +128,7 @@ class Detector:
 
 @contextlib.contextmanager
 def _opened(media: str | Path | bytes | BinaryIO | Media) -> Iterator[Media]:
-    """What `detect` is given, open and identified."""
+    """Opens and identifies what `detect` was given."""
     if isinstance(media, Media):
         yield media
     elif isinstance(media, str | Path):

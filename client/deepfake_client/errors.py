@@ -60,7 +60,7 @@ class MediaDecodeError(InputError):
 
 
 class MediaDecodeTimeoutError(MediaDecodeError):
-    """Decoding the video takes longer than `DecodeLimits.time_s`, and was ended."""
+    """Decoding the video took longer than `DecodeLimits.time_s` and was ended."""
 
     code = "DECODE_TIMEOUT"
 
@@ -99,7 +99,7 @@ class ServerUnavailableError(ServiceError):
 
 
 class ServerNotTrustedError(ServiceError):
-    """The server does not prove, by a certificate of the trusted authority, that it is the one that was meant."""
+    """The server's certificate does not prove, by the trusted authority, that it is the server that was meant."""
 
     code = "SERVER_NOT_TRUSTED"
 

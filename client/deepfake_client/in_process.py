@@ -1,7 +1,7 @@
 """Detection without a server: the same preprocessing and the same exported graph, in this process.
 
-Only this module of the client imports the preprocessing and runtime packages, and it is imported only when asked
-for (extras `preprocessing` and `cpu`; `export` too for a raw checkpoint).
+Only this module of the client imports the preprocessing and runtime packages, and only `create_detector` imports it,
+when it is given a directory. It needs the extras `preprocessing` and `cpu`, and `export` for a checkpoint.
 """
 
 import hashlib
@@ -118,7 +118,7 @@ class InProcessScorer:
         self._classifier.close()
 
     def _prepare(self, encoded: bytes, deadline: Deadline) -> _Prepared:
-        """Pixels, status, face box and face score of one image, as the preprocess model answers them."""
+        """Pixels, status, face box and face score of one image, as Triton's preprocess model computes them."""
         from preprocessing import ImageRejectedError
 
         deadline.remaining_s()
@@ -158,12 +158,12 @@ def _within(deadline: Deadline, future: "Future[_Prepared]") -> _Prepared:
 
 
 def _export(checkpoint: Path) -> Path:
-    """Exports a checkpoint with the export's own command, into the user's cache; quick when it is already there."""
+    """Exports a checkpoint to the user's cache with `deepfake-export`, which is quick where it is already exported."""
     from assets import default_cache_dir
 
     path = str(checkpoint.resolve())
     releases = default_cache_dir() / "in-process" / hashlib.sha256(path.encode()).hexdigest()[:16]
-    # -P: a folder or file called export where the caller happens to stand is not ours.
+    # -P keeps Python from importing a file called export.py out of the current directory.
     command = [sys.executable, "-P", "-m", "export", "--checkpoint", str(checkpoint), "--releases-dir", str(releases)]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:

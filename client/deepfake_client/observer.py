@@ -1,4 +1,4 @@
-"""The seam at which an application measures and traces the requests to Triton."""
+"""How an application measures and traces the requests to Triton: it gives `create_detector` an observer."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -12,18 +12,18 @@ class ObservedRequest(Protocol):
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """What goes with it as gRPC metadata; names in lower case."""
+        """What to send with it as gRPC metadata; names in lower case."""
 
     def ended(self, code: str) -> None:
         """Called once.
 
         Args:
-            code: `OK`, the `DetectionError.code` of its failure, or `CANCELLED` if nobody waited for it any more.
+            code: `OK`, the `DetectionError.code` of its failure, or `CANCELLED` where the caller gave it up.
         """
 
 
 class RequestObserver(Protocol):
-    """Told of every inference request. Its methods are called in the thread that scores, and must not raise."""
+    """Is told of every inference request. Its methods run in the thread that scores, and must not raise."""
 
     def begin(self, url: str, frames: int, request_id: str) -> ObservedRequest:
         """A request is about to be sent.
@@ -35,19 +35,14 @@ class RequestObserver(Protocol):
         """
 
 
-class _Unobserved:
-    metadata: Mapping[str, str] = {}
-
-    def ended(self, code: str) -> None:
-        """Nobody looks."""
-
-
 class NoObserver:
-    """Looks at nothing."""
+    """Does nothing: the default."""
+
+    metadata: Mapping[str, str] = {}
 
     def begin(self, *_args: object, **_keywords: object) -> ObservedRequest:
         """See `RequestObserver.begin`."""
-        return _UNOBSERVED
+        return self
 
-
-_UNOBSERVED = _Unobserved()
+    def ended(self, code: str) -> None:
+        """See `ObservedRequest.ended`."""

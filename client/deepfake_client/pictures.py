@@ -18,7 +18,7 @@ MAX_PIXELS = 50_000_000
 """Default limit of width x height, that of a release's preprocessing."""
 
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
-_OVERSAMPLING = 2  # a JPEG is decoded at no less than twice the wanted size, so that the filter still has work to do
+_OVERSAMPLING = 2  # a JPEG is decoded at twice the wanted size or more, so that the resize can filter
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
@@ -52,7 +52,7 @@ def upright_size_px(image: Image.Image) -> tuple[int, int]:
     try:
         sideways = image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
     except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):
-        sideways = False  # an EXIF block that cannot be read says nothing
+        sideways = False  # its EXIF block cannot be read
     return (image.height, image.width) if sideways else image.size
 
 
@@ -74,5 +74,5 @@ def decode_upright(image: Image.Image, least_px: tuple[int, int] | None = None) 
     if upright.mode.startswith("I"):  # 16-bit grey, which Pillow would clip to white
         grey = (np.asarray(upright).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
         return Image.fromarray(grey).convert("RGB")
-    upright.info.pop("transparency", None)  # changes no colour, but Pillow warns about some palettes that have it
+    upright.info.pop("transparency", None)  # Pillow warns about some palettes that have it
     return upright.convert("RGB")

@@ -1,4 +1,4 @@
-"""What a detection answers, and how it comes about: the one place where scores of frames become a verdict."""
+"""The result of a detection, and how it is made from the scores of the frames."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -124,7 +124,7 @@ class Aggregate:
 
 
 def aggregate(scores: Sequence[FrameScore], media_type: MediaType, model: ModelInfo, name: str) -> Aggregate:
-    """Makes one answer of the scores of all frames.
+    """Combines the scores of all frames into one answer.
 
     Args:
         scores: Of each frame, in order.
@@ -133,7 +133,7 @@ def aggregate(scores: Sequence[FrameScore], media_type: MediaType, model: ModelI
         name: What to call the media in messages.
 
     Raises:
-        NothingScoredError: No frame was scored; it says why not of the first one.
+        NothingScoredError: No frame was scored. The message gives the reason of the first frame.
     """
     p = [score.fake_probability for score in scores if score.fake_probability is not None]
     if not p:

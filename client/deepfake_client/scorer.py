@@ -1,4 +1,4 @@
-"""What a scorer is: the one interface behind which a Triton server and an in-process model look the same."""
+"""The interface of everything that scores frames: a Triton server, or a model in this process."""
 
 import math
 import threading
@@ -51,7 +51,7 @@ class Scoring:
 
 
 class Deadline:
-    """A point in time that every step of one request shares; whoever made it may bring it forward to now."""
+    """The time by which a request must be answered. All its steps share it, and `cancel` ends them early."""
 
     def __init__(self, timeout_s: float) -> None:
         """Starts the clock: the deadline is `timeout_s` seconds from now."""
@@ -60,7 +60,7 @@ class Deadline:
         self._cancelled = threading.Event()
 
     def cancel(self) -> None:
-        """Makes every step that shares this deadline give up at its next look at it. From any thread."""
+        """Ends the request: each step gives up when it next checks the deadline. Safe from any thread."""
         self._cancelled.set()
 
     @property

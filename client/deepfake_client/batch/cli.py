@@ -148,7 +148,7 @@ def detect(
 
 
 class _Tally:
-    """Scores files, and remembers how many failed, how many are left, and the last result."""
+    """Scores files and counts: how many failed, how many are left. Keeps the last result."""
 
     def __init__(self, score: Score) -> None:
         self._score = score
@@ -161,13 +161,13 @@ class _Tally:
         with contextlib.closing(self._score(paths)) as reports:
             for report in reports:
                 yield report
-                self.left -= 1  # only now has it been written
+                self.left -= 1  # the caller has written it
                 self.failed += report.output is None
                 self.last = report.output
 
 
 def _find(inputs: list[str], files_from: str | None) -> list[Path]:
-    """The files to score; ends the program where there is none."""
+    """The files to score. Ends the program with a message where the arguments make no sense."""
     if sys.stdin is None and "-" in (files_from, *inputs):
         _fail("standard input is closed", EXIT_USAGE)
     if files_from == "-" and "-" in inputs:
@@ -185,7 +185,7 @@ def _find(inputs: list[str], files_from: str | None) -> list[Path]:
 
 
 def _check_report(report: list[Path], inputs: list[str], paths: list[Path], resume: bool) -> None:
-    """Ends the program where no evidence report can be made."""
+    """Ends the program with a message where no evidence report can be made."""
     if report and (resume or any(Path(name).is_dir() for name in inputs)):
         _fail("--report is about one file: give no directory, and no --resume", EXIT_USAGE)
     try:
@@ -196,7 +196,7 @@ def _check_report(report: list[Path], inputs: list[str], paths: list[Path], resu
 
 @contextlib.contextmanager
 def _connect(url: str, outage_wait_s: float) -> Iterator[tuple[Detector, str]]:
-    """A detector that has answered once, and what it is; ends the program otherwise."""
+    """A detector, and the version of the model that answered it. Ends the program with a message where none answers."""
     try:
         detector, info = connect_for_batch(url, outage_wait_s)
     except ConfigurationError as error:
@@ -216,10 +216,10 @@ def _fail(message: str, code: int) -> NoReturn:
 
 def main() -> None:
     """Entry point of the console script."""
-    if sys.stderr is None:  # closed by whoever started this: what is said is lost, the results are not
+    if sys.stderr is None:  # it was closed: messages are lost, results are not
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
     try:
         app(prog_name="deepfake-detect")
-    except BrokenPipeError:  # the reader of our output, such as head, has enough
+    except BrokenPipeError:  # the reader of our output, such as head, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_SOME_FAILED)

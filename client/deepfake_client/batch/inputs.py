@@ -14,7 +14,7 @@ from typing import BinaryIO
 from deepfake_client.media import open_media
 
 SCANNED_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".mp4", ".avi", ".mov", ".mkv", ".webm"})
-"""What a directory scan takes; files that are named are tried whatever they are called."""
+"""Files that a directory scan takes. A file that is named itself is always tried."""
 
 STANDARD_INPUT = Path("-")
 
@@ -41,7 +41,7 @@ def find_media(inputs: Sequence[str]) -> list[Path]:
 
 
 def named(text: str) -> Path:
-    """The path that a name means: only the name `-` itself is standard input, `./-` is a file."""
+    """The path of a name. Only `-` is standard input; `./-` is a file."""
     return Path(text) if text == "-" else _no_standard_input(Path(text))
 
 
@@ -66,10 +66,9 @@ def _scan(directory: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def standard_input_too(paths: list[Path]) -> Iterator[OpenMedia]:
-    """Gives an `open_media` for the paths that knows `-`.
+    """Gives a function that opens the paths, `-` too.
 
-    Standard input is copied first where `-` is among them: a video is not read from start to end, and only here can an
-    interrupt end the reading.
+    Where `-` is among the paths, standard input is copied to a temporary file first, since videos need a seekable file.
     """
     if STANDARD_INPUT not in paths:
         yield open_media
@@ -84,7 +83,7 @@ def standard_input_too(paths: list[Path]) -> Iterator[OpenMedia]:
                 with open_media(path) as stream:
                     yield stream
                 return
-            with open(copy.name, "rb", buffering=0) as raw:  # noqa: PTH123 - its name can be changed
+            with open(copy.name, "rb", buffering=0) as raw:  # noqa: PTH123 - the name can be set
                 raw.name = str(STANDARD_INPUT)  # what messages call it
                 yield raw
 

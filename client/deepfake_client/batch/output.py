@@ -1,4 +1,4 @@
-"""Where the reports of a run go: standard output, or a results file that can be continued."""
+"""Writes the reports of a run to standard output, or to a results file that a later run can continue."""
 
 import contextlib
 import sys
@@ -26,21 +26,19 @@ _ROW_FORMATS: dict[OutputFormat, RowFormat] = {OutputFormat.JSONL: JsonLines(), 
 _SUFFIXES = {".jsonl": OutputFormat.JSONL, ".ndjson": OutputFormat.JSONL, ".csv": OutputFormat.CSV}
 
 Score = Callable[[list[Path]], Generator[FileReport]]
-"""Scores files; one report for each, in order."""
-
-"""Has the model of this version alone score the files, and tells whether it is served."""
+"""Scores files and gives one report for each, in order."""
 
 
 class Output:
-    """A place for reports.
+    """Where reports are written.
 
     Attributes:
         path: The file, None for standard output.
-        failed_before: How many rows that were there already are of files that failed.
+        failed_before: Rows of an earlier run whose file failed.
     """
 
     def __init__(self, path: Path | None, format_: OutputFormat | None, resume: bool) -> None:
-        """Opens nothing yet.
+        """Checks the arguments; opens nothing yet.
 
         Args:
             path: A file, None for standard output.
@@ -68,11 +66,11 @@ class Output:
 
     @property
     def how_to_go_on(self) -> str:
-        """What to tell after a run that was cut off."""
+        """The end of the message after a run that was cut off."""
         return "; the same command with --resume goes on with them" if self.path else ""
 
     def without_itself(self, paths: list[Path]) -> list[Path]:
-        """The paths without the output file of an earlier run.
+        """The paths without the results file itself, which a pattern may cover.
 
         Raises:
             ConfigurationError: The output would replace one of the files to be scored.
@@ -104,7 +102,7 @@ class Output:
             stream = sys.stdout
             self._rows.write_header(stream)
             with contextlib.closing(score(paths)) as reports:
-                # Rows on a terminal are progress enough, and a bar would run through them.
+                # On a terminal the rows themselves show the progress.
                 for report in reports if stream.isatty() else with_progress(reports, len(paths)):
                     self._rows.write_row(report, stream)
                     stream.flush()

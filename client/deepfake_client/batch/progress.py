@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, a line now and then elsewhere; always on standard error."""
+"""Shows how far a run is, on standard error: a bar on a terminal, otherwise a line every ten seconds."""
 
 import contextlib
 import sys
@@ -16,14 +16,14 @@ _LINE_INTERVAL_S = 10.0
 
 
 def with_progress(items: Iterable[T], total: int, doing: str = "detecting") -> Iterator[T]:
-    """Passes items on, and shows how far they are as standard error allows."""
+    """Passes the items on and shows how many there were."""
     return _with_bar(items, total, doing) if sys.stderr.isatty() else _with_lines(items, total)
 
 
 def _with_bar(items: Iterable[T], total: int, doing: str) -> Iterator[T]:
-    """Under a bar with their number, their rate and the time left."""
+    """Shows a bar with number, rate and time left."""
     columns = (TextColumn(f"{doing:9}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(compact=True))
-    # Not redirected: rows that are written to standard output meanwhile go there, not to the terminal.
+    # Rows that are written to standard output meanwhile must go there, so rich may not redirect it.
     with Progress(
         *columns,
         console=Console(stderr=True),
@@ -36,7 +36,7 @@ def _with_bar(items: Iterable[T], total: int, doing: str) -> Iterator[T]:
 
 
 def _with_lines(items: Iterable[T], total: int) -> Iterator[T]:
-    """Every ten seconds a line: a log is readable, a short run is quiet."""
+    """Prints a line every ten seconds, so that logs stay readable and short runs quiet."""
     started = last = time.monotonic()
     for done, item in enumerate(items, start=1):
         yield item

@@ -1,4 +1,4 @@
-"""A results file that a run can be cut off from at any moment and continued: every file exactly one row.
+"""A results file with exactly one row a file, also when a run is cut off at any moment and continued.
 
 While a run writes, its rows are in `<name>.partial`, each in full or, the last one, torn; the file takes its name when
 the run is complete. A run that continues drops a torn row and skips the files that have one.
@@ -22,7 +22,7 @@ _SYNC_INTERVAL_S = 5.0
 
 
 class ResultsFile:
-    """Rows of a run, kept on disk as they come. A context manager; leaving it by an exception keeps the partial file.
+    """The rows of a run, written as they come. A context manager; an exception leaves the partial file.
 
     Attributes:
         done: Names of the files that have a row, as the rows name them.
@@ -50,7 +50,7 @@ class ResultsFile:
         self.failed = 0
         self.model_versions: set[str] = set()
         try:
-            # "a" where it may have rows: what is there stays, whatever happens.
+            # "a": rows that are there must stay.
             self._stream = self._partial.open("a+", encoding="utf-8", newline="")
         except OSError as error:
             raise ConfigurationError(f"cannot write {path}: {error.strerror}") from error
@@ -65,20 +65,20 @@ class ResultsFile:
         self._synced_at = time.monotonic()
 
     def write(self, report: FileReport) -> None:
-        """Adds a row; it survives the end of this process, and, a few seconds later, of the machine."""
+        """Adds a row. It survives a crash of this process at once, and one of the machine after five seconds."""
         self._format.write_row(report, self._stream)
         self._stream.flush()
         if time.monotonic() - self._synced_at > _SYNC_INTERVAL_S:
             self._sync()
 
     def complete(self) -> None:
-        """Gives the file its name."""
+        """Renames the partial file: the run is complete."""
         self._sync()
         self._partial.replace(self._path)
         _sync_directory(self._path.parent)
 
     def discard_if_unchanged(self) -> None:
-        """Removes the partial file where it only repeats the complete one: the run ends before its first row."""
+        """Removes the partial file where it is only a copy of the complete one."""
         if self._is_copy:
             self._partial.unlink(missing_ok=True)
 
@@ -103,11 +103,11 @@ class ResultsFile:
             ours = os.fstat(self._stream.fileno()).st_ino == self._partial.stat().st_ino
         except FileNotFoundError:
             ours = False
-        if not ours:  # another run completed or replaced it between opening and locking
+        if not ours:  # another run renamed or replaced it between opening and locking
             raise ConfigurationError(f"{self._partial} has just been written by another run: try again")
 
     def _copy_complete(self) -> None:
-        """Rows of a complete file begin the partial one; those that a killed copy lacks are scored again."""
+        """Begins with the rows of the complete file. Those that a killed copy lacks are scored again."""
         try:
             with self._path.open("rb") as complete:
                 shutil.copyfileobj(complete, self._stream.buffer)
@@ -161,7 +161,7 @@ def _drop_torn_row(stream: TextIO) -> int:
 
 
 def partial_path(path: Path) -> Path:
-    """Where the rows of a results file are until it is complete."""
+    """The name of a results file until it is complete."""
     return path.with_name(f"{path.name}.partial")
 
 

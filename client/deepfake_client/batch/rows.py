@@ -1,4 +1,4 @@
-"""Reports of files as rows, one line each: JSON lines and CSV."""
+"""Reports of files as rows of one line: JSON lines and CSV."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ CSV_COLUMNS = (
 
 @dataclass(frozen=True)
 class Row:
-    """What is read back of a row.
+    """The parts of a row that are read back.
 
     Attributes:
         file: The file's name as the row has it; `RowFormat.file_name` gives the same for a path.
@@ -46,18 +46,18 @@ class Row:
 
 
 class RowFormat(Protocol):
-    """A way of writing one report as one line, and of reading it back."""
+    """Writes one report as one line, and reads it back."""
 
     name: str
 
     def file_name(self, path: os.PathLike[str]) -> str:
-        """A path as the row has it; no two paths are written alike."""
+        """A path as it stands in a row; different paths stay different."""
 
     def write_header(self, stream: TextIO) -> None:
-        """What comes before the first row."""
+        """Writes what comes before the first row."""
 
     def write_row(self, report: FileReport, stream: TextIO) -> None:
-        """One line, with its line feed."""
+        """Writes one line with its line feed."""
 
     def read_rows(self, stream: TextIO) -> Iterator[Row]:
         """The rows of a file that starts with the header.
@@ -77,7 +77,7 @@ class JsonLines:
         return os.fspath(path)
 
     def write_header(self, stream: TextIO) -> None:
-        """There is none."""
+        """Writes nothing."""
 
     def write_row(self, report: FileReport, stream: TextIO) -> None:
         """See `RowFormat`."""
@@ -91,7 +91,7 @@ class JsonLines:
 
 
 class CommaSeparated:
-    """CSV with a header. What cannot be printed, and the backslash itself, is escaped as in Python's own strings."""
+    """CSV with a header. Backslashes and characters that cannot be printed are escaped as in Python's strings."""
 
     name = "csv"
 
@@ -145,7 +145,7 @@ def flat_row(report: FileReport) -> dict[str, Any]:
 
 
 def escaped(text: str) -> str:
-    """On one line and without control characters or lone surrogates; different texts stay different."""
+    """The text on one line, without control characters and lone surrogates; different texts stay different."""
     return "".join(
         character
         if character.isprintable() and character != "\\"

@@ -1,4 +1,4 @@
-"""Many media files through one detector: one report for each, whatever happens to one of them."""
+"""Scores many files with one detector and gives one report for each, also for a file that fails."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ WORKERS = 16
 VIDEO_WORKERS = 2
 
 _WINDOW = 4
-"""Files per worker that are scored or waiting before the first of them is reported: a long video holds up few."""
+"""Files per worker that may be ahead of the one to be reported next, so that a long video holds up few others."""
 
 _CANARY_TIMEOUT_S = 15.0
 
@@ -50,10 +50,10 @@ def detect_files(
     open_file: OpenMedia = open_media,
     keep_frames: bool = False,
 ) -> Generator[FileReport]:
-    """Detects the files on several threads; reports come in the order of the paths, as soon as that allows.
+    """Scores the files on several threads; the reports come in the order of the paths.
 
-    A file during which the service failed is tried once more when its turn to be reported comes. If it fails again
-    while the service scores a canary image, the file is what brings the service down, and that is its report.
+    A file during which the service failed is tried once more when it is the next to be reported. If it fails again
+    while the service scores a canary image, the file itself brings the service down, and its report says so.
 
     Args:
         detector: Shared by the threads.
@@ -98,7 +98,7 @@ class _Batch:
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     def cancel(self) -> None:
-        """Gives up what is under way, and what begins from now on."""
+        """Ends the detections under way, and those that have not begun."""
         self.cancelled.set()
         for deadline in list(self.deadlines):
             deadline.cancel()
@@ -153,13 +153,13 @@ class _Batch:
             self.deadlines.discard(deadline)
 
     def _turn(self, media: Media) -> contextlib.AbstractContextManager[object]:
-        """A video waits for its turn before its deadline begins."""
+        """Limits the videos at once. A video waits here before its deadline begins."""
         is_video = media.format.media_type is MediaType.VIDEO
         return self.video_turns if is_video else contextlib.nullcontext()
 
 
 def service_works(detector: Detector) -> bool:
-    """Whether a test image is scored now: then it is the file that brings the service down."""
+    """Whether the service scores a canary image now."""
     try:
         scoring = detector.scorer.score([canary_image()], Deadline(_CANARY_TIMEOUT_S), "canary")
     except ServiceError:

@@ -14,7 +14,7 @@ _STYLES = {DetectionResult.FAKE: "red", DetectionResult.REAL: "green", Detection
 
 
 def write_table(reports: Iterable[FileReport], stream: TextIO) -> None:
-    """Writes the table once all reports are there: only then are its columns' widths known."""
+    """Writes the table when all reports are there, since they decide the widths of its columns."""
     table = Table(Column("file", overflow="fold"), "result", "fake probability", "frames", "faces", "risk", "reason")
     for report in reports:
         output = report.output
