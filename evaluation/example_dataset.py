@@ -1,4 +1,4 @@
-"""Makes the small labelled set of docs/evaluation.md: `python -m evaluation.example_dataset DIRECTORY`.
+"""Makes the small labelled set of docs/evaluate.md: `python -m evaluation.example_dataset DIRECTORY`.
 
 Real: parts of the sample photos. Fake: other parts of them with their middle swirled. Also one video of each class and
 one broken file. It shows how the evaluation works; it does not test a detector.

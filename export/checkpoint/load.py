@@ -17,7 +17,7 @@ from export.golden import FOLDER
 from preprocessing import ResizeMode, ResizeSpec
 
 SIDECAR = "deepfake.json"
-"""Optional file of a checkpoint: its name, verdict bands, calibration and more (docs/triton.md)."""
+"""Optional file of a checkpoint: its name, verdict bands, calibration and more (docs/train.md)."""
 
 
 class Sidecar(BaseModel):

@@ -15,7 +15,7 @@ from deepfake_client.result import ScoredFrame
 from tests.client.evidence.cases import FACE_PX, MODEL, SIZE_PX, made_output
 
 DEFAULT_BANDS = ReleaseBands()
-DOCS = Path(__file__).parents[3] / "docs" / "evidence-report.md"
+DOCS = Path(__file__).parents[3] / "docs" / "page-and-report.md"
 
 
 def with_bands(image: VerdictBands, video: VerdictBands = DEFAULT_BANDS.video) -> ModelInfo:

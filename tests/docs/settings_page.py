@@ -1,4 +1,4 @@
-"""The table of all settings, made from the code: `python docs/make_settings_page.py > docs/settings.md`."""
+"""The table of all settings, made from the code: `python -m tests.docs.settings_page > docs/settings.md`."""
 
 from deepfake_client.settings import ClientSettings
 from pydantic import AliasChoices
@@ -20,7 +20,7 @@ _SECTIONS: tuple[tuple[str, str, type[BaseSettings]], ...] = (
 
 _INTRODUCTION = """# Settings
 
-The settings of each program: environment variables, read once at start. Made by `python docs/make_settings_page.py`.
+The settings of each program: environment variables, read once at start. Made by `python -m tests.docs.settings_page`.
 
 The commands' own options are in their `--help`: `deepfake-export`, `deepfake-detect` and `deepfake-evaluate`
 (DEEPFAKE_URL), `deepfake-bench perf` (PERF_ANALYZER). PYTHON chooses the interpreter of `make`. The compose

@@ -1,4 +1,4 @@
-"""Pictures of the page for the documentation: `python docs/make_screenshots.py http://127.0.0.1:5000/`.
+"""Pictures of the page for the documentation: `python -m tests.docs.make_screenshots http://127.0.0.1:5000/`.
 
 Needs a running service, the development install, and Chromium. Type is set in Inter where that font is installed.
 """
@@ -15,11 +15,9 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # the tests are no installed package
-
-from tests.browser import chromium, emulate  # noqa: E402
-from tests.media import photo  # noqa: E402
+from tests.browser import chromium, emulate
+from tests.media import photo
+from tests.service import ROOT
 
 FOLDER = ROOT / "docs" / "images"
 WIDTH_PX = 1000

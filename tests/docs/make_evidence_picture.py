@@ -1,7 +1,7 @@
 """Makes docs/images/evidence.png: an evidence report over made-up scores, as a browser shows it.
 
 Needs Chromium: `apt-get install --no-install-recommends chromium fonts-dejavu-core`. Run it as
-`python docs/make_evidence_picture.py`.
+`python -m tests.docs.make_evidence_picture`.
 """
 
 import shutil
@@ -11,15 +11,12 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from deepfake_client import build_evidence, evidence_html
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from deepfake_client import build_evidence, evidence_html  # noqa: E402
-
-from preprocessing import STATUS_TABLE  # noqa: E402
-from tests.client.evidence.cases import MODEL, made_output  # noqa: E402
+from preprocessing import STATUS_TABLE
+from tests.client.evidence.cases import MODEL, made_output
+from tests.service import ROOT
 
 PICTURE = ROOT / "docs" / "images" / "evidence.png"
 SIZE_PX = (1000, 1815)

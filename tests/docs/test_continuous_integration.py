@@ -1,0 +1,35 @@
+"""The GitHub workflow and the pre-commit file: valid, and about the commands that `make` has."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from tests.service import ROOT
+
+WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
+
+
+def test_actionlint_has_no_complaint() -> None:
+    actionlint = Path(sys.executable).with_name("actionlint")
+    done = subprocess.run(
+        [actionlint, "-no-color", WORKFLOW], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_workflow_runs_lint_types_suite_and_image_build() -> None:
+    jobs = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"]
+    commands = [step.get("run", "") for job in jobs.values() for step in job["steps"]]
+    assert ".ci/run" in commands
+    assert "make test" in (ROOT / ".ci" / "run").read_text("utf-8")
+    assert "docker compose build" in commands
+
+
+def test_the_hooks_are_those_of_make_lint() -> None:
+    (local,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    assert [hook["id"] for hook in local["hooks"]] == ["ruff", "ruff-format", "mypy"]
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for hook in local["hooks"]:
+        assert " ".join(hook["entry"].split()[:2]).removesuffix(" check").split(" --")[0] in makefile
