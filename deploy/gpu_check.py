@@ -2,7 +2,7 @@
 
 Exports a checkpoint for every backend of NVIDIA's image, each through the parity gate on this GPU; serves each release
 with the image's tritonserver; scores batches of every size and the golden images; starts again on the engine cache;
-and shows that a release of another GPU is refused. Run it in NVIDIA's Triton image (docs/tensorrt.md). Takes some
+and shows that a release of another GPU is refused. Run it in NVIDIA's Triton image (docs/kubernetes.md). Takes some
 minutes for each release: TensorRT times its kernels.
 """
 

@@ -13,7 +13,7 @@ from runtime.gpu import Gpu, the_kind_of_gpu
 _LIBRARIES = ("libnvinfer.so.11", "libnvinfer.so.10")
 _VERSION_PARTS = ("Major", "Minor", "Patch", "Build")
 _PACKAGES = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")
-_REMEDY = "export on this GPU, with the TensorRT that serves here (docs/tensorrt.md)"
+_REMEDY = "export on this GPU, with the TensorRT that serves here (docs/kubernetes.md)"
 
 
 def library_tensorrt(load: Callable[[str], Any] = ctypes.CDLL) -> str:

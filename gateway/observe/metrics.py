@@ -1,4 +1,4 @@
-"""The gateway's Prometheus metrics. docs/observability.md has the table."""
+"""The gateway's Prometheus metrics. docs/operations.md has the table."""
 
 from collections import Counter as Tally
 from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 The first word of a block's info string says what it is: `sh` and `python` are run by test_commands.py, `console` shows
 commands with `$` before them, anything else holds no commands. `sh no-test: REASON` is not run; `sh long` only by
-`make test-long`.
+`make test-long`. The last command of `sh exit-1` ends with exit code 1.
 """
 
 import re
@@ -12,7 +12,12 @@ from pathlib import Path
 
 from tests.service import ROOT
 
-DOCUMENTS = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+_OLD = {"reliability.md", "verified.md", "video-engine.md"}  # until their content has its new place
+DOCUMENTS = (
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name not in _OLD),
+)
 
 _FENCE = re.compile(r"^```(.*)\n((?:(?!```).*\n)*)```$", re.MULTILINE)
 

@@ -119,7 +119,7 @@ def test_every_watched_metric_exists(observed: Observed, file: str) -> None:
 
 
 def test_every_metric_of_the_gateway_is_documented(observed: Observed) -> None:
-    documented = watched_names((ROOT / "docs" / "observability.md").read_text("utf-8"))
+    documented = watched_names((ROOT / "docs" / "operations.md").read_text("utf-8"))
     families = {
         re.sub(r"_(bucket|sum|count)$", "", name)
         for name in Page.fetch(f"{observed.service.url}/metrics").names
