@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.errors import CODES
 from preprocessing import STATUS_TABLE
 from tests.docs.documents import DOCUMENTS
 from tests.service import ROOT
@@ -34,6 +35,17 @@ def test_links_lead_somewhere(document: Path) -> None:
 def test_the_table_of_frame_statuses() -> None:
     rows = [f"| {code} | {row.name} | {row.meaning} |" for code, row in STATUS_TABLE.items()]
     assert "\n".join(rows) in (ROOT / "docs" / "api.md").read_text("utf-8")
+
+
+def test_the_table_of_error_codes() -> None:
+    text = (ROOT / "docs" / "api.md").read_text("utf-8")
+    table = text[text.index("### Errors") : text.index("## Triton")]
+    rows = re.findall(r"^\| ([\d, ]+) \| (.*) \|$", table, re.MULTILINE)
+    documented = {code: statuses for statuses, codes in rows for code in re.findall(r"`([A-Z_]+)`", codes)}
+    by_proxy = {"RATE_LIMITED"}
+    for code, statuses in documented.items():
+        assert code in by_proxy or str(CODES[code].status) in statuses.split(", "), code
+    assert documented.keys() - by_proxy == {code for code, row in CODES.items() if row.status not in (499, 500)}
 
 
 def test_the_settings_page_is_what_the_code_says() -> None:
