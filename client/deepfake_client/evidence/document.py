@@ -34,7 +34,7 @@ class Document(BaseModel):
 
 
 class Severity(TextEnum):
-    """How much a finding takes away from the result."""
+    """How much a finding weakens the result."""
 
     CRITICAL = "critical"
     """The result means nothing."""
@@ -43,7 +43,7 @@ class Severity(TextEnum):
     """The result may well be wrong for this reason."""
 
     NOTE = "note"
-    """To be known when the result is weighed."""
+    """The result may be right, but this should be known."""
 
 
 class FindingCode(TextEnum):
@@ -205,7 +205,7 @@ class Software(Document):
 
 
 class Run(Document):
-    """What differs from run to run. Nothing else does."""
+    """What differs from run to run; the rest of the report is the same."""
 
     created_at: datetime
     """When this report was made, UTC."""

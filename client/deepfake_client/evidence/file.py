@@ -1,4 +1,4 @@
-"""Writes evidence reports to files: HTML or JSON by the suffix, each there in full or not at all."""
+"""Writes evidence reports to files, as HTML or JSON by the suffix."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ _FORMS: dict[str, Callable[[Evidence], str]] = {".html": evidence_html, ".json":
 
 
 def check_report_paths(report_paths: Sequence[Path], media: Sequence[Path]) -> None:
-    """Checks, before any work, that reports can be asked for.
+    """Checks, before any work, whether reports can be written.
 
     Args:
         report_paths: Where they are to be written; none is fine.
@@ -27,8 +27,7 @@ def check_report_paths(report_paths: Sequence[Path], media: Sequence[Path]) -> N
     if report_paths and len(media) != 1:
         raise ConfigurationError(f"--report is about one file, not {len(media)}")
     for path in report_paths:
-        if path.suffix.lower() not in _FORMS:
-            raise ConfigurationError(f"--report {path}: the name must end in .html or .json")
+        _form_of(path)
         if not path.parent.is_dir() or not os.access(path.parent, os.W_OK) or path.is_dir():
             raise ConfigurationError(f"--report {path}: cannot be written there")
         if path.exists() and media[0].exists() and path.samefile(media[0]):
@@ -36,36 +35,32 @@ def check_report_paths(report_paths: Sequence[Path], media: Sequence[Path]) -> N
 
 
 def write_evidence(output: DetectionOutput, file_name: str, report_paths: Sequence[Path]) -> None:
-    """Writes the report of one detection, once for each path.
+    """Writes the report of one detection, once for each path. An older report stays until the new one is complete.
 
     Args:
         output: From `Detector.detect(..., keep_frames=True)`.
         file_name: What to call the input in the report, a bare name.
-        report_paths: Files ending in .html or .json; what was there is replaced.
+        report_paths: Files ending in .html or .json.
 
     Raises:
         ConfigurationError: A suffix is another one, or a file cannot be written.
     """
-    unknown = [path for path in report_paths if path.suffix.lower() not in _FORMS]
-    if unknown:
-        raise ConfigurationError(f"{unknown[0]}: the name of a report must end in .html or .json")
     evidence = build_evidence(output, file_name)
-    texts = [_FORMS[path.suffix.lower()](evidence) for path in report_paths]
-    for path, text in zip(report_paths, texts, strict=True):
+    for path, text in [(path, _form_of(path)(evidence)) for path in report_paths]:
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
-            _write(path, text)
+            with partial.open("w", encoding="utf-8", newline="\n") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.replace(path)
         except OSError as error:
+            partial.unlink(missing_ok=True)
             raise ConfigurationError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _write(path: Path, text: str) -> None:
-    """By way of a file beside it that takes its name when all is written."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+def _form_of(path: Path) -> Callable[[Evidence], str]:
+    form = _FORMS.get(path.suffix.lower())
+    if form is None:
+        raise ConfigurationError(f"--report {path}: the name must end in .html or .json")
+    return form
