@@ -45,6 +45,17 @@ class Estimate:
     reason: str = ""
     """Why there is no value, or ""."""
 
+    def text(self, sign: str = "") -> str:
+        """Such as "0.883 [0.842, 0.920]", and "-" without a value.
+
+        Args:
+            sign: "+" to write the sign of each number.
+        """
+        if self.value is None:
+            return "-"
+        ends = "" if self.low is None or self.high is None else f" [{self.low:{sign}.3f}, {self.high:{sign}.3f}]"
+        return f"{self.value:{sign}.3f}{ends}"
+
 
 def resample(strata: NDArray[np.generic], plan: BootstrapPlan) -> Iterator[Indices]:
     """Indices of each resample: within each stratum as many as it has, with replacement.

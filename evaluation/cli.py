@@ -160,8 +160,9 @@ def _degradations(texts: list[str], standard: bool) -> tuple[Degradation, ...]:
 
 def _require_packages() -> None:
     """Says before the work what would be missed after it."""
-    if importlib.util.find_spec("matplotlib") is None:
-        _fail("this needs the extra evaluate (matplotlib is not installed)", EXIT_USAGE)
+    missing = [name for name in ("matplotlib", "scipy") if importlib.util.find_spec(name) is None]
+    if missing:
+        _fail(f"this needs the extra evaluate ({' and '.join(missing)} not installed)", EXIT_USAGE)
 
 
 @contextlib.contextmanager

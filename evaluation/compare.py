@@ -97,31 +97,22 @@ def comparison_table(contestants: Sequence[Contestant]) -> str:
 def _row(contestant: Contestant, first: Results) -> str:
     results = contestant.results
     metrics = results.metrics
-    change = "" if results is first else _said(auc_difference(first, results), "+")
+    change = "" if results is first else auc_difference(first, results).text("+")
     unscored = sum(file.fake_probability is None for file in results.files)
     figures = (metrics.auc, metrics.eer, metrics.tpr_at_5pct_fpr, metrics.ece, metrics.uncertain_rate)
-    auc, *others = (_said(figure) for figure in figures)
+    auc, *others = (figure.text() for figure in figures)
     return f"| {' | '.join([contestant.name, auc, change, *others, str(unscored)])} |"
 
 
 def _degraded_row(contestant: Contestant, degradations: Sequence[str]) -> str:
     found = {row.degradation: row.auc for row in contestant.results.robustness}
     cells = [
-        f"{found[name].degraded.value:.3f} ({_said(found[name].change, '+')})"
+        f"{found[name].degraded.value:.3f} ({found[name].change.text('+')})"
         if name in found and found[name].degraded.value is not None
         else "-"
         for name in degradations
     ]
-    return f"| {' | '.join([contestant.name, _said(contestant.results.metrics.auc), *cells])} |"
-
-
-def _said(figure: Estimate, sign: str = "") -> str:
-    if figure.value is None:
-        return "-"
-    interval = (
-        "" if figure.low is None or figure.high is None else f" [{figure.low:{sign}.3f}, {figure.high:{sign}.3f}]"
-    )
-    return f"{figure.value:{sign}.3f}{interval}"
+    return f"| {' | '.join([contestant.name, contestant.results.metrics.auc.text(), *cells])} |"
 
 
 command_app = typer.Typer(add_completion=False)

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -89,13 +88,12 @@ def find_dataset(directory: Path) -> Dataset:
     empty = [f"{folders[label]}" for label, paths in found.items() if not paths]
     if empty:
         raise DatasetError(f"there is no image or video in {' and '.join(empty)}")
-    return Dataset(directory, _labelled(directory, [(path, label) for label in Label for path in sorted(found[label])]))
-
-
-def _labelled(directory: Path, paths: Sequence[tuple[Path, Label]]) -> tuple[LabelledFile, ...]:
-    return tuple(
-        LabelledFile(path, path.relative_to(directory).as_posix(), label, file_sha256(path)) for path, label in paths
+    files = tuple(
+        LabelledFile(path, path.relative_to(directory).as_posix(), label, file_sha256(path))
+        for label in Label
+        for path in sorted(found[label])
     )
+    return Dataset(directory, files)
 
 
 def file_sha256(path: Path) -> str:

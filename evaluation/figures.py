@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluation.bootstrap import CONFIDENCE, BootstrapPlan, Estimate, resample
+from evaluation.bootstrap import CONFIDENCE, BootstrapPlan, resample
 from evaluation.measure import ScoreTable
 from evaluation.metrics import FloatArray, RocCurve, roc_curve
 from evaluation.results import Results
@@ -86,10 +86,10 @@ def _draw_roc(figure: "Figure", data: FigureData) -> None:
     low, high = _roc_band(data, grid)
     metrics = data.results.metrics
     axes.fill_between(grid, low, high, color=_REAL, alpha=0.2, linewidth=0, label="95% bootstrap band")
-    axes.plot(curve.fpr, curve.tpr, color=_REAL, linewidth=2, label=f"AUC {_interval(metrics.auc)}", clip_on=False)
+    axes.plot(curve.fpr, curve.tpr, color=_REAL, linewidth=2, label=f"AUC {metrics.auc.text()}", clip_on=False)
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=_DASHES, label="chance")
     eer, _ = curve.equal_error
-    axes.plot(eer, 1 - eer, "o", color=_FAKE, markersize=7, label=f"EER {_interval(metrics.eer)}")
+    axes.plot(eer, 1 - eer, "o", color=_FAKE, markersize=7, label=f"EER {metrics.eer.text()}")
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     figure.suptitle("ROC curve", fontsize=12)
     axes.set_xlabel("false-positive rate: share of real files called fake")
@@ -140,18 +140,21 @@ def _draw_scores(figure: "Figure", data: FigureData) -> None:
 
 
 def _draw_reliability(figure: "Figure", data: FigureData) -> None:
+    from scipy.stats import binomtest
+
     axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     bins = data.results.calibration
     metrics = data.results.metrics
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=_DASHES)
     for one in bins:
         if one.mean_p is not None and one.fraction_fake is not None:
-            low, high = _wilson(one.fraction_fake, one.files)
-            axes.plot([one.mean_p, one.mean_p], [low, high], color=_REAL, alpha=0.35, linewidth=4)
+            fakes = round(one.fraction_fake * one.files)
+            bar = binomtest(fakes, one.files).proportion_ci(CONFIDENCE, method="wilson")
+            axes.plot([one.mean_p, one.mean_p], [bar.low, bar.high], color=_REAL, alpha=0.35, linewidth=4)
             axes.plot(one.mean_p, one.fraction_fake, "o", color=_REAL, markersize=6, clip_on=False, zorder=3)
     axes.set(xlim=(0, 1), ylim=(0, 1))
     figure.suptitle("Reliability", fontsize=12)
-    axes.set_title(f"ECE {_interval(metrics.ece)}   Brier {_interval(metrics.brier)}", fontsize=10)
+    axes.set_title(f"ECE {metrics.ece.text()}   Brier {metrics.brier.text()}", fontsize=10)
     axes.set_ylabel("share of fake files; bars: 95% (Wilson)")
     counts.bar(
         [one.low for one in bins], [one.files for one in bins], width=1 / len(bins), align="edge", color=_REAL,
@@ -164,25 +167,9 @@ def _draw_reliability(figure: "Figure", data: FigureData) -> None:
     _plain(counts)
 
 
-def _wilson(share: float, files: int) -> tuple[float, float]:
-    """95% interval of a share of so many files (Wilson, JASA 22, 1927)."""
-    z2 = 1.959964**2
-    centre = (share + z2 / (2 * files)) / (1 + z2 / files)
-    half = (z2 * (share * (1 - share) / files + z2 / (4 * files**2))) ** 0.5 / (1 + z2 / files)
-    return centre - half, centre + half
-
-
 def _plain(axes: "Axes") -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=9)
-
-
-def _interval(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return f"none: {estimate.reason}"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.3f}"
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 
 def _caption(figure: "Figure", results: Results) -> None:

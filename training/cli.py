@@ -22,8 +22,8 @@ EPILOG = (
 )
 
 _NEEDED = {
-    "torch": "export", "accelerate": "train", "peft": "train", "tensorboard": "train", "scipy": "train",
-    "sklearn": "evaluate", "cv2": "preprocessing",
+    "torch": "export", "accelerate": "train", "peft": "train", "tensorboard": "train", "sklearn": "train",
+    "scipy": "evaluate", "cv2": "preprocessing",
 }  # fmt: skip
 """Modules that a run imports, and the extra that brings each."""
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,23 +36,14 @@ class Lazy(Sequence[T], Generic[S, T]):
         return self._make(self._sources[number])
 
 
-class Forger(Protocol):
-    """Makes a forgery of a face, such as `training.forgeries.self_blend.SelfBlender(...).forge`."""
+Forger = Callable[[FaceImage, np.random.Generator], Forgery]
+"""Makes a forgery of a face, such as `training.forgeries.SelfBlender().forge`; the generator gives all randomness."""
 
-    def __call__(self, face: FaceImage, rng: np.random.Generator, /) -> Forgery:
-        """Forges one face; everything random comes from `rng`."""
-        ...
+RealChange = Callable[[FaceImage, np.random.Generator], NDArray[np.uint8]]
+"""Changes a real face as a whole now and then, such as `training.forgeries.SelfBlender().real`: (H, W, 3) uint8 RGB.
 
-
-class RealChange(Protocol):
-    """Changes a real face as a whole now and then, such as `training.forgeries.self_blend.SelfBlender(...).real`.
-
-    Without it a detector may learn the traces of the changes that forgeries contain, not the forgery.
-    """
-
-    def __call__(self, face: FaceImage, rng: np.random.Generator, /) -> NDArray[np.uint8]:
-        """The face as (H, W, 3) uint8 RGB, as it is or changed; everything random comes from `rng`."""
-        ...
+Without it a detector may learn the traces of the changes that forgeries contain, and not the forgery.
+"""
 
 
 @dataclass(frozen=True)
