@@ -7,7 +7,7 @@ import requests
 
 from tests.closed_loop import ClosedLoop, longest_gap_s
 
-RECOVERY_BOUND_S = 60.0  # generous: some seconds are expected, docs/reliability.md has the measured ones
+RECOVERY_BOUND_S = 60.0  # generous: some seconds are expected, docs/performance.md has the measured ones
 _TIMEOUT_S = 40.0
 
 

@@ -132,7 +132,7 @@ def server_environment(files: TritonFiles) -> dict[str, str]:
         env["LD_LIBRARY_PATH"] = f"{files.libraries}:{find_shared_libpython()}"
     # One thread per model instance: libraries that make a pool per process would oversubscribe the cores.
     env["OMP_NUM_THREADS"] = "1"
-    # Buffers of requests of many sizes would leave holes in the heap that grow for hours (docs/reliability.md). The
+    # Buffers of requests of many sizes would leave holes in the heap that grow for hours (docs/performance.md). The
     # model processes undo it (runtime/process.py).
     env.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**17))
     env["PYTHONUNBUFFERED"] = "1"

@@ -3,7 +3,7 @@
     ((x - mean) / std * gain + shift) W + b  =  ((x - mean) / std) (diag(gain) W) + (shift W + b)
 
 It is exact but for rounding, and a low precision has two roundings less in each. int8 does not gain: without the gain
-the activations' range over all channels is wider in proportion (benchmark/NOTES.md).
+the activations' range over all channels is wider in proportion (docs/performance.md).
 """
 
 import numpy as np

@@ -12,11 +12,10 @@ from pathlib import Path
 
 from tests.service import ROOT
 
-_OLD = {"reliability.md", "verified.md", "video-engine.md"}  # until their content has its new place
 DOCUMENTS = (
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
-    *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name not in _OLD),
+    *sorted((ROOT / "docs").glob("*.md")),
 )
 
 _FENCE = re.compile(r"^```(.*)\n((?:(?!```).*\n)*)```$", re.MULTILINE)
