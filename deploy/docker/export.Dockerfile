@@ -12,12 +12,13 @@ COPY assets assets
 # needs no package index.
 RUN python -c "from pathlib import Path; from assets import FACE_MODELS, GATE_PHOTOS, fetch_assets; fetch_assets(FACE_MODELS + GATE_PHOTOS, Path('/fetched'))"
 COPY pyproject.toml ./
+COPY client client
 COPY export export
 COPY preprocessing preprocessing
 COPY runtime runtime
 # The project lists every package; those that this image does without are empty folders to it.
 RUN python -c "import os, tomllib; [os.makedirs(p.replace('.', '/'), exist_ok=True) for p in tomllib.load(open('pyproject.toml', 'rb'))['tool']['setuptools']['packages']]" \
-    && pip --python /venv/bin/python install --no-cache-dir --no-deps .
+    && pip --python /venv/bin/python install --no-cache-dir --no-deps ./client .
 # The export looks for its templates beside its own package.
 COPY model_repository /venv/lib/python3.11/site-packages/model_repository
 

@@ -92,17 +92,12 @@ def test_the_image_that_ships_is_not_root_and_installs_no_packages_of_python(nam
     assert "COPY --from=" in shipped
 
 
-OURS = {"export": "--no-deps ."}
-
-
 @every_image
 def test_an_image_installs_its_own_lock_and_nothing_else(name: str) -> None:
     text = text_of(name)
     assert re.findall(r"^COPY requirements/(\S+) ", text, re.MULTILINE) == LOCKS[name]
     installs = re.findall(r"pip --python \S+ install --no-cache-dir (.*)", text)
-    assert sorted(installs) == sorted(
-        [*(f"--requirement {lock}" for lock in LOCKS[name]), OURS.get(name, "--no-deps ./client .")]
-    )
+    assert sorted(installs) == sorted([*(f"--requirement {lock}" for lock in LOCKS[name]), "--no-deps ./client ."])
 
 
 def test_images_hold_no_more_than_they_need() -> None:
