@@ -154,7 +154,7 @@ DRIFT_PHOTOS = (
     ),
 )
 
-# What every export of a low precision is calibrated and judged on (export/gate/photos.py), all of one package.
+# What every export of a low precision is calibrated and judged on (export/gate/images.py), all of one package.
 GATE_PHOTOS = tuple(asset for asset in SAMPLE_PHOTOS + DRIFT_PHOTOS if asset.requirement.startswith("scikit-image=="))
 
 # The schema of docker-compose.yml, for its test.

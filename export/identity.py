@@ -16,6 +16,9 @@ from export.variants import Variant
 from runtime import usable_cores
 from runtime.openvino_classifier import processor
 
+_INDECISIVE = frozenset({"releases_dir", "cache_dir", "parity_images"})
+"""Settings that do not change the release. A gate of more images makes no other classifier."""
+
 
 def export_id(checkpoint: Checkpoint, variant: Variant) -> int:
     """A positive INT32 that names the classifier's graph: checkpoint, variant, fake classes and exporter."""
@@ -35,34 +38,21 @@ def source_key(
         target: Who will run the classifier.
         instances: Of preprocess.
     """
+    decisive = {name: value for name, value in asdict(settings).items() if name not in _INDECISIVE}
     chosen = {
+        **decisive,
         "checkpoint": checkpoint_sha256,
         "companions": companions_digest(located.path),
         "name": located.name,
-        "precision": settings.precision,
-        "backend": settings.backend,
-        "gpu": target.gpu,
-        "accelerator": settings.accelerator,
-        "engine_cache": str(target.engine_cache) if target.accelerator else "",
-        "built_on": asdict(target.built_on) if target.built_on else None,
+        "target": asdict(target),
         "instances": instances,
-        "plan": [
-            settings.classifier_instances,
-            settings.cores_per_instance,
-            settings.preferred_batch,
-            settings.queue_delay_us,
-        ],
         "cores": usable_cores(),
         # What is fastest, and what can be run at all, is the processor's business.
         "processor": "" if settings.precision == "fp32" else processor(),
-        "face_detection": settings.face_detection,
-        "limits": [settings.max_image_bytes, settings.max_image_pixels],
-        "fake_labels": list(settings.fake_labels),
-        "tolerance": settings.tolerance,
         "description": Description.model_json_schema(),
         "code": code_digest("export", "preprocessing", "model_repository", "runtime"),
     }
-    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()
 
 
 @functools.cache

@@ -4,9 +4,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -22,16 +22,16 @@ from export.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint
 from export.checkpoint.hub import LocatedCheckpoint
 from export.checkpoint.model_card import README
 from export.errors import ReleaseError
-from export.gate.candidates import Candidate, Workshop, take_fastest
-from export.gate.generated import varied_images
+from export.gate.candidates import Candidate, take_fastest
 from export.gate.golden import PreparedGolden, prepare_golden
-from export.gate.parity import Reference, make_reference
-from export.gate.photos import calibration_photos, judging_photos
-from export.gate.tolerances import tolerance_of
+from export.gate.images import calibration_photos, judging_photos, varied_images
+from export.gate.parity import ParityResult, Reference, check_parity, make_reference
+from export.gate.tolerances import Tolerance, tolerance_of
 from export.golden import FOLDER
 from export.graph.attention import merge_attention
 from export.graph.onnx_export import export_logits_graph
 from export.graph.serving_graph import ServingHead, build_serving_graph, with_export_id
+from export.graph.write import write_variant
 from export.identity import export_id, source_key
 from export.model_config import ServingPlan
 from export.release import (
@@ -51,7 +51,7 @@ from export.settings import ExportSettings, Step
 from export.target import Target, find_target
 from export.variants import Variant, variants_of
 from preprocessing import PREPROCESSING_VERSION, STATUS_TABLE, PreprocessParams, resize_to_square
-from runtime import usable_cores
+from runtime import Classifier, usable_cores
 
 _MAX_INSTANCES = 8
 _INSTANCE_BYTES = 2**30  # an instance of preprocess at work on large images, and a share of the classifier
@@ -73,6 +73,10 @@ class _Job:
     plan: ServingPlan
     golden: PreparedGolden | None
     progress: Progress
+
+    def limits(self, variant: Variant) -> Tolerance:
+        """What a variant promises."""
+        return tolerance_of(variant.precision, gpu=self.target.gpu, max_dp=self.settings.tolerance)
 
 
 def existing_release(located: LocatedCheckpoint, settings: ExportSettings) -> Release | None:
@@ -101,7 +105,10 @@ def export_checkpoint(
     job = _prepare(located, settings, target, progress)
     try:
         with open_partial(settings.releases_dir) as partial:
-            candidates = _make_classifiers(job, wanted, partial / _SCRATCH)
+            scratch = partial / _SCRATCH
+            candidates = take_fastest(
+                wanted, scratch, job.plan.size_px, _Maker(job, scratch), lambda name: progress(Step(name))
+            )
             progress(Step("write the release"))
             manifest = _write_release(job, candidates[0], partial)
             write_report(partial, manifest["release_id"], candidates, time.monotonic() - started)
@@ -149,50 +156,56 @@ def _instances(settings: ExportSettings) -> int:
     return settings.instances or max(min(usable_cores(), _MAX_INSTANCES, memory // _INSTANCE_BYTES), 1)
 
 
-def _make_classifiers(job: _Job, wanted: Sequence[Sequence[Variant]], scratch: Path) -> list[Candidate]:
-    """The classifier in every variant that was tried, the one to serve first."""
-    scratch.mkdir()
-    checkpoint, settings = job.checkpoint, job.settings
-    job.progress(Step("export with optimum"))
-    graph = _served_graph(job, scratch)
-    workshop = Workshop(
-        graph_of=lambda variant: with_export_id(graph, export_id(checkpoint, variant)),
-        target=job.target,
-        scratch=scratch,
-        size_px=job.plan.size_px,
-        reference=cache(lambda: _reference(job)),
-        generated=settings.parity_images,
-        calibration=lambda: _calibration_squares(job),
-        tolerance=settings.tolerance,
-        say=lambda name: job.progress(Step(name)),
-        golden=job.golden,
-    )
-    return take_fastest(workshop, wanted)
+class _Maker:
+    """Makes and judges the variants of a job. The graph is exported, and PyTorch asked, when first needed."""
 
+    def __init__(self, job: _Job, scratch: Path) -> None:
+        scratch.mkdir()
+        self._job = job
+        self._scratch = scratch
 
-def _served_graph(job: _Job, scratch: Path) -> onnx.ModelProto:
-    checkpoint = job.checkpoint
-    logits_graph = export_logits_graph(checkpoint.located.path, scratch)
-    head = ServingHead(len(checkpoint.labels), checkpoint.fake_indices, export_id=0)
-    graph = build_serving_graph(logits_graph, job.plan.size_px, checkpoint.normalisation, head)
-    merge_attention(graph)
-    return graph
+    @cached_property
+    def graph(self) -> onnx.ModelProto:
+        """The served graph, in fp32."""
+        checkpoint = self._job.checkpoint
+        self._job.progress(Step("export with optimum"))
+        logits_graph = export_logits_graph(checkpoint.located.path, self._scratch)
+        head = ServingHead(len(checkpoint.labels), checkpoint.fake_indices, export_id=0)
+        graph = build_serving_graph(logits_graph, self._job.plan.size_px, checkpoint.normalisation, head)
+        merge_attention(graph)
+        return graph
 
+    @cached_property
+    def reference(self) -> Reference:
+        """PyTorch's answers for the gate's images: generated ones and, for all but fp32, photographs."""
+        job, name = self._job, "score the gate's images with PyTorch"
+        count = job.settings.parity_images
+        photos = 0 if job.settings.precision == "fp32" else 2 * count
+        images: Iterator[Image.Image] = varied_images(count)
+        if photos:
+            images = chain(images, judging_photos(photos, job.settings.cache_dir))
+        job.progress(Step(name, 0, count + photos))
+        return make_reference(job.checkpoint, images, lambda done: job.progress(Step(name, done, count + photos)))
 
-def _reference(job: _Job) -> Reference:
-    """PyTorch's answers for the gate's images: generated ones and, for all but fp32, photographs."""
-    count, name = job.settings.parity_images, "PyTorch's own answers"
-    photos = 0 if job.settings.precision == "fp32" else 2 * count
-    images: Iterator[Image.Image] = varied_images(count)
-    if photos:
-        images = chain(images, judging_photos(photos, job.settings.cache_dir))
-    job.progress(Step(name, 0, count + photos))
-    return make_reference(job.checkpoint, images, lambda done: job.progress(Step(name, done, count + photos)))
+    def write(self, variant: Variant, folder: Path) -> None:
+        """See `Maker.write`."""
+        graph = with_export_id(self.graph, export_id(self._job.checkpoint, variant))
+        write_variant(folder, graph, variant, self._job.target, self._calibration_squares)
 
+    def judge(self, variant: Variant, classifier: Classifier) -> ParityResult:
+        """See `Maker.judge`; fp32 is judged on the generated images alone."""
+        job, reference = self._job, self.reference
+        job.progress(Step(f"compare {variant.name} with PyTorch"))
+        images = reference.first(job.settings.parity_images) if variant.precision == "fp32" else reference
+        limits = job.limits(variant)
+        result = check_parity(classifier, images, limits, job.target.gate_batches)
+        if job.golden is not None:
+            job.golden.check(classifier, limits)
+        return result
 
-def _calibration_squares(job: _Job) -> list[NDArray[np.uint8]]:
-    photos = calibration_photos(_CALIBRATION_PHOTOS, job.settings.cache_dir)
-    return [resize_to_square(np.asarray(photo), job.checkpoint.resize) for photo in photos]
+    def _calibration_squares(self) -> list[NDArray[np.uint8]]:
+        photos = calibration_photos(_CALIBRATION_PHOTOS, self._job.settings.cache_dir)
+        return [resize_to_square(np.asarray(photo), self._job.checkpoint.resize) for photo in photos]
 
 
 def _write_release(job: _Job, chosen: Candidate, partial: Path) -> dict[str, Any]:
@@ -204,8 +217,7 @@ def _write_release(job: _Job, chosen: Candidate, partial: Path) -> dict[str, Any
     write_preprocess(repository / "preprocess", job.params, job.plan, settings.cache_dir)
     write_ensemble(ensemble, job.plan)
     if job.golden is not None:
-        limits = tolerance_of(chosen.variant.precision, gpu=target.gpu, max_dp=settings.tolerance)
-        job.golden.for_precision(limits).write(partial / FOLDER)
+        job.golden.for_precision(job.limits(chosen.variant)).write(partial / FOLDER)
     if (readme := job.checkpoint.located.path / README).is_file():
         shutil.copyfile(readme, partial / CARD)
     description, files = _description(job, chosen.variant), hashed_files(partial)

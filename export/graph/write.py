@@ -9,11 +9,10 @@ import onnx
 from numpy.typing import NDArray
 
 from export.errors import ExportError
-from export.graph.engine_cache import provider_options
 from export.graph.int8 import write_int8
 from export.graph.layer_norm import fold_layer_norms
 from export.graph.mixed_precision import type_products
-from export.graph.tensorrt_plan import build_plan
+from export.graph.tensorrt import build_plan, provider_options
 from export.target import TENSORRT, Target
 from export.variants import Variant
 from runtime import GRAPH_FILE, PLAN_FILE, RuntimeSpec, batch_profiles

@@ -143,7 +143,7 @@ def test_what_is_neither_directory_nor_hub_id_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("precision", "step"),
-    [("fp32", "PyTorch's own answers"), ("auto", "compare ")],
+    [("fp32", "images with PyTorch"), ("auto", "compare ")],
     ids=["torch", "timed"],
 )
 def test_sigterm_leaves_nothing_behind(precision: str, step: str, tiny_checkpoint: Path, tmp_path: Path) -> None:

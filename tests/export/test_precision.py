@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 import export.gate.candidates as candidates
+import export.gate.parity as parity
 import export.graph.int8 as int8
 from assets import DRIFT_PHOTOS, SAMPLE_PHOTOS
 from export.checkpoint.hub import locate_checkpoint
 from export.errors import ExportError, ParityError
-from export.gate.photos import _CALIBRATE_ON, _JUDGE_ON, calibration_photos, judging_photos
+from export.gate.images import _CALIBRATE_ON, _JUDGE_ON, calibration_photos, judging_photos
 from export.gate.tolerances import TOLERANCES
 from export.release import Release
 from export.report import explain_choice
@@ -57,7 +58,7 @@ def int8_release(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
 def with_rates(rates: dict[str, float]) -> Callable[..., list[object]]:
     """Stands for the timing: gives each variant the rate of its name."""
 
-    def timed(_workshop: object, contenders: list[Any]) -> list[object]:
+    def timed(contenders: list[Any], *_arguments: object) -> list[object]:
         candidates = [replace(c.candidate, images_per_s=rates[c.candidate.variant.name]) for c in contenders]
         return [replace(c, candidate=candidate) for c, candidate in zip(contenders, candidates, strict=True)]
 
@@ -145,7 +146,7 @@ def test_auto_takes_the_next_one_where_the_fastest_drifts(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second recipe is made after the first was refused, and must be faster than what waits beside it."""
-    judge = candidates.check_parity
+    judge = parity.check_parity
     judged: list[Classifier] = []
 
     def refuses_the_first(classifier: Classifier, *arguments: object) -> object:
@@ -154,7 +155,7 @@ def test_auto_takes_the_next_one_where_the_fastest_drifts(
             raise ParityError("drifts")
         return judge(classifier, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(candidates, "check_parity", refuses_the_first)
+    monkeypatch.setattr("export.run.check_parity", refuses_the_first)
     rates = {"int8 (static)": 15.0, "bf16": 10.0, "int8 (dynamic)": 5.0}
     monkeypatch.setattr(candidates, "_timed", with_rates(rates))
     release = export(tiny_checkpoint, tmp_path, precision="auto")

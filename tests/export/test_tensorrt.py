@@ -17,8 +17,7 @@ from export.checkpoint.hub import locate_checkpoint
 from export.cli import app
 from export.errors import ExportError, GpuError
 from export.gate.tolerances import TOLERANCES, tolerance_of
-from export.graph.engine_cache import cache_key, provider_options
-from export.graph.tensorrt_plan import build_plan
+from export.graph.tensorrt import build_plan, cache_key, provider_options
 from export.model_config import ServingPlan, read_config, render_config, warmed_batches
 from export.release import Release, read_release, verify_files
 from export.repository import TEMPLATES
