@@ -31,8 +31,7 @@ _PERHAPS_THE_FILE = (
 """The file may be what slows or ends the server, or the server failed by itself."""
 
 _TRIES = 3
-_PAUSE_S = 0.8
-"""Mean pause between tries; the client itself waits for a server within each."""
+_PAUSE_S = 0.8  # between tries; the client itself waits for a server within each
 
 
 @dataclass(frozen=True)
