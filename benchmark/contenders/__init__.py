@@ -1,1 +1,1 @@
-"""What the service is compared with: the seed system, two general serving frameworks, and no server at all."""
+"""What the service is compared with: a plain Flask + transformers service, LitServe and mosec."""
