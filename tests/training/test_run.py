@@ -269,15 +269,13 @@ def test_data_that_does_not_fit_is_refused() -> None:
 
 def test_video_frames_are_averaged_and_kinds_told_apart() -> None:
     from training.data.sets import ValidationSet
-    from training.model.validation import file_scores
+    from training.model.validation import validation_figures
 
     pixels = np.zeros((4, 4, 3), np.uint8)
     labels = [Label.REAL, Label.REAL, Label.FAKE, Label.FAKE, Label.FAKE]
     data = ValidationSet([pixels] * 5, labels, ["r", "r", "a", "b", "b"], ["", "", "one", "two", "two"])
     p_fake = np.array([0.8, 0.2, 0.6, 0.1, 0.3])
-    scores = file_scores(np.log(np.stack([p_fake, 1 - p_fake], axis=1)).astype(np.float32), data)
-    assert scores.fake_probability == pytest.approx([0.5, 0.6, 0.2], abs=1e-6)
-    figures = scores.figures()
+    figures = validation_figures(np.log(np.stack([p_fake, 1 - p_fake], axis=1)).astype(np.float32), data)
     assert (figures["auc"], figures["auc_one"], figures["auc_two"]) == (0.5, 1.0, 0.0)
     assert figures["log_loss"] == pytest.approx(-np.log([0.5, 0.6, 0.2]).mean(), abs=1e-6)
 

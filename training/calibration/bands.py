@@ -76,10 +76,10 @@ class Rates:
 def set_edges(is_fake: BoolArray, p: FloatArray, budget: Budget, weights: FloatArray | None = None) -> Edges:
     """The widest bands within the budgets.
 
-    `fake_above` is the smallest threshold that at most `max_fpr` of the real ones exceed, `real_below` the largest that
-    at most `max_fnr` of the fakes fall short of; outwards to 4 decimals. Where a model tells the classes apart so well
-    that they cross, any threshold between them keeps both budgets; the two change places then, so that both rates fall
-    further and scores that hardly any file of the data set has are called uncertain.
+    `fake_above` is the smallest threshold that at most `max_fpr` of the real files exceed. `real_below` is the largest
+    threshold that at most `max_fnr` of the fakes fall short of. Both are rounded outwards to 4 decimals. When a model
+    tells the classes apart so well that the two cross, any threshold between them keeps both budgets. The two then
+    change places: both error rates fall further, and scores that hardly any file has are called uncertain.
 
     Args:
         is_fake: (N,) bool, the truth; both classes must be there.

@@ -90,9 +90,9 @@ def calibrate(
 ) -> Calibration:
     """Fits a temperature and sets the bands of images and videos.
 
-    The bands of images are set on images where both classes have any, else on the frames of videos. Those of videos
-    are set on the mean over each video's frames where there are enough videos for the budgets, else they are the bands
-    of images: a mean over frames strays less from its class than a single frame does.
+    The bands of images are set on images where both classes have some, else on the frames of videos. The bands of
+    videos are set on the mean over each video's frames where there are enough videos for the budgets, else they are the
+    bands of images: a mean over frames strays less from its class than a single frame does.
 
     Args:
         media: The held-out files, which the model was not trained on.
@@ -106,7 +106,7 @@ def calibrate(
     """
     plan = plan or BootstrapPlan()
     _require_classes(media)
-    logits, weights = np.concatenate([m.logits for m in media]), _spread_weights(media)
+    logits, weights = np.concatenate([m.logits for m in media]), _weights([len(m.logits) for m in media])
     is_fake = np.repeat([m.is_fake for m in media], [len(m.logits) for m in media])
     if not np.isfinite(logits).all():
         raise CalibrationError("the checkpoint gives scores that are not finite; it is damaged")
@@ -116,7 +116,8 @@ def calibrate(
     _require_rank(is_fake, before)
     temperature = fit_temperature(logits, fake_indices, is_fake, weights)
     images = _image_units(media, fake_indices, temperature.value)
-    _require_enough(images, budget)
+    if short := _shortage(images, budget):
+        raise CalibrationError(f"too few files for the budgets: {short}. Add files, or allow a larger budget")
     image_edges = set_edges(images.is_fake, images.after, budget, images.weights)
     videos, notes = _video_units(media, fake_indices, temperature.value, budget)
     video_edges = None if videos is None else set_edges(videos.is_fake, videos.after, budget, videos.weights)
@@ -157,11 +158,6 @@ def _require_rank(is_fake: BoolArray, p: FloatArray) -> None:
         raise CalibrationError(f"the scores do not tell fakes from real files (AUC {auc:.3f})")
 
 
-def _require_enough(units: _Units, budget: Budget) -> None:
-    if short := _shortage(units, budget):
-        raise CalibrationError(f"too few files for the budgets: {short}. Add files, or allow a larger budget")
-
-
 def _shortage(units: _Units, budget: Budget) -> str:
     """Which class is too small to show an error rate as low as its budget, or ""."""
     reals, fakes = units.files(fake=False), units.files(fake=True)
@@ -173,8 +169,9 @@ def _shortage(units: _Units, budget: Budget) -> str:
     return "; ".join(short)
 
 
-def _spread_weights(media: Sequence[ScoredMedia]) -> FloatArray:
-    return np.concatenate([np.full(len(m.logits), 1 / len(m.logits)) for m in media])
+def _weights(counts: Sequence[int]) -> FloatArray:
+    """The frames of a file share its weight of 1."""
+    return np.concatenate([np.full(count, 1 / count) for count in counts])
 
 
 def _image_units(media: Sequence[ScoredMedia], fake_indices: Sequence[int], temperature: float) -> _Units:
@@ -215,7 +212,7 @@ def _units(
         is_fake=np.repeat([m.is_fake for m in media], counts),
         before=np.concatenate(before),
         after=np.concatenate(after),
-        weights=np.concatenate([np.full(count, 1 / count) for count in counts]),
+        weights=_weights(counts),
         groups=np.repeat(groups, counts),
         persons=int(groups.max()) + 1 if named else None,
     )
@@ -224,21 +221,24 @@ def _units(
 def _record(units: _Units, edges: Edges, budget: Budget, plan: BootstrapPlan) -> BandRecord:
     rates = measure_rates(units.is_fake, units.after, edges.bands, units.weights)
     reals, fakes = units.files(fake=False), units.files(fake=True)
+    shares = {
+        "auc": roc_curve(units.is_fake, units.after).auc,
+        "ece_before": calibration_metrics(units.is_fake, units.before)["ece"],
+        "ece_after": calibration_metrics(units.is_fake, units.after)["ece"],
+        "fpr": rates.fpr,
+        "fpr_upper": upper_bound(rates.fpr, reals),
+        "fnr": rates.fnr,
+        "fnr_upper": upper_bound(rates.fnr, fakes),
+        "uncertain": rates.uncertain,
+    }
     return BandRecord.model_validate(
         {
             "unit": units.kind,
             "real": reals,
             "fake": fakes,
             "persons": units.persons,
-            "auc": _rounded(roc_curve(units.is_fake, units.after).auc),
-            "ece_before": _rounded(calibration_metrics(units.is_fake, units.before)["ece"]),
-            "ece_after": _rounded(calibration_metrics(units.is_fake, units.after)["ece"]),
-            "fpr": _rounded(rates.fpr),
-            "fpr_upper": _rounded(upper_bound(rates.fpr, reals)),
-            "fnr": _rounded(rates.fnr),
-            "fnr_upper": _rounded(upper_bound(rates.fnr, fakes)),
             "tpr": _tpr(units, budget, plan, rates.tpr),
-            "uncertain": _rounded(rates.uncertain),
+            **{name: round(share, 6) for name, share in shares.items()},
         }
     )
 
@@ -255,14 +255,14 @@ def _tpr(units: _Units, budget: Budget, plan: BootstrapPlan, value: float) -> In
         return {"tpr": measure_rates(is_fake, p, set_edges(is_fake, p, budget, weights).bands, weights).tpr}
 
     found = estimate(statistics, strata, plan, "")["tpr"]
-    low, high = (None if end is None else _rounded(end) for end in (found.low, found.high))
-    return Interval(value=_rounded(value), low=low, high=high)
+    low, high = (None if end is None else round(end, 6) for end in (found.low, found.high))
+    return Interval(value=round(value, 6), low=low, high=high)
 
 
 def _temperature_notes(temperature: Temperature) -> tuple[str, ...]:
     if not temperature.at_bound:
         return ()
-    return (f"The temperature is at its bound of {temperature.value:g}: the likelihood would go on beyond it.",)
+    return (f"The temperature is at its bound of {temperature.value:g}: the best fit lies beyond it.",)
 
 
 def _band_notes(name: str, record: BandRecord, edges: Edges, budget: Budget) -> tuple[str, ...]:
@@ -283,7 +283,3 @@ def _band_notes(name: str, record: BandRecord, edges: Edges, budget: Budget) -> 
     if record.ece_after > record.ece_before:
         notes.append(f"{name}: the calibration error did not fall ({record.ece_before:.4f} to {record.ece_after:.4f}).")
     return tuple(notes)
-
-
-def _rounded(value: float) -> float:
-    return round(value, 6)

@@ -1,4 +1,4 @@
-"""Temperature scaling: one number by which logits are divided so that fake probabilities mean what they say.
+"""Temperature scaling: logits are divided by one number, so that fake probabilities mean what they say.
 
 Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017. The loss is the binary one of
 fake against real, since that is what the labels say of a checkpoint with more classes, too. Its targets are those of
@@ -18,7 +18,7 @@ BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 
 LOWEST, HIGHEST = 0.05, 20.0
-"""Bounds: beyond them the head has hardly anything in common with the one that was trained."""
+"""Bounds of the temperature: beyond them the scaled head has little in common with the trained one."""
 
 _GRID = 241
 
@@ -29,7 +29,7 @@ class Temperature:
 
     Attributes:
         value: What logits are divided by.
-        at_bound: Whether it would go on beyond `LOWEST` or `HIGHEST`.
+        at_bound: Whether the best fit lies beyond `LOWEST` or `HIGHEST`.
         loss_before: Mean negative log-likelihood (nats) at 1.
         loss_after: The same at `value`.
     """

@@ -81,8 +81,8 @@ class SelfBlender:
     def real(self, face: FaceImage, rng: np.random.Generator) -> Pixels:
         """The face as it is, or changed as a whole.
 
-        Without the latter a detector would learn the traces of the changes themselves, and call every filtered,
-        recompressed or resampled photograph a fake.
+        Without the changes a detector would learn their traces, and call every filtered, recompressed or resampled
+        photograph a fake.
         """
         if rng.random() >= self.recipe.global_change:
             return face.pixels

@@ -18,7 +18,7 @@ from training.data.sets import ValidationSet
 from training.data.views import TrainingViews, ValidationViews, collate
 from training.model.optimizer import MuonWithAdamW, WeightAverage
 from training.model.training_model import TrainingModel, learned_state
-from training.model.validation import History, file_scores
+from training.model.validation import History, validation_figures
 from training.options import TrainingOptions
 from training.run_state import COMPLETE_MARK, RunFolder, StopRequest
 
@@ -91,7 +91,7 @@ class FaceTrainer(Trainer):  # type: ignore[misc]
             train_dataset=train,
             eval_dataset=ValidationViews(validation),
             data_collator=collate,
-            compute_metrics=lambda scored: file_scores(scored.predictions, validation).figures(),
+            compute_metrics=lambda scored: validation_figures(scored.predictions, validation),
             callbacks=[_Steps(self, options, stop)],
         )
         self.remove_callback(PrinterCallback)

@@ -3,13 +3,13 @@
 import json
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.metrics import log_loss, roc_auc_score
 
 from evaluation.dataset import Label
 from training.data.sets import ValidationSet
@@ -17,45 +17,22 @@ from training.data.views import CLASS_INDEX
 from training.errors import TrainingError
 from training.writing import write_text
 
+HISTORY_NAME = "history.json"
 _SMALLEST_P = 1e-7
 
-
-@dataclass(frozen=True)
-class FileScores:
-    """The scores of a validation set.
-
-    Attributes:
-        fake_probability: (F,) float64, 0-1: mean over each file's frames.
-        is_fake: (F,) bool.
-        kinds: How each file was forged, or "".
-    """
-
-    fake_probability: NDArray[np.float64]
-    is_fake: NDArray[np.bool_]
-    kinds: Sequence[str]
-
-    def figures(self) -> dict[str, float]:
-        """`auc` (0-1), `log_loss` (natural) and, of several kinds of forgeries, `auc_<kind>` against all reals."""
-        from sklearn.metrics import log_loss, roc_auc_score
-
-        p = self.fake_probability.clip(_SMALLEST_P, 1 - _SMALLEST_P)
-        figures = {
-            "auc": float(roc_auc_score(self.is_fake, self.fake_probability)),
-            "log_loss": float(log_loss(self.is_fake, p, labels=[False, True])),
-        }
-        kinds = sorted({kind for kind in self.kinds if kind})
-        for kind in kinds if len(kinds) > 1 else ():
-            chosen = ~self.is_fake | (np.array(self.kinds) == kind)
-            figures[f"auc_{kind}"] = float(roc_auc_score(self.is_fake[chosen], self.fake_probability[chosen]))
-        return figures
+log = logging.getLogger("training")
 
 
-def file_scores(logits: NDArray[np.float32], data: ValidationSet) -> FileScores:
-    """Averages the fake probabilities of each file's frames.
+def validation_figures(logits: NDArray[np.float32], data: ValidationSet) -> dict[str, float]:
+    """Figures over files; the fake probability of a file is the mean over its frames, as in serving.
 
     Args:
         logits: (N, 2), in the order of the set.
         data: The set.
+
+    Returns:
+        `auc` (0-1), `log_loss` (nats) and, where there are several kinds of forgeries, `auc_<kind>` of each against all
+        real files.
 
     Raises:
         TrainingError: The model has diverged.
@@ -63,18 +40,22 @@ def file_scores(logits: NDArray[np.float32], data: ValidationSet) -> FileScores:
     logits = logits.astype(np.float64)
     if not np.isfinite(logits).all():
         raise TrainingError("the model's scores are not finite any more: train with a lower learning rate, or in fp32")
-    margin = logits[:, CLASS_INDEX[Label.REAL]] - logits[:, CLASS_INDEX[Label.FAKE]]
-    fake_probability = 1 / (1 + np.exp(margin.clip(-700, 700)))
-    names = dict.fromkeys(zip(data.labels, data.sources, data.kinds, strict=True))
-    numbers = {name: number for number, name in enumerate(names)}
-    file_of = np.array([numbers[row] for row in zip(data.labels, data.sources, data.kinds, strict=True)])
-    means = np.bincount(file_of, weights=fake_probability) / np.bincount(file_of)
-    return FileScores(means, np.array([label is Label.FAKE for label, _, _ in names]), [kind for _, _, kind in names])
-
-
-HISTORY_NAME = "history.json"
-
-log = logging.getLogger("training")
+    rows = list(zip(data.labels, data.sources, data.kinds, strict=True))
+    files = {name: number for number, name in enumerate(dict.fromkeys(rows))}
+    file_of = np.array([files[row] for row in rows])
+    of_frames = expit(logits[:, CLASS_INDEX[Label.FAKE]] - logits[:, CLASS_INDEX[Label.REAL]])
+    p = np.bincount(file_of, weights=of_frames) / np.bincount(file_of)
+    is_fake = np.array([label is Label.FAKE for label, _, _ in files])
+    figures = {
+        "auc": float(roc_auc_score(is_fake, p)),
+        "log_loss": float(log_loss(is_fake, p.clip(_SMALLEST_P, 1 - _SMALLEST_P), labels=[False, True])),
+    }
+    kind_of = np.array([kind for _, _, kind in files])
+    kinds = sorted(set(kind_of) - {""})
+    for kind in kinds if len(kinds) > 1 else ():
+        chosen = ~is_fake | (kind_of == kind)
+        figures[f"auc_{kind}"] = float(roc_auc_score(is_fake[chosen], p[chosen]))
+    return figures
 
 
 class History:
@@ -91,7 +72,7 @@ class History:
             rows = json.loads(self._path.read_text(encoding="utf-8"))
             self.rows = [row for row in rows if row["step"] <= step]
         except (OSError, ValueError, KeyError, TypeError):
-            self.rows = []  # only for reading by people: nothing depends on it
+            self.rows = []  # without it the run goes on, and its next validation counts as the best so far
 
     def add(self, row: dict[str, Any], epochs: int, kept: bool) -> None:
         """Notes a validation, says it and writes the file."""
