@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from export.release import read_release
 from runtime import load_classifier, usable_cores
 
 _BATCHES = (1, 2, 8)
@@ -70,8 +71,7 @@ def ceiling_flops(products: Sequence[Product], precision: str) -> float:
 
 def classifier_rate(release: Path, seconds: float) -> float:
     """Images a second of the release's classifier without a server, on random pixels, at the best batch."""
-    described = json.loads((release / "release.json").read_text("utf-8"))["description"]
-    side_px = described["preprocess"]["resize"]["size_px"]
+    side_px = read_release(release).info.preprocess.resize.size_px
     classifier = load_classifier(release / "model_repository" / "classifier" / "1")
     rates = []
     for batch in _CLASSIFIER_BATCHES:
@@ -125,7 +125,7 @@ def main() -> None:
     """Measures one release."""
     checkpoint, release, seconds = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
     products, flop_per_image = products_of(checkpoint)
-    precision = json.loads((release / "release.json").read_text("utf-8"))["description"]["precision"]
+    precision = read_release(release).info.precision
     rate = classifier_rate(release, seconds)
     ceiling = ceiling_flops(products, precision)
     print(json.dumps({"ceiling_gflops": ceiling / 1e9, "images_per_s": rate, "gflop_per_image": flop_per_image / 1e9}))

@@ -73,9 +73,9 @@ def served_release(releases_dir: Path, say: Say) -> Release:
     verify_files(release)
     for warning in check_gpu(release):
         say(f"WARNING: {warning}")
-    if notice := release.manifest["description"]["notice"]:
-        say(f"WARNING: {notice}")
-    say(f"model {release.manifest['description']['model']}, release {release.release_id}")
+    if release.info.notice:
+        say(f"WARNING: {release.info.notice}")
+    say(f"model {release.info.name}, release {release.release_id}")
     return release
 
 

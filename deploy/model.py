@@ -48,7 +48,7 @@ def ensure_release(settings: DeploySettings, say: Say) -> Release:
         say(f"exported in {progress.elapsed_s:.0f} s")
     verify_files(release)
     promote(release)
-    say(f"model {release.manifest['description']['model']}, release {release.release_id}")
+    say(f"model {release.info.name}, release {release.release_id}")
     choice = explain_choice(release.path)
     for line in choice[:1]:  # the one that is served
         say(line)

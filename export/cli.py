@@ -217,17 +217,17 @@ def _checked(report: ReportStep, check: Callable[[], None]) -> ReportStep:
 
 
 def _print_release(release: Release) -> None:
-    description = release.manifest["description"]
-    typer.echo(f"model        {description['model']}  ({description['architecture']}, {description['precision']})")
-    typer.echo(f"labels       {', '.join(description['labels'])}; fake = P({' or '.join(description['fake_labels'])})")
+    info = release.info
+    typer.echo(f"model        {info.name}  ({info.architecture}, {info.precision})")
+    typer.echo(f"labels       {', '.join(info.labels)}; fake = P({' or '.join(info.fake_labels)})")
     typer.echo(f"release      {release.path}")
-    typer.echo(f"export id    {description['export_id']}")
+    typer.echo(f"export id    {info.export_id}")
     if built := release.manifest.get("built_on"):
         typer.echo(f"for          {built['gpu']}, driver {built['driver']}, TensorRT {built['tensorrt']}, and no other")
     for line in explain_choice(release.path):
         typer.echo(line)
-    if description["notice"]:
-        typer.echo(f"notice       {description['notice']}")
+    if info.notice:
+        typer.echo(f"notice       {info.notice}")
 
 
 @contextmanager

@@ -21,10 +21,12 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from deepfake_client.release import DESCRIPTION_PARAMETER, MANIFEST
+from deepfake_client.release import DESCRIPTION_PARAMETER, MANIFEST, ModelInfo, first_fault
+from pydantic import ValidationError
 
 from export.errors import ReleaseError
 from export.model_config import read_config
@@ -58,6 +60,18 @@ class Release:
     def release_id(self) -> str:
         """The hash that names the folder."""
         return str(self.manifest["release_id"])
+
+    @cached_property
+    def info(self) -> ModelInfo:
+        """What the release says about itself to clients.
+
+        Raises:
+            ReleaseError: It was made by an older export, and clients would refuse it.
+        """
+        try:
+            return ModelInfo.model_validate(served_description(self.manifest))
+        except ValidationError as error:
+            raise ReleaseError(f"{self.path}: {first_fault(error)}; export again") from error
 
     @property
     def repository(self) -> Path:

@@ -68,5 +68,5 @@ def test_the_command_line_prints_nothing_but_its_output(tiny_release: Release) -
     done = subprocess.run([*command, "--format", "csv"], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 2
-    notice = tiny_release.manifest["description"]["notice"]
+    notice = tiny_release.info.notice
     assert [line.partition(": ")[2] for line in done.stderr.splitlines()] == [notice]

@@ -59,7 +59,7 @@ def test_faces_are_reported_in_pixels_of_the_image(infer: Infer, images: dict[st
 
 def test_every_answer_names_the_export(infer: Infer, images: dict[str, bytes], tiny_release: Release) -> None:
     answer = infer([images["coffee.png"], b"junk"])
-    assert (answer["EXPORT_ID"] == tiny_release.manifest["description"]["export_id"]).all()
+    assert (answer["EXPORT_ID"] == tiny_release.info.export_id).all()
 
 
 def test_probabilities_are_a_softmax_in_the_order_of_the_labels(infer: Infer, images: dict[str, bytes]) -> None:

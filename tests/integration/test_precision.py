@@ -24,7 +24,7 @@ def chosen(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 
 def test_it_says_which_precision_it_serves_and_why(chosen: tuple[Service, Path]) -> None:
     service, release = chosen
-    precision = read_release(release).manifest["description"]["precision"]
+    precision = read_release(release).info.precision
     (served,) = [line for line in service.printed().splitlines() if line.endswith("<- served")]
     assert f"precision {precision}" in served
     assert "images/s" in served
