@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from export.checkpoint.hub import locate_checkpoint, within
+from export.checkpoint import load_checkpoint
+from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint, within
 from export.errors import CheckpointError, HubUnreachableError
 from export.model_config import read_config
 from tests.export import checkpoints
@@ -173,16 +174,17 @@ def test_a_call_that_never_returns_is_given_up() -> None:
         returns.set()
 
 
-def test_a_cached_hub_snapshot_needs_no_network(tmp_path: Path) -> None:
-    """The layout of the hub's own cache: an export from it works while the hub is out of reach."""
+def test_a_cached_hub_snapshot_needs_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The layout of the hub's own cache: a checkpoint is found and loaded from it while the hub is out of reach."""
+    from huggingface_hub import constants
+
     commit = "0123456789abcdef0123456789abcdef01234567"
     repository = tmp_path / "hub" / "models--someone--some-model"
-    checkpoints.siglip(repository / "snapshots" / commit, {0: "Fake", 1: "Real"})
+    snapshot = checkpoints.siglip(repository / "snapshots" / commit, {0: "Fake", 1: "Real"})
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(commit)
-    done = deepfake_export(
-        "--checkpoint", "someone/some-model", "--releases-dir", str(tmp_path / "releases"), "--parity-images", "8",
-        HF_HUB_CACHE=str(tmp_path / "hub"), HF_ENDPOINT="http://127.0.0.1:9",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "model        someone/some-model" in done.stdout
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    located = locate_checkpoint("someone/some-model")
+    assert located == LocatedCheckpoint(snapshot, "someone/some-model", commit)
+    assert load_checkpoint(located).name == "someone/some-model"

@@ -80,9 +80,9 @@ def test_a_baseline_file_has_one_scan() -> None:
 def test_twenty_thousand_scans_are_refused_at_once() -> None:
     bomb = with_scans(progressive(7000, 7000), 20_000)
     assert len(bomb) < 2_000_000
-    started = time.perf_counter()
+    started = time.process_time()
     assert outcome_of(bomb) is Status.TOO_COMPLEX
-    assert time.perf_counter() - started < 0.2
+    assert time.process_time() - started < 0.2
 
 
 def test_the_number_of_scans_is_inclusive() -> None:
@@ -93,9 +93,9 @@ def test_the_number_of_scans_is_inclusive() -> None:
 def test_scans_times_pixels_are_bounded() -> None:
     large = progressive(7000, 7000)
     fitting = MAX_JPEG_SCANNED_PIXELS // 7000**2
-    started = time.perf_counter()
+    started = time.process_time()
     assert outcome_of(with_scans(large, fitting)) is Status.OK
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
     assert outcome_of(with_scans(large, fitting + 1)) is Status.TOO_COMPLEX
 
 
@@ -136,17 +136,17 @@ def test_arithmetic_coding_weighs_more() -> None:
 
 def test_segments_without_end_are_refused() -> None:
     encoded = progressive()
-    started = time.perf_counter()
+    started = time.process_time()
     assert outcome_of(encoded[:2] + segment(0xFE, b"") * 1_000_000 + encoded[2:]) is Status.TOO_COMPLEX
-    assert time.perf_counter() - started < 0.2
+    assert time.process_time() - started < 0.2
 
 
 @pytest.mark.parametrize("filler", [b"\xff\x00", b"\xff", b"\xff\xd0", b"\x00"])
 def test_the_walk_itself_is_cheap(filler: bytes) -> None:
     encoded = progressive()[:-2] + filler * (16 * 2**20 // len(filler))
-    started = time.perf_counter()
+    started = time.process_time()
     assert check_structure(encoded) == 6
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize("cut", [2, 3, 4, 30, 200])
@@ -158,9 +158,9 @@ def test_a_file_that_is_cut_is_walked_to_its_end(cut: int) -> None:
 def test_png_chunks_without_end_are_refused(place: str) -> None:
     kind = b"IDAT" if place == "data" else b"prVt"
     assert outcome_of(png(**{place: png_chunk(kind) * 1000})) is Status.OK
-    started = time.perf_counter()
+    started = time.process_time()
     assert outcome_of(png(**{place: png_chunk(kind) * (10 * MAX_PNG_CHUNKS)})) is Status.TOO_COMPLEX
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize(
@@ -175,9 +175,9 @@ def test_png_chunks_without_end_are_refused(place: str) -> None:
 )
 @pytest.mark.filterwarnings("ignore")
 def test_compressed_and_overlapping_metadata_is_cheap(chunk: bytes) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert outcome_of(png(before=chunk)) in (Status.OK, Status.DECODE_FAILED)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_of_a_long_webp_animation_only_the_first_frame_is_decoded() -> None:
@@ -188,9 +188,9 @@ def test_of_a_long_webp_animation_only_the_first_frame_is_decoded() -> None:
     frames[0].save(single, "WEBP", quality=1, method=0)
 
     def seconds(encoded: bytes) -> float:
-        started = time.perf_counter()
+        started = time.process_time()
         assert outcome_of(encoded) is Status.OK
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     assert min(seconds(buffer.getvalue()) for _ in range(3)) < 4 * min(seconds(single.getvalue()) for _ in range(3))
 
@@ -199,7 +199,7 @@ def test_run_length_coded_bmp() -> None:
     small = run_length_bmp(4, 2, b"\x04\x07\0\0\x04\x09\0\0\0\1")
     pixels = decode_rgb(small, max_bytes=10**6, max_pixels=10**6)
     np.testing.assert_array_equal(pixels[:, 0, 0], [9, 7])
-    started = time.perf_counter()
+    started = time.process_time()
     assert outcome_of(run_length_bmp(7000, 7000, b"\1\0\0\0" * 7000)) is Status.TOO_COMPLEX
     assert outcome_of(run_length_bmp(100, 100, b"\1\0" * MAX_BMP_RLE_WORK)) is Status.TOO_COMPLEX
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5

@@ -214,9 +214,9 @@ def jpeg_header(width: int, height: int) -> bytes:
     ],
 )
 def test_bombs_are_refused_by_their_header(bomb: bytes) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert status_of(bomb) is Status.TOO_MANY_PIXELS
-    assert time.perf_counter() - started < 0.1
+    assert time.process_time() - started < 0.1
 
 
 @pytest.mark.parametrize("bomb", [webp_vp8x(60_000, 60_000), webp_vp8l(16_384, 16_384), webp_vp8(16_383, 16_383)])
