@@ -58,7 +58,7 @@ class Estimate:
 
 
 def resample(strata: NDArray[np.generic], plan: BootstrapPlan) -> Iterator[Indices]:
-    """Indices of each resample: within each stratum as many as it has, with replacement.
+    """Indices of each resample: each stratum gives as many as it has, with replacement.
 
     Args:
         strata: (N,) of anything that can be compared; equal values are one stratum.

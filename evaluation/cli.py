@@ -159,7 +159,7 @@ def _degradations(texts: list[str], standard: bool) -> tuple[Degradation, ...]:
 
 
 def _require_packages() -> None:
-    """Says before the work what would be missed after it."""
+    """Ends the program before the work where a package for the figures is missing."""
     missing = [name for name in ("matplotlib", "scipy") if importlib.util.find_spec(name) is None]
     if missing:
         _fail(f"this needs the extra evaluate ({' and '.join(missing)} not installed)", EXIT_USAGE)
@@ -167,7 +167,7 @@ def _require_packages() -> None:
 
 @contextlib.contextmanager
 def _connect(url: str, outage_wait_s: float) -> Iterator[tuple[Detector, ModelInfo]]:
-    """A detector that has answered once, and who answered; ends the program otherwise."""
+    """A detector that has answered once, and the model that answered. Ends the program otherwise."""
     try:
         detector, model = connect_for_batch(url, outage_wait_s)
     except ConfigurationError as error:

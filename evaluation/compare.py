@@ -34,7 +34,7 @@ class Contestant:
 
 
 def read_contestant(argument: str) -> Contestant:
-    """Reads `NAME=FOLDER`, or `FOLDER`, whose model's own name is then taken.
+    """Reads `NAME=FOLDER`. With `FOLDER` alone the model's own name is used.
 
     Raises:
         ComparisonError: There is no result there, or none of this version.

@@ -1,4 +1,4 @@
-"""Builds the machine-readable result from a finished run, with what to know before believing its figures."""
+"""Builds the machine-readable result of a finished run, with notes on how far its figures can be trusted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -200,7 +200,7 @@ def _error(code: str, message: str) -> results.ErrorResult | None:
 
 
 def _text(text: str) -> str:
-    """Valid Unicode, also of a file name that is none."""
+    """Valid Unicode, also for a file name in another encoding."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 

@@ -112,7 +112,7 @@ def _roc_band(data: FigureData, grid: FloatArray) -> tuple[FloatArray, FloatArra
 
 
 def _tpr_along(curve: RocCurve, grid: FloatArray) -> FloatArray:
-    """TPR of the curve at each FPR of the grid, its upper end where the curve rises straight up."""
+    """TPR of the curve at each FPR of the grid; where the curve rises vertically, its upper end."""
     last = np.searchsorted(curve.fpr, grid, side="right") - 1
     following = np.minimum(last + 1, curve.fpr.size - 1)
     run = curve.fpr[following] - curve.fpr[last]

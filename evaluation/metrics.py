@@ -61,7 +61,7 @@ class RocCurve:
         return rate, float(self.thresholds[closest])
 
     def tpr_at(self, max_fpr: float) -> float:
-        """The largest TPR of a threshold whose FPR is at most `max_fpr`; no interpolation, so it can be had."""
+        """The largest TPR of a threshold whose FPR is at most `max_fpr`; no interpolation, so a threshold gives it."""
         return float(self.tpr[self.fpr <= max_fpr + 1e-12].max())
 
 

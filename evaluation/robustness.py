@@ -1,4 +1,4 @@
-"""The robustness run: every file again under each degradation, each frame beside its own clean score."""
+"""The robustness run: every file is scored again under each degradation, each frame beside its clean score."""
 
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence

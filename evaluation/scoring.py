@@ -64,7 +64,7 @@ def score_files(
 ) -> Iterator[ScoredFile]:
     """Scores the files in order; each gives one item.
 
-    When the server is lost, so the client says, what was scored stays and the rest is `NOT_TRIED`.
+    When the client reports that the server is lost, what was scored stays and the rest is `NOT_TRIED`.
 
     Args:
         detector: Shared by the workers.

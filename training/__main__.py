@@ -1,4 +1,4 @@
-"""`python -m training`, also below `accelerate launch -m`."""
+"""`python -m training` is `deepfake-train`; `accelerate launch -m training` starts it on several GPUs."""
 
 from training.cli import main
 

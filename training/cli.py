@@ -64,7 +64,7 @@ app.command(epilog=EPILOG)(train_command)
 
 
 def _train(options: TrainingOptions) -> "TrainedCheckpoint":
-    """Imports torch only now: --help and refused options are quick."""
+    """Imports torch only now, so that --help and refused options are quick."""
     missing = sorted({extra for module, extra in _NEEDED.items() if importlib.util.find_spec(module) is None})
     if missing:
         raise TrainingError(f"training needs the extras {', '.join(missing)} of this package")
@@ -81,7 +81,7 @@ def _train(options: TrainingOptions) -> "TrainedCheckpoint":
 
 
 def _say_to_standard_error() -> None:
-    """Messages of this package, one line each; those of the other processes of a run on several GPUs are the same."""
+    """Sends this package's messages to standard error. On several GPUs only the first process speaks."""
     log = logging.getLogger("training")
     log.handlers = [logging.StreamHandler(sys.stderr)]
     log.setLevel(logging.INFO if _is_first_process() else logging.ERROR)

@@ -34,7 +34,7 @@ class StopRequest:
         self.signal_number = int(signal_number)
 
     def check(self) -> None:
-        """Ends the work where nothing needs saving.
+        """Ends the work at a place where nothing needs saving.
 
         Raises:
             StoppedError: Someone asked.
@@ -114,7 +114,7 @@ class RunFolder:
         return max(found)[1] if found else None
 
     def begin(self, identity: dict[str, Any], resume: bool) -> Path | None:
-        """Notes what this run is; the state to go on from, or None to start at the beginning.
+        """Writes down what this run is. Returns the state to go on from, or None to start at the beginning.
 
         Raises:
             ResumeError: The directory holds a run of other options or other data.
@@ -130,7 +130,7 @@ class RunFolder:
 
 
 def run_identity(options: TrainingOptions, base_sha256: str, data_digest: str) -> dict[str, Any]:
-    """Everything that decides what a run computes, JSON-ready."""
+    """Everything that decides the result of a run, JSON-ready."""
     return {"options": options.deciding(), "base": base_sha256, "data": data_digest}
 
 

@@ -10,7 +10,7 @@ from training.errors import TrainingError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file under another name first.
+    """Writes a text file under another name first, so that it is whole or absent.
 
     Raises:
         TrainingError: The folder cannot be written.

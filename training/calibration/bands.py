@@ -1,4 +1,4 @@
-"""Verdict bands from budgets of errors: where "fake" and "real" begin so that neither is wrong too often."""
+"""Verdict bands from error budgets: the thresholds of "fake" and "real" that keep both error rates in bounds."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Budget:
-    """What the bands may get wrong.
+    """Error budgets: how often the bands may be wrong.
 
     Attributes:
         max_fpr: Share of real files that may be called fake, 0-1.
@@ -45,7 +45,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Edges:
-    """Bands and how they came about.
+    """Bands, and whether the budgets overlapped.
 
     Attributes:
         bands: Fake above, real below, uncertain between.
@@ -127,7 +127,7 @@ def upper_bound(rate: float, trials: float, confidence: float = 0.95) -> float:
 
 
 def _exceeded_by(values: FloatArray, weight: FloatArray, share: float) -> float:
-    """The smallest of the values that at most this share of their weight exceeds."""
+    """The smallest value that at most this share of the total weight exceeds."""
     distinct, where = np.unique(values, return_inverse=True)
     held = np.bincount(where, weights=weight, minlength=distinct.size)
     exceeding = held.sum() - np.cumsum(held)

@@ -159,7 +159,7 @@ def _require_rank(is_fake: BoolArray, p: FloatArray) -> None:
 
 
 def _shortage(units: _Units, budget: Budget) -> str:
-    """Which class is too small to show an error rate as low as its budget, or ""."""
+    """Which class has too few files to show an error rate as low as its budget, or ""."""
     reals, fakes = units.files(fake=False), units.files(fake=True)
     short = []
     if reals < budget.reals_needed:
@@ -244,7 +244,7 @@ def _record(units: _Units, edges: Edges, budget: Budget, plan: BootstrapPlan) ->
 
 
 def _tpr(units: _Units, budget: Budget, plan: BootstrapPlan, value: float) -> Interval:
-    """With an interval over whole persons (or files): in each resample the bands are set again, then counted."""
+    """The true-positive rate with an interval over persons (or files). Each resample sets the bands again."""
     members = [np.flatnonzero(units.groups == group) for group in range(int(units.groups.max()) + 1)]
     # Persons with real files only, fakes only, and both are drawn apart, so that no resample lacks a class.
     strata = np.array([int(units.is_fake[m].any()) + 2 * int((~units.is_fake[m]).any()) for m in members])

@@ -47,7 +47,7 @@ def write_calibrated(
 ) -> None:
     """Writes the checkpoint with its head scaled. The model in memory is scaled too.
 
-    Card, licence, processor and labels are taken over; golden images are not, since their scores change.
+    Card, licence, processor and labels are copied. Golden images are not, since their scores change.
 
     Args:
         checkpoint: The loaded checkpoint.

@@ -1,4 +1,4 @@
-"""One picture: how well fake probabilities mean what they say, before a calibration and after it."""
+"""The reliability diagram of a calibration: before it and after it, in one picture."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Logits of labelled files, by the code that serves them: the client's frames, preprocessing, and the checkpoint."""
+"""Logits of labelled files, computed as in serving: by the client's frames, preprocessing, and the checkpoint."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Temperature scaling: logits are divided by one number, so that fake probabilities mean what they say.
 
 Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017. The loss is the binary one of
-fake against real, since that is what the labels say of a checkpoint with more classes, too. Its targets are those of
+fake against real, also for a checkpoint with more classes, since the labels say no more. Its targets are those of
 Platt, "Probabilistic outputs for support vector machines" (1999): (n + 1) / (n + 2) in place of 1, so that scores
 which the data set separates without an error keep a finite temperature that its size can support.
 """

@@ -103,7 +103,7 @@ def patch_shares(mask: NDArray[np.float32], grid: int) -> NDArray[np.float32]:
 
 
 def degrade(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
-    """Applies each step with its own chance, in the order in which cameras and platforms would.
+    """Applies each step at random, in the order of cameras and platforms.
 
     Args:
         pixels: (H, W, 3) uint8, RGB, 0-255.
@@ -123,7 +123,7 @@ def degrade(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels
 
 
 def _relight(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    """Brightness, contrast, saturation and white balance within what cameras do."""
+    """Changes brightness, contrast, saturation and white balance as much as cameras do."""
     brightness, contrast, saturation = rng.uniform(-25, 25), rng.uniform(0.8, 1.25), rng.uniform(0.7, 1.3)
     balance = rng.uniform(0.93, 1.07, 3)
     grey_weights = np.array([0.299, 0.587, 0.114])
@@ -138,7 +138,7 @@ def _blur(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _rescale(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    """Smaller and back, as platforms and messengers do."""
+    """Scales down and up again, as platforms and messengers do."""
     share = rng.uniform(0.35, 0.9)
     down = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)[rng.integers(3)]
     up = (cv2.INTER_LINEAR, cv2.INTER_CUBIC)[rng.integers(2)]

@@ -67,7 +67,7 @@ class FaceCache:
             ) from error
 
     def load(self, sha256: str) -> CachedFile | None:
-        """What is kept of a content, or None."""
+        """The cut faces of a file content, or None where they are not kept."""
         folder = self._folder / sha256[:2] / sha256
         try:
             index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
@@ -77,7 +77,7 @@ class FaceCache:
             return None
 
     def store(self, sha256: str, faces: list[CutFace], picture_hash: str, failed_frames: int) -> CachedFile:
-        """Keeps the cut faces of a content.
+        """Keeps the cut faces of a file content.
 
         Raises:
             DatasetError: The disk is full or the folder cannot be written.

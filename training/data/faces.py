@@ -73,7 +73,7 @@ class CutParams:
 
 @dataclass(frozen=True)
 class CutFace:
-    """What is kept of one frame.
+    """The pictures that are kept of one frame.
 
     Attributes:
         wide: (H, W, 3) uint8, RGB, 0-255: around the face, at most 512 px a side; the whole image without a face.
@@ -110,7 +110,7 @@ def cut_face(pixels: NDArray[np.uint8], face: Face | None, params: CutParams) ->
 
 
 def wide_crop(pixels: NDArray[np.uint8], face: Face | None, factor: float) -> tuple[NDArray[np.uint8], Box]:
-    """A square around the face, moved to stay inside the image, and the box in it; all of the image without a face."""
+    """A square around the face, moved to lie inside the image, and the box in it. Without a face: the whole image."""
     height, width = pixels.shape[:2]
     if face is None:
         return pixels, Box(0.0, 0.0, float(width), float(height))
@@ -146,7 +146,7 @@ def is_whole(box: Box, width_px: int, height_px: int) -> bool:
 
 
 def reduced(wide: NDArray[np.uint8], box: Box, side_px: int) -> tuple[NDArray[np.uint8], Box]:
-    """A picture and the box in it at no more than `side_px` a side, by Lanczos; as they are where they fit."""
+    """A picture and the box in it, scaled down by Lanczos to at most `side_px` a side where they are larger."""
     height, width = wide.shape[:2]
     scale = side_px / max(height, width)
     if scale >= 1:

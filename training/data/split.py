@@ -68,7 +68,7 @@ def _links(readable: Sequence[tuple[MediaFile, CachedFile]]) -> list[list[str]]:
 
 
 def _given(readable: Sequence[tuple[MediaFile, CachedFile]], groups: Sequence[int]) -> list[Part | None]:
-    """The folders' parts; what shares a group with val/ leaves training."""
+    """The parts that the folders say. Training files that share a group with val/ are left out."""
     validating = {number for (file, _), number in zip(readable, groups, strict=True) if file.part is Part.VALIDATION}
     parts: list[Part | None] = []
     for (file, _), number in zip(readable, groups, strict=True):
@@ -106,7 +106,7 @@ def _drawn(files: Sequence[MediaFile], groups: Sequence[int], fraction: float, s
 def _best_fold(
     labels: NDArray[np.bool_], folds: list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 ) -> tuple[list[int], int]:
-    """The first fold with the most classes on both of its sides, and how many those are."""
+    """The first fold that has the most classes on both sides, and their number."""
     counts = [min(len(set(labels[side])) for side in fold) for fold in folds]
     best = counts.index(max(counts))
     return [int(number) for number in folds[best][1]], counts[best]
@@ -148,7 +148,7 @@ def picture_hash(pixels: NDArray[np.uint8]) -> str:
 
 
 def copies(hashes: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Pairs of places whose hashes are those of copies; of equal hashes only neighbouring places are paired.
+    """Pairs of places whose hashes are those of copies. Of equal hashes only neighbouring places are paired.
 
     Args:
         hashes: From `picture_hash`; "" is like no other.

@@ -1,1 +1,1 @@
-"""Training material that published packages carry: openly licensed photographs, fetched by checksum."""
+"""How the embedded checkpoint is made again: photographs, stages, pictures to measure on, card. See README.md."""

@@ -1,7 +1,7 @@
 """Makes the embedded checkpoint from nothing: `python -m training.embedded.build FOLDER`, hours on two cores.
 
-Fetches the photographs, trains all stages, calibrates on people of their own, chooses golden images, measures on yet
-other people, and writes FOLDER/checkpoint with its model card. Run again, it goes on where it was.
+It fetches the photographs, trains all stages, calibrates on other people, chooses golden images, measures on a third
+group of people, and writes FOLDER/checkpoint with its model card. Run again, it goes on where it was.
 """
 
 import json
@@ -66,7 +66,7 @@ def build(root: Path, photographs: Path, recipe: Recipe) -> Path:
 
 
 def _media(folder: Path, faces: tuple[FaceImage, ...], seed: int) -> Path:
-    """Written once; those to calibrate on hold no method that is held out."""
+    """Held-out pictures, written once. Those to calibrate on leave out the methods that are never trained on."""
     if not folder.is_dir():
         pictures = held_out_pictures(faces, VARIANTS, seed)
         if folder.name == "val":

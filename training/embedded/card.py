@@ -58,7 +58,7 @@ class ScoredPicture:
 
 @dataclass(frozen=True)
 class Figures:
-    """What it reaches.
+    """What the checkpoint reaches.
 
     Attributes:
         test: AUC by method against the real pictures of the same people, who were never looked at before.
@@ -74,7 +74,7 @@ class Figures:
 
 
 def measure(checkpoint: Checkpoint, val: Path, test: Path) -> Figures:
-    """AUC of each method on the test's people, and on those with whom nothing but the calibration was done.
+    """AUC of each method on the test people, and on these together with the calibration people.
 
     Args:
         checkpoint: The calibrated one.

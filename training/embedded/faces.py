@@ -71,7 +71,7 @@ def load_photographs(folder: Path, side_px: int) -> Photographs:
 def pretend_faces(
     scenes: Sequence[NDArray[np.uint8]], count: int, side_px: int, rng: np.random.Generator
 ) -> list[FaceImage]:
-    """Squares of scenes with a box where a face would be: what a forgery leaves can be learnt from any photograph.
+    """Squares of scenes with a box where a face would be: the traces of a forgery can be learnt from any photograph.
 
     Args:
         scenes: (H, W, 3) uint8 RGB photographs.
