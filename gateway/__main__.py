@@ -5,6 +5,7 @@ import ctypes
 import logging.config
 import os
 import sys
+from logging.handlers import MemoryHandler
 
 from deepfake_client.environment import warn_of_retired
 from prometheus_client import start_http_server
@@ -21,6 +22,7 @@ from gateway.settings import GatewaySettings
 _NGINX = "nginx before the gateway does that (deploy/nginx)"
 _RETIRED = {
     "RATE_LIMIT_PER_MINUTE": _NGINX,
+    "HSTS_MAX_AGE_S": _NGINX,
     "MAX_IN_FLIGHT_PER_CLIENT": _NGINX,
     "MAX_BODY_READERS": "a request is received whole before a thread works on it",
     "GATEWAY_WORKERS": "one process serves; DEEPFAKE_MAX_IN_FLIGHT bounds what it takes, replicas scale it",
@@ -33,11 +35,16 @@ _MMAP_THRESHOLD_BYTES = 2**20
 
 def main() -> None:
     """Reads the settings and serves until SIGTERM or SIGINT."""
+    held = MemoryHandler(capacity=100, flushLevel=sys.maxsize)  # what is said before it is known in which form
+    logging.getLogger("deepfake_client").addHandler(held)
     try:
         settings = CliApp.run(GatewaySettings, cli_args=sys.argv[1:])
     except ValidationError as error:
         sys.exit(f"gateway: wrong setting: {describe_violations(error)}")
     logging.config.dictConfig(logging_config(settings.log_format, "DEBUG" if settings.development else "INFO"))
+    logging.getLogger("deepfake_client").removeHandler(held)
+    held.setTarget(logging.getLogger().handlers[0])
+    held.close()
     warn_of_retired(_RETIRED)
     if os.environ.get("TLS_CERT_FILE"):  # keys must not travel in plain text where they were encrypted before
         sys.exit(f"gateway: TLS_CERT_FILE is set, but the gateway speaks http only: {_NGINX}")

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import BoundedSemaphore
 from typing import Any, NoReturn
 
 from deepfake_client import ClientSettings, Detector, create_detector
@@ -31,9 +32,9 @@ from gateway.routes.health import health_route
 from gateway.routes.inference import inference_route
 from gateway.routes.model_card import model_card_route
 from gateway.routes.schemas import ErrorResponse, describe_violations
-from gateway.scoring.admission import Admission, VideoTurns
 from gateway.scoring.caching_scorer import CachingScorer
 from gateway.scoring.health_monitor import HealthMonitor
+from gateway.scoring.video_turns import VideoTurns
 from gateway.settings import GatewaySettings
 from gateway.strict_json import use_strict_json
 from gateway.version import project_version
@@ -45,7 +46,7 @@ class Parts:
 
     detector: Detector
     telemetry: Telemetry
-    admission: Admission
+    slots: BoundedSemaphore
     videos: VideoTurns
 
 
@@ -76,7 +77,7 @@ def create_app(settings: GatewaySettings | None = None, detector: Detector | Non
     register_error_handlers(app, settings.retry_after_s)
     if settings.api_keys_file is not None:
         require_api_key(app, ApiKeys(settings.api_keys_file))
-    add_security_headers(app, settings.hsts_max_age_s)
+    add_security_headers(app)
     allow_origins(app, settings.cors_origins)
     if count := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count)  # type: ignore[method-assign]
@@ -89,13 +90,13 @@ def _add_routes(app: OpenAPI, settings: GatewaySettings, detector: Detector, tel
     scorer = CachingScorer(detector.scorer, settings.score_cache_frames, telemetry)
     detector = Detector(scorer, detector.settings, _video_decoder(settings, telemetry))
     monitor = HealthMonitor(scorer, settings.health_fresh_s, settings.canary_timeout_s)
-    admission = Admission(settings.max_in_flight, settings.retry_after_s)
+    slots = BoundedSemaphore(settings.max_in_flight)
     videos = VideoTurns(settings.max_video_decodes, settings.retry_after_s)
-    app.extensions["deepfake_gateway"] = Parts(detector, telemetry, admission, videos)
+    app.extensions["deepfake_gateway"] = Parts(detector, telemetry, slots, videos)
     app.register_api(health_route(monitor))
     app.register_api(model_card_route(scorer, settings.canary_timeout_s))
-    app.register_api(inference_route(settings, scorer, admission, telemetry))
-    app.register_api(detect_route(settings, detector, admission, videos, telemetry))
+    app.register_api(inference_route(settings, scorer, slots, telemetry))
+    app.register_api(detect_route(settings, detector, slots, videos, telemetry))
     app.register_blueprint(pages(settings))
     app.add_url_rule("/openapi.json", "openapi", lambda: jsonify(complete(app.api_doc)))
     telemetry.metrics.registry.register(ServiceState(settings, monitor))

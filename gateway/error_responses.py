@@ -33,7 +33,7 @@ def register_error_handlers(app: Flask, retry_after_s: int) -> None:
 
     def client_error(error: DetectionError) -> Response:
         if isinstance(error, DeadlineExceededError) and request_deadline().cancelled:
-            return _answer(ApiError("CLIENT_GONE", "The connection was closed before the answer."))
+            return _answer(ApiError("CLIENT_GONE"))
         public = public_error(error, retry_after_s)
         if public.status >= 500:
             _LOG.warning("request %s: %s: %s", current_request_id(), type(error).__name__, error)
@@ -74,4 +74,4 @@ def _http_error(error: HTTPException) -> Response:
 
 def _unhandled(error: Exception) -> Response:
     _LOG.error("request %s failed", current_request_id(), exc_info=error)
-    return _answer(ApiError("INTERNAL", "The gateway failed; its log has this request id."))
+    return _answer(ApiError("INTERNAL"))

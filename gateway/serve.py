@@ -124,7 +124,6 @@ def serve(app: WSGIApplication, settings: GatewaySettings) -> None:
         OSError: The address cannot be listened on.
     """
     _allow_connections()
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns of each request that waits for a thread
     listener = _Listener(app, settings)
     stopping = threading.Event()
 

@@ -103,12 +103,6 @@ class GatewaySettings(PrefixedSettings):
         description="Proxies in front of the gateway, each of which appends to X-Forwarded-For and X-Forwarded-Proto; "
         "0: these headers are the callers' own and not believed.",
     )
-    hsts_max_age_s: int = Field(
-        default=31_536_000,
-        ge=0,
-        description="How long browsers are told to use https only for this host name, in answers over https; 0: they "
-        "are not told.",
-    )
     cors_origins: str = Field(
         default="",
         pattern=rf"^({_ORIGIN}(,{_ORIGIN})*)?$",

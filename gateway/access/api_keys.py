@@ -14,7 +14,6 @@ import re
 import secrets
 import stat
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 _LOG = logging.getLogger("gateway")
@@ -39,27 +38,6 @@ def key_line(name: str, key: str) -> str:
     return f"{name}:{_digest(key).hex()}"
 
 
-@dataclass(frozen=True)
-class KeyTable:
-    """The keys of one version of the file.
-
-    Attributes:
-        digests: Name and SHA-256 of each key. A name may stand there twice, so that its key can be replaced.
-        bad_lines: Numbers of the lines that are none of ours.
-    """
-
-    digests: tuple[tuple[str, bytes], ...]
-    bad_lines: tuple[int, ...]
-
-    def owner(self, key: str) -> str | None:
-        """The name that the key belongs to, None if to nobody. Takes the same time for every key of the right form."""
-        if not KEY.fullmatch(key):
-            return None
-        digest = _digest(key)
-        matches = [name for name, known in self.digests if hmac.compare_digest(digest, known)]
-        return matches[0] if matches else None
-
-
 class ApiKeys:
     """The keys that are valid now: the file is read again when it has changed. Thread-safe."""
 
@@ -71,46 +49,51 @@ class ApiKeys:
         """
         self._path = path
         self._lock = threading.Lock()
-        self._version: tuple[int, ...] = ()
-        self._table: KeyTable | None = None
-        table = self._current()
-        if table.bad_lines:
-            raise KeyFileError(f"API_KEYS_FILE {path}: line {table.bad_lines[0]} is not NAME:HASH of gateway.new_key")
-        _LOG.info("%d API keys in %s", len(table.digests), path)
+        self._version: tuple[int, ...] | None = None
+        self._owners: list[tuple[bytes, str]] = []
+        bad_lines = self._refresh()
+        if bad_lines:
+            raise KeyFileError(f"API_KEYS_FILE {path}: line {bad_lines[0]} is not NAME:HASH of gateway.new_key")
+        _LOG.info("%d API keys in %s", len(self._owners), path)
 
     def owner(self, key: str) -> str | None:
-        """The name that a key belongs to now, None if to nobody.
+        """The name that a key belongs to now, None if to nobody. Takes the same time for every key of the right form.
 
         Raises:
             KeyFileError: The file cannot be read any more, so that nobody knows.
         """
-        return self._current().owner(key)
-
-    def _current(self) -> KeyTable:
         with self._lock:
-            try:
-                version = _version(self._path)
-                if version != self._version or self._table is None:
-                    self._table = None  # if it cannot be read, the old keys are not to stay in force
-                    self._table = _read(self._path)
-                    self._version = version
-                    for number in self._table.bad_lines:
-                        _LOG.error("API_KEYS_FILE: line %d is no key and was left out", number)
-                return self._table
-            except OSError as error:
-                raise KeyFileError(f"API_KEYS_FILE {self._path}: {error.strerror}") from error
+            for number in self._refresh():
+                _LOG.error("API_KEYS_FILE: line %d is no key and was left out", number)
+            owners = self._owners
+        if not KEY.fullmatch(key):
+            return None
+        digest = _digest(key)
+        # A name may stand there twice, so that its key can be replaced.
+        matches = [name for known, name in owners if hmac.compare_digest(digest, known)]
+        return matches[0] if matches else None
+
+    def _refresh(self) -> list[int]:
+        """Reads the file if it has changed; the numbers of the lines in it that are no keys."""
+        bad_lines: list[int] = []
+        try:
+            status = self._path.stat()
+            version = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+            if version != self._version:
+                self._version = None  # if it cannot be read, the old keys are not to stay in force
+                self._owners, bad_lines = _read(self._path)
+                self._version = version
+        except OSError as error:
+            raise KeyFileError(f"API_KEYS_FILE {self._path}: {error.strerror}") from error
+        return bad_lines
 
 
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def _version(path: Path) -> tuple[int, ...]:
-    status = path.stat()
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _read(path: Path) -> KeyTable:
+def _read(path: Path) -> tuple[list[tuple[bytes, str]], list[int]]:
+    """Digest and name of each key, and the numbers of the lines that are none."""
     with path.open("rb") as file:
         mode = os.fstat(file.fileno()).st_mode
         if not stat.S_ISREG(mode):
@@ -122,13 +105,13 @@ def _read(path: Path) -> KeyTable:
         content = file.read(_MAX_BYTES + 1)
     if len(content) > _MAX_BYTES:
         raise KeyFileError(f"API_KEYS_FILE {path}: larger than {_MAX_BYTES} bytes")
-    digests, bad_lines = [], []
+    owners, bad_lines = [], []
     for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), 1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue
         if match := _LINE.fullmatch(text):
-            digests.append((match.group(1), bytes.fromhex(match.group(2))))
+            owners.append((bytes.fromhex(match.group(2)), match.group(1)))
         else:
             bad_lines.append(number)
-    return KeyTable(tuple(digests), tuple(bad_lines))
+    return owners, bad_lines

@@ -39,9 +39,7 @@ def require_api_key(app: Flask, keys: ApiKeys) -> None:
             owner = keys.owner(key)
         except KeyFileError as error:
             _LOG.error("nobody can be let in: %s", error)
-            raise ApiError(
-                "KEYS_UNAVAILABLE", "The service cannot read its API keys now. Try again shortly."
-            ) from error
+            raise ApiError("KEYS_UNAVAILABLE") from error
         if owner is None:
             raise ApiError(
                 "API_KEY_INVALID",

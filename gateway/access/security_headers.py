@@ -1,6 +1,6 @@
 """The headers that tell browsers what an answer may do: next to nothing for data, little for a page."""
 
-from flask import Flask, Response, request
+from flask import Flask, Response
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -24,21 +24,14 @@ _ON_PAGES = {
 }
 
 
-def add_security_headers(app: Flask, hsts_max_age_s: int) -> None:
-    """Sets the headers on all answers of an application; a view's own Content-Security-Policy is kept.
-
-    Args:
-        app: The application.
-        hsts_max_age_s: How long browsers are to use https only, said in answers over https; 0: not said.
-    """
+def add_security_headers(app: Flask) -> None:
+    """Sets the headers on all answers of an application; a view's own Content-Security-Policy is kept."""
 
     @app.after_request
     def add(response: Response) -> Response:
         is_page = response.mimetype == "text/html"
         response.headers.setdefault("Content-Security-Policy", PAGE_POLICY if is_page else DATA_POLICY)
         response.headers.update(_EVERYWHERE)
-        if request.is_secure and hsts_max_age_s:
-            response.headers["Strict-Transport-Security"] = f"max-age={hsts_max_age_s}"
         if is_page:
             response.headers.update(_ON_PAGES)
         return response

@@ -3,7 +3,7 @@
 import base64
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from deepfake_client import DeadlineExceededError, InputError, ScoredFrame
 from deepfake_client.evidence.thumbnails import make_thumbnail
@@ -31,12 +31,13 @@ def frames_that_matter(frames: Sequence[ScoredFrame], limit: int = MAX_THUMBNAIL
 
 
 def thumbnails(frames: Sequence[ScoredFrame], deadline: Deadline) -> list[FrameThumbnail]:
-    """Thumbnails of the frames that matter, as many as can be made in time: the verdict is there already."""
+    """Thumbnails of the frames that matter, as many as can be made, and in time: the verdict is there already."""
     made: list[FrameThumbnail] = []
     with contextlib.suppress(DeadlineExceededError):
         for frame in frames_that_matter(frames):
             deadline.remaining_s()
-            made += _thumbnail(frame)
+            with contextlib.suppress(InputError):
+                made.append(_thumbnail(frame))
     return made
 
 
@@ -44,15 +45,13 @@ def _fake_probability(frame: ScoredFrame) -> float:
     return frame.score.fake_probability or 0.0
 
 
-def _thumbnail(frame: ScoredFrame) -> Iterator[FrameThumbnail]:
-    """One, or none where it cannot be made."""
-    with contextlib.suppress(InputError):
-        made = make_thumbnail(frame.encoded or b"", frame.score.face_box_px)
-        yield FrameThumbnail(
-            index=frame.index,
-            timestamp_s=round(frame.timestamp_s, 6),
-            image="data:image/jpeg;base64," + base64.b64encode(made.jpeg).decode("ascii"),
-            width_px=made.width_px,
-            height_px=made.height_px,
-            face_box=[round(edge, 2) for edge in made.face_box_px] if made.face_box_px else None,
-        )
+def _thumbnail(frame: ScoredFrame) -> FrameThumbnail:
+    made = make_thumbnail(frame.encoded or b"", frame.score.face_box_px)
+    return FrameThumbnail(
+        index=frame.index,
+        timestamp_s=round(frame.timestamp_s, 6),
+        image="data:image/jpeg;base64," + base64.b64encode(made.jpeg).decode("ascii"),
+        width_px=made.width_px,
+        height_px=made.height_px,
+        face_box=[round(edge, 2) for edge in made.face_box_px] if made.face_box_px else None,
+    )

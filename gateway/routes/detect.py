@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from threading import BoundedSemaphore
 from typing import Any, BinaryIO, cast
 
 from deepfake_client import DetectionOutput, Detector, MediaType
@@ -14,9 +15,9 @@ from gateway.media.thumbnails import thumbnails
 from gateway.observe.telemetry import Telemetry
 from gateway.request_context import current_request_id, request_deadline
 from gateway.routes.detect_schemas import DetectForm, DetectMetadata, DetectResponse
-from gateway.routes.document import DETECTION, SERVICE_CODES, failures, key_failures, security
+from gateway.routes.document import DETECTION, SERVICE_CODES, failures, keyed
 from gateway.routes.guard import guard
-from gateway.scoring.admission import Admission, VideoTurns
+from gateway.scoring.video_turns import VideoTurns
 from gateway.settings import GatewaySettings
 
 _CODES = (
@@ -27,19 +28,19 @@ _CODES = (
 
 
 def detect_route(
-    settings: GatewaySettings, detector: Detector, admission: Admission, videos: VideoTurns, telemetry: Telemetry
+    settings: GatewaySettings, detector: Detector, slots: BoundedSemaphore, videos: VideoTurns, telemetry: Telemetry
 ) -> APIBlueprint:
-    """The route, over the application's detector and its bounds on requests in flight and on videos."""
-    needs_key = settings.api_keys_file is not None
+    """The route, over the application's detector, its slots for detections and its turns for videos."""
+    security, key_codes = keyed(settings.api_keys_file is not None)
     detect = APIBlueprint("detect", __name__, abp_tags=[DETECTION])
-    guard(detect, admission, "multipart/form-data", settings.max_body_bytes, lambda: request.files)
+    guard(detect, settings, slots, "multipart/form-data", settings.max_body_bytes, lambda: request.files)
     detect.before_request(_check_form)
 
     @detect.post(
         "/detect",
         operation_id="detect",
-        responses={200: DetectResponse, **failures(*_CODES, *key_failures(needs_key))},
-        security=security(needs_key),
+        responses={200: DetectResponse, **failures(*_CODES, *key_codes)},
+        security=security,
     )
     def detect_upload(form: DetectForm) -> Response:
         """Judge one uploaded image or video.

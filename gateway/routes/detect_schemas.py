@@ -8,7 +8,6 @@ from deepfake_client.result import DetectionDetails
 from deepfake_client.scores import MediaScores
 from flask_openapi3.models.file import FileStorage
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
-from pydantic.config import JsonDict
 
 Box = Annotated[list[float], Field(min_length=4, max_length=4)]
 
@@ -75,28 +74,10 @@ class DetectMetadata(DetectionDetails):
     )
 
 
-_EXAMPLE: JsonDict = {
-    "result": "fake",
-    "confidence_score": 0.9518,
-    "processing_time_seconds": 0.342,
-    "metadata": {
-        "input_type": "image", "format": "jpeg", "frames_analyzed": 1, "frames_failed": 0, "faces_detected": 1,
-        "frame_predictions": [
-            {"index": 0, "timestamp_s": 0.0, "status": "OK", "fake_probability": 0.9518,
-             "face_box": [173.0, 67.0, 276.0, 170.0], "face_score": 0.912},
-        ],
-        "sha256": "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
-        "model": {"name": "prithivMLmods/Deepfake-Detect-Siglip2", "release_id": "5b94bbfea548379e",
-                  "export_id": 225635724, "precision": "fp32", "labels": ["Fake", "Real"], "trained": True},
-    },
-    "model_version": "prithivMLmods/Deepfake-Detect-Siglip2@fp32-5b94bbfea548379e",
-}  # fmt: skip
-
-
 class DetectResponse(BaseModel):
     """The verdict on one uploaded file."""
 
-    model_config = ConfigDict(protected_namespaces=(), json_schema_extra={"example": _EXAMPLE})
+    model_config = ConfigDict(protected_namespaces=())
 
     result: Literal["real", "fake", "uncertain"]
     confidence_score: float = Field(description="The fake probability, 0-1: an image's, or the mean over a video's.")

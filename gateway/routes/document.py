@@ -65,14 +65,9 @@ def failures(*codes: str) -> dict[str | int, Any]:
     return responses
 
 
-def security(needs_key: bool) -> list[dict[str, list[str]]] | None:
-    """The `security` of an operation."""
-    return [{scheme: []} for scheme in SECURITY_SCHEMES] if needs_key else None
-
-
-def key_failures(needs_key: bool) -> tuple[str, ...]:
-    """The codes that come with API keys."""
-    return _KEY_CODES if needs_key else ()
+def keyed(needs_key: bool) -> tuple[list[dict[str, list[str]]] | None, tuple[str, ...]]:
+    """The `security` of an operation, and the codes that come with API keys."""
+    return ([{scheme: []} for scheme in SECURITY_SCHEMES], _KEY_CODES) if needs_key else (None, ())
 
 
 def complete(derived: dict[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 import errno
 from collections.abc import Callable
+from threading import BoundedSemaphore
 
 from flask import Blueprint, g, request
 
-from gateway.errors import ApiError
-from gateway.scoring.admission import Admission
+from gateway.errors import ApiError, overloaded
+from gateway.settings import GatewaySettings
 
 _MAX_FORM_PARTS = 16
 """A form has four. Each file part takes up to 500 KB of memory, or a file descriptor."""
@@ -14,7 +15,8 @@ _MAX_FORM_PARTS = 16
 
 def guard(
     blueprint: Blueprint,
-    admission: Admission,
+    settings: GatewaySettings,
+    slots: BoundedSemaphore,
     content_type: str,
     max_body_bytes: int,
     read_body: Callable[[], object],
@@ -23,7 +25,8 @@ def guard(
 
     Args:
         blueprint: Its routes take requests with a body.
-        admission: What bounds the requests in flight.
+        settings: The gateway's.
+        slots: One for each detection that is worked on at a time; requests beyond them are refused at once.
         content_type: The one MIME type its routes take.
         max_body_bytes: A larger body is refused with 413.
         read_body: Reads the current request's body so that handlers find it read.
@@ -33,7 +36,8 @@ def guard(
         # A preflight or a wrong method has no body to guard.
         if request.method != "POST":
             return
-        admission.enter()
+        if not slots.acquire(blocking=False):
+            raise overloaded("Too many requests are being worked on.", settings.retry_after_s)
         g.admitted = True
         if request.mimetype != content_type:
             raise ApiError("WRONG_CONTENT_TYPE", f"Send the body as Content-Type: {content_type}.")
@@ -49,11 +53,11 @@ def guard(
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            raise admission.refusal("There is no room for more uploads.") from error
+            raise overloaded("There is no room for more uploads.", settings.retry_after_s) from error
 
     def after(_error: BaseException | None) -> None:
         if g.pop("admitted", False):
-            admission.leave()
+            slots.release()
 
     blueprint.before_request(before)
     blueprint.teardown_request(after)

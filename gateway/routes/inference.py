@@ -1,6 +1,7 @@
 """POST /api/v1/inference: scores of extracted frames that lie below the media root."""
 
 from collections.abc import Sequence
+from threading import BoundedSemaphore
 from typing import Any
 
 from deepfake_client import FrameScore, MediaType, ModelInfo, NothingScoredError
@@ -14,10 +15,9 @@ from gateway.media.frame_reading import ListedFrame, read_listed_frames
 from gateway.media.media_root import MediaRoot
 from gateway.observe.telemetry import Telemetry
 from gateway.request_context import current_request_id, elapsed_s, request_deadline
-from gateway.routes.document import DETECTION, SERVICE_CODES, failures, key_failures, security
+from gateway.routes.document import DETECTION, SERVICE_CODES, failures, keyed
 from gateway.routes.guard import guard
 from gateway.routes.schemas import FrameResult, InferenceRequest, InferenceResponse, MediaKind
-from gateway.scoring.admission import Admission
 from gateway.scoring.caching_scorer import CachingScorer
 from gateway.settings import GatewaySettings
 
@@ -28,19 +28,19 @@ _CODES = (
 
 
 def inference_route(
-    settings: GatewaySettings, scorer: CachingScorer, admission: Admission, telemetry: Telemetry
+    settings: GatewaySettings, scorer: CachingScorer, slots: BoundedSemaphore, telemetry: Telemetry
 ) -> APIBlueprint:
-    """The route, over the application's scorer and its bound on requests in flight."""
-    needs_key = settings.api_keys_file is not None
+    """The route, over the application's scorer and its slots for detections."""
+    security, key_codes = keyed(settings.api_keys_file is not None)
     root = MediaRoot(settings.media_root)
     inference = APIBlueprint("inference", __name__, abp_tags=[DETECTION])
-    guard(inference, admission, "application/json", settings.max_json_bytes, lambda: request.get_data())
+    guard(inference, settings, slots, "application/json", settings.max_json_bytes, lambda: request.get_data())
 
     @inference.post(
         "/api/v1/inference",
         operation_id="scoreFrames",
-        responses={200: InferenceResponse, **failures(*_CODES, *key_failures(needs_key))},
-        security=security(needs_key),
+        responses={200: InferenceResponse, **failures(*_CODES, *key_codes)},
+        security=security,
     )
     def infer(body: InferenceRequest) -> Response:
         """Score an image, or a video from its extracted frames.

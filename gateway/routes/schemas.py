@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from deepfake_client.release import CalibrationSummary, CardReference
 from deepfake_client.scores import MediaScores
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 
@@ -86,17 +85,10 @@ class FrameResult(BaseModel):
     face_score: float = Field(description="The face detector's score, 0-1; 0 without a face.")
 
 
-_SCORES_EXAMPLE: JsonDict = {
-    "video_score": 91.24, "peak_risk": 95.02, "mean_risk": 88.7, "audio_score": 0.0, "gan_fingerprint": 91.24,
-    "temporal_consistency": 98.31, "risk_score": 91.24, "confidence": 88.7, "model_version": "v2",
-    "inference_time": 917,
-}  # fmt: skip
-
-
 class InferenceResponse(MediaScores):
     """Scores of one image or video, 0-100. The keys after `inference_time` come with `"include": ["frames"]` only."""
 
-    model_config = ConfigDict(protected_namespaces=(), json_schema_extra={"example": _SCORES_EXAMPLE})
+    model_config = ConfigDict(protected_namespaces=())
 
     model_version: str = Field(description="As the request said it.")
     inference_time: int = Field(description="Wall time of the request in milliseconds.")
@@ -106,18 +98,10 @@ class InferenceResponse(MediaScores):
     faces_detected: int | None = Field(default=None, description="Frames with a face.")
 
 
-_HEALTH_EXAMPLE: JsonDict = {
-    "status": "healthy", "service": "deepfake-detection-ml-service", "version": "0.2.0",
-    "model": "prithivMLmods/Deepfake-Detect-Siglip2", "model_status": "loaded",
-    "timestamp": "2026-01-31T12:00:00.000+00:00", "release_id": "5b94bbfea548379e", "precision": "fp32",
-    "trained": True, "notice": "",
-}  # fmt: skip
-
-
 class HealthResponse(BaseModel):
     """Whether an inference can be served now. The keys after `timestamp` are there when they are known."""
 
-    model_config = ConfigDict(protected_namespaces=(), json_schema_extra={"example": _HEALTH_EXAMPLE})
+    model_config = ConfigDict(protected_namespaces=())
 
     status: Literal["healthy", "unhealthy"]
     service: str

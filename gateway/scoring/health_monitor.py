@@ -7,8 +7,6 @@ not long ago, or else a canary's.
 import logging
 import threading
 import time
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 
 from deepfake_client import DeadlineExceededError, DetectionError, ModelInfo
@@ -18,7 +16,6 @@ from deepfake_client.triton.canary import canary_image
 from gateway.scoring.caching_scorer import CachingScorer
 
 _LOG = logging.getLogger("gateway")
-_NO_ANSWER = DeadlineExceededError.code
 
 
 @dataclass(frozen=True)
@@ -44,36 +41,28 @@ class HealthMonitor:
         self._fresh_s = fresh_s
         self._canary_timeout_s = canary_timeout_s
         self._lock = threading.Lock()
-        self._running: Future[Health] | None = None
-        self._last: bool | None = None
+        self._last: Health | None = None
+        self._checked_at = 0.0
 
     def check(self) -> Health:
         """Healthy after a recent success, else as the canary says. Takes little longer than the canary's limit."""
-        health = Health(True, self._current_info()) if self._is_fresh() else self._shared_canary()
-        self._last = health.healthy
-        return health
+        if self._is_fresh():
+            self._last = Health(True, self._current_info())
+            return self._last
+        began_at = time.monotonic()
+        if not self._lock.acquire(timeout=self._canary_timeout_s):
+            return self._unhealthy(DeadlineExceededError.code)
+        try:
+            if self._last is None or self._checked_at < began_at:  # else another check's canary has ended meanwhile
+                self._last = self._run_canary()
+                self._checked_at = time.monotonic()
+            return self._last
+        finally:
+            self._lock.release()
 
     def last_known(self) -> Health | None:
         """What is known without an inference: a recent success, else the last check's answer; None before the first."""
-        healthy = True if self._is_fresh() else self._last
-        return None if healthy is None else Health(healthy, self._scorer.known_info)
-
-    def _shared_canary(self) -> Health:
-        own: Future[Health] | None = None
-        with self._lock:
-            if self._running is None:
-                own = self._running = Future()
-            running = self._running
-        if own is not None:
-            try:
-                own.set_result(self._run_canary())
-            finally:
-                with self._lock:
-                    self._running = None
-        try:
-            return running.result(timeout=self._canary_timeout_s)
-        except FutureTimeoutError:
-            return self._unhealthy(_NO_ANSWER)
+        return Health(True, self._scorer.known_info) if self._is_fresh() else self._last
 
     def _is_fresh(self) -> bool:
         scored_at = self._scorer.scored_at

@@ -116,19 +116,17 @@ def test_an_honest_slow_client_is_answered(shared: GatewayProcess) -> None:
             assert slow.recv(4000).startswith(b"HTTP/1.1 200")
 
 
-@pytest.mark.parametrize("sent", [{"X-Forwarded-Proto": "https", "X-Forwarded-SSL": "off"}, {"SCRIPT_NAME": "/x"}])
+@pytest.mark.parametrize("sent", [{"X-Forwarded-Proto": "https"}, {"SCRIPT_NAME": "/x"}])
 def test_nothing_that_a_caller_says_of_a_proxy_is_believed(shared: GatewayProcess, sent: dict[str, str]) -> None:
     answer = requests.get(f"{shared.url}/health", headers={**sent, "X-Forwarded-For": "192.0.2.1"}, timeout=10)
     assert answer.status_code == 200
-    assert "Strict-Transport-Security" not in answer.headers
     assert "192.0.2.1" not in shared.logged()
 
 
 def test_a_trusted_proxy_is_believed(server: InferenceServer, tmp_path: Path) -> None:
     forwarded = {"X-Forwarded-For": "203.0.113.9, 192.0.2.1", "X-Forwarded-Proto": "https"}
     with run_gateway(server, tmp_path, TRUSTED_PROXIES="1") as gateway:
-        answer = requests.get(f"{gateway.url}/health", headers=forwarded, timeout=10)
-        assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+        requests.get(f"{gateway.url}/health", headers=forwarded, timeout=10)
         wait_until(lambda: "192.0.2.1" in gateway.logged())
         assert "203.0.113.9" not in gateway.logged(), "the proxy wrote the last one, the caller those before it"
 

@@ -57,7 +57,7 @@ def test_refusals_are_counted_by_reason(gateway: Gateway) -> None:
     assert gateway.infer(mediaType="AUDIO").status_code == 415
     gateway.infer(mediaType="IMAGE", extractedFrames="../x")
     gateway.configure(max_in_flight=1)  # a new application counts from 0
-    gateway.app.extensions["deepfake_gateway"].admission.enter()
+    gateway.app.extensions["deepfake_gateway"].slots.acquire()
     assert gateway.infer({}).status_code == 503
     page = metrics_of(gateway)
     assert page.value(f"{PREFIX}refusals_total", route="/api/v1/inference", reason="OVERLOADED") == 1

@@ -1,4 +1,4 @@
-"""Bounds the detections that are worked on at a time, so that queues stay short and memory small."""
+"""Bounds the videos that are worked on at a time: their decoders and frames take the most memory."""
 
 import contextlib
 import threading
@@ -7,35 +7,10 @@ from collections.abc import Iterator
 
 from deepfake_client.scorer import Deadline
 
-from gateway.errors import ApiError, overloaded
+from gateway.errors import overloaded
 
 _LOOK_S = 0.25
 """How often a video that waits for its turn looks whether it is still wanted."""
-
-
-class Admission:
-    """Counts requests in flight and refuses those beyond a limit at once. Thread-safe."""
-
-    def __init__(self, limit: int, retry_after_s: int) -> None:
-        self._slots = threading.BoundedSemaphore(limit)
-        self._retry_after_s = retry_after_s
-
-    def enter(self) -> None:
-        """Takes a slot.
-
-        Raises:
-            ApiError: All are taken.
-        """
-        if not self._slots.acquire(blocking=False):
-            raise self.refusal("Too many requests are being worked on.")
-
-    def refusal(self, reason: str) -> ApiError:
-        """The error of a request that is shed for this reason."""
-        return overloaded(reason, self._retry_after_s)
-
-    def leave(self) -> None:
-        """Gives the slot back."""
-        self._slots.release()
 
 
 class VideoTurns:
@@ -43,7 +18,7 @@ class VideoTurns:
 
     A video that comes too early waits rather than being refused: it has been uploaded already, and a turn takes
     seconds. It waits half of its remaining time at most, so that enough is left to score it. As many may wait as are
-    worked on, so that videos that wait do not hold all slots of `Admission`.
+    worked on, so that videos that wait do not hold all slots for detections.
     """
 
     def __init__(self, limit: int, retry_after_s: int) -> None:
