@@ -87,11 +87,6 @@ class Subject:
         scored = (frame.score for frame in self.output.frames if frame.score.status == OK)
         return [shorter_side_px(score.face_box_px) for score in scored if score.face_box_px is not None]
 
-    @property
-    def seen(self) -> str:
-        """What was scored, for a sentence."""
-        return "scored frames" if self.is_video else "image"
-
 
 def find_weaknesses(subject: Subject) -> list[Finding]:
     """All findings, the worst first; within a severity in the order of `FindingCode`."""
