@@ -1,6 +1,6 @@
 # Two commands: `make serve` and `make test`. Both install what they need into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help install serve test test-long test-containers lint bench embedded lock clean
+.PHONY: help install serve test test-long test-containers test-gpu lint bench embedded lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -15,11 +15,14 @@ test: lint  ## lint, types and the tests, on two cores
 	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --max-worker-restart 0 $(PYTEST_ARGS)
 
 test-long: lint  ## the long tests: fuzzing, soak, containers, scale-out, whole trainings
-	.venv/bin/python -m pytest -m long $(PYTEST_ARGS)
+	.venv/bin/python -m pytest -m long -o faulthandler_timeout=7200 $(PYTEST_ARGS)
 
-test-containers:  ## build the images and try them with Docker, or podman as root (options: CONTAINERS_ARGS)
+test-containers:  ## build the images and try them with Docker, or podman as root (CONTAINER_ENGINE)
 	@deploy/install.sh dev
-	.venv/bin/python -m deploy.docker.try_containers $(CONTAINERS_ARGS)
+	CONTAINER_ENGINE=$${CONTAINER_ENGINE:-auto} .venv/bin/python -m pytest -m long -o faulthandler_timeout=7200 tests/containers $(PYTEST_ARGS)
+
+test-gpu:  ## on a machine with NVIDIA's Triton: what no machine without a GPU can show (GPU_ARGS)
+	.venv/bin/python -m tests.gpu $(GPU_ARGS)
 
 lint:  ## style and types only
 	@deploy/install.sh dev

@@ -1,4 +1,4 @@
-"""What the compose file promises, for each profile, checked without a container engine."""
+"""What the compose file and its override for GPUs promise, checked without a container engine."""
 
 import json
 import re
@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 import yaml
 from deepfake_client.settings import ClientSettings
+from pydantic_settings import BaseSettings
 
 from assets import COMPOSE_SCHEMA, fetch_assets
 from deploy.settings import DeploySettings
@@ -20,18 +21,12 @@ from tests.prometheus import program
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-PROFILES = {
-    "cpu": {"export", "triton", "gateway", "prometheus", "grafana"},
-    "gpu": {"export-gpu", "triton-gpu", "gateway", "prometheus", "grafana"},
-}
-EXPORTS = ("export", "export-gpu")
-TRITONS = ("triton", "triton-gpu")
-LONG_RUNNING = (*TRITONS, "gateway", "prometheus", "grafana")
-OTHERS_IMAGES = {"prometheus": "prom/prometheus", "grafana": "grafana/grafana"}
+GPU: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.gpu.yml").read_text("utf-8"))
+LONG_RUNNING = ("triton", "gateway", "nginx", "prometheus", "grafana")
+OTHERS_IMAGES = {"nginx": "nginx", "prometheus": "prom/prometheus", "grafana": "grafana/grafana"}
 
 every_service = pytest.mark.parametrize("name", SERVICES)
 long_running = pytest.mark.parametrize("name", LONG_RUNNING)
-each_triton = pytest.mark.parametrize("name", TRITONS)
 
 
 def default_of(value: object) -> str:
@@ -39,22 +34,18 @@ def default_of(value: object) -> str:
     return re.sub(r"\$\{\w+:\+[^}]*\}", "", re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value)))
 
 
-def test_the_file_obeys_the_compose_specification() -> None:
+def test_the_files_obey_the_compose_specification() -> None:
     schema = json.loads(fetch_assets([COMPOSE_SCHEMA])[COMPOSE_SCHEMA.name].read_text("utf-8"))
-    jsonschema.Draft202012Validator(schema).validate(COMPOSE)
+    for document in (COMPOSE, GPU):
+        jsonschema.Draft202012Validator(schema).validate(document)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft202012Validator(schema).validate({"services": {"triton": {"mem_limits": "4g"}}})
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-def test_the_services_of_a_profile(profile: str) -> None:
-    assert {name for name, service in SERVICES.items() if profile in service["profiles"]} == PROFILES[profile]
-    assert set().union(*(service["profiles"] for service in SERVICES.values())) == set(PROFILES)
-
-
-def test_a_plain_up_is_the_cpu_profile() -> None:
-    lines = [line for line in (ROOT / ".env").read_text("utf-8").splitlines() if not line.startswith("#")]
-    assert lines == ["COMPOSE_PROFILES=cpu"]  # settings and secrets of somebody's own do not belong into this file
+def test_the_services() -> None:
+    assert set(SERVICES) == {"export", *LONG_RUNNING}
+    assert not any("profiles" in service for service in SERVICES.values())  # a plain `up` starts all of them
+    assert not (ROOT / ".env").exists()  # that file is the user's own
 
 
 @every_service
@@ -80,9 +71,8 @@ def test_the_root_file_system_is_read_only(name: str) -> None:
 
 
 @every_service
-def test_every_resource_has_a_limit(name: str) -> None:
+def test_memory_and_processes_have_a_limit(name: str) -> None:
     service = SERVICES[name]
-    assert float(default_of(service["cpus"])) > 0
     assert re.fullmatch(r"\d+[mg]", default_of(service["mem_limit"]))
     assert int(service["pids_limit"]) > 0
 
@@ -93,11 +83,12 @@ def test_images_are_pinned(name: str) -> None:
     image, _, tag = SERVICES[name]["image"].partition(":")
     if name in OTHERS_IMAGES:
         assert image == OTHERS_IMAGES[name]
-        assert re.fullmatch(r"v?\d+\.\d+\.\d+", tag)
+        assert re.fullmatch(r"v?\d+\.\d+\.\d+(-alpine)?", tag)
         assert "build" not in SERVICES[name]
     else:
         assert image.startswith("deepfake-serving/")
         assert tag == version
+        assert SERVICES[name]["pull_policy"] == "build"  # no registry has it
 
 
 def test_upload_space_holds_every_upload_the_gateway_admits() -> None:
@@ -111,18 +102,27 @@ def test_upload_space_holds_every_upload_the_gateway_admits() -> None:
 @every_service
 def test_ports_are_published_on_loopback_only(name: str) -> None:
     published = [default_of(port) for port in SERVICES[name].get("ports", [])]
-    assert published == {"gateway": ["127.0.0.1:5000:5000"], "grafana": ["127.0.0.1:3000:3000"]}.get(name, [])
+    assert published == {"nginx": ["127.0.0.1:5000:8080"], "grafana": ["127.0.0.1:3000:3000"]}.get(name, [])
 
 
-@each_triton
-def test_triton_is_on_networks_without_a_way_out(name: str) -> None:
-    networks = SERVICES[name]["networks"]
-    assert set(networks) == {"inside", "metrics"}
+def test_triton_is_on_networks_without_a_way_out() -> None:
+    networks = set(SERVICES["triton"]["networks"])
+    assert networks == {"inside", "metrics"}
     assert all(COMPOSE["networks"][network]["internal"] is True for network in networks)
-    assert all(options["aliases"] == ["triton"] for options in networks.values())
-    neighbours = {n: set(SERVICES[n]["networks"]) & set(networks) for n in SERVICES if n not in TRITONS}
-    assert {n for n, shared in neighbours.items() if shared} == {"gateway", "prometheus"}
-    assert neighbours["prometheus"] == {"metrics"}
+    neighbours = {n: set(SERVICES[n]["networks"]) & networks for n in SERVICES if n != "triton"}
+    assert {n: shared for n, shared in neighbours.items() if shared} == {
+        "gateway": {"inside", "metrics"},
+        "prometheus": {"metrics"},
+    }
+
+
+def test_callers_reach_the_gateway_through_nginx_alone() -> None:
+    assert set(SERVICES["nginx"]["networks"]) & set(SERVICES["gateway"]["networks"]) == {"front"}
+    assert COMPOSE["networks"]["front"]["internal"] is True
+    assert "outside" not in SERVICES["gateway"]["networks"]
+    assert SERVICES["gateway"]["environment"]["DEEPFAKE_TRUSTED_PROXIES"] == "1"
+    script = (ROOT / "deploy" / "nginx" / "start.sh").read_text("utf-8")
+    assert set(SERVICES["nginx"]["environment"]) <= set(re.findall(r"^#   ([A-Z_]+) ", script, re.MULTILINE))
 
 
 @long_running
@@ -134,40 +134,38 @@ def test_long_running_services_are_checked_and_restarted(name: str) -> None:
 
 
 def test_health_checks_are_real_inferences() -> None:
-    for name in TRITONS:
-        assert SERVICES[name]["healthcheck"]["test"][1:] == ["python", "-m", "deploy.triton_container", "check"]
+    assert SERVICES["triton"]["healthcheck"]["test"][1:] == ["python", "-m", "deploy.triton_container", "check"]
     assert SERVICES["gateway"]["healthcheck"]["test"][1:] == ["python", "-m", "gateway.check"]
 
 
 def test_the_order_of_starting() -> None:
-    for export, triton in zip(EXPORTS, TRITONS, strict=True):
-        assert SERVICES[export]["restart"] == "no"
-        assert SERVICES[triton]["depends_on"] == {export: {"condition": "service_completed_successfully"}}
-    # A profile has one of them only.
-    expected = {"condition": "service_healthy", "required": False}
-    assert SERVICES["gateway"]["depends_on"] == dict.fromkeys(TRITONS, expected)
+    assert SERVICES["export"]["restart"] == "no"
+    assert SERVICES["triton"]["depends_on"] == {"export": {"condition": "service_completed_successfully"}}
+    assert SERVICES["gateway"]["depends_on"] == {"triton": {"condition": "service_healthy"}}
+    assert SERVICES["nginx"]["depends_on"] == {"gateway": {"condition": "service_healthy"}}
 
 
-def test_only_the_exports_write_releases_and_nobody_writes_media() -> None:
-    for name in (*TRITONS, "gateway"):
+def test_only_the_export_writes_releases_and_nobody_writes_media() -> None:
+    for name in ("triton", "gateway", "nginx"):
         assert all(volume.endswith(":ro") for volume in SERVICES[name]["volumes"]), name
-    # The two profiles never serve each other's release.
-    for export, triton, volume in zip(EXPORTS, TRITONS, ("releases", "releases-gpu"), strict=True):
-        assert f"{volume}:/releases" in SERVICES[export]["volumes"]
-        assert f"{volume}:/releases:ro" in SERVICES[triton]["volumes"]
+    assert "releases:/releases" in SERVICES["export"]["volumes"]
+    assert "releases:/releases:ro" in SERVICES["triton"]["volumes"]
     assert "${MEDIA_DIR:-./media}:${MEDIA_ROOT:-/media}:ro" in SERVICES["gateway"]["volumes"]
 
 
-@each_triton
-def test_triton_has_the_shared_memory_its_preflight_asks_for(name: str) -> None:
-    assert default_of(SERVICES[name]["shm_size"]) == "1g"
+def test_triton_has_the_shared_memory_its_preflight_asks_for() -> None:
+    assert default_of(SERVICES["triton"]["shm_size"]) == "1g"
 
 
-def test_the_gpu_is_reserved_for_triton_alone() -> None:
-    (device,) = SERVICES["triton-gpu"]["deploy"]["resources"]["reservations"]["devices"]
+def test_with_a_gpu_triton_and_the_export_are_others_and_nothing_else() -> None:
+    export, triton = GPU["services"]["export"], GPU["services"]["triton"]
+    assert set(GPU["services"]) == {"export", "triton"}
+    # Mounted where the other one's releases are: the two never serve each other's.
+    assert (export["volumes"], triton["volumes"]) == (["releases-gpu:/releases"], ["releases-gpu:/releases:ro"])
+    assert export["command"] == ["python", "-m", "export", "--backend", "onnxruntime", "--gpu"]
+    assert (ROOT / triton["build"]["dockerfile"]).is_file()
+    (device,) = triton["deploy"]["resources"]["reservations"]["devices"]
     assert (device["driver"], default_of(device["count"]), device["capabilities"]) == ("nvidia", "1", ["gpu"])
-    assert [name for name in SERVICES if "deploy" in SERVICES[name]] == ["triton-gpu"]
-    assert SERVICES["export-gpu"]["command"] == ["python", "-m", "export", "--backend", "onnxruntime", "--gpu"]
 
 
 def test_stopping_gateways_may_finish_what_they_accepted() -> None:
@@ -176,23 +174,38 @@ def test_stopping_gateways_may_finish_what_they_accepted() -> None:
     assert int(grace_s) > settings.request_deadline_s + 5
 
 
+def variables(model: type[BaseSettings]) -> set[str]:
+    """Names of a settings class in the environment."""
+    prefix = str(model.model_config.get("env_prefix", ""))
+    return {
+        str(field.validation_alias).upper() if isinstance(field.validation_alias, str) else f"{prefix}{name}".upper()
+        for name, field in model.model_fields.items()
+    }
+
+
 def test_environment_names_are_settings() -> None:
-    client = {f"deepfake_client_{field}" for field in ClientSettings.model_fields}
-    triton = set(DeploySettings.model_fields) | client
-    gateway = set(GatewaySettings.model_fields) | client
-    for name, known in {"gateway": gateway, **dict.fromkeys(TRITONS, triton)}.items():
-        assert {variable.lower() for variable in SERVICES[name]["environment"]} <= known
+    for name, model in {"gateway": GatewaySettings, "triton": DeploySettings}.items():
+        assert set(SERVICES[name]["environment"]) <= variables(model) | variables(ClientSettings)
 
 
 def test_both_ends_of_the_grpc_link_can_be_told_of_certificates() -> None:
-    link = {f"DEEPFAKE_CLIENT_{f.upper()}" for f in ClientSettings.model_fields if f.startswith("tls_")}
-    server = {f.upper() for f in DeploySettings.model_fields if f.startswith("triton_tls_")}
+    link = {name for name in variables(ClientSettings) if "_TLS_" in name}
+    server = {name for name in variables(DeploySettings) if "_TRITON_TLS_" in name}
+    assert len(server) == 3
     assert link <= set(SERVICES["gateway"]["environment"])
-    for name in TRITONS:
-        assert link | server <= set(SERVICES[name]["environment"])
-        assert "${TRITON_SECRETS_DIR:-./secrets-triton}:/secrets:ro" in SERVICES[name]["volumes"]
-    # Neither end sees the other's private key.
-    assert not any("secrets-triton" in volume for volume in SERVICES["gateway"]["volumes"])
+    assert link | server <= set(SERVICES["triton"]["environment"])
+
+
+def test_each_service_sees_its_own_private_keys_alone() -> None:
+    folders = {
+        name: [default_of(volume) for volume in service.get("volumes", []) if volume.endswith(":/secrets:ro")]
+        for name, service in SERVICES.items()
+    }
+    assert {name: found for name, found in folders.items() if found} == {
+        "triton": ["./secrets-triton:/secrets:ro"],
+        "gateway": ["./secrets:/secrets:ro"],
+        "nginx": ["./secrets-nginx:/secrets:ro"],
+    }
 
 
 def test_no_secret_is_in_an_environment_or_has_a_default() -> None:
@@ -206,7 +219,6 @@ def test_no_secret_is_in_an_environment_or_has_a_default() -> None:
     users = {name: service["secrets"] for name, service in SERVICES.items() if "secrets" in service}
     assert users == {
         "export": ["hf_token"],
-        "export-gpu": ["hf_token"],
         "gateway": ["api_keys"],
         "grafana": ["grafana_admin_password"],
     }
@@ -220,9 +232,8 @@ def test_mounted_files_of_the_repository_are_there() -> None:
                 assert (ROOT / source).exists(), source
 
 
-@pytest.mark.parametrize("name", ["prometheus.yml", "prometheus-tls.yml"])
-def test_prometheus_watches_what_the_alerts_are_about(name: str, tmp_path: Path) -> None:
-    config = (ROOT / "deploy" / "docker" / name).read_text("utf-8")
+def test_prometheus_watches_what_the_alerts_are_about(tmp_path: Path) -> None:
+    config = (ROOT / "deploy" / "docker" / "prometheus.yml").read_text("utf-8")
     (tmp_path / "prometheus.yml").write_text(config, "utf-8")
     (tmp_path / "alerts.yml").write_bytes((ROOT / "deploy" / "monitoring" / "alerts.yml").read_bytes())
     done = subprocess.run(
@@ -231,25 +242,23 @@ def test_prometheus_watches_what_the_alerts_are_about(name: str, tmp_path: Path)
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     jobs = {job["job_name"]: job["static_configs"] for job in yaml.safe_load(config)["scrape_configs"]}
-    schemes = {job["job_name"]: job.get("scheme", "http") for job in yaml.safe_load(config)["scrape_configs"]}
-    assert schemes == {"deepfake-gateway": "https" if "tls" in name else "http", "deepfake-triton": "http"}
     ordinary = yaml.safe_load((ROOT / "deploy" / "monitoring" / "prometheus.yml").read_text("utf-8"))
     assert set(jobs) == {job["job_name"] for job in ordinary["scrape_configs"]}
-    port = SERVICES["gateway"]["environment"]["METRICS_PORT"]
+    port = SERVICES["gateway"]["environment"]["DEEPFAKE_METRICS_PORT"]
     assert jobs["deepfake-gateway"] == [{"targets": [f"gateway:{port}"]}]
     assert jobs["deepfake-triton"] == [{"targets": ["triton:8002"]}]
-    assert SERVICES["gateway"]["environment"]["METRICS_HOST"] == "0.0.0.0"
+    assert SERVICES["gateway"]["environment"]["DEEPFAKE_METRICS_HOST"] == "0.0.0.0"
     assert {"gateway", "prometheus"} <= {n for n in SERVICES if "metrics" in SERVICES[n]["networks"]}
 
 
 def test_the_table_of_settings_is_complete() -> None:
-    text = (ROOT / "docker-compose.yml").read_text("utf-8")
+    text = "".join((ROOT / f"docker-compose{kind}.yml").read_text("utf-8") for kind in ("", ".gpu"))
     table = (ROOT / "deploy" / "docker" / "README.md").read_text("utf-8")
     used = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", text))
     passed = {
         key for service in SERVICES.values() for key, value in service.get("environment", {}).items() if not value
     }
-    passed |= set(COMPOSE["x-build-args"]["args"]) | {"COMPOSE_PROFILES"}
+    passed |= set(COMPOSE["x-build-args"]["args"])
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", table, re.MULTILINE))
     assert set(rows) == set(used) | passed
     for variable, default in used.items():

@@ -89,7 +89,7 @@ def test_a_body_reaches_the_gateway_when_it_is_whole(gateway: Gateway) -> None:
 
 
 def test_a_body_that_is_too_large_is_refused_in_json(gateway: Gateway) -> None:
-    with run_nginx(gateway.port, MAX_BODY_BYTES="1000") as url:
+    with run_nginx(gateway.port, DEEPFAKE_MAX_BODY_BYTES="1000") as url:
         answer = requests.post(f"{url}/detect", data=b"x" * 1001, headers={"X-Request-ID": "mine-1"}, timeout=10)
         assert requests.post(f"{url}/detect", data=b"x" * 1000, timeout=10).status_code == 200
     assert (answer.status_code, answer.json()["code"], answer.json()["request_id"]) == (413, "BODY_TOO_LARGE", "mine-1")
@@ -190,7 +190,6 @@ def test_callers_use_https_where_there_is_a_certificate(gateway: Gateway, tmp_pa
         answer = requests.get(f"{url}/health", verify=str(tmp_path / "ca.pem"), timeout=10)
         plain = requests.get(url.replace("https:", "http:"), timeout=10)
     assert (answer.status_code, plain.status_code) == (200, 400)
-    assert "max-age=" in answer.headers["Strict-Transport-Security"]
     (received,) = gateway.received
     assert received.headers["X-Forwarded-Proto"] == "https"
 

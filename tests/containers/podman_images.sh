@@ -3,13 +3,14 @@
 #
 #   podman_images.sh base         python:3.11-slim-bookworm, from debootstrap and a Python of this machine; needs root
 #   podman_images.sh prometheus   prom/prometheus, with Debian's Prometheus, an older one
+#   podman_images.sh nginx        nginx, with Debian's, an older one
 #
 # Environment:
 #   DEBIAN_MIRROR      base: the mirror for debootstrap
 #   PYTHON_PREFIX      base: a Python 3.11 built with --enable-shared, which becomes /usr/local
-#   PODMAN_BUILD_ARGS  prometheus: more arguments
+#   PODMAN_BUILD_ARGS  prometheus, nginx: more arguments
 set -euo pipefail
-cd "$(dirname "$0")/../../.."
+cd "$(dirname "$0")/../.."
 base_image=localhost/python:3.11-slim-bookworm # podman prefers it to a registry
 
 make_base() {
@@ -34,23 +35,32 @@ make_base() {
 }
 
 make_prometheus() {
+  make_of_debian prom/prometheus "prometheus wget" 65534 /prometheus '["/usr/bin/prometheus"]'
+}
+
+make_nginx() {
+  make_of_debian nginx "nginx netcat-openbsd" 101 /var/cache/nginx '["nginx"]'
+}
+
+make_of_debian() { # IMAGE PACKAGES USER FOLDER PROGRAM
   local image
-  image=$(sed -n 's#^ *image: \(prom/prometheus:.*\)#localhost/\1#p' docker-compose.yml)
+  image=$(sed -n "s#^ *image: \($1:.*\)#localhost/\1#p" docker-compose.yml)
   # shellcheck disable=SC2086
-  podman build --isolation=chroot --format=docker --tag "$image" ${PODMAN_BUILD_ARGS:-} --file - . <<'EOF'
+  podman build --isolation=chroot --format=docker --tag "$image" ${PODMAN_BUILD_ARGS:-} --file - . <<EOF
 FROM python:3.11-slim-bookworm
-RUN apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends prometheus wget \
-    && rm -rf /var/lib/apt/lists/* \
-    && install --directory --owner 65534 --group 65534 /prometheus
-USER 65534:65534
-ENTRYPOINT ["/usr/bin/prometheus"]
+RUN apt-get update \\
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $2 \\
+    && rm -rf /var/lib/apt/lists/* \\
+    && install --directory --owner $3 --group $3 $4
+USER $3:$3
+ENTRYPOINT $5
 EOF
 }
 
 case ${1:-} in
   base) make_base ;;
   prometheus) make_prometheus ;;
+  nginx) make_nginx ;;
   *)
     sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
     exit 2
