@@ -1,16 +1,20 @@
-"""`python -m deploy.gpu_check`: what no machine without a GPU can show, checked on yours, PASS or FAIL for each claim.
+"""`make test-gpu`, `python -m tests.gpu`: what only a machine with an NVIDIA GPU can show, PASS or FAIL for each claim.
 
 Exports a checkpoint for every backend of NVIDIA's image, each through the parity gate on this GPU; serves each release
 with the image's tritonserver; scores batches of every size and the golden images; starts again on the engine cache;
 and shows that a release of another GPU is refused. Run it in NVIDIA's Triton image (docs/kubernetes.md). Takes some
-minutes for each release: TensorRT times its kernels.
+minutes for each release: TensorRT times its kernels. It has not run on a GPU where it was written; its tests drive it
+with a stand-in for the GPU.
 """
 
 import argparse
 import json
+import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,9 +25,12 @@ from deepfake_client.settings import ClientSettings
 from deepfake_client.triton.canary import canary_image
 from deepfake_client.triton.scorer import TritonScorer
 
-from deploy.errors import DeployError, PreflightError
+from deploy.errors import DeployError, PreflightError, StartError
 from deploy.gpu_release import check_gpu
-from deploy.nvidia_triton import NvidiaTriton, find_server
+from deploy.triton.addresses import ServerAddresses
+from deploy.triton.program import find_server
+from deploy.triton.server import TritonServer
+from deploy.triton.shared_memory import region_prefix
 from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint
 from export.errors import ExportError
 from export.gate.tolerances import tolerance_of
@@ -33,12 +40,15 @@ from export.report import REPORT_FILE
 from export.run import export_checkpoint
 from export.settings import ExportSettings
 from runtime import BuiltOn, ClassifierLoadError, ClassifierRunError, RuntimeSpec
+from runtime.free_ports import free_ports
 from runtime.gpu import visible_gpus
 
 EXIT_FAILED = 1
 EXIT_NO_GPU = 3
 _START_TIMEOUT_S = 1800.0
 _SCORE_TIMEOUT_S = 120.0
+_POLL_S = 0.2
+_END_S = 15.0
 _FAULTS = (ExportError, DeployError, DetectionError, ClassifierLoadError, ClassifierRunError, OSError)
 
 
@@ -87,14 +97,13 @@ class Claims:
         return True
 
 
-def run(checkpoint: LocatedCheckpoint, cases: Sequence[Case], folder: Path, home: Path) -> Claims:
+def run(checkpoint: LocatedCheckpoint, cases: Sequence[Case], folder: Path) -> Claims:
     """Checks every claim.
 
     Args:
         checkpoint: What is exported.
         cases: What it is exported for.
         folder: Where releases and the engine cache are made.
-        home: Folder of NVIDIA's server.
     """
     claims = Claims()
     for case in cases:
@@ -102,9 +111,9 @@ def run(checkpoint: LocatedCheckpoint, cases: Sequence[Case], folder: Path, home
         if not claims.check(f"{case.name} passes the gate", partial(_export, checkpoint, case, folder, made)):
             continue
         release = made[0]
-        claims.check(f"{case.name} is served", partial(_serve, release, case, home))
+        claims.check(f"{case.name} is served", partial(_serve, release, case))
         if case.accelerator:
-            claims.check(f"{case.name} keeps its engines", partial(_serve_again, release, home))
+            claims.check(f"{case.name} keeps its engines", partial(_serve_again, release))
         if RuntimeSpec.load(_classifier(release)).built_on is not None:
             claims.check(f"{case.name} is refused on another GPU", partial(_refused_elsewhere, release))
     return claims
@@ -128,18 +137,44 @@ def _export(checkpoint: LocatedCheckpoint, case: Case, folder: Path, made: list[
     )
 
 
-def _serve(release: Release, case: Case, home: Path) -> str:
+def _serve(release: Release, case: Case) -> str:
     """Starts the server, and scores the same images alone and in every batch that is warmed."""
     for warning in check_gpu(release):
         print(f"      warning: {warning}")
-    with NvidiaTriton(release, home) as server:
-        ready_s = server.await_ready(_START_TIMEOUT_S)
-        spread = _spread(server.addresses.grpc_url, warmed_batches(release.repository))
+    with _running(release) as (grpc_url, ready_s):
+        spread = _spread(grpc_url, warmed_batches(release.repository))
     limit = tolerance_of(case.precision, gpu=True).max_batch_dp
     if spread > limit:
         raise DeployError(f"one image scores {spread:.2g} apart in batches of other sizes, {limit:g} is allowed")
     golden = "golden images scored as recorded" if (release.path / "golden").is_dir() else "no golden images"
     return f"ready after {ready_s:.1f} s, batches agree within {spread:.2g}, {golden}"
+
+
+@contextmanager
+def _running(release: Release, timeout_s: float = _START_TIMEOUT_S) -> Iterator[tuple[str, float]]:
+    """Serves a release until the context ends; yields the gRPC address and the seconds until it was ready.
+
+    It is ready when it has scored a batch of every size that is warmed, and the golden images.
+
+    Raises:
+        StartError: It ended, took too long, or scores the golden images otherwise than recorded.
+    """
+    http, grpc, metrics = free_ports(3)
+    addresses = ServerAddresses("127.0.0.1", http, grpc, metrics)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="deepfake-triton-") as name, region_prefix(Path(name)) as prefix:
+        server = TritonServer(release, addresses, prefix, Path(name), canary_interval_s=5.0, log=Path(name) / "log")
+        try:
+            while not server.ready:
+                reason = server.failure()
+                if not reason and time.monotonic() - started > timeout_s:
+                    reason = f"was not ready within {timeout_s:g} s"
+                if reason:
+                    raise StartError(f"Triton {reason}:\n{server.child.log_tail()}")
+                time.sleep(_POLL_S)
+            yield addresses.grpc_url, time.monotonic() - started
+        finally:
+            server.end(_END_S)
 
 
 def _spread(grpc_url: str, batches: Sequence[int]) -> float:
@@ -164,15 +199,15 @@ def _in_requests_of(size: int, images: Sequence[bytes], scorer: TritonScorer) ->
     return found
 
 
-def _serve_again(release: Release, home: Path) -> str:
+def _serve_again(release: Release) -> str:
     """A second start takes the engines that lie in the cache and writes none."""
     spec = RuntimeSpec.load(_classifier(release))
     folder = Path(spec.provider_options["trt_engine_cache_path"])
     before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.engine")}
     if not before:
         raise DeployError(f"{folder} holds no engine")
-    with NvidiaTriton(release, home) as server:
-        ready_s = server.await_ready(_START_TIMEOUT_S)
+    with _running(release) as (_, ready_s):
+        pass
     after = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.engine")}
     if after != before:
         raise DeployError(f"engines were built again in {folder}: {sorted(after.items() ^ before.items())[0][0]}")
@@ -194,24 +229,26 @@ def _classifier(release: Release) -> Path:
 
 def main() -> None:
     """Exit codes: 0 every claim passed, 1 one failed, 2 usage, 3 there is no GPU and nothing was checked."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.gpu_check", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.gpu", description=__doc__)
     parser.add_argument("--checkpoint", required=True, help="hub id, or a directory that transformers loads")
     parser.add_argument("--folder", type=Path, help="where releases and engines are made; a temporary one by default")
     parser.add_argument("--only", nargs="+", choices=[case.name for case in CASES], help="these releases alone")
     arguments = parser.parse_args()
+    os.environ.setdefault("TRITON_SERVER_DIR", "/opt/tritonserver")  # as in NVIDIA's image; no wheel serves a GPU
     try:
         gpus = visible_gpus()
     except ClassifierLoadError as error:
         print(f"gpu_check: nothing was checked: {error}", file=sys.stderr)
         sys.exit(EXIT_NO_GPU)
     try:
-        home, checkpoint = find_server(), locate_checkpoint(arguments.checkpoint)
+        find_server()
+        checkpoint = locate_checkpoint(arguments.checkpoint)
     except (DeployError, ExportError) as error:
         sys.exit(f"gpu_check: {error}")
     print(f"on {'; '.join(sorted({str(gpu) for gpu in gpus}))}", flush=True)
     cases = [case for case in CASES if not arguments.only or case.name in arguments.only]
     with tempfile.TemporaryDirectory(prefix="deepfake-gpu-") as temporary:
-        claims = run(checkpoint, cases, arguments.folder or Path(temporary), home)
+        claims = run(checkpoint, cases, arguments.folder or Path(temporary))
     print(f"{claims.passed} passed, {len(claims.failed)} failed", flush=True)
     sys.exit(EXIT_FAILED if claims.failed else 0)
 

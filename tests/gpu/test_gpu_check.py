@@ -1,20 +1,17 @@
-"""`python -m deploy.gpu_check`: what it says without a GPU, and its claims as far as they can be made without one."""
+"""`python -m tests.gpu`: what it says without a GPU, and its claims as far as they can be made without one."""
 
 import sys
 from pathlib import Path
 
 import pytest
 
-from deploy import gpu_check
 from deploy.errors import DeployError, StartError
-from deploy.nvidia_triton import NvidiaTriton
 from deploy.triton.canary import Canary
-from deploy.triton.program import find_wheel, link_for_shell, server_environment
-from deploy.triton.shared_memory import SHM
 from export.release import Release
 from runtime import RuntimeSpec
 from tests import fake_gpu
 from tests.export import checkpoints
+from tests.gpu import __main__ as gpu_check
 
 
 def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
@@ -37,7 +34,7 @@ def test_without_tritonserver_it_says_where_to_run(tmp_path: Path, monkeypatch: 
     fake_gpu.use(monkeypatch)
     monkeypatch.setenv("TRITON_SERVER_DIR", str(tmp_path))
     said = run_main(monkeypatch, "--checkpoint", str(tmp_path))
-    assert "tritonserver is not there: run this in NVIDIA's Triton image" in str(said)
+    assert "there is no bin/tritonserver in it" in str(said)
 
 
 def test_usage_is_2(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,46 +65,35 @@ def test_each_claim_passes_or_fails_by_itself(
     assert lines[-1] == "2 passed, 2 failed"
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder like /opt/tritonserver, with the server of the wheel."""
-    folder = tmp_path_factory.mktemp("home")
-    wheel = find_wheel()
-    links = link_for_shell(wheel, folder, folder)
-    environment = " ".join(f"{k}='{server_environment(wheel)[k]}'" for k in ("LD_LIBRARY_PATH", "PATH"))
-    _write_server(folder, f'unset PYTHONPATH; {environment} exec {wheel.binary} "$@"')
-    (folder / "backends").symlink_to(links / "backends")
-    (folder / "caches").symlink_to(links / "caches")
-    return folder
-
-
 def _write_server(home: Path, line: str) -> None:
     program = home / "bin" / "tritonserver"
-    program.parent.mkdir(parents=True)
-    program.write_text(f"#!/bin/sh\n{line}\n")
-    program.chmod(0o755)
+    stub = home / "backends" / "python" / "triton_python_backend_stub"
+    for path in (program, stub):
+        path.parent.mkdir(parents=True)
+        path.write_text(f"#!/bin/sh\n{line}\n")
+        path.chmod(0o755)
 
 
-def test_a_real_triton_is_ready_after_its_batches_and_scores_them_alike(tiny_release: Release, home: Path) -> None:
-    with NvidiaTriton(tiny_release, home) as server:
-        assert server.await_ready(120) > 0
-        url = server.addresses.grpc_url
+def test_a_real_triton_is_ready_after_its_batches_and_scores_them_alike(
+    tiny_release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRITON_SERVER_DIR", raising=False)  # the wheel's server here, that of NVIDIA's image there
+    with gpu_check._running(tiny_release) as (url, ready_s):
+        assert ready_s > 0
         assert gpu_check._spread(url, (1, 8, 32)) <= 1e-6
         canary = Canary(url)
         assert canary.batch_failure((2, 32)) == ""
-        server._child.end(0)
-        assert canary.batch_failure((8,)).startswith("a batch of 8 was not scored: ")
-        canary.close()
-        links, regions = server._links, list(SHM.glob(f"{server._shm_prefix}*"))
-    assert regions
-    assert not any(region.exists() for region in regions)
-    assert not links.exists()
+    assert canary.batch_failure((8,)).startswith("a batch of 8 was not scored: ")
+    canary.close()
 
 
-def test_a_server_that_is_not_ready_in_time_is_given_up(tiny_release: Release, tmp_path: Path) -> None:
+def test_a_server_that_is_not_ready_in_time_is_given_up(
+    tiny_release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _write_server(tmp_path, "exec sleep 60")
-    with NvidiaTriton(tiny_release, tmp_path) as server, pytest.raises(StartError, match=r"not ready within 0\.1 s"):
-        server.await_ready(0.1)
+    monkeypatch.setenv("TRITON_SERVER_DIR", str(tmp_path))
+    with pytest.raises(StartError, match=r"not ready within 0\.1 s"), gpu_check._running(tiny_release, 0.1):
+        pass
 
 
 def test_engines_that_are_not_kept_are_a_failure(tmp_path: Path) -> None:
@@ -116,7 +102,7 @@ def test_engines_that_are_not_kept_are_a_failure(tmp_path: Path) -> None:
     options = {"trt_engine_cache_path": str(tmp_path / "engines")}
     RuntimeSpec("onnxruntime", "bf16", accelerator="tensorrt", provider_options=options).save(entry)
     with pytest.raises(DeployError, match="engines holds no engine"):
-        gpu_check._serve_again(Release(tmp_path, {}), tmp_path)
+        gpu_check._serve_again(Release(tmp_path, {}))
 
 
 def test_every_case_is_one_that_the_export_offers() -> None:
