@@ -45,7 +45,9 @@ ENV DEEPFAKE_CACHE_DIR=/fetched \
     HF_HOME=/cache/huggingface \
     MPLCONFIGDIR=/tmp
 RUN --mount=type=secret,id=hf_token \
-    HF_TOKEN_PATH=/run/secrets/hf_token RELEASES_DIR=/releases /venv/bin/python -m deploy.bake && chmod -R a+rX /releases
+    HF_TOKEN_PATH=/run/secrets/hf_token DEEPFAKE_RELEASES_DIR=/releases DEEPFAKE_REVISION="$REVISION" \
+    DEEPFAKE_FAKE_LABELS="$FAKE_LABELS" DEEPFAKE_PRECISION="$PRECISION" DEEPFAKE_FACE_DETECTION="$FACE_DETECTION" \
+    DEEPFAKE_INSTANCES="$INSTANCES" /venv/bin/python -m deploy.bake && chmod -R a+rX /releases
 
 FROM python:3.11-slim-bookworm AS program
 ARG PIP_INDEX_URL
@@ -80,10 +82,10 @@ ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     MPLCONFIGDIR=/tmp \
     DEEPFAKE_CACHE_DIR=/tmp/deepfake \
-    HOST=0.0.0.0 \
+    DEEPFAKE_HOST=0.0.0.0 \
     PORT=5000 \
     MEDIA_ROOT=/media \
-    RELEASES_DIR=/releases
+    DEEPFAKE_RELEASES_DIR=/releases
 USER 10001:10001
 VOLUME /media
 EXPOSE 5000

@@ -1,6 +1,6 @@
 """`python -m deploy.bake`: makes the release that the single container serves, while its image is built.
 
-Settings are those of `make serve`: CHECKPOINT, PRECISION, INSTANCES, RELEASES_DIR and the others of an export.
+Settings are those of `make serve`: CHECKPOINT, DEEPFAKE_PRECISION, DEEPFAKE_RELEASES_DIR and the others of an export.
 """
 
 from deploy.console import exits_with_one_line, say

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deepfake_client.environment import PREFIX
 from pydantic import ValidationError
 
 from assets import AssetError
 from deploy.errors import DeployError
+from deploy.settings import DeploySettings
 from export.errors import ExportError
 
 Say = Callable[[str], None]
@@ -29,13 +31,20 @@ def exits_with_one_line(program: str) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(str(p) for p in e['loc']).upper()}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(f"{_variable(e['loc'])}: {e['msg']}" for e in error.errors())
         print(f"{program}: {problems}", file=sys.stderr)
         sys.exit(2)
     except (DeployError, ExportError, AssetError) as error:
         sys.exit(f"{program}: {error}")
     except OSError as error:
         sys.exit(f"{program}: {error.filename or 'file system'}: {error.strerror}")
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    """The environment variable of a setting that an error is about."""
+    name = ".".join(str(part) for part in location)
+    field = DeploySettings.model_fields.get(name)
+    return f"{PREFIX if field and field.validation_alias is None else ''}{name.upper()}"
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deploy.console import Say, exits_with_one_line, say
 from deploy.errors import PreflightError
+from deploy.settings import DeploySettings
 from export.release import CURRENT, Release, read_release, verify_files
 from runtime import BuiltOn, ClassifierLoadError, RuntimeSpec
 
@@ -82,10 +83,10 @@ def served_release(releases_dir: Path, say: Say) -> Release:
 def main() -> None:
     """Exit codes: 0 the current release may run here, 1 it may not, or there is none, 2 usage."""
     parser = argparse.ArgumentParser(prog="python -m deploy.gpu_release", description=__doc__)
-    parser.add_argument("--releases-dir", type=Path, default=Path(os.environ.get("RELEASES_DIR", "releases")))
+    parser.add_argument("--releases-dir", type=Path, help="DEEPFAKE_RELEASES_DIR by default")
     arguments = parser.parse_args()
     with exits_with_one_line("gpu_release"):
-        release = served_release(arguments.releases_dir, say)
+        release = served_release(arguments.releases_dir or DeploySettings().releases_dir, say)
     print(f"release {release.release_id} may run here")
 
 

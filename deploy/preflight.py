@@ -94,9 +94,9 @@ def check_ports(settings: DeploySettings) -> None:
     """Refuses ports in use: Triton itself would notice only after loading its models."""
     ports = {
         "PORT": (settings.host, settings.port),
-        "TRITON_HTTP_PORT": (settings.triton_host, settings.triton_http_port),
-        "TRITON_GRPC_PORT": (settings.triton_host, settings.triton_grpc_port),
-        "TRITON_METRICS_PORT": (settings.triton_host, settings.triton_metrics_port),
+        "DEEPFAKE_TRITON_HTTP_PORT": (settings.triton_host, settings.triton_http_port),
+        "DEEPFAKE_TRITON_GRPC_PORT": (settings.triton_host, settings.triton_grpc_port),
+        "DEEPFAKE_TRITON_METRICS_PORT": (settings.triton_host, settings.triton_metrics_port),
     }
     if len({port for _, port in ports.values()}) < len(ports):
         raise PreflightError(f"each port must be another one: {', '.join(f'{k}={v[1]}' for k, v in ports.items())}")

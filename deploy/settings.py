@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Self
 
+from deepfake_client.environment import PrefixedSettings
 from pydantic import AliasChoices, Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from assets import default_cache_dir
 from deploy.triton.addresses import GrpcTls, ServerAddresses
@@ -13,21 +14,22 @@ from preprocessing import PreprocessParams
 _HOST = r"^[^:/\s]+$"
 
 
-class DeploySettings(BaseSettings):
+class DeploySettings(PrefixedSettings):
     """Serves deepfake detection on this machine: exports the model if needed, starts Triton and the HTTP gateway.
 
-    Every option is an environment variable of the same name in capitals. Ctrl-C or SIGTERM stops everything.
+    Options are environment variables too: DEEPFAKE_ and the name in capitals, but PORT, MEDIA_ROOT and CHECKPOINT have
+    no prefix. Ctrl-C or SIGTERM stops everything.
     """
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", cli_prog_name="deepfake-serve", cli_kebab_case=True, populate_by_name=True,
-        cli_implicit_flags=True, env_ignore_empty=True, cli_hide_none_type=True,
+        cli_prog_name="deepfake-serve", cli_kebab_case=True, populate_by_name=True, cli_implicit_flags=True,
+        cli_hide_none_type=True,
     )  # fmt: skip
 
     host: str = Field(
         default="127.0.0.1", pattern=_HOST, description="Address the gateway listens on: a name or an IPv4 address."
     )
-    port: int = Field(default=5000, ge=1, le=65535, description="Port of the HTTP gateway.")
+    port: int = Field(default=5000, ge=1, le=65535, validation_alias="port", description="Port of the HTTP gateway.")
     triton_host: str = Field(
         default="127.0.0.1",
         pattern=_HOST,
@@ -42,13 +44,17 @@ class DeploySettings(BaseSettings):
         "which cannot be, on loopback only. DEEPFAKE_CLIENT_TLS_CA_FILE must name who vouches for it, and "
         "DEEPFAKE_CLIENT_TLS_SERVER_NAME the name in it unless that is 127.0.0.1.",
     )
-    triton_tls_key_file: Path | None = Field(default=None, description="PEM private key of TRITON_TLS_CERT_FILE.")
+    triton_tls_key_file: Path | None = Field(
+        default=None, description="PEM private key of DEEPFAKE_TRITON_TLS_CERT_FILE."
+    )
     triton_tls_client_ca_file: Path | None = Field(
         default=None,
         description="PEM file of the authority whose certificates Triton's clients must show; unset: they need none.",
     )
     media_root: Path = Field(
-        default=Path("media"), description="Folder below which extractedFrames are read; made if it is the default."
+        default=Path("media"),
+        validation_alias="media_root",
+        description="Folder below which extractedFrames are read; made if it is the default.",
     )
     checkpoint: str | None = Field(
         default=None,
@@ -87,6 +93,7 @@ class DeploySettings(BaseSettings):
     )
     otel_exporter_otlp_endpoint: str = Field(
         default="",
+        validation_alias="otel_exporter_otlp_endpoint",
         pattern=r"^(https?://\S+)?$",
         description="Base URL of an OTLP/HTTP collector for traces, such as `http://127.0.0.1:4318`; none without one.",
     )

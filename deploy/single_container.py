@@ -25,11 +25,10 @@ from deploy.triton.shared_memory import SHM
 _MIB = 2**20
 _SMALL_SHM_BYTES = 48 * _MIB
 _SMALL_SHM_LIMITS = {
-    "MAX_FRAME_BYTES": str(8 * _MIB),
+    "DEEPFAKE_MAX_FRAME_BYTES": str(8 * _MIB),
     "DEEPFAKE_CLIENT_CHUNK_BYTES": str(4 * _MIB),
     "DEEPFAKE_CLIENT_REQUESTS_IN_FLIGHT": "1",
-    "GATEWAY_WORKERS": "1",
-    "MAX_IN_FLIGHT": "2",
+    "DEEPFAKE_MAX_IN_FLIGHT": "2",
 }
 """At most 16 MiB of images are under way at once: the regions of two preprocess instances, which never shrink, and of
 the classifier then fit into the 64 MiB of /dev/shm that `docker run` gives."""

@@ -8,7 +8,6 @@ import contextlib
 import os
 import signal
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Callable
@@ -64,7 +63,7 @@ def supervise(plan: Plan) -> None:
     Raises:
         StartError: A server did not start, or failed where nothing is restarted. The message ends with its log.
     """
-    stopping = threading.Event()
+    stopping = StopRequest()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         stopping.set()
@@ -87,6 +86,28 @@ def supervise(plan: Plan) -> None:
             reap_orphans({server.pid for server in kept})
         plan.say("stopping")
     plan.say("stopped")
+
+
+class StopRequest:
+    """Whether a signal asked for the end. An Event's lock, taken in a signal handler, could be held by this thread."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+
+    def set(self) -> None:
+        """Safe in a signal handler."""
+        self._is_set = True
+
+    def is_set(self) -> bool:
+        """Whether it was."""
+        return self._is_set
+
+    def wait(self, limit_s: float) -> bool:
+        """Waits for it, so long at most; whether it was set."""
+        deadline = time.monotonic() + limit_s
+        while not self._is_set and (left_s := deadline - time.monotonic()) > 0:
+            time.sleep(min(left_s, _POLL_S))
+        return self._is_set
 
 
 class Server(Protocol):
@@ -114,7 +135,7 @@ class KeptServer:
         start: Callable[[], Server],
         start_timeout_s: float,
         say: Callable[[str], None],
-        stopping: threading.Event,
+        stopping: "StopRequest",
     ) -> None:
         """Starts it.
 
@@ -222,10 +243,10 @@ class GatewayServer:
         self._stop_watch = StopWatch()
         env = {
             **os.environ,
-            "HOST": settings.host,
+            "DEEPFAKE_HOST": settings.host,
             "PORT": str(settings.port),
             "MEDIA_ROOT": str(settings.media_root.resolve()),
-            "TRITON_URL": settings.triton_addresses.grpc_url,
+            "DEEPFAKE_TRITON_URL": settings.triton_addresses.grpc_url,
             "OTEL_EXPORTER_OTLP_ENDPOINT": settings.otel_exporter_otlp_endpoint,
         }
         # -P: a gateway.py in the user's current folder is not what is meant.

@@ -23,6 +23,12 @@ from export.run import Progress as ReportStep
 from export.run import existing_release, export_checkpoint
 from export.settings import ENGINE_CACHE, ExportSettings, Step
 
+
+def _names(name: str) -> list[str]:
+    """Variables of an option: with the prefix, and as it was called before."""
+    return [f"DEEPFAKE_{name}", name]
+
+
 DEFAULT_CHECKPOINT = "prithivMLmods/Deepfake-Detect-Siglip2"
 
 app = typer.Typer(add_completion=False, no_args_is_help=False, pretty_exceptions_enable=False)
@@ -60,16 +66,23 @@ def export(
     ] = DEFAULT_CHECKPOINT,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the hub repository.")] = None,
     releases_dir: Annotated[
-        Path, typer.Option(envvar="RELEASES_DIR", help="Where releases are kept; `current` points to the served one.")
+        Path,
+        typer.Option(
+            envvar=_names("RELEASES_DIR"),
+            help="Where releases are kept; `current` points to the served one.",
+        ),
     ] = Path("releases"),
     precision: Annotated[
         Precision,
-        typer.Option(envvar="PRECISION", help="Numeric format; auto: the fastest that passes on this machine."),
+        typer.Option(
+            envvar=_names("PRECISION"),
+            help="Numeric format; auto: the fastest that passes on this machine.",
+        ),
     ] = Precision.FP32,
     backend: Annotated[
         Backend,
         typer.Option(
-            envvar="BACKEND",
+            envvar=_names("BACKEND"),
             help="python: OpenVINO behind the Python backend; onnxruntime, tensorrt: NVIDIA's image. A plan for "
             "tensorrt is built, and runs, on this machine's GPU alone.",
         ),
@@ -78,17 +91,21 @@ def export(
     accelerator: Annotated[
         Accelerator | None,
         typer.Option(
-            envvar="ACCELERATOR",
+            envvar=_names("ACCELERATOR"),
             help="How it does: cuda, or through TensorRT, whose engines belong to this machine's GPU. Means --gpu.",
         ),
     ] = None,
     engine_cache: Annotated[
-        Path, typer.Option(envvar="ENGINE_CACHE", help="Where those engines are kept, here and where Triton runs.")
+        Path,
+        typer.Option(
+            envvar=_names("ENGINE_CACHE"),
+            help="Where those engines are kept, here and where Triton runs.",
+        ),
     ] = ENGINE_CACHE,
     instances: Annotated[
         int,
         typer.Option(
-            envvar="INSTANCES",
+            envvar=_names("INSTANCES"),
             min=0,
             help="Instances of preprocess; 0: one per core, at most 8 and what fits.",
         ),
@@ -102,13 +119,24 @@ def export(
         int, typer.Option(min=0, help="How long Triton waits for them, in microseconds; 0: not at all.")
     ] = 0,
     face_detection: Annotated[
-        bool, typer.Option(envvar="FACE_DETECTION", help="Crop each frame to its largest face.")
+        bool,
+        typer.Option(envvar=_names("FACE_DETECTION"), help="Crop each frame to its largest face."),
     ] = True,
     max_image_bytes: Annotated[
-        int, typer.Option(envvar="MAX_IMAGE_BYTES", min=1, help="Largest encoded image that is accepted.")
+        int,
+        typer.Option(
+            envvar=_names("MAX_IMAGE_BYTES"),
+            min=1,
+            help="Largest encoded image that is accepted.",
+        ),
     ] = ExportSettings.max_image_bytes,
     max_image_pixels: Annotated[
-        int, typer.Option(envvar="MAX_IMAGE_PIXELS", min=1, help="Largest width x height that is accepted.")
+        int,
+        typer.Option(
+            envvar=_names("MAX_IMAGE_PIXELS"),
+            min=1,
+            help="Largest width x height that is accepted.",
+        ),
     ] = ExportSettings.max_image_pixels,
     fake_label: Annotated[
         list[str] | None, typer.Option(help="Name of a fake class, if the labels do not say (repeatable).")

@@ -101,13 +101,13 @@ def run_service(
     (cache / "assets").symlink_to(default_cache_dir() / "assets")
     settings = {
         "PORT": str(port),
-        "TRITON_HTTP_PORT": str(http),
-        "TRITON_GRPC_PORT": str(grpc),
-        "TRITON_METRICS_PORT": str(metrics),
+        "DEEPFAKE_TRITON_HTTP_PORT": str(http),
+        "DEEPFAKE_TRITON_GRPC_PORT": str(grpc),
+        "DEEPFAKE_TRITON_METRICS_PORT": str(metrics),
         "MEDIA_ROOT": str(media_root),
-        "RELEASES_DIR": str(releases),
+        "DEEPFAKE_RELEASES_DIR": str(releases),
         "DEEPFAKE_CACHE_DIR": str(cache),
-        "PRECISION": "fp32",  # as the tests' releases are; `auto` would try every precision at every start
+        "DEEPFAKE_PRECISION": "fp32",  # as the tests' releases are; `auto` would try every precision at every start
         **({"CHECKPOINT": str(checkpoint)} if checkpoint else {}),
         **(extra or {}),
     }

@@ -19,7 +19,7 @@ COPY --from=builder /venv /venv
 ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    HOST=0.0.0.0 \
+    DEEPFAKE_HOST=0.0.0.0 \
     MEDIA_ROOT=/media
 USER 10001:10001
 EXPOSE 5000

@@ -36,8 +36,9 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     MPLCONFIGDIR=/tmp \
     TRITON_SERVER_DIR=/opt/tritonserver \
-    TRITON_HOST=0.0.0.0 \
-    RELEASES_DIR=/releases
+    DEEPFAKE_TRITON_HOST=0.0.0.0 \
+    DEEPFAKE_CACHE_DIR=/tmp/deepfake \
+    DEEPFAKE_RELEASES_DIR=/releases
 USER 10001:10001
 EXPOSE 8000 8001 8002
 # NVIDIA's entry point prints a banner and writes to a file system that is read-only here.

@@ -32,8 +32,9 @@ ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     MPLCONFIGDIR=/tmp \
-    TRITON_HOST=0.0.0.0 \
-    RELEASES_DIR=/releases
+    DEEPFAKE_TRITON_HOST=0.0.0.0 \
+    DEEPFAKE_CACHE_DIR=/tmp/deepfake \
+    DEEPFAKE_RELEASES_DIR=/releases
 USER 10001:10001
 EXPOSE 8000 8001 8002
 CMD ["python", "-m", "deploy.triton_container"]

@@ -28,7 +28,7 @@ class GrpcTls:
         if certificate is None and key is None and client_ca is None:
             return None
         if certificate is None or key is None:
-            raise ValueError("TRITON_TLS_CERT_FILE and TRITON_TLS_KEY_FILE must be set together")
+            raise ValueError("DEEPFAKE_TRITON_TLS_CERT_FILE and DEEPFAKE_TRITON_TLS_KEY_FILE must be set together")
         return cls(certificate.resolve(), key.resolve(), client_ca and client_ca.resolve())
 
 

@@ -11,11 +11,11 @@ import jsonschema
 import pytest
 import yaml
 from deepfake_client.settings import ClientSettings
-from pydantic_settings import BaseSettings
 
 from assets import COMPOSE_SCHEMA, fetch_assets
 from deploy.settings import DeploySettings
 from gateway.settings import GatewaySettings
+from tests.deploy.settings_variables import variables_of
 from tests.prometheus import program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -174,23 +174,14 @@ def test_stopping_gateways_may_finish_what_they_accepted() -> None:
     assert int(grace_s) > settings.request_deadline_s + 5
 
 
-def variables(model: type[BaseSettings]) -> set[str]:
-    """Names of a settings class in the environment."""
-    prefix = str(model.model_config.get("env_prefix", ""))
-    return {
-        str(field.validation_alias).upper() if isinstance(field.validation_alias, str) else f"{prefix}{name}".upper()
-        for name, field in model.model_fields.items()
-    }
-
-
 def test_environment_names_are_settings() -> None:
     for name, model in {"gateway": GatewaySettings, "triton": DeploySettings}.items():
-        assert set(SERVICES[name]["environment"]) <= variables(model) | variables(ClientSettings)
+        assert set(SERVICES[name]["environment"]) <= variables_of(model) | variables_of(ClientSettings)
 
 
 def test_both_ends_of_the_grpc_link_can_be_told_of_certificates() -> None:
-    link = {name for name in variables(ClientSettings) if "_TLS_" in name}
-    server = {name for name in variables(DeploySettings) if "_TRITON_TLS_" in name}
+    link = {name for name in variables_of(ClientSettings) if "_TLS_" in name}
+    server = {name for name in variables_of(DeploySettings) if "_TRITON_TLS_" in name}
     assert len(server) == 3
     assert link <= set(SERVICES["gateway"]["environment"])
     assert link | server <= set(SERVICES["triton"]["environment"])

@@ -167,7 +167,7 @@ def test_the_single_container_is_healthy_while_inferences_succeed() -> None:
     assert check[1] == '["python", "-m", "gateway.check"]'
     assert "--start-period=" in check[0]
     settings = dict(re.findall(r"\b([A-Z_]+)=(\S+)", shipped.partition("USER ")[0]))
-    assert (settings["HOST"], settings["PORT"], settings["MEDIA_ROOT"]) == ("0.0.0.0", "5000", "/media")
+    assert (settings["DEEPFAKE_HOST"], settings["PORT"], settings["MEDIA_ROOT"]) == ("0.0.0.0", "5000", "/media")
     assert re.findall(r"^(?:EXPOSE|VOLUME) (\S+)", shipped, re.MULTILINE) == ["/media", "5000"]
 
 

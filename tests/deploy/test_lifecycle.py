@@ -24,8 +24,9 @@ from tests.service import ROOT, Service, run_service, service_environment, stop
 def serve(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
     port, http, grpc, metrics = (str(port) for port in free_ports(4))
     settings = {
-        "PORT": port, "TRITON_HTTP_PORT": http, "TRITON_GRPC_PORT": grpc, "TRITON_METRICS_PORT": metrics,
-        "MEDIA_ROOT": str(folder), "RELEASES_DIR": str(folder / "releases"),
+        "PORT": port, "DEEPFAKE_TRITON_HTTP_PORT": http, "DEEPFAKE_TRITON_GRPC_PORT": grpc,
+        "DEEPFAKE_TRITON_METRICS_PORT": metrics,
+        "MEDIA_ROOT": str(folder), "DEEPFAKE_RELEASES_DIR": str(folder / "releases"),
         "DEEPFAKE_CACHE_DIR": str(folder / "cache"), "HF_HOME": str(folder / "hub"),
         "HF_ENDPOINT": "http://127.0.0.1:9",
     }  # fmt: skip
@@ -67,7 +68,7 @@ def test_a_chosen_hub_model_never_falls_back(tmp_path: Path) -> None:
 
 
 def test_the_fallback_can_be_forbidden(tmp_path: Path) -> None:
-    done = serve(tmp_path, EMBEDDED_FALLBACK="false")
+    done = serve(tmp_path, DEEPFAKE_EMBEDDED_FALLBACK="false")
     assert done.returncode == 1
     assert "the hub cannot be reached" in last_line(done)
 
@@ -77,7 +78,7 @@ def test_a_damaged_release_is_not_served(tiny_checkpoint: Path, tiny_release: Re
     shutil.copytree(tiny_release.path.parent, releases, symlinks=True)
     model = releases / tiny_release.release_id / "model_repository" / "classifier" / "1" / "model.onnx"
     model.write_bytes(model.read_bytes()[:-100])
-    done = serve(tmp_path, CHECKPOINT=str(tiny_checkpoint), PRECISION="fp32")
+    done = serve(tmp_path, CHECKPOINT=str(tiny_checkpoint), DEEPFAKE_PRECISION="fp32")
     assert done.returncode == 1
     assert "is damaged (classifier/1/model.onnx)" in last_line(done)
 
@@ -130,7 +131,10 @@ def test_a_triton_that_hangs_at_its_start_ends_the_command(
     stopper = threading.Thread(target=stop_it)
     stopper.start()
     done = serve(
-        tmp_path, CHECKPOINT=str(tiny_checkpoint), PRECISION="fp32", RELEASES_DIR=str(tiny_release.path.parent)
+        tmp_path,
+        CHECKPOINT=str(tiny_checkpoint),
+        DEEPFAKE_PRECISION="fp32",
+        DEEPFAKE_RELEASES_DIR=str(tiny_release.path.parent),
     )
     stopper.join()
     assert done.returncode == 1
@@ -141,8 +145,12 @@ def test_a_triton_that_hangs_at_its_start_ends_the_command(
 def test_the_time_for_a_start_is_the_whole_of_start_timeout_s(
     tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path
 ) -> None:
-    model = {"CHECKPOINT": str(tiny_checkpoint), "PRECISION": "fp32", "RELEASES_DIR": str(tiny_release.path.parent)}
-    done = serve(tmp_path, **model, START_TIMEOUT_S="0.5")
+    model = {
+        "CHECKPOINT": str(tiny_checkpoint),
+        "DEEPFAKE_PRECISION": "fp32",
+        "DEEPFAKE_RELEASES_DIR": str(tiny_release.path.parent),
+    }
+    done = serve(tmp_path, **model, DEEPFAKE_START_TIMEOUT_S="0.5")
     assert done.returncode == 1
     assert "deepfake-serve: Triton did not answer within 0.5 s; its log ends:" in done.stderr
 
@@ -155,7 +163,7 @@ def test_awkward_surroundings(tiny_checkpoint: Path, tiny_release: Release, tmp_
     shutil.copytree(tiny_release.path.parent, releases, symlinks=True)
     (folder / "gateway.py").write_text("raise SystemExit('not the gateway')")
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY"), "http://127.0.0.1:9")
-    environment = {**proxies, "HOST": "0.0.0.0"}
+    environment = {**proxies, "DEEPFAKE_HOST": "0.0.0.0"}
     with run_service(tiny_checkpoint, releases, folder, environment, cwd=folder) as service:
         listening = _listening_addresses()
         assert listening[service.port] == {"0.0.0.0"}

@@ -79,7 +79,7 @@ def test_missing_shared_memory_is_refused(tmp_path: Path) -> None:
 def test_a_port_in_use_is_named(name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         chosen = settings(**{name: taken.getsockname()[1]})
-        with pytest.raises(PreflightError, match=f"cannot be used .* set {name.upper()}"):
+        with pytest.raises(PreflightError, match=f"cannot be used .* set (DEEPFAKE_)?{name.upper()}"):
             preflight.check_ports(chosen)
 
 

@@ -15,7 +15,7 @@ def read(*arguments: str) -> DeploySettings:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PORT", "HOST", "CHECKPOINT", "MODEL_PATH", "MEDIA_ROOT", "FACE_DETECTION"):
+    for name in ("PORT", "HOST", "CHECKPOINT", "MODEL_PATH", "MEDIA_ROOT", "DEEPFAKE_FACE_DETECTION"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -43,12 +43,12 @@ def test_both_names_of_the_model_are_accepted(name: str, monkeypatch: pytest.Mon
 
 
 def test_face_detection_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FACE_DETECTION", "off")
+    monkeypatch.setenv("DEEPFAKE_FACE_DETECTION", "off")
     assert read().face_detection is False
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("PORT", "http"), ("PORT", "70000"), ("PRECISION", "fp7"), ("HOST", "::1")]
+    ("name", "value"), [("PORT", "http"), ("PORT", "70000"), ("DEEPFAKE_PRECISION", "fp7"), ("DEEPFAKE_HOST", "::1")]
 )
 def test_impossible_values_are_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
@@ -73,7 +73,7 @@ def test_fake_labels_reach_the_export(tmp_path: Path, monkeypatch: pytest.Monkey
 
     checkpoint = checkpoints.siglip(tmp_path / "checkpoint", {0: "LABEL_0", 1: "LABEL_1"})
     monkeypatch.setenv("CHECKPOINT", str(checkpoint))
-    monkeypatch.setenv("RELEASES_DIR", str(tmp_path / "releases"))
+    monkeypatch.setenv("DEEPFAKE_RELEASES_DIR", str(tmp_path / "releases"))
     with pytest.raises(LabelError, match="make serve FAKE_LABELS="):
         ensure_release(DeploySettings(), lambda _line: None)
     monkeypatch.setenv("FAKE_LABELS", "LABEL_1, ")

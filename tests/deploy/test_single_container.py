@@ -31,8 +31,9 @@ def environment(releases: Path, folder: Path, **extra: str) -> dict[str, str]:
     media = folder / "media"
     media.mkdir(exist_ok=True)
     settings = {
-        "PORT": port, "TRITON_HTTP_PORT": http, "TRITON_GRPC_PORT": grpc, "TRITON_METRICS_PORT": metrics,
-        "MEDIA_ROOT": str(media), "RELEASES_DIR": str(releases), "DEEPFAKE_CACHE_DIR": str(folder / "cache"),
+        "PORT": port, "DEEPFAKE_TRITON_HTTP_PORT": http, "DEEPFAKE_TRITON_GRPC_PORT": grpc,
+        "DEEPFAKE_TRITON_METRICS_PORT": metrics,
+        "MEDIA_ROOT": str(media), "DEEPFAKE_RELEASES_DIR": str(releases), "DEEPFAKE_CACHE_DIR": str(folder / "cache"),
     }  # fmt: skip
     return service_environment(**{**settings, **extra})
 
@@ -85,7 +86,7 @@ def test_it_serves_the_image_s_release_restarts_triton_and_stops_cleanly(tiny_re
         assert "gateway.access" in log.read_text("utf-8", "replace")
         assert "Started GRPCInferenceService" in log.read_text("utf-8", "replace")
         await_restart_of_triton(process.pid, log)
-        output = create_detector(f"127.0.0.1:{env['TRITON_GRPC_PORT']}").detect(photo("astronaut.png"))
+        output = create_detector(f"127.0.0.1:{env['DEEPFAKE_TRITON_GRPC_PORT']}").detect(photo("astronaut.png"))
         assert 0 <= output.confidence_score <= 1
         children = list(children_of(process.pid))
         process.send_signal(signal.SIGTERM)
@@ -120,9 +121,9 @@ def test_the_shared_memory_of_a_plain_docker_run_gets_smaller_limits(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     statvfs(monkeypatch, 64)
-    limits = limits_for(SHM, {"MAX_IN_FLIGHT": "1", "MAX_FRAME_BYTES": ""})
-    assert limits["MAX_FRAME_BYTES"] == str(8 * 2**20)
-    assert "MAX_IN_FLIGHT" not in limits  # the user's own stays
+    limits = limits_for(SHM, {"DEEPFAKE_MAX_IN_FLIGHT": "1", "DEEPFAKE_MAX_FRAME_BYTES": ""})
+    assert limits["DEEPFAKE_MAX_FRAME_BYTES"] == str(8 * 2**20)
+    assert "DEEPFAKE_MAX_IN_FLIGHT" not in limits  # the user's own stays
     said = capsys.readouterr().out
     assert "has 64 MiB" in said
     assert "--shm-size=1g" in said

@@ -43,7 +43,7 @@ class Container:
 
     @property
     def grpc(self) -> str:
-        return f"127.0.0.1:{self.env['TRITON_GRPC_PORT']}"
+        return f"127.0.0.1:{self.env['DEEPFAKE_TRITON_GRPC_PORT']}"
 
     def triton_pid(self) -> int:
         (pid,) = children_of(self.process.pid)
@@ -65,8 +65,14 @@ class Container:
 
 def environment(releases: Path, folder: Path, **extra: str) -> dict[str, str]:
     http, grpc, metrics = (str(port) for port in free_ports(3))
-    ports = {"TRITON_HTTP_PORT": http, "TRITON_GRPC_PORT": grpc, "TRITON_METRICS_PORT": metrics}
-    return service_environment(**{**ports, "RELEASES_DIR": str(releases), "DEEPFAKE_CACHE_DIR": str(folder), **extra})
+    ports = {
+        "DEEPFAKE_TRITON_HTTP_PORT": http,
+        "DEEPFAKE_TRITON_GRPC_PORT": grpc,
+        "DEEPFAKE_TRITON_METRICS_PORT": metrics,
+    }
+    return service_environment(
+        **{**ports, "DEEPFAKE_RELEASES_DIR": str(releases), "DEEPFAKE_CACHE_DIR": str(folder), **extra}
+    )
 
 
 @contextmanager
@@ -126,7 +132,7 @@ def test_it_scores_images_and_stops_cleanly(tiny_release: Release, tmp_path: Pat
 
 def test_it_fails_when_a_model_process_dies(tiny_release: Release, tmp_path: Path) -> None:
     # No canary within the test: the dead process itself must be noticed.
-    with run_container(tiny_release.path.parent, tmp_path, CANARY_INTERVAL_S="600") as container:
+    with run_container(tiny_release.path.parent, tmp_path, DEEPFAKE_CANARY_INTERVAL_S="600") as container:
         stubs, regions = container.stub_pids(), container.regions()
         triton = container.triton_pid()
         killed = time.monotonic()
@@ -140,7 +146,7 @@ def test_it_fails_when_a_model_process_dies(tiny_release: Release, tmp_path: Pat
 
 def test_it_fails_when_inferences_hang(tiny_release: Release, tmp_path: Path) -> None:
     """A stopped process is not dead: only the canary tells."""
-    with run_container(tiny_release.path.parent, tmp_path, CANARY_INTERVAL_S="0.2") as container:
+    with run_container(tiny_release.path.parent, tmp_path, DEEPFAKE_CANARY_INTERVAL_S="0.2") as container:
         stubs = container.stub_pids()
         for pid in stubs:
             os.kill(pid, signal.SIGSTOP)
@@ -192,9 +198,9 @@ def test_golden_images_decide_whether_a_release_is_served(golden_release: Releas
 
 
 def test_a_wrong_setting(tmp_path: Path) -> None:
-    done = run_to_its_end(tmp_path, tmp_path, TRITON_GRPC_PORT="grpc")
+    done = run_to_its_end(tmp_path, tmp_path, DEEPFAKE_TRITON_GRPC_PORT="grpc")
     assert done.returncode == 2
-    assert done.stderr.startswith("triton: TRITON_GRPC_PORT: ")
+    assert done.stderr.startswith("triton: DEEPFAKE_TRITON_GRPC_PORT: ")
 
 
 def test_it_imports_neither_torch_nor_anything_that_its_image_lacks() -> None:

@@ -59,9 +59,9 @@ def secured(
     issue(authority, files, "triton", "triton.internal")
     issue(authority, files, "client", "gateway.internal")
     settings = {
-        "TRITON_TLS_CERT_FILE": files / "triton.pem",
-        "TRITON_TLS_KEY_FILE": files / "triton.key",
-        "TRITON_TLS_CLIENT_CA_FILE": files / "ca.pem",
+        "DEEPFAKE_TRITON_TLS_CERT_FILE": files / "triton.pem",
+        "DEEPFAKE_TRITON_TLS_KEY_FILE": files / "triton.key",
+        "DEEPFAKE_TRITON_TLS_CLIENT_CA_FILE": files / "ca.pem",
         "DEEPFAKE_CLIENT_TLS_CA_FILE": files / "ca.pem",
         "DEEPFAKE_CLIENT_TLS_CERT_FILE": files / "client.pem",
         "DEEPFAKE_CLIENT_TLS_KEY_FILE": files / "client.key",
@@ -70,7 +70,7 @@ def secured(
     keys = files / "api-keys"
     keys.write_text(key_line("tests", KEY))
     keys.chmod(0o600)
-    extra = {name: str(value) for name, value in settings.items()} | {"API_KEYS_FILE": str(keys)}
+    extra = {name: str(value) for name, value in settings.items()} | {"DEEPFAKE_API_KEYS_FILE": str(keys)}
     releases = tiny_release.path.parent
     with run_service(tiny_checkpoint, releases, tmp_path_factory.mktemp("secured"), extra) as running:
         yield Secured(running, files)

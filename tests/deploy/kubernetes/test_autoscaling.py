@@ -74,7 +74,7 @@ def test_every_metric_of_the_query_is_one_of_a_real_triton(tiny_release: Release
     with run_container(tmp_path / "releases", tmp_path) as container:
         with create_detector(container.grpc) as detector:
             detector.detect(photo("astronaut.png"))
-        page = Page.fetch(f"http://127.0.0.1:{container.env['TRITON_METRICS_PORT']}/metrics")
+        page = Page.fetch(f"http://127.0.0.1:{container.env['DEEPFAKE_TRITON_METRICS_PORT']}/metrics")
     used = set(re.findall(r"\bnv_\w+", rule()["metricsQuery"] + rule()["seriesQuery"]))
     assert len(used) == 2
     for name in used:

@@ -30,6 +30,7 @@ from tests.deploy.kubernetes.rendered import (
     quantity,
     render,
 )
+from tests.deploy.settings_variables import variables_of
 from tests.service import ROOT
 
 VERSIONS = ("1.28", "1.31", "1.34", "1.37")
@@ -142,11 +143,10 @@ def test_the_ingress_leads_to_the_gateway_and_lets_its_largest_body_through(roll
 
 
 def test_variables_are_settings(services: dict[str, Path]) -> None:
-    of_client = {f"{ClientSettings.model_config['env_prefix']}{name}".upper() for name in ClientSettings.model_fields}
     known = {
-        "gateway": {name.upper() for name in GatewaySettings.model_fields} | of_client,
+        "gateway": variables_of(GatewaySettings) | variables_of(ClientSettings),
         # RELEASE_ID is no setting: the volume mount uses it.
-        "triton": {name.upper() for name in DeploySettings.model_fields} | of_client | {"RELEASE_ID"},
+        "triton": variables_of(DeploySettings) | variables_of(ClientSettings) | {"RELEASE_ID"},
     }
     for folder in services.values():
         for pod in pods(render(folder)):

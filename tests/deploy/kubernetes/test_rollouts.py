@@ -59,7 +59,7 @@ def test_a_triton_goes_when_nobody_looks_for_it_any_more(overlay: str, services:
 @pytest.mark.parametrize("overlay", ["cpu", "gpu", "multi-gpu", "mig", "kserve"])
 def test_a_slow_start_is_waited_for_and_a_failed_one_is_not(overlay: str, services: dict[str, Path]) -> None:
     (triton,) = [p for p in pods(render(services[overlay])) if p.labels["app.kubernetes.io/component"] == "triton"]
-    (start_s,) = [float(v["value"]) for v in triton.serving["env"] if v["name"] == "START_TIMEOUT_S"]
+    (start_s,) = [float(v["value"]) for v in triton.serving["env"] if v["name"] == "DEEPFAKE_START_TIMEOUT_S"]
     assert start_s > DeploySettings.model_fields["start_timeout_s"].default
     assert longest_start_s(triton) > start_s  # process 1 says why it failed; the kubelet would not
     (shm,) = [v for v in triton.spec["volumes"] if v["name"] == "shm"]
@@ -77,7 +77,7 @@ def test_a_health_check_is_waited_for(gpu: list[Manifest]) -> None:
 
 def test_another_colour_is_another_gateway_pod(gpu: list[Manifest]) -> None:
     """The name of the ConfigMap follows its content, so a new colour rolls the gateways, one after another."""
-    (variable,) = [v for v in pod(gpu, "Deployment/gateway").serving["env"] if v["name"] == "TRITON_URL"]
+    (variable,) = [v for v in pod(gpu, "Deployment/gateway").serving["env"] if v["name"] == "DEEPFAKE_TRITON_URL"]
     assert re.fullmatch(r"triton-target-[a-z0-9]{10}", variable["valueFrom"]["configMapKeyRef"]["name"])
 
 
@@ -110,6 +110,6 @@ def test_the_canary_asks_the_other_colour_and_shares_the_service(rollout: list[M
     assert all(re.fullmatch(r"[0-9a-f]{16}", one["RELEASE_ID"]) for one in releases.values())
     ours, theirs = (pod(rollout, f"Deployment/{name}").serving for name in ("gateway", "gateway-canary"))
     for one in (ours, theirs):
-        (variable,) = [v for v in one["env"] if v["name"] == "TRITON_URL"]
+        (variable,) = [v for v in one["env"] if v["name"] == "DEEPFAKE_TRITON_URL"]
         one["env"].remove(variable)
     assert ours == theirs
