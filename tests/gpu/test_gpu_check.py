@@ -14,6 +14,12 @@ from tests.export import checkpoints
 from tests.gpu import __main__ as gpu_check
 
 
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program sets this variable for its whole process."""
+    monkeypatch.setenv("TRITON_SERVER_DIR", "/opt/tritonserver")
+
+
 def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
     monkeypatch.setattr(sys, "argv", ["gpu_check", *arguments])
     with pytest.raises(SystemExit) as ended:
