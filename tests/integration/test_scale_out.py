@@ -49,7 +49,9 @@ Ask = Callable[[], float]
 class Server:
     """One Triton."""
 
-    def __init__(self, release: Release, host: str, ports: tuple[int, int, int], folder: Path, stack: ExitStack) -> None:
+    def __init__(
+        self, release: Release, host: str, ports: tuple[int, int, int], folder: Path, stack: ExitStack
+    ) -> None:
         folder.mkdir()
         self.host = host
         addresses = ServerAddresses(host, *ports)
@@ -63,7 +65,8 @@ class Server:
     def await_ready(self) -> "Server":
         deadline = time.monotonic() + START_S
         while not self.triton.ready:
-            assert self.triton.child.exit_code is None and time.monotonic() < deadline, self.triton.child.log_tail(60)
+            assert self.triton.child.exit_code is None, self.triton.child.log_tail(60)
+            assert time.monotonic() < deadline, self.triton.child.log_tail(60)
             time.sleep(0.1)
         return self
 
@@ -105,6 +108,9 @@ class Load(ClosedLoop):
         gained = [server.answered() - count for server, count in zip(servers, before, strict=True)]
         return [count / sum(gained) for count in gained]
 
+    def longest_gap_s(self, since: float) -> float:
+        return longest_gap_s((at for _, at in self.scores), since)
+
     def await_used(self, server: Server) -> None:
         start, deadline = server.answered(), time.monotonic() + USED_WITHIN_S
         while server.answered() == start:
@@ -145,23 +151,31 @@ def test_servers_that_come_and_go_lose_no_request(
         names: DnsServer = stack.enter_context(dns_server([first.host, second.host]))
         ask = stack.enter_context(front(names.target(ports[1]), tmp_path, photo("astronaut.png").read_bytes()))
         expected = ask()
-        load = stack.enter_context(Load(ask))
-        assert is_even(load.shares(first, second))
+        with Load(ask) as load:
+            assert is_even(load.shares(first, second))
 
-        second.signal(signal.SIGKILL)
-        killed_at = time.monotonic()
-        load.await_more(REQUESTS)
-        assert longest_gap_s((at for _, at in load.scores), killed_at) < 5
+            second.signal(signal.SIGKILL)
+            killed_at = time.monotonic()
+            load.await_more(REQUESTS)
+            assert load.longest_gap_s(killed_at) < 5
 
-        third = next(started).await_ready()
-        names.addresses = [first.host, third.host]
-        load.await_used(third)
-        assert is_even(load.shares(first, third))
+            third = next(started).await_ready()
+            names.addresses = [first.host, third.host]
+            load.await_used(third)
+            assert is_even(load.shares(first, third))
 
-        third.signal(signal.SIGSTOP)
-        stopped_at = time.monotonic()
-        load.await_more(REQUESTS)
-        assert longest_gap_s((at for _, at in load.scores), stopped_at) < 15
-        third.signal(signal.SIGCONT)
+            third.signal(signal.SIGSTOP)
+            stopped_at = time.monotonic()
+            load.await_more(REQUESTS)
+            assert load.longest_gap_s(stopped_at) < 15
+            third.signal(signal.SIGCONT)
+            load.await_used(third)
+
+            third.signal(signal.SIGTERM)
+            ended_at = time.monotonic()
+            while third.triton.child.exit_code is None:
+                load.await_more(10)
+            load.await_more(REQUESTS // 4)
+            assert load.longest_gap_s(ended_at) < 5
     assert load.errors == []
     assert all(abs(score - expected) <= TOLERANCE for score, _ in load.scores)

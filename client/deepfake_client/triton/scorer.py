@@ -39,6 +39,10 @@ _ROUNDS = 10
 """How often the servers are asked for one release's answers to all frames of a call, while they have several."""
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+
+_ANOTHER_ANSWERS_WITHIN_S = 5.0
+"""How long tries go on where there are several servers: some of them hit one that fails until it is left out."""
+
 _LOOK_UP_S = 0.5
 """How often a wait for answers looks whether the request was cancelled."""
 
@@ -67,6 +71,7 @@ class TritonScorer:
         self._observer = observer or NoObserver()
         parsed = parse_target(target)
         self._has_several = parsed.has_several
+        self._longest_pause_s = _LONGEST_PAUSE_S / (4 if parsed.has_several else 1)
         self._endpoint = TritonEndpoint(parsed, self._settings)
         self._described: dict[int | None, tuple[float, ModelInfo]] = {}
         self._closed = False
@@ -150,9 +155,9 @@ class TritonScorer:
                 if isinstance(error, ServerUnavailableError):  # what comes back may be elsewhere, or another release
                     self._endpoint.look_up_again()
                     self._described.clear()
-                pause_s = random.uniform(0, min(_FIRST_PAUSE_S * 2 ** (attempt - 1), _LONGEST_PAUSE_S))
-                wait_s = time.monotonic() - began
-                if not self._may_pass(error) or self._gives_up(error, attempt, wait_s) or not deadline.has_s(pause_s):
+                pause_s = random.uniform(0, min(_FIRST_PAUSE_S * 2 ** (attempt - 1), self._longest_pause_s))
+                waited_s = time.monotonic() - began
+                if not self._may_pass(error) or self._gives_up(error, attempt, waited_s) or not deadline.has_s(pause_s):
                     raise
             deadline.sleep(pause_s)
         raise AssertionError("unreachable")
@@ -164,9 +169,9 @@ class TritonScorer:
 
     def _gives_up(self, error: ServiceError, attempt: int, waited_s: float) -> bool:
         """Whether a call has been tried often enough; a server that is away or overloaded may be waited for."""
-        wait_s = 0.0
+        wait_s = _ANOTHER_ANSWERS_WITHIN_S if self._has_several else 0.0
         if isinstance(error, ServerUnavailableError):
-            wait_s = self._settings.outage_wait_s
+            wait_s = max(wait_s, self._settings.outage_wait_s)
         elif isinstance(error, OverloadedError):
             wait_s = self._settings.overload_wait_s
         return attempt >= self._settings.attempts and waited_s >= wait_s
