@@ -1,15 +1,15 @@
 """The application factory."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from threading import BoundedSemaphore
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from deepfake_client import ClientSettings, Detector, create_detector
-from deepfake_client.media import Frame
+from deepfake_client.media import Frame, Media
 from deepfake_client.video.isolated import DecodeLimits, IsolatedDecoder
 from deepfake_client.video.sample import sample_video
+from deepfake_client.video.sampling import Sampling, VideoDecoder
 from flask import jsonify
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
@@ -117,14 +117,14 @@ def _triton_detector(settings: GatewaySettings, telemetry: Telemetry) -> Detecto
     return create_detector(settings.triton_url, client_settings, telemetry)
 
 
-def _video_decoder(settings: GatewaySettings, telemetry: Telemetry) -> Callable[..., list[Frame]]:
-    decode: Callable[..., list[Frame]] = sample_video
+def _video_decoder(settings: GatewaySettings, telemetry: Telemetry) -> VideoDecoder:
+    decode: VideoDecoder = sample_video
     if settings.video_decode_process:
         decode = IsolatedDecoder(DecodeLimits(settings.video_decode_s, settings.video_decode_bytes)).sample_video
 
-    def traced(*arguments: Any, **options: Any) -> list[Frame]:
+    def traced(media: Media, sampling: Sampling) -> list[Frame]:
         with telemetry.step("read frames"):
-            return decode(*arguments, **options)
+            return decode(media, sampling)
 
     return traced
 

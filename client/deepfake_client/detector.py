@@ -3,7 +3,7 @@
 import contextlib
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -16,6 +16,7 @@ from deepfake_client.result import DetectionOutput, detection_output
 from deepfake_client.scorer import Deadline, FrameScorer
 from deepfake_client.settings import ClientSettings
 from deepfake_client.video.sample import sample_video
+from deepfake_client.video.sampling import Sampling, VideoDecoder
 
 
 class Detector:
@@ -25,15 +26,14 @@ class Detector:
         self,
         scorer: FrameScorer,
         settings: ClientSettings | None = None,
-        decode_video: Callable[..., list[Frame]] = sample_video,
+        decode_video: VideoDecoder = sample_video,
     ) -> None:
         """Takes over the scorer and closes it in `close`.
 
         Args:
             scorer: What scores.
             settings: From the environment by default.
-            decode_video: `video.sample.sample_video`, or something of the same arguments and results, such as
-                `IsolatedDecoder.sample_video`.
+            decode_video: Decodes videos in this process, or, as `IsolatedDecoder.sample_video`, in one of its own.
         """
         self.scorer = scorer
         self.settings = settings or ClientSettings()
@@ -115,15 +115,12 @@ class Detector:
 
     def read_frames(self, media: Media, deadline: Deadline) -> list[Frame]:
         """The frames of an open file that are scored, by the detector's settings; see `frames.read_frames`."""
-        return read_frames(
-            media.stream,
-            media.format,
-            media.name,
-            deadline=deadline,
+        sampling = Sampling(
             max_bytes=self.settings.max_media_bytes,
             keyframes_may_stand_in=self.settings.keyframes_may_stand_in,
-            decode_video=self._decode_video,
+            deadline=deadline,
         )
+        return read_frames(media, sampling, self._decode_video)
 
 
 @contextlib.contextmanager

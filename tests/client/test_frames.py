@@ -24,6 +24,7 @@ from deepfake_client.media import Frame, MediaType, identify, open_media
 from deepfake_client.scorer import Deadline
 from deepfake_client.scores import sample_indices
 from deepfake_client.video import sample as video_module
+from deepfake_client.video.sampling import Sampling
 from deepfake_client.video.source import encode_frame
 
 from tests.client.clips import CLIPS
@@ -45,7 +46,7 @@ Clip = Callable[[str], Path]
 
 def frames_of(path: Path) -> list[Frame]:
     with open_media(path) as stream:
-        return read_frames(stream, identify(stream, path.name).format, path.name)
+        return read_frames(identify(stream, path.name))
 
 
 def numbers_of(frames: list[Frame]) -> list[int]:
@@ -353,10 +354,9 @@ def test_a_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "BMP", "WEBP"])
 def test_an_image_is_sent_as_it_is(format_: str) -> None:
     content = encode_image(photo_pixels("coffee.png"), format_)
-    stream = io.BytesIO(content)
-    found = identify(stream, "coffee").format
-    assert (found.name, found.media_type) == (format_.lower(), MediaType.IMAGE)
-    assert read_frames(stream, found, "coffee") == [Frame(0, 0.0, content)]
+    media = identify(io.BytesIO(content), "coffee")
+    assert (media.format.name, media.format.media_type) == (format_.lower(), MediaType.IMAGE)
+    assert read_frames(media) == [Frame(0, 0.0, content)]
 
 
 @pytest.mark.parametrize(
@@ -404,7 +404,7 @@ def test_decoding_stops_at_the_deadline(clip: Clip) -> None:
     deadline = Deadline(0.02)
     time.sleep(0.02)
     with open_media(clip("h264_gop250.mp4")) as stream, pytest.raises(DeadlineExceededError):
-        read_frames(stream, identify(stream, "clip").format, "clip", deadline=deadline)
+        read_frames(identify(stream, "clip"), Sampling(deadline=deadline))
 
 
 def test_only_what_saves_nothing_is_decoded_in_full(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -435,7 +435,7 @@ def test_a_seek_that_lands_late_falls_back_to_decoding_in_order(clip: Clip, monk
 def test_packet_times_of_an_avi_with_b_frames_are_not_trusted(clip: Clip, name: str, reliable: bool) -> None:
     """AVI knows the decoding order only: a seek by its times would find a neighbour of the wanted frame."""
     with open_media(clip(name)) as stream:
-        source = video_module.VideoSource(stream, identify(stream, name).format, None)
+        source = video_module.VideoSource(identify(stream, name))
         assert video_module._read_timeline(source).reliable is reliable
 
 
@@ -444,7 +444,7 @@ def test_packet_times_of_an_avi_with_b_frames_are_not_trusted(clip: Clip, name: 
 def test_a_packet_that_is_cut_is_not_shown(clip: Clip, tmp_path: Path, name: str, share: float) -> None:
     """A cut JPEG, for one, decodes to a picture whose lower part is grey."""
     with open_media(clip(name)) as stream:
-        whole = read_frames(stream, identify(stream, name).format, name, count=1000)
+        whole = read_frames(identify(stream, name), Sampling(1000))
     frames = frames_of(cut(clip(name), tmp_path / name, share))
     for frame in frames[-3:]:
         assert frame.encoded == whole[read_number(pixels_of(frame.encoded))].encoded
@@ -470,10 +470,10 @@ def test_the_frames_of_a_video_are_bounded_in_bytes(clip: Clip, name: str) -> No
     """A pass that is begun anew, and the one that a failed seek leaves, do not count twice."""
     total = sum(len(frame.encoded) for frame in frames_of(clip(name)))
     with open_media(clip(name)) as stream:
-        format_ = identify(stream, name).format
-        assert len(read_frames(stream, format_, name, max_bytes=total)) == 30
+        media = identify(stream, name)
+        assert len(read_frames(media, Sampling(max_bytes=total))) == 30
         with pytest.raises(MediaTooLargeError, match=f"{name}: .*320 x 240, hold over {total - 1} bytes"):
-            read_frames(stream, format_, name, max_bytes=total - 1)
+            read_frames(media, Sampling(max_bytes=total - 1))
 
 
 def test_an_image_file_is_bounded_in_bytes_before_it_is_read() -> None:
@@ -485,7 +485,7 @@ def test_an_image_file_is_bounded_in_bytes_before_it_is_read() -> None:
 
     stream = Endless(encode_image(photo_pixels("coffee.png"), "PNG"))
     with pytest.raises(MediaTooLargeError, match="over 1000 bytes"):
-        read_frames(stream, identify(stream, "x.png").format, "x.png", max_bytes=1000)
+        read_frames(identify(stream, "x.png"), Sampling(max_bytes=1000))
 
 
 def test_large_frames_are_not_kept_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def clean_row(path: Path, scores: Sequence[FrameScore]) -> ScoredFile:
     with open_media(path) as stream:
-        frames = read_frames(stream, identify(stream, str(path)).format, str(path))
+        frames = read_frames(identify(stream, str(path)))
     scored = tuple(ScoredFrame(f.index, f.timestamp_s, score) for f, score in zip(frames, scores, strict=True))
     file = LabelledFile(path, path.name, Label.REAL, "0" * 64)
     return ScoredFile(file, 0.5, DetectionResult.UNCERTAIN, MediaType.VIDEO, 0.1, scored)

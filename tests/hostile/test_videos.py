@@ -29,11 +29,8 @@ def decoder() -> Iterator[IsolatedDecoder]:
 
 
 def frames_of(content: bytes, decoder: IsolatedDecoder | None = None) -> list[Frame]:
-    stream = io.BytesIO(content)
-    format_ = identify(stream, "clip").format
-    if decoder is None:
-        return read_frames(stream, format_, "clip")
-    return read_frames(stream, format_, "clip", decode_video=decoder.sample_video)
+    media = identify(io.BytesIO(content), "clip")
+    return read_frames(media) if decoder is None else read_frames(media, decode_video=decoder.sample_video)
 
 
 def assert_right(video: HostileVideo, content: bytes, decoder: IsolatedDecoder | None = None) -> None:

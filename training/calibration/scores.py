@@ -53,8 +53,8 @@ def _score(checkpoint: Checkpoint, preparer: Preparer, file: LabelledFile, perso
     squares, reason = [], "it has no frame"
     try:
         with open_media(file.path) as stream:
-            format_ = identify(stream, file.name).format
-            frames = read_frames(stream, format_, file.name)
+            media = identify(stream, file.name)
+            frames = read_frames(media)
     except DetectionError as error:
         return UnscoredMedia(file.name, str(error))
     for frame in frames:
@@ -66,5 +66,5 @@ def _score(checkpoint: Checkpoint, preparer: Preparer, file: LabelledFile, perso
         return UnscoredMedia(file.name, reason)
     logits = torch_logits(checkpoint, np.stack(squares))
     return ScoredMedia(
-        file.name, file.label is Label.FAKE, format_.media_type is MediaType.VIDEO, logits, person=person
+        file.name, file.label is Label.FAKE, media.format.media_type is MediaType.VIDEO, logits, person=person
     )

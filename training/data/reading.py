@@ -9,6 +9,7 @@ from deepfake_client import DetectionError
 from deepfake_client.batch.progress import with_progress
 from deepfake_client.frames import read_frames
 from deepfake_client.media import identify, open_media
+from deepfake_client.video.sampling import Sampling
 
 from assets import FACE_MODELS, AssetError, fetch_assets
 from preprocessing import FaceFinder, ImageRejectedError
@@ -97,8 +98,7 @@ def refuse_mostly_unreadable(read: ReadFiles) -> None:
 def _cut_file(file: MediaFile, finder: Callable[[], FaceFinder], cache: FaceCache, params: CutParams) -> CachedFile:
     """Reads one file; the picture in its middle gives the perceptual hash."""
     with open_media(file.path) as stream:
-        format_ = identify(stream, file.name).format
-        frames = read_frames(stream, format_, file.name, params.frames, max_bytes=_MAX_FRAME_BYTES)
+        frames = read_frames(identify(stream, file.name), Sampling(params.frames, _MAX_FRAME_BYTES))
     faces: list[CutFace] = []
     hash_, rejection = "", None
     for number, frame in enumerate(frames):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from deepfake_client.frames import read_frames
 from deepfake_client.media import identify, open_media
+from deepfake_client.video.sampling import Sampling
 from numpy.typing import NDArray
 
 from assets import FACE_MODELS, fetch_assets
@@ -91,8 +92,7 @@ def recoloured(face: FaceImage, rng: np.random.Generator) -> FaceImage:
 def _pictures(photo: Photo) -> list[NDArray[np.uint8]]:
     """The photograph, or frames spread over the video."""
     with open_media(photo.path) as stream:
-        format_ = identify(stream, photo.path.name).format
-        frames = read_frames(stream, format_, photo.path.name, _VIDEO_FRAMES)
+        frames = read_frames(identify(stream, photo.path.name), Sampling(_VIDEO_FRAMES))
     return [decode_frame(frame.encoded) for frame in frames]
 
 

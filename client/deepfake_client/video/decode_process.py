@@ -20,12 +20,17 @@ import selectors
 import signal
 import socket
 import sys
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from deepfake_client.errors import DetectionError
 from deepfake_client.media import identify
 from deepfake_client.video.sample import sample_video
+from deepfake_client.video.sampling import Sampling
 from deepfake_client.video.source import warm_up
+
+READY = b"ready"
+"""Sent once, when the decoder is loaded."""
 
 REFUSED = b"refused"
 """Sent in place of a wait status when no child can be made."""
@@ -41,35 +46,36 @@ _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _LIBC = ctypes.CDLL(None)
 
 
+@dataclass(frozen=True)
+class _Child:
+    """A process that decodes, and the socket on which its end is told."""
+
+    pid: int
+    pidfd: int
+    sender: socket.socket
+
+
 class _Children:
     """Forks a child for each task and tells the sender how it ended."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._pid = os.getpid()
-        self._senders: dict[int, socket.socket] = {}
         self._selector = selectors.DefaultSelector()
         self._selector.register(control, selectors.EVENT_READ)
-        self._wake, wakes = socket.socketpair()
-        for end in (self._wake, wakes):
-            end.setblocking(False)
-        self._selector.register(self._wake, selectors.EVENT_READ)
-        self._wakes = wakes  # kept open
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(wakes.fileno())
 
     def serve(self) -> None:
         """Works until the process that started this one closes its end."""
         while True:
             for key, _ in self._selector.select():
-                if key.fileobj is self._control:
+                child: _Child | None = key.data
+                if child is None:
                     if not self._begin():
                         return
-                elif key.fileobj is self._wake:
-                    self._wake.recv(4096)
-                    self._reap()
-                elif key.data in self._senders:  # or it has just been reaped
-                    self._give_up(key.data)
+                elif key.fd == child.pidfd:
+                    self._reap(child)
+                elif child.sender.fileno() == key.fd:  # or it has just been reaped
+                    self._give_up(child)
 
     def _begin(self) -> bool:
         message, descriptors, _, _ = socket.recv_fds(self._control, 2**16, 3)
@@ -85,27 +91,26 @@ class _Children:
             _run(json.loads(message), video, result, self._pid)
         os.close(video)
         os.close(result)
-        if pid > 0:
-            self._senders[pid] = sender
-            self._selector.register(sender, selectors.EVENT_READ, pid)
-        else:
+        if pid < 0:
             _send(sender, REFUSED)
+            return True
+        child = _Child(pid, os.pidfd_open(pid), sender)
+        self._selector.register(sender, selectors.EVENT_READ, child)
+        self._selector.register(child.pidfd, selectors.EVENT_READ, child)
         return True
 
-    def _give_up(self, pid: int) -> None:
-        """The sender has hung up. The child has not been reaped, so its number is still its own."""
-        self._selector.unregister(self._senders[pid])
-        os.kill(pid, signal.SIGKILL)
+    def _give_up(self, child: _Child) -> None:
+        """The sender has hung up."""
+        self._selector.unregister(child.sender)
+        signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
 
-    def _reap(self) -> None:
-        while self._senders:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                return
-            sender = self._senders.pop(pid)
-            with contextlib.suppress(KeyError):  # it hung up before
-                self._selector.unregister(sender)
-            _send(sender, str(status).encode("ascii"))
+    def _reap(self, child: _Child) -> None:
+        self._selector.unregister(child.pidfd)
+        os.close(child.pidfd)
+        with contextlib.suppress(KeyError):  # it hung up before
+            self._selector.unregister(child.sender)
+        _, status = os.waitpid(child.pid, 0)
+        _send(child.sender, str(status).encode("ascii"))
 
 
 def _send(sender: socket.socket, message: bytes) -> None:
@@ -117,8 +122,6 @@ def _run(task: dict[str, Any], video: int, result: int, parent: int) -> None:
     """What a child does; does not return."""
     code = 1
     try:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before the line above
             return
@@ -178,18 +181,10 @@ class _ResultFile:
 
 def _decode(task: dict[str, Any]) -> None:
     with open(_VIDEO, "rb") as video, open(_RESULT, "wb") as result:
-        name = task["name"]
+        sampling = Sampling(task["count"], task["max_bytes"], task["keyframes_may_stand_in"])
         index: dict[str, Any]
         try:
-            frames = sample_video(
-                video,
-                identify(video, name).format,
-                name,
-                task["count"],
-                max_bytes=task["max_bytes"],
-                keyframes_may_stand_in=task["keyframes_may_stand_in"],
-                store=_ResultFile(result),
-            )
+            frames = sample_video(identify(video, task["name"]), sampling, _ResultFile(result))
         except DetectionError as error:
             index = {"error": error.code, "message": str(error)}
         else:
@@ -205,6 +200,7 @@ def main() -> None:
     warm_up()
     gc.collect()
     gc.freeze()  # the children's collections leave the pages that they share alone
+    control.send(READY)
     _Children(control).serve()
     os._exit(0)  # the children are killed by the kernel
 

@@ -30,12 +30,13 @@ from deepfake_client.errors import (
     OverloadedError,
     ServerUnavailableError,
 )
-from deepfake_client.media import SNIFF_BYTES, Frame, MediaFormat
+from deepfake_client.media import SNIFF_BYTES, Frame, Media
 from deepfake_client.scorer import Deadline
-from deepfake_client.scores import MAX_SCORED_FRAMES
-from deepfake_client.video.decode_process import INDEX_LENGTH_BYTES, NO_MEMORY, REFUSED
+from deepfake_client.video.decode_process import INDEX_LENGTH_BYTES, NO_MEMORY, READY, REFUSED
+from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling
 
 _LOG = logging.getLogger("deepfake_client.video.isolated")
+_START_S = 30.0
 _REACTION_S = 2.0  # the helper does nothing that takes longer: past it, it hangs itself
 _LOOK_S = 0.5  # how often a cancelled deadline is looked for
 _MESSAGE_CHARACTERS = 1000
@@ -70,17 +71,7 @@ class IsolatedDecoder:
         self._lock = threading.Lock()
         self._helper: _Helper | None = None
 
-    def sample_video(
-        self,
-        stream: BinaryIO,
-        format_: MediaFormat,
-        name: str,
-        count: int = MAX_SCORED_FRAMES,
-        deadline: Deadline | None = None,
-        max_bytes: int | None = None,
-        *,
-        keyframes_may_stand_in: bool = True,
-    ) -> list[Frame]:
+    def sample_video(self, media: Media, sampling: Sampling = DEFAULT_SAMPLING) -> list[Frame]:
         """As `deepfake_client.video.sample.sample_video`.
 
         Raises:
@@ -91,28 +82,28 @@ class IsolatedDecoder:
             ServerUnavailableError: The helper died twice.
         """
         task = {
-            "name": name,
-            "count": count,
-            "max_bytes": max_bytes,
-            "keyframes_may_stand_in": keyframes_may_stand_in,
+            "name": media.name,
+            "count": sampling.count,
+            "max_bytes": sampling.max_bytes,
+            "keyframes_may_stand_in": sampling.keyframes_may_stand_in,
             "memory_bytes": self._limits.memory_bytes,
             "processor_s": math.ceil(self._limits.time_s * len(os.sched_getaffinity(0))) + 1,
         }
         message = json.dumps(task).encode("ascii")
-        with _descriptor_of(stream) as video, _memory() as result:
+        with _descriptor_of(media.stream) as video, _memory() as result:
             for _ in range(2):  # a helper that is gone, killed or hung is replaced, which takes all its children along
                 os.ftruncate(result, 0)
                 helper = self._running()
                 try:
-                    ended = helper.run(message, video, result, deadline, self._limits.time_s)
+                    ended = helper.run(message, video, result, sampling.deadline, self._limits.time_s)
                 except _HelperLostError:
                     self._replace(helper)
                     continue
                 except _TimeUpError as error:
                     if error.helper_hangs:
                         self._replace(helper)
-                    raise self._timeout(name, format_) from None
-                return self._outcome(ended, result, name, format_)
+                    raise self._timeout(media) from None
+                return self._outcome(ended, result, media)
         raise ServerUnavailableError("the process that decodes videos died twice")
 
     def close(self) -> None:
@@ -138,28 +129,28 @@ class IsolatedDecoder:
                 self._helper = None
         lost.end()
 
-    def _timeout(self, name: str, format_: MediaFormat) -> MediaDecodeTimeoutError:
+    def _timeout(self, media: Media) -> MediaDecodeTimeoutError:
         return MediaDecodeTimeoutError(
-            f"{name}: this {format_.name} file takes longer than {self._limits.time_s:g} s to decode, the limit; send "
-            "a shorter video or one of lower resolution"
+            f"{media.name}: this {media.format.name} file takes longer than {self._limits.time_s:g} s to decode, the "
+            "limit; send a shorter video or one of lower resolution"
         )
 
-    def _outcome(self, ended: str, result: int, name: str, format_: MediaFormat) -> list[Frame]:
-        """The frames, or what the ways in which a decoder ends stand for."""
+    def _outcome(self, ended: str, result: int, media: Media) -> list[Frame]:
+        """The frames, or what the way in which a decoder ended stands for."""
         if ended == REFUSED.decode():
             raise OverloadedError(_NO_PROCESS)
-        status = int(ended)
-        if status == 0:
-            return _read_result(result, name, format_)
-        signalled = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-        if signalled == signal.SIGXCPU:
-            raise self._timeout(name, format_)
-        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == NO_MEMORY:
+        code = os.waitstatus_to_exitcode(int(ended))
+        if code == 0:
+            return _read_result(result, media)
+        if code == -signal.SIGXCPU:
+            raise self._timeout(media)
+        if code == NO_MEMORY:
             raise MediaTooLargeError(
-                f"{name}: decoding this {format_.name} file takes more than {self._limits.memory_bytes} bytes of memory"
+                f"{media.name}: decoding this {media.format.name} file takes more than {self._limits.memory_bytes} "
+                "bytes of memory"
             )
-        _LOG.warning("a decoder ended with wait status %d", status)
-        raise MediaDecodeError(f"{name}: cannot be decoded as {format_.name}: the decoder crashed on it")
+        _LOG.warning("a decoder ended with code %d", code)
+        raise MediaDecodeError(f"{media.name}: cannot be decoded as {media.format.name}: the decoder crashed on it")
 
 
 class _HelperLostError(Exception):
@@ -179,7 +170,6 @@ class _Helper:
 
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._control.settimeout(_REACTION_S)
         with theirs, contextlib.ExitStack() as on_failure:
             on_failure.callback(self._control.close)
             # Its own session: Ctrl-C reaches this process alone.
@@ -193,6 +183,22 @@ class _Helper:
             )
             on_failure.pop_all()
         self.end = weakref.finalize(self, _end, self._control, self._process)
+        try:
+            self._await_ready()
+        except OSError:
+            self.end()
+            raise
+
+    def _await_ready(self) -> None:
+        """Returns once the helper has loaded the decoder: that takes none of a video's time.
+
+        Raises:
+            OSError: It ends, or takes too long.
+        """
+        self._control.settimeout(_START_S)
+        if self._control.recv(len(READY)) != READY:
+            raise ChildProcessError("the process that decodes videos does not start")
+        self._control.settimeout(_REACTION_S)
 
     def run(self, task: bytes, video: int, result: int, deadline: Deadline | None, limit_s: float) -> str:
         """Runs one task.
@@ -298,13 +304,13 @@ def _write(descriptor: int, content: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _read_result(result: int, name: str, format_: MediaFormat) -> list[Frame]:
+def _read_result(result: int, media: Media) -> list[Frame]:
     """The frames in the result, which is empty afterwards; the process that wrote it may have been taken over."""
     try:
-        return _parse_result(result, name)
+        return _parse_result(result, media.name)
     except (ValueError, TypeError, KeyError, LookupError, OSError) as error:
         raise MediaDecodeError(
-            f"{name}: cannot be decoded as {format_.name}: the decoder's answer makes no sense"
+            f"{media.name}: cannot be decoded as {media.format.name}: the decoder's answer makes no sense"
         ) from error
 
 

@@ -2,16 +2,14 @@
 
 from array import array
 from collections.abc import Callable, Collection, Iterator
-from typing import BinaryIO
 
 import av
 import numpy as np
 
 from deepfake_client.errors import MediaDecodeError
-from deepfake_client.media import Frame, MediaFormat
-from deepfake_client.scorer import Deadline
-from deepfake_client.scores import MAX_SCORED_FRAMES
+from deepfake_client.media import Frame, Media
 from deepfake_client.video.places import LONG_VIDEO_S, Timeline, Times, spread, spread_on_keyframes
+from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling
 from deepfake_client.video.source import FrameStore, VideoSource
 
 _WORTH_SEEKING = 0.9  # share of the frames that must still be decoded; above it one pass from the start is as fast
@@ -19,35 +17,20 @@ _UNKNOWN = np.iinfo(np.int64).min  # the time of a frame that has none
 _ATTEMPTS = 5  # at a long video whose key frames turn out to be damaged, before all of it is decoded
 
 
-def sample_video(
-    stream: BinaryIO,
-    format_: MediaFormat,
-    name: str,
-    count: int = MAX_SCORED_FRAMES,
-    deadline: Deadline | None = None,
-    max_bytes: int | None = None,
-    *,
-    keyframes_may_stand_in: bool = True,
-    store: FrameStore | None = None,
-) -> list[Frame]:
-    """Decodes up to `count` frames spread evenly over a video's decodable duration.
+def sample_video(media: Media, sampling: Sampling = DEFAULT_SAMPLING, store: FrameStore | None = None) -> list[Frame]:
+    """Decodes up to `sampling.count` frames spread evenly over a video's decodable duration.
 
     The packets are listed first without decoding, which gives the real time stamps whatever the container's header
     claims. Then only the groups of pictures that hold a wanted frame are decoded; whenever that does not give exactly
     the wanted frames, and where it would save little, the video is decoded once from its start. The pixels are those
     that decoding from the start gives. Frames are turned as the file asks.
 
-    First and last frame are included. Between them, in videos longer than `sampling.LONG_VIDEO_S`, a key frame within
-    a quarter of the sample interval is taken for the frame at the even place.
+    First and last frame are included. Between them, in videos longer than `places.LONG_VIDEO_S`, a key frame within
+    a quarter of the sample interval is taken for the frame at the even place, if `sampling` allows it.
 
     Args:
-        stream: Seekable, opened in binary mode.
-        format_: From `media.sniff`.
-        name: What to call the file in messages.
-        count: Number of frames, fewer if the video has fewer.
-        deadline: Bounds the decoding; None for no bound.
-        max_bytes: Bounds the encoded frames together; None for no bound.
-        keyframes_may_stand_in: False spreads long videos exactly too, which takes several times as long.
+        media: The video.
+        sampling: Number and bounds of the frames.
         store: Takes the frames; `Frame.encoded` then is what it returns for each.
 
     Raises:
@@ -55,10 +38,10 @@ def sample_video(
         MediaTooLargeError: The encoded frames hold more than `max_bytes` together.
         DeadlineExceededError: The deadline passed.
     """
-    source = VideoSource(stream, format_, deadline, max_bytes, name, store)
+    source, name, format_ = VideoSource(media, sampling, store), media.name, media.format
     try:
         timeline = _read_timeline(source)
-        choose = spread_on_keyframes if keyframes_may_stand_in else _spread_exactly
+        count, choose = sampling.count, spread_on_keyframes if sampling.keyframes_may_stand_in else _spread_exactly
         frames = _decode_groups(source, timeline, count, choose) or _decode_in_order(source, timeline, count)
         if not frames:
             source.keep_damaged = True

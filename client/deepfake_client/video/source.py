@@ -9,7 +9,7 @@ import pkgutil
 import struct
 from collections.abc import Collection, Iterator
 from fractions import Fraction
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 import av
 import numpy as np
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deepfake_client.errors import MediaTooLargeError
-from deepfake_client.media import MediaFormat
-from deepfake_client.scorer import Deadline
+from deepfake_client.media import Media
+from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling
 
 MAX_FRAME_PIXELS = 50_000_000
 """Largest width x height of a video, as for images: checked on the header, and by the decoder on every frame."""
@@ -46,34 +46,22 @@ class FrameStore(Protocol):
 class VideoSource:
     """Opens one media file, as often as needed, so that nothing in it can reach another file or address."""
 
-    def __init__(
-        self,
-        stream: BinaryIO,
-        format_: MediaFormat,
-        deadline: Deadline | None,
-        max_bytes: int | None = None,
-        name: str = "input",
-        store: FrameStore | None = None,
-    ) -> None:
+    def __init__(self, media: Media, sampling: Sampling = DEFAULT_SAMPLING, store: FrameStore | None = None) -> None:
         """Opens nothing yet.
 
         `keep_damaged` may be set for pictures that a decoder made up; `skips_unreferenced` says, once the video was
         opened, whether `decoded_until` saves more than the frames that it does not come to.
 
         Args:
-            stream: Seekable, opened in binary mode.
-            format_: The sniffed format, whose one demuxer is allowed.
-            deadline: Bounds demuxing and decoding; None for no bound.
-            max_bytes: Bounds the frames encoded since the video was last opened; None for no bound.
-            name: What to call the file in messages.
+            media: The file, of whose format one demuxer is allowed.
+            sampling: Its deadline bounds demuxing and decoding, its `max_bytes` the frames encoded since the video was
+                last opened.
             store: Takes the frames; None keeps them in memory.
         """
         self._store = store
-        self._stream = stream
-        self._format = format_
-        self._deadline = deadline
-        self._max_bytes = max_bytes
-        self._name = name
+        self._media = media
+        self._deadline = sampling.deadline
+        self._max_bytes = sampling.max_bytes
         self._encoded_bytes = 0
         self.keep_damaged = False
         self.skips_unreferenced = False
@@ -81,14 +69,14 @@ class VideoSource:
     @contextlib.contextmanager
     def open_video(self) -> "Iterator[tuple[av.container.InputContainer, av.VideoStream]]":
         """The container, opened with the one demuxer of the sniffed format and no protocol, and its video stream."""
-        self._stream.seek(0)
+        self._media.stream.seek(0)
         self._encoded_bytes = 0
         if self._store is not None:
             self._store.forget()
         with av.open(
-            self._stream,
+            self._media.stream,
             mode="r",
-            format=self._format.demuxer,
+            format=self._media.format.demuxer,
             options={"protocol_whitelist": "none"},
             metadata_errors="replace",
             buffer_size=_READ_BYTES,
@@ -183,8 +171,9 @@ class VideoSource:
         self._encoded_bytes += len(encoded)
         if self._max_bytes is not None and self._encoded_bytes > self._max_bytes:
             raise MediaTooLargeError(
-                f"{self._name}: the frames to be scored, {frame.width} x {frame.height}, hold over {self._max_bytes} "
-                "bytes together, the limit (DEEPFAKE_CLIENT_MAX_MEDIA_BYTES); send the video at a lower resolution"
+                f"{self._media.name}: the frames to be scored, {frame.width} x {frame.height}, hold over "
+                f"{self._max_bytes} bytes together, the limit (DEEPFAKE_CLIENT_MAX_MEDIA_BYTES); send the video at a "
+                "lower resolution"
             )
         return encoded if self._store is None else self._store.keep(encoded)
 
@@ -196,7 +185,7 @@ class VideoSource:
     @property
     def orders_by_decoding(self) -> bool:
         """Whether the container stores no presentation times."""
-        return self._format.demuxer == "avi"
+        return self._media.format.demuxer == "avi"
 
 
 def _refuse_to_open(url: str, *_: Any) -> Any:

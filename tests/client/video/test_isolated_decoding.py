@@ -25,6 +25,7 @@ from deepfake_client.media import Frame, identify, open_media
 from deepfake_client.scorer import Deadline
 from deepfake_client.video.isolated import DecodeLimits, IsolatedDecoder
 from deepfake_client.video.sample import sample_video
+from deepfake_client.video.sampling import Sampling
 
 from deploy.process import children_of
 from tests.media import H264_SHORT_GOP, VideoSpec, write_long_video, write_video
@@ -59,12 +60,12 @@ def sampled(decoder: IsolatedDecoder, media: Path | BinaryIO, **options: Any) ->
     if isinstance(media, Path):
         with open_media(media) as stream:
             return sampled(decoder, stream, **options)
-    return decoder.sample_video(media, identify(media, "clip").format, "clip", **options)
+    return decoder.sample_video(identify(media, "clip"), Sampling(**options))
 
 
 def in_this_process(path: Path) -> list[Frame]:
     with open_media(path) as stream:
-        return sample_video(stream, identify(stream, "clip").format, "clip")
+        return sample_video(identify(stream, "clip"))
 
 
 def wait_for(found: Callable[[], Any]) -> Any:

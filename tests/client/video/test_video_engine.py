@@ -18,6 +18,7 @@ from deepfake_client.scores import sample_indices
 from deepfake_client.video import sample as video_module
 from deepfake_client.video.places import LONG_VIDEO_S, Timeline
 from deepfake_client.video.sample import sample_video
+from deepfake_client.video.sampling import Sampling
 from deepfake_client.video.source import encode_frame
 
 from tests.media import (
@@ -37,7 +38,7 @@ _LONG = VideoSpec(900, size=(256, 64), rate=3, options={**_X264, "g": "30", "bf"
 
 def sampled(path: Path, **options: Any) -> list[Frame]:
     with open_media(path) as stream:
-        return sample_video(stream, identify(stream, path.name).format, path.name, **options)
+        return sample_video(identify(stream, path.name), Sampling(**options))
 
 
 def numbers_of(frames: list[Frame]) -> list[int]:
@@ -255,7 +256,7 @@ from deepfake_client.video.sample import sample_video
 peaks = []
 for name in sys.argv[1:]:
     with open_media(Path(name)) as stream:
-        assert len(sample_video(stream, identify(stream, name).format, name)) == 30
+        assert len(sample_video(identify(stream, name))) == 30
     # ru_maxrss would begin with the peak of the process that started this one.
     peaks.append(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024)
 print(json.dumps(peaks))
