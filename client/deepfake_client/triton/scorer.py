@@ -157,7 +157,8 @@ class TritonScorer:
                     self._described.clear()
                 pause_s = random.uniform(0, min(_FIRST_PAUSE_S * 2 ** (attempt - 1), self._longest_pause_s))
                 waited_s = time.monotonic() - began
-                if not self._may_pass(error) or self._gives_up(error, attempt, waited_s) or not deadline.has_s(pause_s):
+                tried_enough = attempt >= self._settings.attempts and waited_s >= self._patience_with(error)
+                if not self._may_pass(error) or tried_enough or not deadline.has_s(pause_s):
                     raise
             deadline.sleep(pause_s)
         raise AssertionError("unreachable")
@@ -167,14 +168,11 @@ class TritonScorer:
         of_one_server = isinstance(error, DeadlineExceededError | ModelNotServedError)
         return error.retryable or (self._has_several and of_one_server)
 
-    def _gives_up(self, error: ServiceError, attempt: int, waited_s: float) -> bool:
-        """Whether a call has been tried often enough; a server that is away or overloaded may be waited for."""
-        wait_s = _ANOTHER_ANSWERS_WITHIN_S if self._has_several else 0.0
-        if isinstance(error, ServerUnavailableError):
-            wait_s = max(wait_s, self._settings.outage_wait_s)
-        elif isinstance(error, OverloadedError):
-            wait_s = self._settings.overload_wait_s
-        return attempt >= self._settings.attempts and waited_s >= wait_s
+    def _patience_with(self, error: ServiceError) -> float:
+        """How many seconds tries go on, whatever their number, after such an error."""
+        if isinstance(error, OverloadedError):
+            return self._settings.overload_wait_s
+        return max(self._settings.outage_wait_s, _ANOTHER_ANSWERS_WITHIN_S if self._has_several else 0.0)
 
     def _patience_s(self, deadline: Deadline) -> float:
         """How long one request may take: with other servers to try, half of what is left, since one can hang."""

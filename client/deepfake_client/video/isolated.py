@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -269,16 +270,18 @@ def _memory() -> Iterator[int]:
 @contextlib.contextmanager
 def _descriptor_of(stream: BinaryIO) -> Iterator[int]:
     """A read-only descriptor of the content with a position of its own; of a copy where the stream is no plain file."""
-    with contextlib.ExitStack() as stack:
-        opened = _reopened(stream)
-        if opened is None:
-            opened = stack.enter_context(_memory())
+    opened = _reopened(stream)
+    if opened is not None:
+        try:
+            yield opened
+        finally:
+            os.close(opened)
+        return
+    with _memory() as copied:
+        with open(copied, "wb", closefd=False) as copy:
             stream.seek(0)
-            while block := stream.read(2**20):
-                _write(opened, block)
-        else:
-            stack.callback(os.close, opened)
-        yield opened
+            shutil.copyfileobj(stream, copy, 2**20)
+        yield copied
 
 
 def _reopened(stream: BinaryIO) -> int | None:
@@ -296,12 +299,6 @@ def _reopened(stream: BinaryIO) -> int | None:
         return opened
     os.close(opened)
     return None
-
-
-def _write(descriptor: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
 
 
 def _read_result(result: int, media: Media) -> list[Frame]:
