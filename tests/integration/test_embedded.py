@@ -1,6 +1,9 @@
 """The embedded checkpoint as `make serve` serves it where no hub is reached: what it says of itself, and its scores."""
 
 import json
+import re
+import shlex
+import subprocess
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,7 +15,7 @@ from evaluation.metrics import roc_curve
 from export.checkpoint import read_sidecar
 from export.golden import read_golden
 from export.release import CURRENT, read_release
-from tests.service import Service, run_service
+from tests.service import ROOT, Service, run_service
 from training.embedded.pictures import golden_candidates
 
 
@@ -42,6 +45,23 @@ def test_it_is_served_loudly_and_is_called_a_demonstration_everywhere(running: S
     card = requests.get(f"{running.url}/model-card", timeout=10)
     assert card.text == (EMBEDDED_CHECKPOINT / "README.md").read_text(encoding="utf-8")
     assert "It is a demonstration" in card.text
+
+
+def test_a_first_start_says_what_a_person_wants_and_libraries_write_to_the_log(running: Service) -> None:
+    lines = running.printed().splitlines()
+    assert len(lines) <= 12, running.printed()
+    assert f"Open {running.url}/" in lines
+    assert [line for line in lines if not re.match(r"\d\d:\d\d:\d\d |Open http|try it: curl ", line)] == []
+    assert any(re.search(r"exported in \d+ s", line) for line in lines)
+    (logs,) = running.run_dir.glob("logs-*")
+    assert lines[0].endswith(f"logs are in {logs}")
+    assert {log.name for log in logs.iterdir()} == {"serve.log", "triton.log", "gateway.log"}
+
+
+def test_its_one_curl_works(running: Service) -> None:
+    (line,) = re.findall(r"^try it: (curl .*)$", running.printed(), re.MULTILINE)
+    done = subprocess.run(shlex.split(line), cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["metadata"]["faces_detected"] == 1
 
 
 def test_its_calibrated_bands_and_its_golden_images_are_served(running: Service) -> None:
