@@ -3,7 +3,7 @@
 #
 # CHECKPOINT is a hub id or /checkpoints/NAME, a folder below ./checkpoints; without it, it is the default model, or the
 # embedded checkpoint where the hub cannot be reached, which the build's log, /health and every result say.
-# deploy/docker/README.md has more. One container for each part, with limits and monitoring: docker-compose.yml.
+# docs/deploy.md has more. One container for each part, with limits and monitoring: docker-compose.yml.
 FROM python:3.11-slim-bookworm AS base
 # What mediapipe and OpenCV load.
 RUN apt-get update \

@@ -32,6 +32,7 @@ resolver=$(awk '$1 == "nameserver" { print ($2 ~ /:/) ? "[" $2 "]" : $2; exit }'
     echo "ssl_certificate_key ${TLS_KEY_FILE:?is needed with TLS_CERT_FILE};"
     echo "ssl_protocols TLSv1.2 TLSv1.3;"
     echo "ssl_session_cache shared:tls:10m;"
+    echo 'add_header Strict-Transport-Security "max-age=31536000" always;'
   else
     echo "listen $listen;"
   fi

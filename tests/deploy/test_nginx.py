@@ -190,6 +190,7 @@ def test_callers_use_https_where_there_is_a_certificate(gateway: Gateway, tmp_pa
         answer = requests.get(f"{url}/health", verify=str(tmp_path / "ca.pem"), timeout=10)
         plain = requests.get(url.replace("https:", "http:"), timeout=10)
     assert (answer.status_code, plain.status_code) == (200, 400)
+    assert "max-age=" in answer.headers["Strict-Transport-Security"]
     (received,) = gateway.received
     assert received.headers["X-Forwarded-Proto"] == "https"
 

@@ -24,7 +24,7 @@ The settings of each program: environment variables, read once at start. Made by
 
 The commands' own options are in their `--help`: `deepfake-export`, `deepfake-detect` and `deepfake-evaluate`
 (DEEPFAKE_URL), `deepfake-bench perf` (PERF_ANALYZER). PYTHON chooses the interpreter of `make`. The compose
-file's variables are in deploy/docker/README.md. The limits of an image belong to the release: changing one
+file's variables are in docs/deploy.md. The limits of an image belong to the release: changing one
 exports again.
 """
 
