@@ -155,7 +155,7 @@ def _read_png(path: Path) -> bytes:
         raise GoldenError(f"{path} holds over {MAX_IMAGE_BYTES} bytes; golden images are small")
     content = path.read_bytes()
     if not content.startswith(_PNG):
-        raise GoldenError(f"{path} is no PNG file, which every decoder reads alike")
+        raise GoldenError(f"{path} is no PNG file; golden images are PNG files, which all decoders read alike")
     return content
 
 

@@ -230,7 +230,7 @@ def find_release(releases_dir: Path, source_key: str) -> Release | None:
 def open_partial(releases_dir: Path) -> Iterator[Path]:
     """An empty folder beside the releases, on the same file system, in which one is assembled; gone in the end.
 
-    Folders that killed exports left behind are removed: nobody holds their lock any more.
+    Folders that killed exports left behind are removed: no process holds their lock.
 
     Raises:
         ReleaseError: The directory cannot be written.

@@ -1,4 +1,4 @@
-"""Who will run the exported classifier, and on which machine: a CPU's releases run anywhere, TensorRT's on one GPU."""
+"""Who will run the exported classifier. Releases for CPUs run on any machine, those of TensorRT on one kind of GPU."""
 
 import importlib
 from collections.abc import Callable
@@ -112,7 +112,7 @@ def this_machine(
 
 
 def _require_cuda_bindings() -> None:
-    """Plans are run for the gate through NVIDIA's CUDA bindings: to miss them after minutes of building is too late."""
+    """The gate runs plans through NVIDIA's CUDA bindings: a build of minutes must not end for the lack of them."""
     try:
         importlib.import_module("cuda.bindings.runtime")
     except ImportError as error:

@@ -1,7 +1,7 @@
-"""JPEG pixels without Pillow's detours: the same libjpeg-turbo, bit for bit, straight into an array of three bytes.
+"""Decodes JPEG with libjpeg-turbo, which Pillow uses too, straight into an array of three bytes per pixel.
 
-Pillow decodes into four bytes per pixel, fed 64 KiB at a time, and copies twice on the way to such an array. It stays
-the judge of what is an image: here strict decoding either gives its very pixels or nothing.
+Pillow decodes into four bytes per pixel, is fed 64 KiB at a time, and copies twice to make such an array. It still
+decides what is an image: strict decoding here gives exactly its pixels, or nothing.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 _MAX_BYTES = 16 * 2**20
-"""Damage shows only when all is decoded, and Pillow then decodes again; files that may take seconds are spared that."""
+"""Damage shows only when all is decoded, and then Pillow decodes again. Larger files would take seconds twice."""
 
 
 def decode_jpeg(header: Image.Image, encoded: bytes) -> NDArray[np.uint8] | None:

@@ -1,4 +1,4 @@
-"""What a TensorRT engine was built on: it runs there, and nowhere else."""
+"""The GPU, driver and TensorRT that an engine was built on: it runs on machines like that alone."""
 
 import ctypes
 import importlib.util

@@ -62,7 +62,7 @@ def the_kind_of_gpu(program: str = "nvidia-smi") -> Gpu:
     """The one kind of GPU that is visible here.
 
     Raises:
-        NoGpuError: There is none, or there are several kinds, of which nobody could say which one is meant.
+        NoGpuError: There is none, or there are several kinds, and it is unclear which one is meant.
     """
     kinds = set(visible_gpus(program))
     if len(kinds) > 1:

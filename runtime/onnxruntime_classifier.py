@@ -1,4 +1,4 @@
-"""Runs the plain graph with onnxruntime: releases made for NVIDIA's image, outside it."""
+"""Runs a classifier with onnxruntime, as the backend of NVIDIA's image does, where that image is not used."""
 
 import contextlib
 from pathlib import Path

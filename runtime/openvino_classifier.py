@@ -1,10 +1,9 @@
 """Runs a classifier with OpenVINO on the CPU.
 
-Cores that each take a share of a batch are faster than all cores on one image after another (less waiting for each
-other), but a lone image would then leave all cores but one idle, and a share too small starves the matrix units of the
-newest processors. So the model is compiled twice: once with a stream of its own for each core, among which a large
-batch is divided evenly, and once for all cores together, which takes what is not divided. Both compute the same
-numbers, bit for bit (the export's gate compares them).
+The model is compiled twice: with a stream for each core, and for all cores together. A large batch is divided evenly
+among the streams, which is faster, since cores wait less for each other. What cannot be divided is run by all cores
+together: a lone image would leave all streams but one idle, and a small share is slower on processors with matrix
+units. Both compute the same numbers, bit for bit (the export's gate compares them).
 """
 
 import threading

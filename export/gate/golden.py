@@ -1,4 +1,4 @@
-"""The gate's part about golden images: the checkpoint, then each exported variant, must score them as recorded."""
+"""Golden images in the gate: the checkpoint, and then each exported variant, must score them as recorded."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,7 @@ class PreparedGolden:
 def prepare_golden(
     checkpoint: Checkpoint, *, face_detection: bool, cache_dir: Path | None = None
 ) -> PreparedGolden | None:
-    """The checkpoint's golden images, which it has been seen to score as recorded; None if it has none.
+    """The checkpoint's golden images, once it has scored them as recorded; None if it has none.
 
     Args:
         checkpoint: The loaded checkpoint.

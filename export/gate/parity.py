@@ -133,7 +133,7 @@ def _run_alone(classifier: Classifier, reference: Reference, tolerance: Toleranc
         alone.append(_run(classifier, reference.squares[i : i + 1], fake))
         measured = _measure(reference.log_probabilities[i : i + 1], alone[-1], [], fake)
         _require_within(
-            (i + 1),
+            i + 1,
             (
                 ("max |dp|", measured["max_dp"], tolerance.max_dp),
                 ("max |d log-odds|", measured["max_dlogit"], tolerance.max_dlogit),

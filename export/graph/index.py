@@ -1,4 +1,4 @@
-"""Finds one's way in an ONNX graph: who makes a tensor, who takes it, and what is constant."""
+"""An index of an ONNX graph: which node makes a tensor, which nodes take it, and what is constant."""
 
 from collections import defaultdict
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """int8 variants of the served graph, made with NNCF for OpenVINO; what loses accuracy in int8 stays in bf16.
 
 Measured on the full-size model (docs/performance.md): the products inside attention and its output projections carry
-almost all of the drift, the patch embedding and the head most of the rest; none of them takes much time.
+almost all of the drift, and the patch embedding and the head most of the rest. None of them takes much time.
 """
 
 import contextlib
