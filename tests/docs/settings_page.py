@@ -20,12 +20,10 @@ _SECTIONS: tuple[tuple[str, str, type[BaseSettings]], ...] = (
 
 _INTRODUCTION = """# Settings
 
-The settings of each program: environment variables, read once at start. Made by `python -m tests.docs.settings_page`.
-
-The commands' own options are in their `--help`: `deepfake-export`, `deepfake-detect` and `deepfake-evaluate`
-(DEEPFAKE_URL), `deepfake-bench perf` (PERF_ANALYZER). PYTHON chooses the interpreter of `make`. The compose
-file's variables are in docs/deploy.md. The limits of an image belong to the release: changing one
-exports again.
+Environment variables, read once at the start. Made by `python -m tests.docs.settings_page`. Commands have options of
+their own (`--help`). The compose file's other variables are in [deploy.md](deploy.md#compose). PYTHON chooses the
+interpreter of `make`. Old names without the prefix work for one release, with a warning. The limits of an image belong
+to the release: changing one exports again.
 """
 
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,22 @@ from gateway.errors import CODES
 from preprocessing import STATUS_TABLE
 from tests.docs.documents import DOCUMENTS
 from tests.service import ROOT
+
+PACKAGE_READMES = ("training/embedded/README.md",)
+MOST_DOCUMENTS, MOST_WORDS, MOST_README_LINES = 12, 16_000, 170
+
+
+def test_they_are_few_and_short() -> None:
+    docs = sorted((ROOT / "docs").glob("*.md"))
+    counted = [ROOT / "README.md", *docs, *(ROOT / name for name in PACKAGE_READMES)]
+    assert len(docs) <= MOST_DOCUMENTS
+    assert sum(len(path.read_text("utf-8").split()) for path in counted) <= MOST_WORDS
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= MOST_README_LINES
+
+
+def test_no_other_readme_has_appeared() -> None:
+    listed = subprocess.run(["git", "ls-files", "*README.md"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(listed.stdout.split()) - {"README.md", "deploy/embedded_checkpoint/README.md"} == set(PACKAGE_READMES)
 
 
 def anchors(document: Path) -> set[str]:
@@ -50,3 +67,27 @@ def test_the_settings_page_is_what_the_code_says() -> None:
     """Make it again with: python -m tests.docs.settings_page > docs/settings.md."""
     made = subprocess.run([sys.executable, "-m", "tests.docs.settings_page"], cwd=ROOT, capture_output=True, check=True)
     assert (ROOT / "docs" / "settings.md").read_bytes() == made.stdout
+
+
+def test_one_version_everywhere() -> None:
+    versions = {
+        tomllib.loads((ROOT / folder / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+        for folder in (".", "client")
+    }
+    (version,) = versions
+    newest = re.search(r"^## (\S+) - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert newest is not None
+    assert newest.group(1) == version
+    listed = subprocess.run(
+        ["git", "ls-files", "docker-compose*.yml", "deploy/**.yaml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    tags = {
+        tag
+        for name in listed.stdout.split()
+        for tag in re.findall(r"deepfake-serving/[a-z-]+:(\S+)", (ROOT / name).read_text("utf-8"))
+    }
+    assert tags == {version}
