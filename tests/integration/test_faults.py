@@ -40,7 +40,7 @@ def cramped(
         f'mount -t tmpfs -o size={_SHM_BYTES} none /dev/shm && exec "$@"'
     )
     prefix = ["unshare", "--mount", "sh", "-c", mounts, "sh"]
-    extra = {"SCORE_CACHE_FRAMES": "0", "TMPDIR": str(folder / "spool")}
+    extra = {"DEEPFAKE_SCORE_CACHE_FRAMES": "0", "TMPDIR": str(folder / "spool")}
     with run_service(tiny_checkpoint, tiny_release.path.parent, folder, extra, prefix=prefix) as running:
         yield running
 

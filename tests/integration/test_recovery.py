@@ -28,7 +28,7 @@ def victim(tiny_checkpoint: Path, tiny_release: Release, tmp_path_factory: pytes
     other = os.environ.get("RECOVERY_CHECKPOINT")
     checkpoint = Path(other) if other else tiny_checkpoint
     folder = tmp_path_factory.mktemp("victim")
-    with run_service(checkpoint, tiny_release.path.parent, folder, {"SCORE_CACHE_FRAMES": "0"}) as running:
+    with run_service(checkpoint, tiny_release.path.parent, folder, {"DEEPFAKE_SCORE_CACHE_FRAMES": "0"}) as running:
         yield running
 
 

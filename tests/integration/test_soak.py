@@ -190,7 +190,9 @@ def test_bad_requests_harm_no_good_one(service: Service) -> None:
 @pytest.mark.timeout(0)
 def test_nothing_grows_for_ever(tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path) -> None:
     seconds = 60 * float(os.environ.get("SOAK_MINUTES", "60"))
-    with run_service(tiny_checkpoint, tiny_release.path.parent, tmp_path, {"SCORE_CACHE_FRAMES": "0"}) as soaked:
+    with run_service(
+        tiny_checkpoint, tiny_release.path.parent, tmp_path, {"DEEPFAKE_SCORE_CACHE_FRAMES": "0"}
+    ) as soaked:
         found = trends(soak(soaked, seconds, pause_s=0.1))
     for name, line in found.items():
         print(f"{name:<28} {line.start:8.1f} {line.per_hour:+8.2f} an hour ({line.low:+.2f} to {line.high:+.2f})")
