@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OURS = {
     "assets", "benchmark", "bulk", "deepfake_client", "deploy", "evaluation", "export", "gateway", "model_repository",
-    "preprocessing", "reliability", "runtime", "training",
+    "preprocessing", "runtime", "training",
 }  # fmt: skip
 
 # What each package may import of ours.
@@ -26,16 +26,6 @@ ALLOWED: dict[str, set[str]] = {
     "model_repository": {"preprocessing", "runtime"},
     "benchmark": {"benchmark", "assets", "deepfake_client", "export", "preprocessing", "runtime"},
     "evaluation": {"evaluation", "assets", "deepfake_client"},
-    "reliability": {
-        "reliability",
-        "assets",
-        "benchmark",
-        "deepfake_client",
-        "deploy",
-        "export",
-        "preprocessing",
-        "runtime",
-    },
     "training": {"training", "assets", "deepfake_client", "evaluation", "export", "preprocessing"},
     "deploy": {"deploy", "assets", "deepfake_client", "export", "preprocessing", "runtime"},
 }
@@ -75,8 +65,7 @@ def test_nothing_imports_the_outermost_packages_but_themselves(package: str) -> 
         for path in files_of(other)
         if package in imported_packages(path)
     }
-    tools = {"reliability", "training"} if package == "evaluation" else {"reliability"}
-    assert importers <= {package} | tools
+    assert importers <= {package} | ({"training"} if package == "evaluation" else set())
 
 
 def test_vendor_types_stay_behind_one_module() -> None:
