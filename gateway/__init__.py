@@ -1,4 +1,4 @@
-"""The HTTP gateway: validates requests, reads frames, asks Triton through `client`, answers JSON. It holds no model."""
+"""The HTTP gateway: checks requests, reads frames, asks Triton by `deepfake_client`, answers JSON. It has no model."""
 
 from gateway.app import create_app
 from gateway.settings import GatewaySettings

@@ -33,16 +33,13 @@ class GatewayMetrics:
         )
         self._durations = Histogram(
             f"{PREFIX}request_duration_seconds",
-            "Time from a request's headers to its answer, the reading of its body included.",
+            "Time from when a request has been received to its answer.",
             ["route"],
             buckets=_DURATIONS_S,
             registry=registry,
         )
         self._in_progress = Gauge(
-            f"{PREFIX}requests_in_progress",
-            "HTTP requests being worked on.",
-            ["route"],
-            registry=registry,
+            f"{PREFIX}requests_in_progress", "HTTP requests being worked on.", ["route"], registry=registry
         )
         self._refusals = Counter(
             f"{PREFIX}refusals",
