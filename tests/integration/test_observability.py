@@ -39,9 +39,9 @@ def observed(
         extra = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
             "OTEL_BSP_SCHEDULE_DELAY": "200",
-            "TRITON_METRICS_PORT": str(metrics_port),
-            "CANARY_INTERVAL_S": "0.5",
-            "LOG_FORMAT": "json",
+            "DEEPFAKE_TRITON_METRICS_PORT": str(metrics_port),
+            "DEEPFAKE_CANARY_INTERVAL_S": "0.5",
+            "DEEPFAKE_LOG_FORMAT": "json",
         }
         folder = tmp_path_factory.mktemp("observed")
         with run_service(tiny_checkpoint, tiny_release.path.parent, folder, extra) as service:
