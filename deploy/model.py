@@ -1,9 +1,10 @@
 """Which release is served: found, or exported from the checkpoint that the settings or the hub give."""
 
 import time
+from pathlib import Path
 
 from deploy.console import Say
-from deploy.embedded import embedded_checkpoint
+from deploy.errors import StartError
 from deploy.settings import DeploySettings
 from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint
 from export.cli import DEFAULT_CHECKPOINT
@@ -12,6 +13,10 @@ from export.release import Release, promote, verify_files
 from export.report import explain_choice
 from export.run import existing_release, export_checkpoint
 from export.settings import ExportSettings, Step
+
+EMBEDDED_CHECKPOINT = Path(__file__).resolve().parent / "embedded_checkpoint"
+"""A small trained model, made by `make embedded`: what is served where the default model's hub cannot be reached. It
+exercises every part of the service, and its card says what it reaches: a demonstration, no detector to rely on."""
 
 _PROGRESS_S = 30.0
 """How often a long export says what it does."""
@@ -88,3 +93,14 @@ def _locate(settings: DeploySettings, say: Say) -> LocatedCheckpoint:
         say(f"WARNING: {error}")
         say("WARNING: serving the small EMBEDDED model instead, a demonstration; CHECKPOINT=DIRECTORY serves yours")
         return locate_checkpoint(str(embedded_checkpoint()))
+
+
+def embedded_checkpoint() -> Path:
+    """The embedded checkpoint's directory.
+
+    Raises:
+        StartError: This installation has none.
+    """
+    if not (EMBEDDED_CHECKPOINT / "model.safetensors").is_file():
+        raise StartError(f"the embedded checkpoint is not in {EMBEDDED_CHECKPOINT}; install again, or set CHECKPOINT")
+    return EMBEDDED_CHECKPOINT

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deploy.embedded import embedded_checkpoint
+from deploy.model import embedded_checkpoint
 from runtime.free_ports import free_ports
 from tests.containers.engine import Engine, EngineError, find_engine
 from tests.media import photo

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import requests
 
-from deploy.embedded import EMBEDDED_CHECKPOINT
+from deploy.model import EMBEDDED_CHECKPOINT
 from evaluation.metrics import roc_curve
 from export.checkpoint import read_sidecar
 from export.golden import read_golden

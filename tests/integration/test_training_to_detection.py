@@ -21,7 +21,7 @@ import typer
 from deepfake_client import create_detector
 from typer.testing import CliRunner
 
-from deploy.embedded import EMBEDDED_CHECKPOINT
+from deploy.model import EMBEDDED_CHECKPOINT
 from export.checkpoint import read_sidecar
 from export.cli import app as export_app
 from export.golden import read_golden

@@ -12,13 +12,13 @@ import pytest
 import typer
 from deepfake_client import ClientSettings
 
-from deploy.kubernetes.make_prometheus_rule import ALERTS, prometheus_rule
 from deploy.settings import DeploySettings
 from export.cli import app as export_app
 from gateway import GatewaySettings, create_app
 from tests.deploy.kubernetes import pod_policies, wiring_policies
 from tests.deploy.kubernetes.custom_resources import SCHEMAS
 from tests.deploy.kubernetes.network_policies import reachable
+from tests.deploy.kubernetes.prometheus_rule import ALERTS, prometheus_rule
 from tests.deploy.kubernetes.rendered import (
     KUBERNETES,
     Manifest,
@@ -243,7 +243,7 @@ def test_kserve_runs_the_same_container(applied: dict[str, Path]) -> None:
 
 def test_the_alerts_are_those_of_deploy_monitoring(gpu: list[Manifest]) -> None:
     made = KUBERNETES / "components" / "monitoring" / "prometheus-rule.yaml"
-    command = "python deploy/kubernetes/make_prometheus_rule.py"
+    command = "python -m tests.deploy.kubernetes.prometheus_rule"
     assert made.read_text("utf-8") == prometheus_rule(ALERTS.read_text("utf-8")), f"run: {command} > {made}"
     jobs = {
         relabeling["replacement"]

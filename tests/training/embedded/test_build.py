@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy.embedded import EMBEDDED_CHECKPOINT
+from deploy.model import EMBEDDED_CHECKPOINT
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.model_card import README
 from export.golden import read_golden

@@ -1,19 +1,19 @@
 """Prints components/monitoring/prometheus-rule.yaml: the rules of deploy/monitoring/alerts.yml, for the operator.
 
-`python deploy/kubernetes/make_prometheus_rule.py > deploy/kubernetes/components/monitoring/prometheus-rule.yaml`
+`python -m tests.deploy.kubernetes.prometheus_rule > deploy/kubernetes/components/monitoring/prometheus-rule.yaml`
 """
 
-from pathlib import Path
+import yaml
 
-import yaml  # type: ignore[import-untyped]
+from tests.service import ROOT
 
-ALERTS = Path(__file__).resolve().parents[1] / "monitoring" / "alerts.yml"
+ALERTS = ROOT / "deploy" / "monitoring" / "alerts.yml"
 _HEAD = """\
-# Made by deploy/kubernetes/make_prometheus_rule.py from deploy/monitoring/alerts.yml; change that one.
+# Made by `python -m tests.deploy.kubernetes.prometheus_rule` from deploy/monitoring/alerts.yml; change that one.
 """
 
 
-class _Readable(yaml.SafeDumper):  # type: ignore[misc]
+class _Readable(yaml.SafeDumper):
     """Writes text of several lines as such."""
 
 
