@@ -1,4 +1,4 @@
-"""A process that forks a child for each video: `python -m deepfake_client.video.decode_process FD`.
+"""A process that forks a child for each video.
 
 `video.isolated` starts it and speaks to it over a Unix socket: a message is a task, a JSON object, with three
 descriptors: the video, an empty file for the result, and a socket. The child decodes and ends. Its wait status is sent
@@ -203,7 +203,3 @@ def main() -> None:
     control.send(READY)
     _Children(control).serve()
     os._exit(0)  # the children are killed by the kernel
-
-
-if __name__ == "__main__":
-    main()

@@ -42,6 +42,8 @@ _REACTION_S = 2.0  # the helper does nothing that takes longer: past it, it hang
 _LOOK_S = 0.5  # how often a cancelled deadline is looked for
 _MESSAGE_CHARACTERS = 1000
 _NO_PROCESS = "the system refuses another process for decoding"
+# Not from the folder where the caller happens to stand; Python 3.10 has no -P for that.
+_START = "import sys; del sys.path[0]; from deepfake_client.video.decode_process import main; main()"
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 _FOR_SHORT_LIVES = {
     "OPENBLAS_NUM_THREADS": "1",  # the helper must have no second thread where it forks
@@ -175,7 +177,7 @@ class _Helper:
             on_failure.callback(self._control.close)
             # Its own session: Ctrl-C reaches this process alone.
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "deepfake_client.video.decode_process", str(theirs.fileno())],
+                [sys.executable, "-c", _START, str(theirs.fileno())],
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
