@@ -232,5 +232,6 @@ def warm_up() -> None:
     for module in pkgutil.walk_packages(av.__path__, "av."):
         if not module.name.startswith(("av.__main__", "av.datasets")):
             importlib.import_module(module.name)
+    np.unique(np.zeros(1, np.int64))  # loads numpy.ma in NumPy 2.5
     for side in (8, 2048):  # as BMP and as PNG
         encode_frame(av.VideoFrame.from_ndarray(np.zeros((side, side, 3), np.uint8), format="rgb24"))
