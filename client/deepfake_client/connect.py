@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from deepfake_client.detector import Detector
 from deepfake_client.errors import ConfigurationError
-from deepfake_client.observer import RequestObserver
 from deepfake_client.release import ModelInfo
+from deepfake_client.scorer import RequestObserver
 from deepfake_client.settings import ClientSettings
 
 _CONNECT_TIMEOUT_S = 5.0

@@ -8,15 +8,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from deepfake_client.errors import ConfigurationError, InputError
-from deepfake_client.frames import read_frames
+from deepfake_client.errors import ConfigurationError, InputError, MediaTooLargeError
 from deepfake_client.media import Frame, Media, MediaType, identify, open_media
 from deepfake_client.release import ModelInfo
 from deepfake_client.result import DetectionOutput, detection_output
 from deepfake_client.scorer import Deadline, FrameScorer
 from deepfake_client.settings import ClientSettings
 from deepfake_client.video.sample import sample_video
-from deepfake_client.video.sampling import Sampling, VideoDecoder
+from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling, VideoDecoder
 
 
 class Detector:
@@ -114,7 +113,7 @@ class Detector:
         return Deadline(timeout_s)
 
     def read_frames(self, media: Media, deadline: Deadline) -> list[Frame]:
-        """The frames of an open file that are scored, by the detector's settings; see `frames.read_frames`."""
+        """The frames of an open file that are scored, by the detector's settings; see the function `read_frames`."""
         sampling = Sampling(
             max_bytes=self.settings.max_media_bytes,
             keyframes_may_stand_in=self.settings.keyframes_may_stand_in,
@@ -135,3 +134,22 @@ def _opened(media: str | Path | bytes | BinaryIO | Media) -> Iterator[Media]:
         yield identify(io.BytesIO(media), "input")
     else:
         yield identify(media, getattr(media, "name", "input"))
+
+
+def read_frames(
+    media: Media, sampling: Sampling = DEFAULT_SAMPLING, decode_video: VideoDecoder = sample_video
+) -> list[Frame]:
+    """The frames of a media file that are scored: an image itself, or frames of a video spread evenly over it.
+
+    Raises:
+        MediaDecodeError: No frame of the video can be decoded.
+        MediaTooLargeError: The frames hold more than `sampling.max_bytes`.
+        DeadlineExceededError: The deadline passed.
+    """
+    if media.format.media_type is MediaType.VIDEO:
+        return decode_video(media, sampling)
+    limit = sampling.max_bytes
+    encoded = media.stream.read(-1 if limit is None else limit + 1)
+    if limit is not None and len(encoded) > limit:
+        raise MediaTooLargeError(f"{media.name}: the image holds over {limit} bytes, the limit; send a smaller one")
+    return [Frame(0, 0.0, encoded)]

@@ -5,6 +5,7 @@ has scored come here, so it has checked and decoded them before.
 """
 
 import io
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,3 +77,11 @@ def decode_upright(image: Image.Image, least_px: tuple[int, int] | None = None) 
         return Image.fromarray(grey).convert("RGB")
     upright.info.pop("transparency", None)  # Pillow warns about some palettes that have it
     return upright.convert("RGB")
+
+
+def canary_image() -> bytes:
+    """A PNG file of (64, 64, 3) random RGB values: no cache has the answer, so scoring it proves a real inference."""
+    pixels = Image.frombytes("RGB", (64, 64), os.urandom(64 * 64 * 3))
+    buffer = io.BytesIO()
+    pixels.save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -1,9 +1,12 @@
-"""The interface of everything that scores frames: a Triton server, or a model in this process."""
+"""The interface of everything that scores frames: a Triton server, or a model in this process.
+
+An application measures and traces the requests to Triton by the `RequestObserver` that it gives `create_detector`.
+"""
 
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +17,9 @@ from deepfake_client.errors import DeadlineExceededError, ModelFaultError
 from deepfake_client.release import ModelInfo
 
 OK = "OK"
+
+ANSWERED = "OK"
+CANCELLED = "CANCELLED"
 
 
 @dataclass(frozen=True)
@@ -156,3 +162,44 @@ class ModelOutputs:
             face_score=face_score if has_face else 0.0,
             export_id=int(self.export_ids[i]),
         )
+
+
+class ObservedRequest(Protocol):
+    """One gRPC request under way."""
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What to send with it as gRPC metadata; names in lower case."""
+
+    def ended(self, code: str) -> None:
+        """Called once.
+
+        Args:
+            code: `OK`, the `DetectionError.code` of its failure, or `CANCELLED` where the caller gave it up.
+        """
+
+
+class RequestObserver(Protocol):
+    """Is told of every inference request. Its methods run in the thread that scores, and must not raise."""
+
+    def begin(self, url: str, frames: int, request_id: str) -> ObservedRequest:
+        """A request is about to be sent.
+
+        Args:
+            url: host:port of the server.
+            frames: How many images it carries.
+            request_id: As Triton gets it.
+        """
+
+
+class NoObserver:
+    """Does nothing: the default."""
+
+    metadata: Mapping[str, str] = {}
+
+    def begin(self, *_args: object, **_keywords: object) -> ObservedRequest:
+        """See `RequestObserver.begin`."""
+        return self
+
+    def ended(self, code: str) -> None:
+        """See `ObservedRequest.ended`."""

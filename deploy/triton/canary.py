@@ -7,9 +7,9 @@ import threading
 from collections.abc import Sequence
 
 from deepfake_client.errors import DetectionError
+from deepfake_client.pictures import canary_image
 from deepfake_client.scorer import OK, Deadline
 from deepfake_client.settings import ClientSettings
-from deepfake_client.triton.canary import canary_image
 from deepfake_client.triton.scorer import TritonScorer
 
 from export.golden import GoldenSet

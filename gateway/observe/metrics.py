@@ -4,8 +4,7 @@ from collections import Counter as Tally
 from collections.abc import Sequence
 
 from deepfake_client import DetectionResult, MediaType
-from deepfake_client.observer import ANSWERED, CANCELLED
-from deepfake_client.scorer import OK, FrameScore
+from deepfake_client.scorer import ANSWERED, CANCELLED, OK, FrameScore
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 PREFIX = "deepfake_gateway_"
@@ -16,7 +15,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"
 _TRITON_CODES = (
     ANSWERED, CANCELLED, "DEADLINE", "MODEL_FAULT", "MODEL_NOT_SERVED", "MODEL_UNAVAILABLE", "OVERLOADED",
 )  # fmt: skip
-"""How a gRPC request ends: `deepfake_client.observer`."""
+"""How a gRPC request ends: `deepfake_client.scorer`."""
 
 
 class GatewayMetrics:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from deepfake_client.observer import ObservedRequest
+from deepfake_client.scorer import ObservedRequest
 from flask import Flask, Response, g, request
 
 from gateway.observe.logs import log_access
@@ -37,7 +37,7 @@ class Telemetry:
                 yield
 
     def begin(self, url: str, frames: int, request_id: str) -> ObservedRequest:
-        """See `deepfake_client.observer.RequestObserver.begin`."""
+        """See `deepfake_client.scorer.RequestObserver.begin`."""
         span = self.tracing.triton_request(url, frames, request_id) if self.tracing else None
         return _TritonRequest(self.metrics, span)
 

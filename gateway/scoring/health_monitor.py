@@ -10,8 +10,8 @@ import time
 from dataclasses import dataclass
 
 from deepfake_client import DeadlineExceededError, DetectionError, ModelInfo
+from deepfake_client.pictures import canary_image
 from deepfake_client.scorer import OK, Deadline
-from deepfake_client.triton.canary import canary_image
 
 from gateway.scoring.caching_scorer import CachingScorer
 

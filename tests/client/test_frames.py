@@ -12,6 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from deepfake_client.detector import read_frames
 from deepfake_client.errors import (
     DeadlineExceededError,
     MediaDecodeError,
@@ -19,7 +20,6 @@ from deepfake_client.errors import (
     MediaTooLargeError,
     UnsupportedMediaError,
 )
-from deepfake_client.frames import read_frames
 from deepfake_client.media import Frame, MediaType, identify, open_media
 from deepfake_client.scorer import Deadline
 from deepfake_client.scores import sample_indices

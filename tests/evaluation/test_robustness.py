@@ -6,8 +6,8 @@ from pathlib import Path
 import grpc
 import pytest
 from deepfake_client import ClientSettings, DetectionResult, Detector, FrameScore, MediaType, ModelInfo, ScoredFrame
+from deepfake_client.detector import read_frames
 from deepfake_client.errors import ServerUnavailableError
-from deepfake_client.frames import read_frames
 from deepfake_client.media import identify, open_media
 from deepfake_client.scorer import Deadline, Scoring
 

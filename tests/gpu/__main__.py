@@ -20,9 +20,9 @@ from functools import partial
 from pathlib import Path
 
 from deepfake_client.errors import DetectionError
+from deepfake_client.pictures import canary_image
 from deepfake_client.scorer import Deadline
 from deepfake_client.settings import ClientSettings
-from deepfake_client.triton.canary import canary_image
 from deepfake_client.triton.scorer import TritonScorer
 
 from deploy.errors import DeployError, PreflightError, StartError

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import av
 import pytest
+from deepfake_client.detector import read_frames
 from deepfake_client.errors import InputError
-from deepfake_client.frames import read_frames
 from deepfake_client.media import Frame, identify
 from deepfake_client.video.isolated import DecodeLimits, IsolatedDecoder
 

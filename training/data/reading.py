@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from deepfake_client import DetectionError
 from deepfake_client.batch.progress import with_progress
-from deepfake_client.frames import read_frames
+from deepfake_client.detector import read_frames
 from deepfake_client.media import identify, open_media
 from deepfake_client.video.sampling import Sampling
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from deepfake_client.frames import read_frames
+from deepfake_client.detector import read_frames
 from deepfake_client.media import identify, open_media
 from deepfake_client.video.sampling import Sampling
 from numpy.typing import NDArray

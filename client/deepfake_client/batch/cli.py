@@ -15,7 +15,7 @@ from deepfake_client.batch.scoring import VIDEO_WORKERS, WORKERS, FileReport, de
 from deepfake_client.connect import connect_for_batch
 from deepfake_client.detector import Detector
 from deepfake_client.errors import ConfigurationError, DetectionError, ServiceError
-from deepfake_client.evidence.file import check_report_paths, write_evidence
+from deepfake_client.evidence.builder import check_report_paths, write_evidence
 from deepfake_client.media import MediaType
 from deepfake_client.result import DetectionOutput
 

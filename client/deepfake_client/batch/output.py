@@ -7,9 +7,8 @@ from pathlib import Path
 
 from deepfake_client.batch.progress import with_progress
 from deepfake_client.batch.results_file import ResultsFile, partial_path
-from deepfake_client.batch.rows import CommaSeparated, JsonLines, RowFormat
+from deepfake_client.batch.rows import CommaSeparated, JsonLines, RowFormat, write_table
 from deepfake_client.batch.scoring import FileReport
-from deepfake_client.batch.table import write_table
 from deepfake_client.errors import ConfigurationError
 from deepfake_client.media import TextEnum
 

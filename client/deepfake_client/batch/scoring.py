@@ -12,9 +12,9 @@ from deepfake_client.batch.inputs import OpenMedia
 from deepfake_client.detector import Detector
 from deepfake_client.errors import DetectionError, ModelNotServedError, ServerUnavailableError, ServiceError
 from deepfake_client.media import Media, MediaType, identify, open_media
+from deepfake_client.pictures import canary_image
 from deepfake_client.result import DetectionOutput
 from deepfake_client.scorer import OK, Deadline
-from deepfake_client.triton.canary import canary_image
 
 WORKERS = 16
 VIDEO_WORKERS = 2

@@ -38,10 +38,8 @@ class Severity(TextEnum):
 
     CRITICAL = "critical"
     """The result means nothing."""
-
     WARNING = "warning"
     """The result may well be wrong for this reason."""
-
     NOTE = "note"
     """The result may be right, but this should be known."""
 
@@ -64,6 +62,20 @@ class FindingCode(TextEnum):
     DEFAULT_BANDS = "DEFAULT_BANDS"
     REDUCED_PRECISION = "REDUCED_PRECISION"
 
+    @property
+    def severity(self) -> Severity:
+        """How much it weakens a result: most are warnings."""
+        return _SEVERITIES.get(self, Severity.WARNING)
+
+
+_SEVERITIES = {
+    FindingCode.UNTRAINED_MODEL: Severity.CRITICAL,
+    FindingCode.FACE_DETECTION_OFF: Severity.NOTE,
+    FindingCode.ISOLATED_PEAK: Severity.NOTE,
+    FindingCode.DEFAULT_BANDS: Severity.NOTE,
+    FindingCode.REDUCED_PRECISION: Severity.NOTE,
+}
+
 
 class KeyFrameReason(TextEnum):
     """Why a frame is shown."""
@@ -82,7 +94,6 @@ class BandsOrigin(TextEnum):
 
     DEFAULT = "default"
     """This project's own, the same for every model that brings none."""
-
     CHECKPOINT = "checkpoint"
     """Shipped with the checkpoint."""
 
@@ -95,20 +106,15 @@ class InputFile(Document):
 
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     """SHA-256 of the file, in hexadecimal."""
-
     size_bytes: int = Field(ge=0)
     """Size of the file."""
-
     media_type: MediaType
     format: str
     """jpeg, png, bmp, webp, mp4, mov, avi, mkv or webm: found from the content, never from the name."""
-
     width_px: int | None = Field(ge=1)
     """Width of the frames as displayed, after rotation; null if no frame was kept."""
-
     height_px: int | None = Field(ge=1)
     """Height of the frames as displayed."""
-
     duration_s: float | None = Field(ge=0)
     """Seconds from the first sampled frame to the last, which are a video's first and last; null for an image."""
 
@@ -125,7 +131,6 @@ class Verdict(Document):
     result: DetectionResult
     fake_probability: float = Field(ge=0, le=1)
     """Of the image, or the mean over a video's scored frames."""
-
     bands: Bands
 
 
@@ -143,28 +148,20 @@ class FrameEvidence(Document):
 
     index: int = Field(ge=0)
     """Position among the sampled frames, from 0."""
-
     timestamp_s: float = Field(ge=0)
     """Presentation time in seconds from the first frame."""
-
     status: str
     """OK, or the name of the reason why the frame was not scored."""
-
     fake_probability: float | None = Field(ge=0, le=1)
     """Null unless the frame was scored."""
-
     result: DetectionResult | None
     """In which band the frame's own probability lies; null unless it was scored."""
-
     probabilities: list[float] | None
     """Softmax in the order of the model's labels; null unless the frame was scored."""
-
     face_box_px: tuple[float, float, float, float] | None
     """x0, y0, x1, y1 of the largest face in pixels of the frame as displayed; null without a face."""
-
     face_score: float = Field(ge=0)
     """Of the face detector; 0 without a face."""
-
     is_peak: bool
     """Whether the frame is the highest, or stands out from its neighbours."""
 
@@ -184,14 +181,11 @@ class KeyFrame(Document):
 
     index: int = Field(ge=0)
     """That of the frame in `frames`."""
-
     reasons: list[KeyFrameReason] = Field(min_length=1)
     explanation: str
     """Why it is shown."""
-
     picture: Picture | None
     """The whole frame, made smaller; null if it cannot be shown."""
-
     crop: Picture | None
     """The square around the face that was given to the model; null where it was given the whole frame."""
 
@@ -209,7 +203,6 @@ class Run(Document):
 
     created_at: datetime
     """When this report was made, UTC."""
-
     processing_time_s: float = Field(ge=0)
     """Wall time of the detection."""
 
@@ -222,21 +215,16 @@ class Evidence(Document):
     verdict: Verdict
     findings: list[Finding]
     """What makes the result unreliable, the worst first."""
-
     scores: MediaScores
     """Two decimals."""
-
     key_frames: list[KeyFrame]
     """The frames that matter, in the order of time; empty if no frame was kept."""
-
     frames: list[FrameEvidence]
     model: ModelInfo
     """The description of the release that answered."""
-
     software: Software
     limits: list[str]
     """What no report of this kind shows."""
-
     run: Run
 
 

@@ -4,8 +4,7 @@ Only what the service's answers show is judged. What no answer can show stands i
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from statistics import median, pstdev
 
 from deepfake_client.evidence.document import BandsOrigin, Finding, FindingCode, Severity
@@ -54,49 +53,21 @@ LIMITS = (
 )
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What the rules look at.
+_Found = Iterator[tuple[FindingCode, str]]
+"""Findings with their messages."""
 
-    Attributes:
+
+def find_weaknesses(output: DetectionOutput, frame_size_px: tuple[int, int] | None) -> list[Finding]:
+    """All findings, the worst first; within a severity in the order of `FindingCode`.
+
+    Args:
         output: The detection.
         frame_size_px: Width and height of the frames as displayed; None if not known.
-        bands: Those of the verdict.
-        origin: Where they come from.
     """
-
-    output: DetectionOutput
-    frame_size_px: tuple[int, int] | None
-    bands: VerdictBands
-    origin: BandsOrigin
-
-    @property
-    def is_video(self) -> bool:
-        """Whether it is no single image."""
-        return self.output.details.input_type is MediaType.VIDEO
-
-    @property
-    def probabilities(self) -> list[float]:
-        """Of the scored frames."""
-        scores = (frame.score.fake_probability for frame in self.output.frames)
-        return [p for p in scores if p is not None]
-
-    @property
-    def face_sides_px(self) -> list[float]:
-        """Shorter side of the face in each scored frame that has one."""
-        scored = (frame.score for frame in self.output.frames if frame.score.status == OK)
-        return [shorter_side_px(score.face_box_px) for score in scored if score.face_box_px is not None]
-
-
-def find_weaknesses(subject: Subject) -> list[Finding]:
-    """All findings, the worst first; within a severity in the order of `FindingCode`."""
-    found = []
-    for code, severity, rule in _RULES:
-        message = rule(subject)
-        if message:
-            found.append(Finding(code=code, severity=severity, message=message))
-    order = list(Severity)
-    return sorted(found, key=lambda finding: order.index(finding.severity))
+    messages = {**dict(_of_model(output)), **dict(_of_faces(output)), **dict(_of_frames(output, frame_size_px))}
+    messages.update(_of_scores(output))
+    found = [Finding(code=c, severity=c.severity, message=messages[c]) for c in FindingCode if c in messages]
+    return sorted(found, key=lambda finding: list(Severity).index(finding.severity))
 
 
 def bands_of(output: DetectionOutput) -> tuple[VerdictBands, BandsOrigin]:
@@ -110,158 +81,126 @@ def bands_of(output: DetectionOutput) -> tuple[VerdictBands, BandsOrigin]:
     return bands, BandsOrigin.CHECKPOINT if chosen else BandsOrigin.DEFAULT
 
 
-def _untrained_model(subject: Subject) -> str:
-    if subject.output.model.trained:
-        return ""
-    return "The model's weights were never trained: its scores are arbitrary and mean nothing."
-
-
-def _no_face(subject: Subject) -> str:
-    if not subject.output.model.preprocess.face_detection or subject.face_sides_px:
-        return ""
-    where = "any of the scored frames" if subject.is_video else "the image"
-    return f"No face was found in {where}: the model judged the whole picture, for which it may not be meant."
-
-
-def _few_faces(subject: Subject) -> str:
-    faces, frames = len(subject.face_sides_px), len(subject.probabilities)
-    if not subject.output.model.preprocess.face_detection or not 0 < faces < FEW_FACES_SHARE * frames:
-        return ""
-    return (
-        f"A face was found in only {faces} of {frames} scored frames, less than half: the other frames count as much, "
-        "and of them the whole picture was judged."
-    )
-
-
-def _small_face(subject: Subject) -> str:
-    sides = subject.face_sides_px
-    if not sides or median(sides) >= SMALL_FACE_PX:
-        return ""
-    what = "The face is" if len(sides) == 1 else "Half of the faces found, or more, are at most"
-    return f"{what} {median(sides):.0f} px on its shorter side; below {SMALL_FACE_PX} px scores are unreliable."
-
-
-def _face_detection_off(subject: Subject) -> str:
-    if subject.output.model.preprocess.face_detection:
-        return ""
-    return "This release does not look for faces: the model judged the whole picture."
-
-
-def _low_resolution(subject: Subject) -> str:
-    if subject.frame_size_px is None or min(subject.frame_size_px) >= LOW_RESOLUTION_PX:
-        return ""
-    width, height = subject.frame_size_px
-    return (
-        f"The picture is {width} x {height} px, its shorter side under {LOW_RESOLUTION_PX} px: fine traces of a "
-        "manipulation may be lost."
-    )
-
-
-def _frames_failed(subject: Subject) -> str:
-    frames = subject.output.frames
-    failed = Counter(frame.score.status for frame in frames if frame.score.status != OK)
-    if not failed:
-        return ""
-    reasons = "; ".join(
-        f"{status} ({count}): {subject.output.model.status_meaning(status)}".removesuffix(": ")
-        for status, count in sorted(failed.items())
-    )
-    return f"The result leaves out {sum(failed.values())} of {len(frames)} frames that could not be scored. {reasons}"
-
-
-def _few_frames(subject: Subject) -> str:
-    frames = len(subject.probabilities)
-    if not subject.is_video or frames >= FEW_FRAMES:
-        return ""
-    return f"Only {_frames(frames)} scored, fewer than {FEW_FRAMES}: a single frame moves the scores."
-
-
-def _short_video(subject: Subject) -> str:
-    duration_s = duration_of(subject.output)
-    if duration_s is None or duration_s >= SHORT_VIDEO_S:
-        return ""
-    return (
-        f"The video lasts {duration_s:.2f} s, under {SHORT_VIDEO_S:g} s: its frames show nearly the same picture and "
-        "confirm each other little."
-    )
-
-
-def _scores_disagree(subject: Subject) -> str:
-    p, bands = subject.probabilities, subject.bands
-    fake, real = sum(v > bands.fake_above for v in p), sum(v < bands.real_below for v in p)
-    if min(fake, real) >= max(DISAGREEING_SHARE * len(p), 1):
-        return f"The frames contradict each other: {fake} lie in the fake band and {real} in the real band."
-    if pstdev(p) >= DISAGREEING_DEVIATION:
-        return (
-            f"The frames' scores vary widely, with a standard deviation of {pstdev(p):.2f} "
-            f"({DISAGREEING_DEVIATION} or more): their mean describes few of them."
-        )
-    return ""
-
-
-def _isolated_peak(subject: Subject) -> str:
-    scores = subject.output.scores
-    if not scores.peak_risk > scores.video_score + ISOLATED_PEAK_POINTS:
-        return ""
-    return (
-        f"The highest frame ({scores.peak_risk:.2f}) lies more than {ISOLATED_PEAK_POINTS:g} points above the 90th "
-        f"percentile ({scores.video_score:.2f}): a single frame raises the risk score. Look at that frame."
-    )
-
-
-def _near_band_edge(subject: Subject) -> str:
-    p, bands = subject.output.confidence_score, subject.bands
-    name, edge = min(
-        (("real", bands.real_below), ("fake", bands.fake_above)), key=lambda named: (abs(p - named[1]), named[0])
-    )
-    if abs(p - edge) >= NEAR_EDGE:
-        return ""
-    return (
-        f"The fake probability {p:.4f} is less than {NEAR_EDGE} from the edge of the {name} band ({edge:g}): saving "
-        "the same picture again could change the verdict."
-    )
-
-
-def _default_bands(subject: Subject) -> str:
-    if subject.origin is not BandsOrigin.DEFAULT:
-        return ""
-    return (
-        "The verdict bands are this project's defaults, the same for every model, and not calibrated for this one: "
-        "how often it is right at such a score is not known."
-    )
-
-
-def _reduced_precision(subject: Subject) -> str:
-    precision = subject.output.model.precision
-    if precision == "fp32":
-        return ""
-    return f"The model runs in {precision}: its scores may differ slightly from those of the checkpoint in fp32."
-
-
 def duration_of(output: DetectionOutput) -> float | None:
     """Seconds from a video's first to its last sampled frame; None for an image."""
-    if output.details.input_type is not MediaType.VIDEO:
+    if not _is_video(output):
         return None
     return max((frame.timestamp_s for frame in output.frames), default=0.0)
 
 
-def _frames(count: int) -> str:
-    return f"{count} frame was" if count == 1 else f"{count} frames were"
+def _is_video(output: DetectionOutput) -> bool:
+    return output.details.input_type is MediaType.VIDEO
 
 
-_RULES: Sequence[tuple[FindingCode, Severity, Callable[[Subject], str]]] = (
-    (FindingCode.UNTRAINED_MODEL, Severity.CRITICAL, _untrained_model),
-    (FindingCode.NO_FACE, Severity.WARNING, _no_face),
-    (FindingCode.FEW_FACES, Severity.WARNING, _few_faces),
-    (FindingCode.SMALL_FACE, Severity.WARNING, _small_face),
-    (FindingCode.FACE_DETECTION_OFF, Severity.NOTE, _face_detection_off),
-    (FindingCode.LOW_RESOLUTION, Severity.WARNING, _low_resolution),
-    (FindingCode.FRAMES_FAILED, Severity.WARNING, _frames_failed),
-    (FindingCode.FEW_FRAMES, Severity.WARNING, _few_frames),
-    (FindingCode.SHORT_VIDEO, Severity.WARNING, _short_video),
-    (FindingCode.SCORES_DISAGREE, Severity.WARNING, _scores_disagree),
-    (FindingCode.ISOLATED_PEAK, Severity.NOTE, _isolated_peak),
-    (FindingCode.NEAR_BAND_EDGE, Severity.WARNING, _near_band_edge),
-    (FindingCode.DEFAULT_BANDS, Severity.NOTE, _default_bands),
-    (FindingCode.REDUCED_PRECISION, Severity.NOTE, _reduced_precision),
-)
+def _of_model(output: DetectionOutput) -> _Found:
+    model = output.model
+    if not model.trained:
+        yield (
+            FindingCode.UNTRAINED_MODEL,
+            "The model's weights were never trained: its scores are arbitrary and mean nothing.",
+        )
+    if not model.preprocess.face_detection:
+        yield (
+            FindingCode.FACE_DETECTION_OFF,
+            "This release does not look for faces: the model judged the whole picture.",
+        )
+    if bands_of(output)[1] is BandsOrigin.DEFAULT:
+        yield (
+            FindingCode.DEFAULT_BANDS,
+            "The verdict bands are this project's defaults, the same for every model, and not calibrated for this one: "
+            "how often it is right at such a score is not known.",
+        )
+    if model.precision != "fp32":
+        yield (
+            FindingCode.REDUCED_PRECISION,
+            f"The model runs in {model.precision}: its scores may differ slightly from those of the checkpoint in "
+            "fp32.",
+        )
+
+
+def _of_faces(output: DetectionOutput) -> _Found:
+    scored = [frame.score for frame in output.frames if frame.score.status == OK]
+    sides = [shorter_side_px(score.face_box_px) for score in scored if score.face_box_px is not None]
+    if sides and median(sides) < SMALL_FACE_PX:
+        what = "The face is" if len(sides) == 1 else "Half of the faces found, or more, are at most"
+        yield (
+            FindingCode.SMALL_FACE,
+            f"{what} {median(sides):.0f} px on its shorter side; below {SMALL_FACE_PX} px scores are unreliable.",
+        )
+    if not output.model.preprocess.face_detection:
+        return
+    if not sides:
+        where = "any of the scored frames" if _is_video(output) else "the image"
+        yield (
+            FindingCode.NO_FACE,
+            f"No face was found in {where}: the model judged the whole picture, for which it may not be meant.",
+        )
+    elif len(sides) < FEW_FACES_SHARE * len(scored):
+        yield (
+            FindingCode.FEW_FACES,
+            f"A face was found in only {len(sides)} of {len(scored)} scored frames, less than half: the other frames "
+            "count as much, and of them the whole picture was judged.",
+        )
+
+
+def _of_frames(output: DetectionOutput, frame_size_px: tuple[int, int] | None) -> _Found:
+    frames, scored, duration_s = output.frames, output.details.frames_analyzed, duration_of(output)
+    if frame_size_px is not None and min(frame_size_px) < LOW_RESOLUTION_PX:
+        width, height = frame_size_px
+        yield (
+            FindingCode.LOW_RESOLUTION,
+            f"The picture is {width} x {height} px, its shorter side under {LOW_RESOLUTION_PX} px: fine traces of a "
+            "manipulation may be lost.",
+        )
+    if failed := Counter(frame.score.status for frame in frames if frame.score.status != OK):
+        reasons = "; ".join(
+            f"{status} ({count}): {output.model.status_meaning(status)}".removesuffix(": ")
+            for status, count in sorted(failed.items())
+        )
+        yield (
+            FindingCode.FRAMES_FAILED,
+            f"The result leaves out {sum(failed.values())} of {len(frames)} frames that could not be scored. {reasons}",
+        )
+    if duration_s is not None and scored < FEW_FRAMES:
+        were = "1 frame was" if scored == 1 else f"{scored} frames were"
+        yield (
+            FindingCode.FEW_FRAMES,
+            f"Only {were} scored, fewer than {FEW_FRAMES}: a single frame moves the scores.",
+        )
+    if duration_s is not None and duration_s < SHORT_VIDEO_S:
+        yield (
+            FindingCode.SHORT_VIDEO,
+            f"The video lasts {duration_s:.2f} s, under {SHORT_VIDEO_S:g} s: its frames show nearly the same picture "
+            "and confirm each other little.",
+        )
+
+
+def _of_scores(output: DetectionOutput) -> _Found:
+    scores, bands = output.scores, bands_of(output)[0]
+    p = [frame.score.fake_probability for frame in output.frames if frame.score.fake_probability is not None]
+    fake, real = sum(v > bands.fake_above for v in p), sum(v < bands.real_below for v in p)
+    if min(fake, real) >= max(DISAGREEING_SHARE * len(p), 1):
+        yield (
+            FindingCode.SCORES_DISAGREE,
+            f"The frames contradict each other: {fake} lie in the fake band and {real} in the real band.",
+        )
+    elif pstdev(p) >= DISAGREEING_DEVIATION:
+        yield (
+            FindingCode.SCORES_DISAGREE,
+            f"The frames' scores vary widely, with a standard deviation of {pstdev(p):.2f} "
+            f"({DISAGREEING_DEVIATION} or more): their mean describes few of them.",
+        )
+    if scores.peak_risk > scores.video_score + ISOLATED_PEAK_POINTS:
+        yield (
+            FindingCode.ISOLATED_PEAK,
+            f"The highest frame ({scores.peak_risk:.2f}) lies more than {ISOLATED_PEAK_POINTS:g} points above the 90th "
+            f"percentile ({scores.video_score:.2f}): a single frame raises the risk score. Look at that frame.",
+        )
+    mean, edges = output.confidence_score, (("fake", bands.fake_above), ("real", bands.real_below))
+    name, edge = min(edges, key=lambda named: abs(mean - named[1]))
+    if abs(mean - edge) < NEAR_EDGE:
+        yield (
+            FindingCode.NEAR_BAND_EDGE,
+            f"The fake probability {mean:.4f} is less than {NEAR_EDGE} from the edge of the {name} band ({edge:g}): "
+            "saving the same picture again could change the verdict.",
+        )

@@ -23,9 +23,18 @@ from deepfake_client.errors import (
     ServerUnavailableError,
     ServiceError,
 )
-from deepfake_client.observer import ANSWERED, CANCELLED, NoObserver, ObservedRequest, RequestObserver
 from deepfake_client.release import ModelInfo
-from deepfake_client.scorer import Deadline, FrameScore, ModelOutputs, Scoring
+from deepfake_client.scorer import (
+    ANSWERED,
+    CANCELLED,
+    Deadline,
+    FrameScore,
+    ModelOutputs,
+    NoObserver,
+    ObservedRequest,
+    RequestObserver,
+    Scoring,
+)
 from deepfake_client.settings import ClientSettings
 from deepfake_client.triton.endpoint import PendingAnswer, TritonEndpoint
 from deepfake_client.triton.target import parse_target

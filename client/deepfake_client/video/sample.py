@@ -8,8 +8,15 @@ import numpy as np
 
 from deepfake_client.errors import MediaDecodeError
 from deepfake_client.media import Frame, Media
-from deepfake_client.video.places import LONG_VIDEO_S, Timeline, Times, spread, spread_on_keyframes
-from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling
+from deepfake_client.video.sampling import (
+    DEFAULT_SAMPLING,
+    LONG_VIDEO_S,
+    Sampling,
+    Timeline,
+    Times,
+    spread,
+    spread_on_keyframes,
+)
 from deepfake_client.video.source import FrameStore, VideoSource
 
 _WORTH_SEEKING = 0.9  # share of the frames that must still be decoded; above it one pass from the start is as fast

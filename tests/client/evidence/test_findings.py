@@ -150,14 +150,22 @@ def test_the_worst_comes_first() -> None:
     assert len(severities) == 7
 
 
-def test_every_code_has_one_rule() -> None:
-    assert [code for code, _, _ in findings._RULES] == list(FindingCode)
+def test_every_code_can_be_found() -> None:
+    off = MODEL.model_copy(
+        update={"trained": False, "precision": "bf16", "preprocess": MODEL.preprocess.model_copy(
+            update={"face_detection": False})}
+    )  # fmt: skip
+    found = codes([0.1, "DECODE_FAILED", 0.9], model=off, face_side_px=20.0)
+    found |= codes([0.1] * 29 + [0.9]) | codes(SOUND, without_face=range(16)) | codes(SOUND, without_face=range(30))
+    assert found | codes([0.81], is_video=False) | {"LOW_RESOLUTION"} == set(FindingCode)
 
 
 def test_the_documentation_lists_each_finding_with_its_severity_and_threshold() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| (\w+) \| (.+?) \|", DOCS.read_text("utf-8"), re.MULTILINE)
     rows = [row for row in rows if row[0] in list(FindingCode)]
-    assert [(code, severity) for code, severity, _ in rows] == [(c.value, s.value) for c, s, _ in findings._RULES]
+    assert [(code, severity) for code, severity, _ in rows] == [
+        (code.value, code.severity.value) for code in FindingCode
+    ]
     conditions = {code: condition for code, _, condition in rows}
     for code, threshold in {
         "FEW_FACES": "half",

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from deepfake_client.scores import sample_indices
-from deepfake_client.video.places import KEYFRAME_TOLERANCE, LONG_VIDEO_S, Timeline, spread, spread_on_keyframes
+from deepfake_client.video.sampling import KEYFRAME_TOLERANCE, LONG_VIDEO_S, Timeline, spread, spread_on_keyframes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

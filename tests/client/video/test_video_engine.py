@@ -16,9 +16,8 @@ from deepfake_client.errors import MediaDecodeError
 from deepfake_client.media import Frame, identify, open_media
 from deepfake_client.scores import sample_indices
 from deepfake_client.video import sample as video_module
-from deepfake_client.video.places import LONG_VIDEO_S, Timeline
 from deepfake_client.video.sample import sample_video
-from deepfake_client.video.sampling import Sampling
+from deepfake_client.video.sampling import LONG_VIDEO_S, Sampling, Timeline
 from deepfake_client.video.source import encode_frame
 
 from tests.media import (
