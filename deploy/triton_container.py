@@ -19,8 +19,8 @@ from deploy.supervisor import STOP_SIGNALS, Plan, supervise
 from deploy.triton.canary import Canary
 from deploy.triton.shared_memory import SHM
 from export.golden import read_golden
-from export.model_config import warmed_batches
 from export.release import CURRENT, REPOSITORY
+from export.repository import warmed_batches
 
 
 def main() -> None:

@@ -9,10 +9,9 @@ from deepfake_client.release import Description
 
 from export.checkpoint import Checkpoint, companions_digest
 from export.checkpoint.hub import LocatedCheckpoint
-from export.model_config import TEMPLATES
+from export.repository import TEMPLATES
 from export.settings import ExportSettings
-from export.target import Target
-from export.variants import Variant
+from export.target import Target, Variant
 from runtime import usable_cores
 from runtime.openvino_classifier import processor
 

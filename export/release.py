@@ -29,7 +29,7 @@ from deepfake_client.release import DESCRIPTION_PARAMETER, MANIFEST, ModelInfo, 
 from pydantic import ValidationError
 
 from export.errors import ReleaseError
-from export.model_config import read_config
+from export.repository import read_config
 
 CURRENT = "current"
 REPOSITORY = "model_repository"

@@ -1,14 +1,81 @@
-"""Writes the three entries of a release's model repository from the hand-written ones in model_repository/."""
+"""The model repository of a release: the hand-written entries of model_repository/ with a checkpoint's figures."""
 
 import json
 import shutil
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+from deepfake_client.release import DESCRIPTION_PARAMETER
+from google.protobuf import text_format
 
 from assets import FACE_MODELS, fetch_assets
-from export.model_config import TEMPLATES, ServingPlan, render_config
+from export.errors import ReleaseError
 from preprocessing import PREPROCESSING_VERSION, PreprocessParams
-from runtime import RuntimeSpec
+from runtime import PLAN_FILE, RuntimeSpec, batch_sizes
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "model_repository"
+"""The repository's hand-written part, copied into every release."""
+
+
+@dataclass(frozen=True)
+class ServingPlan:
+    """How a release is to be served.
+
+    Attributes:
+        size_px: Side of the classifier's input.
+        labels: Labels by class index.
+        instances: Instances of preprocess; of the classifier too with the onnxruntime backend on a CPU.
+        threads: Threads of each such classifier instance.
+        classifier_instances: Instances of the classifier with the Python backend, each of which uses several cores.
+        cores_per_instance: Cores of each of these; 0 for an equal share of what the serving machine has.
+        preferred_batch: Frames that Triton waits for, if it waits at all.
+        queue_delay_us: How long it waits for them, in microseconds.
+        backend: `python` (OpenVINO behind the Python backend), `onnxruntime` or `tensorrt` (NVIDIA's image).
+        gpu: Whether the classifier runs on a GPU.
+        accelerator: `tensorrt` if the onnxruntime backend runs the graph through TensorRT.
+        accelerator_options: Settings of that backend's TensorRT or CUDA provider.
+    """
+
+    size_px: int
+    labels: tuple[str, ...]
+    instances: int
+    threads: int = 1
+    classifier_instances: int = 1
+    cores_per_instance: int = 0
+    preferred_batch: int = 8
+    queue_delay_us: int = 0
+    backend: str = "python"
+    gpu: bool = False
+    accelerator: str = ""
+    accelerator_options: Mapping[str, str] = field(default_factory=dict)
+
+
+def model_process_count(repository: Path) -> int:
+    """How many processes Triton's Python backend runs for a repository: one per instance of its models."""
+    configs = [read_config(path) for path in sorted(repository.glob("*/config.pbtxt"))]
+    return sum(group.count for config in configs if config.backend == "python" for group in config.instance_group)
+
+
+def read_config(path: Path) -> Any:
+    """A config.pbtxt as Triton's ModelConfig message.
+
+    Raises:
+        ReleaseError: The file is missing or damaged.
+    """
+    from tritonclient.grpc import model_config_pb2
+
+    try:
+        return text_format.Parse(path.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
+    except (OSError, ValueError, text_format.ParseError) as error:
+        raise ReleaseError(f"{path.parent.name}/{path.name} cannot be read: {error}") from error
+
+
+def warmed_batches(repository: Path) -> tuple[int, ...]:
+    """The batch sizes that a repository's classifier is warmed with, in order."""
+    config = read_config(repository / "classifier" / "config.pbtxt")
+    return tuple(sorted({int(entry.batch_size) for entry in config.model_warmup}))
 
 
 def write_classifier(folder: Path, variant: Path, plan: ServingPlan) -> None:
@@ -68,3 +135,69 @@ def _start_entry(folder: Path, plan: ServingPlan) -> Path:
 
 def _write_labels(folder: Path, plan: ServingPlan) -> None:
     (folder / "labels.txt").write_text("".join(f"{label}\n" for label in plan.labels), encoding="utf-8")
+
+
+def render_config(template: Path, plan: ServingPlan, description: str = "") -> str:
+    """The text of a release's config.pbtxt.
+
+    Args:
+        template: The model's config.pbtxt in model_repository/.
+        plan: Figures to fill in.
+        description: For the ensemble: the release's description as JSON.
+    """
+    from tritonclient.grpc import model_config_pb2
+
+    config = read_config(template)
+    for tensor in (*config.input, *config.output):
+        if tensor.name == "PIXELS":
+            tensor.dims[:] = [plan.size_px, plan.size_px, 3]
+        elif tensor.name == "PROBABILITIES":
+            tensor.dims[:] = [len(plan.labels)]
+    if config.name == "preprocess":
+        config.instance_group[0].count = plan.instances
+    elif config.name == "classifier":
+        _plan_classifier(config, plan, model_config_pb2)
+    else:
+        config.parameters[DESCRIPTION_PARAMETER].string_value = description
+    return str(text_format.MessageToString(config))
+
+
+def _plan_classifier(config: Any, plan: ServingPlan, schema: Any) -> None:
+    group = config.instance_group[0]
+    sizes = batch_sizes(plan.preferred_batch, config.max_batch_size)
+    config.dynamic_batching.preferred_batch_size[:] = sizes[1:] if plan.gpu else [plan.preferred_batch]
+    config.dynamic_batching.max_queue_delay_microseconds = plan.queue_delay_us
+    if plan.gpu:
+        group.kind = schema.ModelInstanceGroup.KIND_GPU
+    if plan.backend == "python":
+        group.count = plan.classifier_instances
+        config.parameters["cores_per_instance"].string_value = str(plan.cores_per_instance)
+        sizes = (1,)  # a CPU session only needs its first run
+    elif plan.backend == "tensorrt":
+        config.backend = "tensorrt"
+        config.default_model_filename = PLAN_FILE
+        # Without this Triton would take the first profile alone, that of single images.
+        group.profile[:] = [str(index) for index in range(len(sizes))]
+    else:
+        group.count = 1 if plan.gpu else plan.instances
+        config.backend = "onnxruntime"
+        config.default_model_filename = "model.onnx"
+        config.parameters["intra_op_thread_count"].string_value = str(plan.threads)
+        sizes = sizes if plan.gpu else (1, 8)
+        if plan.accelerator_options:
+            accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add()
+            accelerator.name = plan.accelerator or "cuda"
+            accelerator.parameters.update(plan.accelerator_options)
+    _add_warmup(config, plan, sizes, schema)
+
+
+def _add_warmup(config: Any, plan: ServingPlan, sizes: tuple[int, ...], schema: Any) -> None:
+    """Has Triton run a batch of each of these sizes before it says that it is ready."""
+    for batch in sizes:
+        warmup = config.model_warmup.add(name=f"batch_{batch}", batch_size=batch)
+        warmup.inputs["PIXELS"].data_type = schema.TYPE_UINT8
+        warmup.inputs["PIXELS"].dims[:] = [plan.size_px, plan.size_px, 3]
+        warmup.inputs["PIXELS"].random_data = True
+        warmup.inputs["STATUS"].data_type = schema.TYPE_INT32
+        warmup.inputs["STATUS"].dims[:] = [1]
+        warmup.inputs["STATUS"].zero_data = True

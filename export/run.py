@@ -25,15 +25,13 @@ from export.errors import ReleaseError
 from export.gate.candidates import Candidate, take_fastest
 from export.gate.golden import PreparedGolden, prepare_golden
 from export.gate.images import calibration_photos, judging_photos, varied_images
-from export.gate.parity import ParityResult, Reference, check_parity, make_reference
-from export.gate.tolerances import Tolerance, tolerance_of
+from export.gate.parity import ParityResult, Reference, Tolerance, check_parity, make_reference, tolerance_of
 from export.golden import FOLDER
-from export.graph.attention import merge_attention
 from export.graph.onnx_export import export_logits_graph
+from export.graph.rewrites import merge_attention
 from export.graph.serving_graph import ServingHead, build_serving_graph, with_export_id
 from export.graph.write import write_variant
 from export.identity import export_id, source_key
-from export.model_config import ServingPlan
 from export.release import (
     CARD,
     REPOSITORY,
@@ -46,10 +44,9 @@ from export.release import (
     served_description,
 )
 from export.report import write_report
-from export.repository import describe_ensemble, write_classifier, write_ensemble, write_preprocess
+from export.repository import ServingPlan, describe_ensemble, write_classifier, write_ensemble, write_preprocess
 from export.settings import ExportSettings, Step
-from export.target import Target, find_target
-from export.variants import Variant, variants_of
+from export.target import Target, Variant, find_target, variants_of
 from preprocessing import PREPROCESSING_VERSION, STATUS_TABLE, PreprocessParams, resize_to_square
 from runtime import Classifier, usable_cores
 

@@ -1,16 +1,9 @@
 """Runs an exported classifier: the one implementation behind Triton, in-process detection and the export's own gate."""
 
-from runtime.answer import INPUTS, OUTPUTS, Answer, Classifier
 from runtime.batch_profiles import BatchProfile, batch_profiles, batch_sizes
 from runtime.built_on import BuiltOn
-from runtime.errors import (
-    ClassifierLoadError,
-    ClassifierRunError,
-    NoGpuError,
-    UnsupportedPrecisionError,
-    WrongMachineError,
-)
-from runtime.load import load_classifier
+from runtime.classifier import INPUTS, OUTPUTS, Answer, Classifier, load_classifier
+from runtime.errors import ClassifierLoadError, ClassifierRunError
 from runtime.process import usable_cores
 from runtime.spec import GRAPH_FILE, PLAN_FILE, RuntimeSpec
 
@@ -25,10 +18,7 @@ __all__ = [
     "Classifier",
     "ClassifierLoadError",
     "ClassifierRunError",
-    "NoGpuError",
     "RuntimeSpec",
-    "UnsupportedPrecisionError",
-    "WrongMachineError",
     "batch_profiles",
     "batch_sizes",
     "load_classifier",

@@ -11,16 +11,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BatchProfile:
-    """A range of batch sizes, and the one that kernels are chosen for.
-
-    Attributes:
-        smallest: Smallest batch.
-        best: Batch that it is optimised for.
-        largest: Largest batch.
-    """
+    """A range of batch sizes; kernels are chosen for the largest."""
 
     smallest: int
-    best: int
     largest: int
 
 
@@ -32,7 +25,7 @@ def batch_sizes(preferred: int, largest: int) -> tuple[int, ...]:
 def batch_profiles(preferred: int, largest: int) -> tuple[BatchProfile, ...]:
     """One profile for each of these sizes; together they take every batch from 1 to the largest, each by one."""
     sizes = batch_sizes(preferred, largest)
-    return tuple(BatchProfile(before + 1, size, size) for before, size in zip((0, *sizes), sizes, strict=False))
+    return tuple(BatchProfile(before + 1, size) for before, size in zip((0, *sizes), sizes, strict=False))
 
 
 def profile_for(profiles: Sequence[BatchProfile], count: int) -> int:

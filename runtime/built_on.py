@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Self
 
-from runtime.errors import ClassifierLoadError, WrongMachineError
+from runtime.errors import ClassifierLoadError
 from runtime.gpu import Gpu, the_kind_of_gpu
 
 _LIBRARIES = ("libnvinfer.so.11", "libnvinfer.so.10")
@@ -71,8 +71,7 @@ class BuiltOn:
         """This machine, with the TensorRT that Triton finds here, or else the Python package's.
 
         Raises:
-            NoGpuError: No GPU of one kind is visible.
-            ClassifierLoadError: There is no TensorRT.
+            ClassifierLoadError: No GPU of one kind is visible, or there is no TensorRT.
         """
         gpu = the_kind_of_gpu()
         tensorrt = library_tensorrt() or package_tensorrt()
@@ -89,7 +88,7 @@ class BuiltOn:
             What to warn of; "" for nothing.
 
         Raises:
-            WrongMachineError: It may not.
+            ClassifierLoadError: It may not.
         """
         named = (
             ("GPU", self.gpu, here.gpu),
@@ -99,12 +98,12 @@ class BuiltOn:
         )
         for what, built, found in named:
             if built != found:
-                raise WrongMachineError(
+                raise ClassifierLoadError(
                     f"this release was built for {self.gpu} and TensorRT {self.tensorrt}: the {what} there was "
                     f"{built}, here it is {found}; {_REMEDY}"
                 )
         if _numbers(here.driver) < _numbers(self.driver):
-            raise WrongMachineError(
+            raise ClassifierLoadError(
                 f"this release was built with driver {self.driver}, and the one here is older, {here.driver}: "
                 f"update it, or {_REMEDY}"
             )

@@ -5,8 +5,9 @@ import re
 import subprocess
 from dataclasses import dataclass
 
-from runtime.errors import NoGpuError
+from runtime.errors import ClassifierLoadError
 
+_PROGRAM = "nvidia-smi"
 _TIMEOUT_S = 30.0
 _FIELDS = "name,compute_cap,driver_version,mig.mode.current"
 _MIG_PROFILE = re.compile(r"^\s+MIG (\S+)\s+Device", re.MULTILINE)
@@ -34,55 +35,52 @@ class Gpu:
         return f"{self.name} (compute capability {self.compute_capability}{sliced}, driver {self.driver})"
 
 
-def visible_gpus(program: str = "nvidia-smi") -> tuple[Gpu, ...]:
+def visible_gpus() -> tuple[Gpu, ...]:
     """Every GPU or slice of one that this process may see.
 
-    Args:
-        program: The driver's program.
-
     Raises:
-        NoGpuError: There is none, or no driver.
+        ClassifierLoadError: There is none, or no driver.
     """
     if os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1"):
-        raise NoGpuError("no GPU is visible: CUDA_VISIBLE_DEVICES hides all of them")
-    rows = _run(program, f"--query-gpu={_FIELDS}", "--format=csv,noheader").splitlines()
+        raise ClassifierLoadError("no GPU is visible: CUDA_VISIBLE_DEVICES hides all of them")
+    rows = _run(f"--query-gpu={_FIELDS}", "--format=csv,noheader").splitlines()
     found = [[field.strip() for field in row.split(",")] for row in rows if row.strip()]
     if not found or any(len(fields) != 4 for fields in found):
-        raise NoGpuError(f"no GPU is visible: {program} lists none")
-    slices = _MIG_PROFILE.findall(_run(program, "-L")) if any(fields[3] == "Enabled" for fields in found) else []
+        raise ClassifierLoadError(f"no GPU is visible: {_PROGRAM} lists none")
+    slices = _MIG_PROFILE.findall(_run("-L")) if any(fields[3] == "Enabled" for fields in found) else []
     whole = [Gpu(*fields[:3]) for fields in found if fields[3] != "Enabled"]
     name, capability, driver, _mode = next((f for f in found if f[3] == "Enabled"), found[0])
     gpus = (*whole, *(Gpu(name, capability, driver, mig) for mig in slices))
     if not gpus:
-        raise NoGpuError("no GPU is visible: MIG is on, and no slice is given to this process")
+        raise ClassifierLoadError("no GPU is visible: MIG is on, and no slice is given to this process")
     return gpus
 
 
-def the_kind_of_gpu(program: str = "nvidia-smi") -> Gpu:
+def the_kind_of_gpu() -> Gpu:
     """The one kind of GPU that is visible here.
 
     Raises:
-        NoGpuError: There is none, or there are several kinds, and it is unclear which one is meant.
+        ClassifierLoadError: There is none, or there are several kinds, and it is unclear which one is meant.
     """
-    kinds = set(visible_gpus(program))
+    kinds = set(visible_gpus())
     if len(kinds) > 1:
         names = "; ".join(sorted(str(gpu) for gpu in kinds))
-        raise NoGpuError(
+        raise ClassifierLoadError(
             f"several kinds of GPU are visible ({names}): what is built for one does not run on the others; "
             "give this process GPUs of one kind (docker run --gpus device=...)"
         )
     return kinds.pop()
 
 
-def _run(program: str, *arguments: str) -> str:
+def _run(*arguments: str) -> str:
     try:
-        done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
+        done = subprocess.run([_PROGRAM, *arguments], capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoGpuError(
-            f"no GPU is visible: {program} cannot be run ({error}); install NVIDIA's driver, and in a container use "
+        raise ClassifierLoadError(
+            f"no GPU is visible: {_PROGRAM} cannot be run ({error}); install NVIDIA's driver, and in a container use "
             "--gpus all"
         ) from error
     if done.returncode != 0:
         said = (done.stdout + done.stderr).strip().splitlines()
-        raise NoGpuError(f"no GPU is visible: {program} says {said[0] if said else done.returncode}")
+        raise ClassifierLoadError(f"no GPU is visible: {_PROGRAM} says {said[0] if said else done.returncode}")
     return done.stdout

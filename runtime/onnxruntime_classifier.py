@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from runtime.answer import OUTPUTS, Answer
+from runtime.classifier import OUTPUTS, Answer
 from runtime.errors import ClassifierLoadError
 from runtime.spec import RuntimeSpec
 

@@ -14,13 +14,12 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from runtime.answer import OUTPUTS, Answer
-from runtime.errors import ClassifierLoadError, UnsupportedPrecisionError
+from runtime.classifier import OUTPUTS, Answer, joined
+from runtime.errors import ClassifierLoadError
 from runtime.openvino_core import openvino_core
 from runtime.spec import RuntimeSpec
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
-
 
 _CPU_INFO = Path("/proc/cpuinfo")
 _SHARE_WITH_AMX = 2
@@ -57,12 +56,11 @@ class OpenVinoClassifier:
         """Loads and compiles the graph.
 
         Raises:
-            UnsupportedPrecisionError: The processor lacks the spec's numeric format.
-            ClassifierLoadError: OpenVINO refuses the graph.
+            ClassifierLoadError: The processor lacks the spec's numeric format, or OpenVINO refuses the graph.
         """
         core = openvino_core()
         if not computes_in(spec.computed_in):
-            raise UnsupportedPrecisionError(
+            raise ClassifierLoadError(
                 f"this release needs a processor that computes in {spec.computed_in}, and this one does not: export "
                 "for it with --precision fp32, or on it with --precision auto"
             )
@@ -95,7 +93,7 @@ class OpenVinoClassifier:
                 _give(self._together, pixels[divided:], status[divided:])
                 self._together.infer()
                 parts.append(_take(self._together))
-        return parts[0] if len(parts) == 1 else Answer(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+        return joined(parts)
 
     def close(self) -> None:
         """See `Classifier.close`."""

@@ -1,26 +1,55 @@
-"""The one OpenVINO core of this process."""
+"""The one OpenVINO core of this process, and the signal stack that each core changes for its thread.
 
+Each `openvino.Core` registers an alternate signal stack for the thread in which its CPU plugin loads. When the core is
+freed, it puts back the stack that it found. Cores that are freed in the order of their making leave a stack that was
+freed with an earlier one, and the next signal that has a handler ends the process with SIGSEGV. Nothing needs the
+stack: a thread without one handles signals on its ordinary stack.
+"""
+
+import contextlib
+import ctypes
+import functools
+import gc
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import openvino
 
-from runtime.signal_stack import signal_stack_restored
-
 _LOCK = threading.Lock()
-_CORES: list[Any] = []
+SS_DISABLE = 2  # sigaltstack(2)
+
+
+class SignalStack(ctypes.Structure):
+    """`stack_t` of Linux."""
+
+    _fields_ = (("ss_sp", ctypes.c_void_p), ("ss_flags", ctypes.c_int), ("ss_size", ctypes.c_size_t))
 
 
 def openvino_core() -> Any:
-    """The process's `openvino.Core`. It is made at the first call and never freed.
-
-    One core for all models costs less, and no freed core can take the signal stack of its thread along
-    (`runtime.signal_stack`).
-    """
+    """The process's `openvino.Core`: made at the first call and never freed, which costs less than one per model."""
     with _LOCK:
-        if not _CORES:
-            with signal_stack_restored():
-                core = openvino.Core()
-                core.get_property("CPU", "FULL_DEVICE_NAME")  # loads the plugin, which registers the stack
-            _CORES.append(core)
-        return _CORES[0]
+        return _only_core()
+
+
+@functools.cache
+def _only_core() -> Any:
+    with signal_stack_restored():
+        core = openvino.Core()
+        core.get_property("CPU", "FULL_DEVICE_NAME")  # loads the plugin, which registers the stack
+    return core
+
+
+@contextlib.contextmanager
+def signal_stack_restored() -> Iterator[None]:
+    """Restores the calling thread's alternate signal stack afterwards, for libraries that make cores of their own."""
+    libc = ctypes.CDLL(None)
+    before = SignalStack()
+    libc.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        gc.collect()  # a core that is freed later would put its stack back
+        if not before.ss_sp:
+            before = SignalStack(None, SS_DISABLE, 0)
+        libc.sigaltstack(ctypes.byref(before), None)

@@ -64,14 +64,11 @@ class RuntimeSpec:
             spec = cls(**document)
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ClassifierLoadError(f"{folder / SPEC_FILE} cannot be read ({error}): export again") from error
-        if spec.version != RUNTIME_VERSION or spec.computed_in not in _FORMATS:
+        known = spec.computed_in in _FORMATS and spec.runtime in _RUNTIMES and spec.accelerator in _ACCELERATORS
+        if spec.version != RUNTIME_VERSION or not known:
             raise ClassifierLoadError(
-                f"this release was exported for runtime version {spec.version} and {spec.computed_in}, and "
-                f"version {RUNTIME_VERSION} is installed: export it again, or install the matching deepfake-serving"
-            )
-        if spec.runtime not in _RUNTIMES or spec.accelerator not in _ACCELERATORS:
-            raise ClassifierLoadError(
-                f"{folder / SPEC_FILE} names the runtime {spec.runtime} {spec.accelerator}, which is not known here: "
-                "install the deepfake-serving that exported it"
+                f"this release was exported for runtime version {spec.version}, {spec.runtime} {spec.accelerator} in "
+                f"{spec.computed_in}, and version {RUNTIME_VERSION} is installed: export it again, or install the "
+                "matching deepfake-serving"
             )
         return spec

@@ -8,8 +8,8 @@ import numpy as np
 import tensorrt
 from numpy.typing import NDArray
 
-from runtime.answer import INPUTS, OUTPUTS, Answer
 from runtime.batch_profiles import BatchProfile, profile_for
+from runtime.classifier import INPUTS, OUTPUTS, Answer, joined
 from runtime.errors import ClassifierLoadError, ClassifierRunError
 from runtime.gpu_memory import GpuBuffers
 from runtime.spec import RuntimeSpec
@@ -26,7 +26,7 @@ _TYPES: dict[str, type[np.generic]] = {
 class TensorRtClassifier:
     """See `Classifier`."""
 
-    def __init__(self, folder: Path, spec: RuntimeSpec, _cores: int) -> None:
+    def __init__(self, folder: Path, spec: RuntimeSpec) -> None:
         """Loads the plan onto the current GPU.
 
         Raises:
@@ -42,8 +42,11 @@ class TensorRtClassifier:
         if self._engine is None:
             raise ClassifierLoadError(f"TensorRT cannot load {path}: it was built by another TensorRT, export it again")
         self.profiles = tuple(
-            BatchProfile(*(int(shape[0]) for shape in self._engine.get_tensor_profile_shape("PIXELS", index)))
-            for index in range(self._engine.num_optimization_profiles)
+            BatchProfile(int(smallest[0]), int(largest[0]))
+            for smallest, _best, largest in (
+                self._engine.get_tensor_profile_shape("PIXELS", index)
+                for index in range(self._engine.num_optimization_profiles)
+            )
         )
         self._largest = max(profile.largest for profile in self.profiles)
         self._lock = threading.Lock()
@@ -65,7 +68,7 @@ class TensorRtClassifier:
                 self._run(pixels[start : start + self._largest], status[start : start + self._largest])
                 for start in range(0, len(pixels), self._largest)
             ]
-        return parts[0] if len(parts) == 1 else Answer(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+        return joined(parts)
 
     def close(self) -> None:
         """See `Classifier.close`."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from export.errors import ExportError, ParityError
 from export.gate.parity import ParityResult
-from export.variants import Variant
+from export.target import Variant
 from runtime import Classifier, ClassifierLoadError, ClassifierRunError, load_classifier
 
 _TIMED_BATCH = 8

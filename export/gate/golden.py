@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from export.checkpoint import Checkpoint
 from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
 from export.errors import GoldenError
-from export.gate.tolerances import Tolerance
+from export.gate.parity import Tolerance
 from export.golden import GoldenSet, read_golden
 from preprocessing import ImageRejectedError, Preparer
 from runtime import Classifier

@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.errors import ExportError
-from export.variants import Int8Recipe
+from export.target import Int8Recipe
 from runtime import RuntimeSpec
 from runtime.openvino_classifier import computes_in
-from runtime.openvino_core import openvino_core
-from runtime.signal_stack import signal_stack_restored
+from runtime.openvino_core import openvino_core, signal_stack_restored
 
 INT8_GRAPH = "model.xml"
 _RESHAPING = frozenset({"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Convert"})

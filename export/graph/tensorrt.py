@@ -64,7 +64,7 @@ def profile_shapes(batch: int, size_px: int) -> dict[str, tuple[int, ...]]:
 
 def _add_profile(builder: Any, config: Any, shape: BatchProfile, size_px: int) -> None:
     profile = builder.create_optimization_profile()
-    ranges = [profile_shapes(batch, size_px) for batch in (shape.smallest, shape.best, shape.largest)]
+    ranges = [profile_shapes(batch, size_px) for batch in (shape.smallest, shape.largest, shape.largest)]
     for name in ranges[0]:
         profile.set_shape(name, *(shapes[name] for shapes in ranges))
     if config.add_optimization_profile(profile) < 0:

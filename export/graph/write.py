@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from export.errors import ExportError
 from export.graph.int8 import write_int8
-from export.graph.layer_norm import fold_layer_norms
 from export.graph.mixed_precision import type_products
+from export.graph.rewrites import fold_layer_norms
 from export.graph.tensorrt import build_plan, provider_options
-from export.target import TENSORRT, Target
-from export.variants import Variant
+from export.target import TENSORRT, Target, Variant
 from runtime import GRAPH_FILE, PLAN_FILE, RuntimeSpec, batch_profiles
 
 _EXTERNAL_DATA_BYTES = 1_500_000_000  # protobuf files end at 2 GB; larger weights lie beside the graph

@@ -9,9 +9,8 @@ import pytest
 
 from deploy.errors import PreflightError
 from deploy.gpu_release import check_gpu
-from export.model_config import ServingPlan
 from export.release import MANIFEST, Release, hashed_files, promote, read_release, release_id_of, served_description
-from export.repository import describe_ensemble
+from export.repository import ServingPlan, describe_ensemble
 from runtime import BuiltOn, RuntimeSpec
 from tests import fake_gpu
 from tests.deploy.test_triton_container import run_to_its_end

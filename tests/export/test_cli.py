@@ -13,7 +13,7 @@ import pytest
 from export.checkpoint import load_checkpoint
 from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint, within
 from export.errors import CheckpointError, HubUnreachableError
-from export.model_config import read_config
+from export.repository import read_config
 from tests.export import checkpoints
 from tests.service import ROOT
 

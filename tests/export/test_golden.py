@@ -9,7 +9,7 @@ import pytest
 
 from export.checkpoint.hub import locate_checkpoint
 from export.errors import CheckpointError, ExportError, GoldenError, ReleaseError
-from export.gate.tolerances import TOLERANCES
+from export.gate.parity import TOLERANCES
 from export.golden import GoldenEntry, GoldenManifest, GoldenSet, read_golden
 from export.release import Release, read_release, verify_files
 from export.run import existing_release, export_checkpoint

@@ -12,9 +12,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from transformers import AutoModelForImageClassification
 
-from export.graph.attention import merge_attention
-from export.graph.layer_norm import fold_layer_norms
 from export.graph.onnx_export import export_logits_graph
+from export.graph.rewrites import fold_layer_norms, merge_attention
 from tests.export import checkpoints
 
 

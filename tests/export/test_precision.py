@@ -17,16 +17,15 @@ from assets import DRIFT_PHOTOS, SAMPLE_PHOTOS
 from export.checkpoint.hub import locate_checkpoint
 from export.errors import ExportError, ParityError
 from export.gate.images import _CALIBRATE_ON, _JUDGE_ON, calibration_photos, judging_photos
-from export.gate.tolerances import TOLERANCES
+from export.gate.parity import TOLERANCES
 from export.release import Release
 from export.report import explain_choice
 from export.run import export_checkpoint
 from export.settings import ExportSettings
-from export.target import Target
-from export.variants import Int8Recipe, variants_of
+from export.target import Int8Recipe, Target, variants_of
 from runtime import Classifier, load_classifier
-from runtime.signal_stack import signal_stack
 from tests.export import checkpoints
+from tests.signal_stack import signal_stack
 
 
 def export(path: Path, releases: Path, **settings: object) -> Release:

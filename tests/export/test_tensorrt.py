@@ -16,15 +16,13 @@ from typer.testing import CliRunner
 from export.checkpoint.hub import locate_checkpoint
 from export.cli import app
 from export.errors import ExportError, GpuError
-from export.gate.tolerances import TOLERANCES, tolerance_of
+from export.gate.parity import TOLERANCES, tolerance_of
 from export.graph.tensorrt import build_plan, cache_key, provider_options
-from export.model_config import ServingPlan, read_config, render_config, warmed_batches
 from export.release import Release, read_release, verify_files
-from export.repository import TEMPLATES
+from export.repository import TEMPLATES, ServingPlan, read_config, render_config, warmed_batches
 from export.run import existing_release, export_checkpoint
 from export.settings import ExportSettings
-from export.target import Target, find_target, this_machine
-from export.variants import variants_of
+from export.target import Target, find_target, this_machine, variants_of
 from runtime import BuiltOn, ClassifierLoadError, RuntimeSpec, batch_profiles, load_classifier
 from tests import fake_gpu
 from tests.export import checkpoints

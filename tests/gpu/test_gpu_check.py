@@ -112,8 +112,7 @@ def test_engines_that_are_not_kept_are_a_failure(tmp_path: Path) -> None:
 
 
 def test_every_case_is_one_that_the_export_offers() -> None:
-    from export.target import Target
-    from export.variants import variants_of
+    from export.target import Target, variants_of
 
     for case in gpu_check.CASES:
         assert variants_of(case.precision, Target(case.backend, case.accelerator))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from export.release import Release
-from runtime import Answer, ClassifierLoadError, RuntimeSpec, UnsupportedPrecisionError, load_classifier, usable_cores
+from runtime import Answer, ClassifierLoadError, RuntimeSpec, load_classifier, usable_cores
 from runtime import openvino_classifier as ov
 
 
@@ -86,7 +86,7 @@ def test_threads_get_their_own_answers(folder: Path) -> None:
 def test_a_processor_without_the_format_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     RuntimeSpec(computed_in="bf16").save(folder)
     monkeypatch.setattr(ov, "computes_in", lambda number_format: number_format == "fp32")
-    with pytest.raises(UnsupportedPrecisionError, match="bf16, and this one does not"):
+    with pytest.raises(ClassifierLoadError, match="bf16, and this one does not"):
         load_classifier(folder)
 
 

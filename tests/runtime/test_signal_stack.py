@@ -14,7 +14,7 @@ import os, signal, sys, threading
 from pathlib import Path
 import numpy as np
 from runtime import load_classifier
-from runtime.signal_stack import signal_stack
+from tests.signal_stack import signal_stack
 
 def work():
     opened = [load_classifier(Path(sys.argv[1]), 1) for _ in range(3)]
@@ -45,13 +45,13 @@ def test_a_signal_is_handled_after_models_were_freed_in_the_order_of_their_makin
 
 _FREED_STACK = """
 import ctypes, mmap, os, signal, sys
-from runtime.signal_stack import _SignalStack, signal_stack_restored
+from runtime.openvino_core import SignalStack, signal_stack_restored
 libc = ctypes.CDLL(None)
 libc.mmap.restype = ctypes.c_void_p
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
 def leave_a_stack_that_is_gone():
     gone = libc.mmap(None, 65536, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)  # no access
-    assert libc.sigaltstack(ctypes.byref(_SignalStack(gone, 0, 65536)), None) == 0
+    assert libc.sigaltstack(ctypes.byref(SignalStack(gone, 0, 65536)), None) == 0
 if sys.argv[1] == "restored":
     with signal_stack_restored():
         leave_a_stack_that_is_gone()
