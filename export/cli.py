@@ -5,10 +5,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -19,9 +18,9 @@ from export.checkpoint.hub import locate_checkpoint
 from export.errors import ExportError
 from export.release import Release, promote, verify_files
 from export.report import explain_choice
-from export.run import Progress as ReportStep
 from export.run import existing_release, export_checkpoint
 from export.settings import ENGINE_CACHE, ExportSettings, Step
+from export.settings import Progress as ReportStep
 
 
 def _names(name: str) -> list[str]:
@@ -34,29 +33,9 @@ DEFAULT_CHECKPOINT = "prithivMLmods/Deepfake-Detect-Siglip2"
 app = typer.Typer(add_completion=False, no_args_is_help=False, pretty_exceptions_enable=False)
 
 
-class Precision(StrEnum):
-    """Numeric formats that can be exported, and the fastest of them."""
-
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
-    INT8 = "int8"
-    AUTO = "auto"
-
-
-class Backend(StrEnum):
-    """Who runs the classifier in Triton."""
-
-    PYTHON = "python"
-    ONNXRUNTIME = "onnxruntime"
-    TENSORRT = "tensorrt"
-
-
-class Accelerator(StrEnum):
-    """What runs the onnxruntime backend's graph on a GPU."""
-
-    CUDA = "cuda"
-    TENSORRT = "tensorrt"
+Precision = Literal["fp32", "bf16", "fp16", "int8", "auto"]
+Backend = Literal["python", "onnxruntime", "tensorrt"]
+Accelerator = Literal["cuda", "tensorrt"]
 
 
 @app.command()
@@ -78,7 +57,7 @@ def export(
             envvar=_names("PRECISION"),
             help="Numeric format; auto: the fastest that passes on this machine.",
         ),
-    ] = Precision.FP32,
+    ] = "fp32",
     backend: Annotated[
         Backend,
         typer.Option(
@@ -86,7 +65,7 @@ def export(
             help="python: OpenVINO behind the Python backend; onnxruntime, tensorrt: NVIDIA's image. A plan for "
             "tensorrt is built, and runs, on this machine's GPU alone.",
         ),
-    ] = Backend.PYTHON,
+    ] = "python",
     gpu: Annotated[bool, typer.Option("--gpu", help="Run the onnxruntime backend on a GPU.")] = False,
     accelerator: Annotated[
         Accelerator | None,
@@ -156,14 +135,14 @@ def export(
 
     Exit codes: 0 released, 1 refused or failed (what is served has not changed), 2 usage, 143 ended by SIGTERM.
     """
-    if (gpu or accelerator) and backend is not Backend.ONNXRUNTIME:
+    if (gpu or accelerator) and backend != "onnxruntime":
         raise typer.BadParameter(f"--{'gpu' if gpu else 'accelerator'} needs --backend onnxruntime")
     settings = ExportSettings(
         releases_dir=releases_dir,
-        precision=precision.value,
-        backend=backend.value,
+        precision=precision,
+        backend=backend,
         gpu=gpu or accelerator is not None,
-        accelerator="tensorrt" if accelerator is Accelerator.TENSORRT else "",
+        accelerator="tensorrt" if accelerator == "tensorrt" else "",
         engine_cache=engine_cache,
         instances=instances,
         classifier_instances=classifier_instances,
@@ -198,8 +177,8 @@ def _release(
             verify_files(release)
             typer.echo(f"release {release.release_id} of {located.name} is up to date", err=True)
         else:
-            with step_reporter() as report:
-                release = export_checkpoint(located, settings, _checked(report, check))
+            with _step_reporter(check) as report:
+                release = export_checkpoint(located, settings, report)
         check()
         if promote_release:
             promote(release)
@@ -236,14 +215,6 @@ def _ends_on_sigterm() -> Iterator[Callable[[], None]]:
     check()
 
 
-def _checked(report: ReportStep, check: Callable[[], None]) -> ReportStep:
-    def checked(step: Step) -> None:
-        check()
-        report(step)
-
-    return checked
-
-
 def _print_release(release: Release) -> None:
     info = release.info
     typer.echo(f"model        {info.name}  ({info.architecture}, {info.precision})")
@@ -259,30 +230,26 @@ def _print_release(release: Release) -> None:
 
 
 @contextmanager
-def step_reporter() -> Iterator[ReportStep]:
-    """Shows steps as a live display on a terminal and as one line each elsewhere, on standard error."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _plain_steps()
-        return
+def _step_reporter(check: Callable[[], None]) -> Iterator[ReportStep]:
+    """Shows steps as a live display on a terminal and as one line each elsewhere, on standard error.
+
+    Args:
+        check: Called at every step.
+    """
+    console, last, started = Console(stderr=True), "", time.monotonic()
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as display:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as display:
         task = display.add_task("", total=None)
-        yield lambda step: display.update(
-            task, description=step.name, completed=step.done, total=step.total if step.total else None
-        )
 
+        def report(step: Step) -> None:
+            nonlocal last
+            check()
+            display.update(task, description=step.name, completed=step.done, total=step.total or None)
+            if not console.is_terminal and step.name != last:
+                last = step.name
+                print(f"{time.monotonic() - started:4.0f} s  {step.name}", file=sys.stderr, flush=True)
 
-def _plain_steps() -> ReportStep:
-    last, started = "", time.monotonic()
-
-    def report(step: Step) -> None:
-        nonlocal last
-        if step.name != last:
-            last = step.name
-            print(f"{time.monotonic() - started:4.0f} s  {step.name}", file=sys.stderr, flush=True)
-
-    return report
+        yield report
 
 
 def main() -> None:

@@ -1,14 +1,4 @@
-"""Everything the export raises.
-
-ExportError
-├── CheckpointError          the checkpoint cannot be loaded, or is of a kind that cannot be served
-│   ├── HubUnreachableError  the hub did not answer in time and nothing is cached
-│   └── LabelError           no label says fake or real
-├── GpuError                 this machine lacks the GPU, the driver or the TensorRT that the export is built with
-├── GoldenError              golden images are damaged, or not scored as they were recorded
-├── ParityError              the exported graph drifts from PyTorch beyond the tolerance
-└── ReleaseError             a release is damaged or cannot be written
-"""
+"""Everything the export raises."""
 
 
 class ExportError(Exception):
@@ -16,7 +6,7 @@ class ExportError(Exception):
 
 
 class CheckpointError(ExportError):
-    """The checkpoint cannot be loaded or served."""
+    """The checkpoint cannot be loaded, or is of a kind that cannot be served."""
 
 
 class HubUnreachableError(CheckpointError):
@@ -28,7 +18,7 @@ class LabelError(CheckpointError):
 
 
 class GpuError(ExportError):
-    """This machine lacks what a TensorRT export is built with and judged on."""
+    """This machine lacks the GPU, the driver or the TensorRT that an export is built with."""
 
 
 class GoldenError(ExportError):

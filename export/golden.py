@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
+from deepfake_client.release import first_fault
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from export.errors import GoldenError
@@ -109,8 +110,9 @@ class GoldenSet:
         try:
             return GoldenSet(GoldenManifest(images=tuple(entries)), self.images)
         except ValidationError as error:
-            reason = error.errors()[0]["msg"]
-            raise GoldenError(f"the golden images cannot be used without face detection: {reason}") from error
+            raise GoldenError(
+                f"the golden images cannot be used without face detection: {first_fault(error)}"
+            ) from error
 
     def write(self, folder: Path) -> None:
         """Writes into an empty folder, which is made if needed."""
@@ -138,13 +140,10 @@ def read_golden(checkpoint_or_release: Path) -> GoldenSet | None:
     if not folder.is_dir():
         return None
     try:
-        manifest = GoldenManifest.model_validate_json((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = GoldenManifest.model_validate_json((folder / MANIFEST).read_bytes())
         images = tuple(_read_png(folder / entry.file) for entry in manifest.images)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, d['loc']))}: {d['msg']}" for d in error.errors()[:3])
-        raise GoldenError(f"{folder / MANIFEST}: {problems}") from error
-    except UnicodeDecodeError as error:
-        raise GoldenError(f"{folder / MANIFEST} is not UTF-8 text") from error
+        raise GoldenError(f"{folder / MANIFEST}: {first_fault(error)}") from error
     except OSError as error:
         raise GoldenError(f"{error.filename or folder}: {error.strerror}") from error
     return GoldenSet(manifest, images)
@@ -161,10 +160,9 @@ def _read_png(path: Path) -> bytes:
 
 def _wrong_order(entries: Sequence[GoldenEntry], p: Sequence[float]) -> str:
     """Why the real ones do not all score below the fake ones, or ""."""
-    real = max(zip(p, entries, strict=True), key=lambda pair: pair[0] if pair[1].label == "real" else -1.0)
-    fake = min(zip(p, entries, strict=True), key=lambda pair: pair[0] if pair[1].label == "fake" else 2.0)
-    if real[0] < fake[0]:
+    scored = list(zip(p, entries, strict=True))
+    real, real_file = max((score, entry.file) for score, entry in scored if entry.label == "real")
+    fake, fake_file = min((score, entry.file) for score, entry in scored if entry.label == "fake")
+    if real < fake:
         return ""
-    return (
-        f"golden image {real[1].file} (real) scores {real[0]:.4f}, not below {fake[1].file} (fake) with {fake[0]:.4f}"
-    )
+    return f"golden image {real_file} (real) scores {real:.4f}, not below {fake_file} (fake) with {fake:.4f}"

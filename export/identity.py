@@ -12,6 +12,7 @@ from export.checkpoint.hub import LocatedCheckpoint
 from export.repository import TEMPLATES
 from export.settings import ExportSettings
 from export.target import Target, Variant
+from preprocessing import PREPROCESSING_VERSION, PreprocessParams
 from runtime import usable_cores
 from runtime.openvino_classifier import processor
 
@@ -19,23 +20,21 @@ _INDECISIVE = frozenset({"releases_dir", "cache_dir", "parity_images"})
 """Settings that do not change the release. A gate of more images makes no other classifier."""
 
 
-def export_id(checkpoint: Checkpoint, variant: Variant) -> int:
-    """A positive INT32 that names the classifier's graph: checkpoint, variant, fake classes and exporter."""
-    parts = [checkpoint.sha256, variant.name, str(checkpoint.fake_indices), code_digest("export")]
+def export_id(checkpoint: Checkpoint, params: PreprocessParams, variant: Variant) -> int:
+    """A positive INT32 that names what decides a score: checkpoint, fake classes, preprocessing, variant, exporter."""
+    preprocess = json.dumps([PREPROCESSING_VERSION, params.to_dict()], sort_keys=True)
+    parts = [checkpoint.sha256, variant.name, str(checkpoint.fake_indices), preprocess, code_digest("export")]
     return int(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8], 16) % (2**31 - 1) + 1
 
 
-def source_key(
-    checkpoint_sha256: str, located: LocatedCheckpoint, settings: ExportSettings, target: Target, instances: int
-) -> str:
+def source_key(checkpoint_sha256: str, located: LocatedCheckpoint, settings: ExportSettings, target: Target) -> str:
     """Equal for exports that would give the same release: same checkpoint, settings, processor and code.
 
     Args:
         checkpoint_sha256: See `checkpoint_digest`.
         located: The checkpoint.
-        settings: What is exported.
+        settings: What is exported, with instances that fit (`fitted`).
         target: Who will run the classifier.
-        instances: Of preprocess.
     """
     decisive = {name: value for name, value in asdict(settings).items() if name not in _INDECISIVE}
     chosen = {
@@ -44,7 +43,6 @@ def source_key(
         "companions": companions_digest(located.path),
         "name": located.name,
         "target": asdict(target),
-        "instances": instances,
         "cores": usable_cores(),
         # What is fastest, and what can be run at all, is the processor's business.
         "processor": "" if settings.precision == "fp32" else processor(),

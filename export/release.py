@@ -79,19 +79,6 @@ class Release:
         return self.path / REPOSITORY
 
 
-def file_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder, by its relative path; other servers' bytecode caches do not count."""
-    digests = {}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.parent.name != "__pycache__"):
-        digests[path.relative_to(folder).as_posix()] = _sha256(path)
-    return digests
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def release_id_of(description: Mapping[str, Any], files: Mapping[str, str]) -> str:
     """The hash that names a release: over its description and its files."""
     canonical = json.dumps({"description": description, "files": files}, sort_keys=True, separators=(",", ":"))
@@ -192,12 +179,16 @@ def verify_files(release: Release) -> None:
 def hashed_files(folder: Path) -> dict[str, str]:
     """The digests that a release's hash covers: its model repository by names in there, and its companions.
 
-    The ensemble's config counts without the description it carries, which holds the release's own name.
+    The ensemble's config counts without the description it carries, which holds the release's own name. Servers'
+    bytecode caches do not count.
     """
-    digests = file_digests(folder / REPOSITORY)
-    whole = {name: folder / name for name in COMPANIONS}
-    digests |= {f"{name}/{inner}": d for name, path in whole.items() for inner, d in file_digests(path).items()}
-    digests |= {name: _sha256(path) for name, path in whole.items() if path.is_file()}
+    digests = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and name.parts[0] in (REPOSITORY, *COMPANIONS) and path.parent.name != "__pycache__":
+            with path.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            digests[name.as_posix().removeprefix(f"{REPOSITORY}/")] = digest
     if _ENSEMBLE_CONFIG in digests:
         config = read_config(folder / REPOSITORY / _ENSEMBLE_CONFIG)
         config.parameters.pop(DESCRIPTION_PARAMETER, None)

@@ -7,15 +7,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from export.errors import ExportError
 from export.gate.candidates import Candidate
 from export.graph.onnx_export import OPSET
 from export.release import REPOSITORY
 from runtime.openvino_classifier import processor
 
 REPORT_FILE = "export_report.json"
-_LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "openvino", "nncf", "numpy")
-_ONNXRUNTIMES = ("onnxruntime", "onnxruntime-gpu")  # the same package, built for another machine
+_LIBRARIES = (
+    "torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino", "nncf",
+    "numpy",
+)  # fmt: skip
 
 
 def write_report(folder: Path, release_id: str, candidates: Sequence[Candidate], duration_s: float) -> None:
@@ -26,9 +27,6 @@ def write_report(folder: Path, release_id: str, candidates: Sequence[Candidate],
         release_id: Its name.
         candidates: What was tried, the one that is served first.
         duration_s: Of the export, in seconds.
-
-    Raises:
-        ExportError: A library of the export is missing.
     """
     tried = [candidate.to_dict() for candidate in candidates]
     report = {
@@ -67,11 +65,8 @@ def _line(candidate: dict[str, Any], *, served: bool) -> str:
 
 
 def _versions() -> dict[str, str]:
-    try:
-        found = {name: version(name) for name in _LIBRARIES}
-    except PackageNotFoundError as error:
-        raise ExportError(f"a library of the export is missing: {error}") from error
-    for name in _ONNXRUNTIMES:
+    found = {}
+    for name in _LIBRARIES:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found

@@ -12,8 +12,9 @@ from google.protobuf import text_format
 
 from assets import FACE_MODELS, fetch_assets
 from export.errors import ReleaseError
+from export.settings import ExportSettings
 from preprocessing import PREPROCESSING_VERSION, PreprocessParams
-from runtime import PLAN_FILE, RuntimeSpec, batch_sizes
+from runtime import GRAPH_FILE, PLAN_FILE, RuntimeSpec, batch_sizes, usable_cores
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "model_repository"
 """The repository's hand-written part, copied into every release."""
@@ -24,32 +25,16 @@ class ServingPlan:
     """How a release is to be served.
 
     Attributes:
+        settings: Of the export, with instances that fit (`fitted`).
         size_px: Side of the classifier's input.
         labels: Labels by class index.
-        instances: Instances of preprocess; of the classifier too with the onnxruntime backend on a CPU.
-        threads: Threads of each such classifier instance.
-        classifier_instances: Instances of the classifier with the Python backend, each of which uses several cores.
-        cores_per_instance: Cores of each of these; 0 for an equal share of what the serving machine has.
-        preferred_batch: Frames that Triton waits for, if it waits at all.
-        queue_delay_us: How long it waits for them, in microseconds.
-        backend: `python` (OpenVINO behind the Python backend), `onnxruntime` or `tensorrt` (NVIDIA's image).
-        gpu: Whether the classifier runs on a GPU.
-        accelerator: `tensorrt` if the onnxruntime backend runs the graph through TensorRT.
-        accelerator_options: Settings of that backend's TensorRT or CUDA provider.
+        provider_options: Settings of the onnxruntime backend's TensorRT or CUDA provider.
     """
 
+    settings: ExportSettings
     size_px: int
     labels: tuple[str, ...]
-    instances: int
-    threads: int = 1
-    classifier_instances: int = 1
-    cores_per_instance: int = 0
-    preferred_batch: int = 8
-    queue_delay_us: int = 0
-    backend: str = "python"
-    gpu: bool = False
-    accelerator: str = ""
-    accelerator_options: Mapping[str, str] = field(default_factory=dict)
+    provider_options: Mapping[str, str] = field(default_factory=dict)
 
 
 def model_process_count(repository: Path) -> int:
@@ -86,12 +71,10 @@ def write_classifier(folder: Path, variant: Path, plan: ServingPlan) -> None:
         variant: The folder of the variant that is to be served; its files are moved.
         plan: How it is to be served.
     """
-    spec = RuntimeSpec.load(variant)
-    plan = replace(plan, accelerator=spec.accelerator, accelerator_options=spec.provider_options if plan.gpu else {})
-    version = _start_entry(folder, plan)
+    version = _start_entry(folder, replace(plan, provider_options=RuntimeSpec.load(variant).provider_options))
     for path in variant.iterdir():
         path.rename(version / path.name)
-    if plan.backend == "python":
+    if plan.settings.backend == "python":
         shutil.copyfile(TEMPLATES / folder.name / "1" / "model.py", version / "model.py")
     _write_labels(folder, plan)
 
@@ -119,10 +102,11 @@ def write_ensemble(folder: Path, plan: ServingPlan) -> None:
     _write_labels(folder, plan)
 
 
-def describe_ensemble(folder: Path, plan: ServingPlan, description: str) -> None:
+def describe_ensemble(folder: Path, description: str) -> None:
     """Puts the release's description (JSON) into the ensemble's config, where clients read it."""
-    config = render_config(TEMPLATES / folder.name / "config.pbtxt", plan, description)
-    (folder / "config.pbtxt").write_text(config, encoding="utf-8")
+    config = read_config(folder / "config.pbtxt")
+    config.parameters[DESCRIPTION_PARAMETER].string_value = description
+    (folder / "config.pbtxt").write_text(text_format.MessageToString(config), encoding="utf-8")
 
 
 def _start_entry(folder: Path, plan: ServingPlan) -> Path:
@@ -137,16 +121,8 @@ def _write_labels(folder: Path, plan: ServingPlan) -> None:
     (folder / "labels.txt").write_text("".join(f"{label}\n" for label in plan.labels), encoding="utf-8")
 
 
-def render_config(template: Path, plan: ServingPlan, description: str = "") -> str:
-    """The text of a release's config.pbtxt.
-
-    Args:
-        template: The model's config.pbtxt in model_repository/.
-        plan: Figures to fill in.
-        description: For the ensemble: the release's description as JSON.
-    """
-    from tritonclient.grpc import model_config_pb2
-
+def render_config(template: Path, plan: ServingPlan) -> str:
+    """The text of a release's config.pbtxt, from that of the model in model_repository/."""
     config = read_config(template)
     for tensor in (*config.input, *config.output):
         if tensor.name == "PIXELS":
@@ -154,50 +130,43 @@ def render_config(template: Path, plan: ServingPlan, description: str = "") -> s
         elif tensor.name == "PROBABILITIES":
             tensor.dims[:] = [len(plan.labels)]
     if config.name == "preprocess":
-        config.instance_group[0].count = plan.instances
+        config.instance_group[0].count = plan.settings.instances
     elif config.name == "classifier":
-        _plan_classifier(config, plan, model_config_pb2)
-    else:
-        config.parameters[DESCRIPTION_PARAMETER].string_value = description
+        _plan_classifier(config, plan)
     return str(text_format.MessageToString(config))
 
 
-def _plan_classifier(config: Any, plan: ServingPlan, schema: Any) -> None:
-    group = config.instance_group[0]
-    sizes = batch_sizes(plan.preferred_batch, config.max_batch_size)
-    config.dynamic_batching.preferred_batch_size[:] = sizes[1:] if plan.gpu else [plan.preferred_batch]
-    config.dynamic_batching.max_queue_delay_microseconds = plan.queue_delay_us
-    if plan.gpu:
+def _plan_classifier(config: Any, plan: ServingPlan) -> None:
+    from tritonclient.grpc import model_config_pb2 as schema
+
+    group, settings = config.instance_group[0], plan.settings
+    sizes = batch_sizes(settings.preferred_batch, config.max_batch_size)
+    config.dynamic_batching.preferred_batch_size[:] = sizes[1:] if settings.on_gpu else [settings.preferred_batch]
+    config.dynamic_batching.max_queue_delay_microseconds = settings.queue_delay_us
+    if settings.on_gpu:
         group.kind = schema.ModelInstanceGroup.KIND_GPU
-    if plan.backend == "python":
-        group.count = plan.classifier_instances
-        config.parameters["cores_per_instance"].string_value = str(plan.cores_per_instance)
+    if settings.backend == "python":
+        group.count = settings.classifier_instances
+        config.parameters["cores_per_instance"].string_value = str(settings.cores_per_instance)
         sizes = (1,)  # a CPU session only needs its first run
-    elif plan.backend == "tensorrt":
+    elif settings.backend == "tensorrt":
         config.backend = "tensorrt"
         config.default_model_filename = PLAN_FILE
         # Without this Triton would take the first profile alone, that of single images.
         group.profile[:] = [str(index) for index in range(len(sizes))]
     else:
-        group.count = 1 if plan.gpu else plan.instances
+        group.count = 1 if settings.on_gpu else settings.instances
         config.backend = "onnxruntime"
-        config.default_model_filename = "model.onnx"
-        config.parameters["intra_op_thread_count"].string_value = str(plan.threads)
-        sizes = sizes if plan.gpu else (1, 8)
-        if plan.accelerator_options:
+        config.default_model_filename = GRAPH_FILE
+        config.parameters["intra_op_thread_count"].string_value = str(max(usable_cores() // settings.instances, 1))
+        sizes = sizes if settings.on_gpu else (1, 8)
+        if plan.provider_options:
             accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add()
-            accelerator.name = plan.accelerator or "cuda"
-            accelerator.parameters.update(plan.accelerator_options)
-    _add_warmup(config, plan, sizes, schema)
-
-
-def _add_warmup(config: Any, plan: ServingPlan, sizes: tuple[int, ...], schema: Any) -> None:
-    """Has Triton run a batch of each of these sizes before it says that it is ready."""
-    for batch in sizes:
-        warmup = config.model_warmup.add(name=f"batch_{batch}", batch_size=batch)
-        warmup.inputs["PIXELS"].data_type = schema.TYPE_UINT8
-        warmup.inputs["PIXELS"].dims[:] = [plan.size_px, plan.size_px, 3]
-        warmup.inputs["PIXELS"].random_data = True
-        warmup.inputs["STATUS"].data_type = schema.TYPE_INT32
-        warmup.inputs["STATUS"].dims[:] = [1]
-        warmup.inputs["STATUS"].zero_data = True
+            accelerator.name = settings.accelerator or "cuda"
+            accelerator.parameters.update(plan.provider_options)
+    for size in sizes:  # which Triton runs before it says that it is ready
+        warmup = config.model_warmup.add(name=f"batch_{size}", batch_size=size)
+        pixels, status = warmup.inputs["PIXELS"], warmup.inputs["STATUS"]
+        pixels.data_type, status.data_type = schema.TYPE_UINT8, schema.TYPE_INT32
+        pixels.dims[:], status.dims[:] = [plan.size_px, plan.size_px, 3], [1]
+        pixels.random_data, status.zero_data = True, True

@@ -1,10 +1,9 @@
 """One export: checkpoint -> served graph -> variants, timed and judged -> release."""
 
 import json
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import chain
@@ -29,7 +28,7 @@ from export.gate.parity import ParityResult, Reference, Tolerance, check_parity,
 from export.golden import FOLDER
 from export.graph.onnx_export import export_logits_graph
 from export.graph.rewrites import merge_attention
-from export.graph.serving_graph import ServingHead, build_serving_graph, with_export_id
+from export.graph.serving_graph import build_serving_graph, with_export_id
 from export.graph.write import write_variant
 from export.identity import export_id, source_key
 from export.release import (
@@ -45,18 +44,13 @@ from export.release import (
 )
 from export.report import write_report
 from export.repository import ServingPlan, describe_ensemble, write_classifier, write_ensemble, write_preprocess
-from export.settings import ExportSettings, Step
+from export.settings import ExportSettings, Progress, Step
 from export.target import Target, Variant, find_target, variants_of
 from preprocessing import PREPROCESSING_VERSION, STATUS_TABLE, PreprocessParams, resize_to_square
-from runtime import Classifier, usable_cores
+from runtime import Classifier
 
-_MAX_INSTANCES = 8
-_INSTANCE_BYTES = 2**30  # an instance of preprocess at work on large images, and a share of the classifier
-_CORES_PER_CLASSIFIER = 16  # of one instance: a batch has 32 frames at most, and fewer as a rule
 _CALIBRATION_PHOTOS = 48
 _SCRATCH = "scratch"
-
-Progress = Callable[[Step], None]
 
 
 @dataclass(frozen=True)
@@ -78,8 +72,9 @@ class _Job:
 
 def existing_release(located: LocatedCheckpoint, settings: ExportSettings) -> Release | None:
     """The release that `export_checkpoint` would make again, if it is already there."""
-    digest, target = checkpoint_digest(located.path), find_target(settings)
-    return find_release(settings.releases_dir, source_key(digest, located, settings, target, _instances(settings)))
+    settings = settings.fitted()
+    key = source_key(checkpoint_digest(located.path), located, settings, find_target(settings))
+    return find_release(settings.releases_dir, key)
 
 
 def export_checkpoint(
@@ -96,20 +91,19 @@ def export_checkpoint(
         ExportError: One of its subclasses; nothing is left behind and nothing that is served has changed.
     """
     started = time.monotonic()
+    settings = settings.fitted()
     target = find_target(settings)
     wanted = variants_of(settings.precision, target)  # what cannot be had here is refused before the long part
     progress(Step("load the checkpoint"))
     job = _prepare(located, settings, target, progress)
     try:
         with open_partial(settings.releases_dir) as partial:
-            scratch = partial / _SCRATCH
-            candidates = take_fastest(
-                wanted, scratch, job.plan.size_px, _Maker(job, scratch), lambda name: progress(Step(name))
-            )
+            maker = _Maker(job, partial / _SCRATCH)
+            candidates = take_fastest(wanted, partial / _SCRATCH, job.plan.size_px, maker.write, maker.judge, progress)
             progress(Step("write the release"))
             manifest = _write_release(job, candidates[0], partial)
             write_report(partial, manifest["release_id"], candidates, time.monotonic() - started)
-            key = source_key(job.checkpoint.sha256, located, settings, target, job.plan.instances)
+            key = source_key(job.checkpoint.sha256, located, settings, target)
             return publish(partial, settings.releases_dir, manifest, key)
     except OSError as error:
         raise ReleaseError(f"cannot write the release below {settings.releases_dir}: {error.strerror}") from error
@@ -121,36 +115,15 @@ def _prepare(located: LocatedCheckpoint, settings: ExportSettings, target: Targe
     params = PreprocessParams(
         resize=checkpoint.resize,
         face_detection=settings.face_detection,
-        crop_factor=checkpoint.crop_factor,
+        crop_factor=checkpoint.sidecar.crop_factor,
         max_bytes=settings.max_image_bytes,
         max_pixels=settings.max_image_pixels,
     )
     if params.face_detection:
         fetch_assets(FACE_MODELS, settings.cache_dir)
     golden = prepare_golden(checkpoint, face_detection=settings.face_detection, cache_dir=settings.cache_dir)
-    return _Job(settings, target, checkpoint, params, _serving_plan(checkpoint, settings, target), golden, progress)
-
-
-def _serving_plan(checkpoint: Checkpoint, settings: ExportSettings, target: Target) -> ServingPlan:
-    cores, instances = usable_cores(), _instances(settings)
-    return ServingPlan(
-        size_px=checkpoint.resize.size_px,
-        labels=tuple(checkpoint.labels),
-        instances=instances,
-        threads=max(cores // instances, 1),
-        classifier_instances=settings.classifier_instances or -(-cores // _CORES_PER_CLASSIFIER),
-        cores_per_instance=settings.cores_per_instance,
-        preferred_batch=settings.preferred_batch,
-        queue_delay_us=settings.queue_delay_us,
-        backend=settings.backend,
-        gpu=target.gpu,
-    )
-
-
-def _instances(settings: ExportSettings) -> int:
-    """Instances of preprocess: one per core, which is fastest on a CPU, but no more than fit into memory."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return settings.instances or max(min(usable_cores(), _MAX_INSTANCES, memory // _INSTANCE_BYTES), 1)
+    plan = ServingPlan(settings, checkpoint.resize.size_px, tuple(checkpoint.labels))
+    return _Job(settings, target, checkpoint, params, plan, golden, progress)
 
 
 class _Maker:
@@ -166,9 +139,7 @@ class _Maker:
         """The served graph, in fp32."""
         checkpoint = self._job.checkpoint
         self._job.progress(Step("export with optimum"))
-        logits_graph = export_logits_graph(checkpoint.located.path, self._scratch)
-        head = ServingHead(len(checkpoint.labels), checkpoint.fake_indices, export_id=0)
-        graph = build_serving_graph(logits_graph, self._job.plan.size_px, checkpoint.normalisation, head)
+        graph = build_serving_graph(export_logits_graph(checkpoint.located.path, self._scratch), checkpoint)
         merge_attention(graph)
         return graph
 
@@ -185,12 +156,12 @@ class _Maker:
         return make_reference(job.checkpoint, images, lambda done: job.progress(Step(name, done, count + photos)))
 
     def write(self, variant: Variant, folder: Path) -> None:
-        """See `Maker.write`."""
-        graph = with_export_id(self.graph, export_id(self._job.checkpoint, variant))
+        """Writes a variant into an empty folder."""
+        graph = with_export_id(self.graph, export_id(self._job.checkpoint, self._job.params, variant))
         write_variant(folder, graph, variant, self._job.target, self._calibration_squares)
 
     def judge(self, variant: Variant, classifier: Classifier) -> ParityResult:
-        """See `Maker.judge`; fp32 is judged on the generated images alone."""
+        """Puts a variant through the gate; fp32 is judged on the generated images alone."""
         job, reference = self._job, self.reference
         job.progress(Step(f"compare {variant.name} with PyTorch"))
         images = reference.first(job.settings.parity_images) if variant.precision == "fp32" else reference
@@ -224,7 +195,7 @@ def _write_release(job: _Job, chosen: Candidate, partial: Path) -> dict[str, Any
         "files": files,
         "built_on": asdict(target.built_on) if target.built_on else None,
     }
-    describe_ensemble(ensemble, job.plan, json.dumps(served_description(manifest), sort_keys=True))
+    describe_ensemble(ensemble, json.dumps(served_description(manifest), sort_keys=True))
     return manifest
 
 
@@ -236,17 +207,17 @@ def _description(job: _Job, chosen: Variant) -> dict[str, Any]:
         revision=checkpoint.located.revision,
         checkpoint_sha256=checkpoint.sha256,
         architecture=type(checkpoint.model).__name__,
-        trained=checkpoint.trained,
-        notice=checkpoint.notice,
+        trained=checkpoint.sidecar.trained,
+        notice=checkpoint.sidecar.notice,
         precision=chosen.precision,
         backend=job.settings.backend,
-        export_id=export_id(checkpoint, chosen),
+        export_id=export_id(checkpoint, job.params, chosen),
         labels=tuple(checkpoint.labels),
         fake_labels=tuple(checkpoint.labels[i] for i in checkpoint.fake_indices),
-        verdict_bands=checkpoint.verdict_bands,
+        verdict_bands=checkpoint.sidecar.verdict_bands,
         preprocess=Preprocess.model_validate(job.params.to_dict()),
         preprocessing_version=PREPROCESSING_VERSION,
         statuses={code: Status(name=row.name, meaning=row.meaning) for code, row in STATUS_TABLE.items()},
-        calibration=checkpoint.calibration,
+        calibration=checkpoint.sidecar.calibration,
         model_card=checkpoint.model_card,
     ).to_json_dict()

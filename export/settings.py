@@ -1,12 +1,19 @@
 """What to export, and how: the settings of one export."""
 
-from dataclasses import dataclass
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from preprocessing import PreprocessParams
+from runtime import usable_cores
 
 ENGINE_CACHE = Path("/var/cache/deepfake-serving/engines")
 """Where TensorRT's engines are kept by default."""
+
+_MAX_INSTANCES = 8
+_INSTANCE_BYTES = 2**30  # an instance of preprocess at work on large images, and a share of the classifier
+_CORES_PER_CLASSIFIER = 16  # of one instance: a batch has 32 frames at most, and fewer as a rule
 
 
 @dataclass(frozen=True)
@@ -16,7 +23,7 @@ class ExportSettings:
     Attributes:
         releases_dir: Where releases are kept.
         precision: `fp32`, `bf16`, `fp16`, `int8`, or `auto`: the fastest that passes the gate on this machine.
-        backend: `python`, `onnxruntime` or `tensorrt`, see `ServingPlan`.
+        backend: `python`, `onnxruntime` or `tensorrt`, OpenVINO, or a backend of NVIDIA's image, runs it.
         gpu: Whether the onnxruntime backend runs on a GPU; the tensorrt backend always does.
         accelerator: `tensorrt`: the onnxruntime backend runs the graph through TensorRT, on a GPU; "": it does not.
         engine_cache: Where TensorRT's engines are kept in that case, on this machine and where they serve.
@@ -53,6 +60,23 @@ class ExportSettings:
     parity_images: int = 32
     cache_dir: Path | None = None
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the classifier runs on a GPU."""
+        return self.gpu or self.backend == "tensorrt" or bool(self.accelerator)
+
+    def fitted(self) -> "ExportSettings":
+        """The same with instances of both models that fit this machine, where their number is not given.
+
+        One instance of preprocess per core is fastest on a CPU; each takes memory.
+        """
+        cores, memory = usable_cores(), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return replace(
+            self,
+            instances=self.instances or max(min(cores, _MAX_INSTANCES, memory // _INSTANCE_BYTES), 1),
+            classifier_instances=self.classifier_instances or -(-cores // _CORES_PER_CLASSIFIER),
+        )
+
 
 @dataclass(frozen=True)
 class Step:
@@ -61,3 +85,7 @@ class Step:
     name: str
     done: int = 0
     total: int = 0
+
+
+Progress = Callable[[Step], None]
+"""Told each step of an export, and how much of it is done."""

@@ -1,7 +1,6 @@
 """Who will run the exported classifier. Releases for CPUs run on any machine, those of TensorRT on one kind of GPU."""
 
 import importlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -10,8 +9,7 @@ from export.errors import ExportError, GpuError
 from export.repository import TEMPLATES, read_config
 from export.settings import ENGINE_CACHE, ExportSettings
 from runtime import BuiltOn, ClassifierLoadError, batch_sizes
-from runtime.built_on import library_tensorrt, package_tensorrt
-from runtime.gpu import the_kind_of_gpu
+from runtime.built_on import package_tensorrt
 
 TENSORRT = "tensorrt"
 AUTO = "auto"
@@ -69,7 +67,7 @@ def find_target(settings: ExportSettings) -> Target:
     target = Target(
         runtime="openvino" if settings.backend == "python" else settings.backend,
         accelerator=settings.accelerator,
-        gpu=settings.gpu or settings.backend == TENSORRT or bool(settings.accelerator),
+        gpu=settings.on_gpu,
         preferred_batch=settings.preferred_batch,
         largest_batch=int(read_config(TEMPLATES / "classifier" / "config.pbtxt").max_batch_size),
         engine_cache=settings.engine_cache.absolute(),
@@ -79,49 +77,33 @@ def find_target(settings: ExportSettings) -> Target:
     return replace(target, built_on=this_machine(needs_package=settings.backend == TENSORRT))
 
 
-def this_machine(
-    needs_package: bool,
-    library: Callable[[], str] = library_tensorrt,
-    package: Callable[[], str] = package_tensorrt,
-) -> BuiltOn:
+def this_machine(needs_package: bool) -> BuiltOn:
     """The GPU, driver and TensorRT of this machine, on which an export can be built.
 
     Args:
         needs_package: Whether Python must be able to build and run plans; onnxruntime needs the library alone.
-        library: Version of the library that Triton would load here; "" if there is none.
-        package: Version of the Python package; "" if there is none.
 
     Raises:
         GpuError: Something is missing; the message says what to do.
     """
     try:
-        gpu = the_kind_of_gpu()
+        here = BuiltOn.here()
     except ClassifierLoadError as error:
         raise GpuError(f"TensorRT builds on the GPU that will serve, and here {error}") from error
-    found, installed = library(), package()
-    if needs_package and not installed:
-        wanted = f"tensorrt-cu13=={found}" if found else "the extra gpu-tensorrt"
-        raise GpuError(f"the Python package tensorrt is not installed: pip install {wanted}")
-    if needs_package and found and installed != found:
-        raise GpuError(
-            f"the Python package tensorrt is {installed}, and the library that Triton loads here is {found}: a plan of "
-            f"one cannot be read by the other; pip install tensorrt-cu13=={found}"
-        )
     if needs_package:
-        _require_cuda_bindings()
-    if not found and not installed:
-        raise GpuError("TensorRT is not installed: export in NVIDIA's Triton image, or install the extra gpu-tensorrt")
-    return BuiltOn.of(gpu, found or installed)
-
-
-def _require_cuda_bindings() -> None:
-    """The gate runs plans through NVIDIA's CUDA bindings: a build of minutes must not end for the lack of them."""
-    try:
-        importlib.import_module("cuda.bindings.runtime")
-    except ImportError as error:
-        raise GpuError(
-            f"the Python package cuda-bindings cannot be used ({error}): pip install cuda-bindings"
-        ) from error
+        installed = package_tensorrt()
+        if installed != here.tensorrt:  # a plan of one cannot be read by the other
+            raise GpuError(
+                f"the Python package tensorrt is {installed or 'not installed'}, and the library that Triton loads "
+                f"here is {here.tensorrt}: pip install tensorrt-cu13=={here.tensorrt}"
+            )
+        try:  # the gate runs plans through them: a build of minutes must not end for the lack of them
+            importlib.import_module("cuda.bindings.runtime")
+        except ImportError as error:
+            raise GpuError(
+                f"the Python package cuda-bindings cannot be used ({error}): pip install cuda-bindings"
+            ) from error
+    return here
 
 
 class Int8Recipe(StrEnum):

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Self
 
 from runtime.errors import ClassifierLoadError
-from runtime.gpu import Gpu, the_kind_of_gpu
+from runtime.gpu import the_kind_of_gpu
 
 _LIBRARIES = ("libnvinfer.so.11", "libnvinfer.so.10")
 _VERSION_PARTS = ("Major", "Minor", "Patch", "Build")
@@ -62,11 +62,6 @@ class BuiltOn:
     tensorrt: str
 
     @classmethod
-    def of(cls, gpu: Gpu, tensorrt: str) -> Self:
-        """The record of a GPU and a TensorRT."""
-        return cls(gpu.name, gpu.compute_capability, gpu.mig, gpu.driver, tensorrt)
-
-    @classmethod
     def here(cls) -> Self:
         """This machine, with the TensorRT that Triton finds here, or else the Python package's.
 
@@ -79,7 +74,7 @@ class BuiltOn:
             raise ClassifierLoadError(
                 "TensorRT is not installed: run this in NVIDIA's Triton image, or install the extra gpu-tensorrt"
             )
-        return cls.of(gpu, tensorrt)
+        return cls(gpu.name, gpu.compute_capability, gpu.mig, gpu.driver, tensorrt)
 
     def check(self, here: "BuiltOn") -> str:
         """Checks that what was built on this machine may run on another one.

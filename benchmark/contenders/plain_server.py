@@ -56,7 +56,7 @@ def create_app() -> Flask:
     root = Path(os.environ["PLAIN_MEDIA_ROOT"]).resolve()
     classify = pipeline("image-classification", model=checkpoint.model, image_processor=checkpoint.processor)
     fake_labels = {checkpoint.labels[index] for index in checkpoint.fake_indices}
-    crops, turn = FaceCrops(checkpoint.crop_factor), threading.Lock()
+    crops, turn = FaceCrops(checkpoint.sidecar.crop_factor), threading.Lock()
     options = {"batch_size": int(os.environ["PLAIN_BATCH_SIZE"]), "top_k": None, "function_to_apply": "softmax"}
     app = Flask(__name__)
 

@@ -51,11 +51,7 @@ def locate_checkpoint(
         return LocatedCheckpoint(directory.resolve(), directory.resolve().name)
     if checkpoint.startswith((".", "/", "~")) or checkpoint.count("/") != 1:
         raise CheckpointError(f"{checkpoint}: no such directory, and not a hub id of the form owner/name")
-    cached = _cached_snapshot(checkpoint, revision)
-    return _located(cached, checkpoint) if cached else _located(_download(checkpoint, revision, timeout_s), checkpoint)
-
-
-def _located(snapshot: Path, checkpoint: str) -> LocatedCheckpoint:
+    snapshot = _cached_snapshot(checkpoint, revision) or _download(checkpoint, revision, timeout_s)
     return LocatedCheckpoint(snapshot, checkpoint, revision=snapshot.name)
 
 

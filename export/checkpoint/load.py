@@ -1,12 +1,12 @@
 """Loads an image classifier and its image processor, and refuses what cannot be served."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deepfake_client.release import CalibrationRecord, CardFields, ModelCard, ReleaseBands
+from deepfake_client.release import CalibrationRecord, CardFields, ModelCard, ReleaseBands, first_fault
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from export.checkpoint.hub import LocatedCheckpoint
@@ -21,7 +21,17 @@ SIDECAR = "deepfake.json"
 
 
 class Sidecar(BaseModel):
-    """The content of `deepfake.json`; what it does not say keeps its default."""
+    """The content of `deepfake.json`; what it does not say keeps its default.
+
+    Attributes:
+        name: What results call the model; by default its hub id or the directory's name.
+        trained: False for seeded weights.
+        notice: A sentence to show beside every result, or "".
+        crop_factor: Side of the face crop over the longer side of the face box.
+        verdict_bands: Bands for images and for videos.
+        calibration: How they were set, if the checkpoint says.
+        model_card: Who made it, for what, and where it fails.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -57,11 +67,7 @@ class Checkpoint:
         fake_indices: Classes whose probabilities add up to the fake probability.
         resize: The processor's resize.
         normalisation: The processor's normalisation.
-        crop_factor: Side of the face crop over the longer side of the face box.
-        trained: False for seeded weights.
-        notice: A sentence to show beside every result, or "".
-        verdict_bands: Bands for images and for videos.
-        calibration: How they were set, if the checkpoint says.
+        sidecar: What it says about itself.
         model_card: Its card, if it has one.
     """
 
@@ -74,30 +80,26 @@ class Checkpoint:
     fake_indices: list[int]
     resize: ResizeSpec
     normalisation: Normalisation
-    crop_factor: float
-    trained: bool
-    notice: str
-    verdict_bands: ReleaseBands
-    calibration: CalibrationRecord | None = None
+    sidecar: Sidecar
     model_card: ModelCard | None = None
 
 
 def checkpoint_digest(path: Path) -> str:
     """SHA-256 over the names and contents of the files that decide what a checkpoint computes."""
-    digest = hashlib.sha256()
-    files = sorted(f for f in path.iterdir() if f.suffix in (".json", ".safetensors", ".bin") and f.is_file())
-    for file in files:
-        with file.open("rb") as stream:
-            digest.update(f"{file.name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
-    return digest.hexdigest()
+    return _digest(path, (f for f in path.iterdir() if f.suffix in (".json", ".safetensors", ".bin")))
 
 
 def companions_digest(path: Path) -> str:
     """SHA-256 over what goes with a checkpoint into a release and changes no score: its card and golden images."""
+    return _digest(path, (path / README, *(path / FOLDER).glob("*")))
+
+
+def _digest(root: Path, files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for file in sorted(f for f in (path / README, *(path / FOLDER).glob("*")) if f.is_file()):
-        content = hashlib.sha256(file.read_bytes()).hexdigest()
-        digest.update(f"{file.relative_to(path).as_posix()}\0{content}\n".encode())
+    for file in sorted(f for f in files if f.is_file()):
+        with file.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest.update(f"{file.relative_to(root).as_posix()}\0{content}\n".encode())
     return digest.hexdigest()
 
 
@@ -141,11 +143,7 @@ def load_checkpoint(located: LocatedCheckpoint, fake_labels: Sequence[str] = ())
         resize=resize,
         normalisation=normalisation,
         name=name,
-        crop_factor=sidecar.crop_factor,
-        trained=sidecar.trained,
-        notice=sidecar.notice,
-        verdict_bands=sidecar.verdict_bands,
-        calibration=sidecar.calibration,
+        sidecar=sidecar,
         model_card=read_card(located.path, sidecar.model_card, name),
     )
 
@@ -211,8 +209,6 @@ def read_sidecar(path: Path) -> Sidecar:
     if not sidecar.is_file():
         return Sidecar()
     try:
-        return Sidecar.model_validate_json(sidecar.read_text(encoding="utf-8"), extra="forbid")
-    except (ValidationError, UnicodeDecodeError) as error:
-        details = error.errors() if isinstance(error, ValidationError) else [{"loc": (), "msg": str(error)}]
-        problems = "; ".join(f"{'.'.join(map(str, d['loc']))}: {d['msg']}" for d in details)
-        raise CheckpointError(f"{sidecar}: {problems}") from error
+        return Sidecar.model_validate_json(sidecar.read_bytes(), extra="forbid")
+    except ValidationError as error:
+        raise CheckpointError(f"{sidecar}: {first_fault(error)}") from error

@@ -1,7 +1,7 @@
 """A checkpoint's own answers in PyTorch, over the pixels that preprocessing makes: what exports are compared with."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -29,14 +29,11 @@ def open_preparer(
         AssetError: The face models cannot be fetched.
     """
     params = PreprocessParams(
-        resize=checkpoint.resize, face_detection=face_detection, crop_factor=checkpoint.crop_factor
+        resize=checkpoint.resize, face_detection=face_detection, crop_factor=checkpoint.sidecar.crop_factor
     )
     models = next(iter(fetch_assets(FACE_MODELS, cache_dir).values())).parent if face_detection else Path()
-    preparer = Preparer(params, models)
-    try:
+    with closing(Preparer(params, models)) as preparer:
         yield preparer
-    finally:
-        preparer.close()
 
 
 def torch_logits(checkpoint: Checkpoint, squares: NDArray[np.uint8]) -> NDArray[np.float64]:

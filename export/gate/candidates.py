@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from export.errors import ExportError, ParityError
 from export.gate.parity import ParityResult
+from export.settings import Progress, Step
 from export.target import Variant
 from runtime import Classifier, ClassifierLoadError, ClassifierRunError, load_classifier
 
@@ -60,27 +61,13 @@ class _Contender:
     alternatives: Sequence[Variant]
 
 
-class Maker(Protocol):
-    """Makes variants and judges them."""
-
-    def write(self, variant: Variant, folder: Path) -> None:
-        """Writes a variant into an empty folder.
-
-        Raises:
-            ExportError: The model or the machine does not allow it.
-        """
-
-    def judge(self, variant: Variant, classifier: Classifier) -> ParityResult:
-        """Puts a variant through the gate.
-
-        Raises:
-            ExportError: It did not pass.
-            ClassifierRunError: It could not be run.
-        """
-
-
 def take_fastest(
-    wanted: Sequence[Sequence[Variant]], scratch: Path, size_px: int, maker: Maker, say: Callable[[str], None]
+    wanted: Sequence[Sequence[Variant]],
+    scratch: Path,
+    size_px: int,
+    write: Callable[[Variant, Path], None],
+    judge: Callable[[Variant, Classifier], ParityResult],
+    progress: Progress,
 ) -> list[Candidate]:
     """Writes variants, times them if there are several, and judges them from the fastest down.
 
@@ -88,8 +75,9 @@ def take_fastest(
         wanted: From `variants_of`.
         scratch: Folder for the variants.
         size_px: Side of the classifier's input.
-        maker: Makes and judges them.
-        say: Told what is being done.
+        write: Writes a variant into an empty folder; raises ExportError where that cannot be done.
+        judge: Puts a variant through the gate; raises ExportError or ClassifierRunError where it does not pass.
+        progress: Told each step.
 
     Returns:
         Every variant that was written, the one to serve first, those that were not judged last.
@@ -103,11 +91,11 @@ def take_fastest(
         def first_of(alternatives: Sequence[Variant]) -> list[_Contender]:
             """The first variant that can be written and opened, if any, timed; those before it are refused."""
             for position, variant in enumerate(alternatives):
-                say(f"write {variant.name}")
+                progress(Step(f"write {variant.name}"))
                 candidate = Candidate(variant, scratch / variant.name.replace(" ", "-"))
                 candidate.folder.mkdir()
                 try:
-                    maker.write(variant, candidate.folder)
+                    write(variant, candidate.folder)
                     classifier = load_classifier(candidate.folder)
                 except (ExportError, ClassifierLoadError) as error:
                     refused.append(replace(candidate, refusal=error))
@@ -117,7 +105,7 @@ def take_fastest(
             return []
 
         def timed(contenders: list[_Contender]) -> list[_Contender]:
-            return _timed(contenders, size_px, say) if len(wanted) > 1 and contenders else contenders
+            return _timed(contenders, size_px, progress) if len(wanted) > 1 and contenders else contenders
 
         waiting = timed([contender for alternatives in wanted for contender in first_of(alternatives)])
         while waiting:
@@ -125,7 +113,7 @@ def take_fastest(
             waiting.remove(fastest)
             candidate = fastest.candidate
             try:
-                parity = maker.judge(candidate.variant, fastest.classifier)
+                parity = judge(candidate.variant, fastest.classifier)
             except (ExportError, ClassifierRunError) as error:
                 refused.append(replace(candidate, refusal=error))
                 waiting += timed(first_of(fastest.alternatives))
@@ -136,9 +124,9 @@ def take_fastest(
     raise (ParityError if drifted else ExportError)(reasons)
 
 
-def _timed(contenders: Sequence[_Contender], size_px: int, say: Callable[[str], None]) -> list[_Contender]:
+def _timed(contenders: Sequence[_Contender], size_px: int, progress: Progress) -> list[_Contender]:
     """The same with the best rate of a few runs of each, in turns: whatever else runs here only makes them slower."""
-    say(f"time {', '.join(contender.candidate.variant.name for contender in contenders)}")
+    progress(Step(f"time {', '.join(contender.candidate.variant.name for contender in contenders)}"))
     pixels = np.random.default_rng(0).integers(0, 256, (_TIMED_BATCH, size_px, size_px, 3), dtype=np.uint8)
     classifiers = [contender.classifier for contender in contenders]
     _warm_up, *rounds = [[_seconds(classifier, pixels) for classifier in classifiers] for _ in range(1 + _ROUNDS)]

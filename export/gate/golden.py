@@ -11,7 +11,7 @@ from export.checkpoint.torch_scores import fake_probabilities, open_preparer, to
 from export.errors import GoldenError
 from export.gate.parity import Tolerance
 from export.golden import GoldenSet, read_golden
-from preprocessing import ImageRejectedError, Preparer
+from preprocessing import ImageRejectedError
 from runtime import Classifier
 
 
@@ -61,25 +61,15 @@ def prepare_golden(
     golden = read_golden(checkpoint.located.path)
     if golden is None:
         return None
+    squares = []
     with open_preparer(checkpoint, face_detection=face_detection, cache_dir=cache_dir) as preparer:
-        squares = golden_squares(golden, preparer)
-    p = fake_probabilities(torch_logits(checkpoint, squares), checkpoint.fake_indices)
+        for entry, image in zip(golden.manifest.images, golden.images, strict=True):
+            try:
+                squares.append(preparer.prepare(image).pixels)
+            except ImageRejectedError as error:
+                raise GoldenError(f"golden image {entry.file} cannot be decoded: {error}") from error
+    p = fake_probabilities(torch_logits(checkpoint, np.stack(squares)), checkpoint.fake_indices)
     expected = golden.for_release(face_detection=face_detection, precision_tolerance=0.0)
     if reason := expected.mismatch(p.tolist()):
         raise GoldenError(f"the checkpoint contradicts its own golden images: {reason}")
-    return PreparedGolden(golden, squares, face_detection)
-
-
-def golden_squares(golden: GoldenSet, preparer: Preparer) -> NDArray[np.uint8]:
-    """The pixels of golden images: (N, S, S, 3) uint8, RGB.
-
-    Raises:
-        GoldenError: One of them cannot be decoded.
-    """
-    squares = []
-    for entry, image in zip(golden.manifest.images, golden.images, strict=True):
-        try:
-            squares.append(preparer.prepare(image).pixels)
-        except ImageRejectedError as error:
-            raise GoldenError(f"golden image {entry.file} cannot be decoded: {error}") from error
-    return np.stack(squares)
+    return PreparedGolden(golden, np.stack(squares), face_detection)

@@ -76,24 +76,17 @@ def calibration_photos(count: int, cache_dir: Path | None = None) -> Iterator[Im
     Raises:
         AssetError: The photos cannot be fetched.
     """
-    return _crops(_fetch(_CALIBRATE_ON, cache_dir), count, seed=11)
+    return _crops(_CALIBRATE_ON, count, cache_dir, seed=11)
 
 
 def judging_photos(count: int, cache_dir: Path | None = None) -> Iterator[Image.Image]:
-    """RGB images to judge with, the same ones at every call.
-
-    Raises:
-        AssetError: The photos cannot be fetched.
-    """
-    return _crops(_fetch(_JUDGE_ON, cache_dir), count, seed=12)
+    """RGB images to judge with, as `calibration_photos`."""
+    return _crops(_JUDGE_ON, count, cache_dir, seed=12)
 
 
-def _fetch(names: Sequence[str], cache_dir: Path | None) -> list[Image.Image]:
+def _crops(names: Sequence[str], count: int, cache_dir: Path | None, seed: int) -> Iterator[Image.Image]:
     wanted = [asset for asset in GATE_PHOTOS if asset.name in names]
-    return [Image.open(path).convert("RGB") for path in fetch_assets(wanted, cache_dir).values()]
-
-
-def _crops(photos: Sequence[Image.Image], count: int, seed: int) -> Iterator[Image.Image]:
+    photos = [Image.open(path).convert("RGB") for path in fetch_assets(wanted, cache_dir).values()]
     rng = np.random.default_rng(seed)
     for i in range(count):
         yield _varied(photos[i % len(photos)], rng)

@@ -47,7 +47,7 @@ class GraphIndex:
 
     def consumers(self, name: str) -> list[onnx.NodeProto]:
         """The nodes that take a tensor, once for every input."""
-        return self._consumers.get(name, [])
+        return self._consumers[name]
 
     def constant(self, name: str) -> NDArray[Any] | None:
         """A tensor's values, if they are an initializer's or a Constant's; None otherwise."""

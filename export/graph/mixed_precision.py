@@ -9,6 +9,8 @@ residual sums, activation functions, the patch embedding and the head. Casts cos
 them into the operators beside them.
 """
 
+import copy
+
 import ml_dtypes
 import numpy as np
 import onnx
@@ -32,8 +34,7 @@ def type_products(model: onnx.ModelProto, number_format: str) -> onnx.ModelProto
     Raises:
         ExportError: The graph has no matrix product outside its head, or a weight that the format cannot hold.
     """
-    typed = onnx.ModelProto()
-    typed.CopyFrom(model)
+    typed = copy.deepcopy(model)
     index = GraphIndex(typed.graph)
     products = [node for node in typed.graph.node if node.op_type == "MatMul" and not _is_head(index, node)]
     if not products:

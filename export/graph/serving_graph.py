@@ -9,39 +9,20 @@ over its kernel and channels, computed in float64. Centring keeps low precisions
 operator is no such convolution, the same affine map stays as two operators of its own.
 """
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from export.checkpoint import Normalisation
+from export.checkpoint import Checkpoint, Normalisation
 from export.errors import ExportError
+from export.graph.index import GraphIndex, add_constant
 
 _CENTRE = 128.0
 
 
-@dataclass(frozen=True)
-class ServingHead:
-    """What is baked into the end of the graph.
-
-    Attributes:
-        label_count: Number of classes.
-        fake_indices: Classes whose probabilities add up to the fake probability.
-        export_id: The constant of the EXPORT_ID output.
-    """
-
-    label_count: int
-    fake_indices: list[int]
-    export_id: int
-
-
-def build_serving_graph(
-    logits_model: onnx.ModelProto, size_px: int, normalisation: Normalisation, head: ServingHead
-) -> onnx.ModelProto:
-    """Builds the served graph; the given model is consumed.
+def build_serving_graph(logits_model: onnx.ModelProto, checkpoint: Checkpoint) -> onnx.ModelProto:
+    """Builds the served graph, its EXPORT_ID still 0; the given model is consumed.
 
     Raises:
         ExportError: The graph has other inputs or outputs than pixel_values and logits.
@@ -51,17 +32,18 @@ def build_serving_graph(
         raise ExportError("the exported graph is not of the form pixel_values -> logits")
     _inline_identities(graph)
     _drop_input_casts(graph)
+    size_px, info = checkpoint.resize.size_px, helper.make_tensor_value_info
     del graph.input[:]
     del graph.output[:]
-    graph.input.append(helper.make_tensor_value_info("PIXELS", TensorProto.UINT8, ["N", size_px, size_px, 3]))
-    graph.input.append(helper.make_tensor_value_info("STATUS", TensorProto.INT32, ["N", 1]))
-    graph.output.append(helper.make_tensor_value_info("FAKE_PROBABILITY", TensorProto.FLOAT, ["N", 1]))
-    graph.output.append(helper.make_tensor_value_info("PROBABILITIES", TensorProto.FLOAT, ["N", head.label_count]))
-    graph.output.append(helper.make_tensor_value_info("EXPORT_ID", TensorProto.INT32, ["N", 1]))
-    entry = _pixel_nodes(graph, normalisation)
+    graph.input.append(info("PIXELS", TensorProto.UINT8, ["N", size_px, size_px, 3]))
+    graph.input.append(info("STATUS", TensorProto.INT32, ["N", 1]))
+    graph.output.append(info("FAKE_PROBABILITY", TensorProto.FLOAT, ["N", 1]))
+    graph.output.append(info("PROBABILITIES", TensorProto.FLOAT, ["N", len(checkpoint.labels)]))
+    graph.output.append(info("EXPORT_ID", TensorProto.INT32, ["N", 1]))
+    entry = _pixel_nodes(graph, checkpoint.normalisation)
     body = list(graph.node)
     del graph.node[:]
-    graph.node.extend(entry + body + _head_nodes(graph, head))
+    graph.node.extend(entry + body + _head_nodes(graph, checkpoint.fake_indices))
     graph.name = "deepfake_classifier"
     model.producer_name = "deepfake-export"
     del graph.value_info[:]
@@ -84,50 +66,44 @@ def _inline_identities(graph: onnx.GraphProto) -> None:
     """Removes the Identity nodes by which optimum shares equal weights, so that consumers name the constants."""
     constants = {tensor.name for tensor in graph.initializer}
     source: dict[str, str] = {}
-    kept = []
     for node in graph.node:
         if node.op_type == "Identity" and source.get(node.input[0], node.input[0]) in constants:
             source[node.output[0]] = source.get(node.input[0], node.input[0])
-        else:
-            kept.append(node)
-    for node in kept:
-        for position, name in enumerate(node.input):
-            node.input[position] = source.get(name, name)
-    del graph.node[:]
-    graph.node.extend(kept)
+    _replace_tensors(graph, source)
 
 
 def _drop_input_casts(graph: onnx.GraphProto) -> None:
     """Removes casts of pixel_values to the type it has: the model's `.to(dtype)`."""
-    for node in [n for n in graph.node if n.op_type == "Cast" and n.input[0] == "pixel_values"]:
-        if helper.get_attribute_value(node.attribute[0]) == TensorProto.FLOAT:
-            for other in graph.node:
-                for position, name in enumerate(other.input):
-                    if name == node.output[0]:
-                        other.input[position] = "pixel_values"
-            graph.node.remove(node)
+    casts = [node for node in graph.node if node.op_type == "Cast" and node.input[0] == "pixel_values"]
+    same = [node for node in casts if helper.get_attribute_value(node.attribute[0]) == TensorProto.FLOAT]
+    _replace_tensors(graph, {node.output[0]: "pixel_values" for node in same})
 
 
-def _constant(graph: onnx.GraphProto, name: str, values: NDArray[Any]) -> str:
-    graph.initializer.append(numpy_helper.from_array(values, name))
-    return name
+def _replace_tensors(graph: onnx.GraphProto, source: dict[str, str]) -> None:
+    """Has nodes take other tensors in place of these, and removes the nodes that make these."""
+    kept = [node for node in graph.node if node.output[0] not in source]
+    for node in kept:
+        node.input[:] = [source.get(name, name) for name in node.input]
+    del graph.node[:]
+    graph.node.extend(kept)
 
 
 def _pixel_nodes(graph: onnx.GraphProto, normalisation: Normalisation) -> list[onnx.NodeProto]:
     """Nodes from PIXELS to `pixel_values`; folds the normalisation where that is exact."""
-    centre = _constant(graph, "pixel_centre", np.array(_CENTRE, np.float32))
+    centre = add_constant(graph, "pixel_centre", np.array(_CENTRE, np.float32))
     nodes = [
         helper.make_node("Cast", ["PIXELS"], ["pixels_float"], to=TensorProto.FLOAT),
         helper.make_node("Sub", ["pixels_float", centre], ["pixels_centred"]),
     ]
     scale = normalisation.scale / np.array(normalisation.std, np.float64)
     offset = (_CENTRE * normalisation.scale - np.array(normalisation.mean, np.float64)) / np.array(normalisation.std)
-    convolution = _foldable_convolution(graph)
+    index = GraphIndex(graph)
+    convolution = _foldable_convolution(index)
     if convolution is not None:
-        _fold(graph, convolution, scale, offset)
+        _fold(index, convolution, scale, offset)
         return [*nodes, helper.make_node("Transpose", ["pixels_centred"], ["pixel_values"], perm=[0, 3, 1, 2])]
-    gain = _constant(graph, "pixel_gain", scale.astype(np.float32))
-    shift = _constant(graph, "pixel_shift", offset.astype(np.float32))
+    gain = add_constant(graph, "pixel_gain", scale.astype(np.float32))
+    shift = add_constant(graph, "pixel_shift", offset.astype(np.float32))
     return [
         *nodes,
         helper.make_node("Mul", ["pixels_centred", gain], ["pixels_scaled"]),
@@ -136,49 +112,38 @@ def _pixel_nodes(graph: onnx.GraphProto, normalisation: Normalisation) -> list[o
     ]
 
 
-def _foldable_convolution(graph: onnx.GraphProto) -> onnx.NodeProto | None:
+def _foldable_convolution(index: GraphIndex) -> onnx.NodeProto | None:
     """The one consumer of pixel_values, if it is an unpadded convolution over three channels with constant weights."""
-    consumers = [node for node in graph.node if "pixel_values" in node.input]
+    consumers = index.consumers("pixel_values")
     if len(consumers) != 1 or consumers[0].op_type != "Conv":
         return None
     node = consumers[0]
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    constants = {tensor.name: tensor for tensor in graph.initializer}
     padded = any(attributes.get("pads", [])) or attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID")
-    if padded or attributes.get("group", 1) != 1 or node.input[1] not in constants:
+    parameters = [index.constant(name) for name in node.input[1:]]
+    if padded or attributes.get("group", 1) != 1 or any(values is None for values in parameters):
         return None
-    if len(node.input) > 2 and node.input[2] not in constants:
-        return None
-    return node if constants[node.input[1]].dims[1] == 3 else None
+    return node if parameters[0] is not None and parameters[0].shape[1] == 3 else None
 
 
-def _fold(
-    graph: onnx.GraphProto, node: onnx.NodeProto, scale: NDArray[np.float64], offset: NDArray[np.float64]
-) -> None:
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    weights = numpy_helper.to_array(constants[node.input[1]]).astype(np.float64)
-    bias = numpy_helper.to_array(constants[node.input[2]]).astype(np.float64) if len(node.input) > 2 else 0.0
-    folded_bias = bias + (weights * offset[None, :, None, None]).sum(axis=(1, 2, 3))
-    folded_weights = weights * scale[None, :, None, None]
-    for name in node.input[1:]:
-        if not any(name in other.input for other in graph.node if other is not node):
-            graph.initializer.remove(constants[name])
-    names = [
-        _constant(graph, "patch_weights_folded", folded_weights.astype(np.float32)),
-        _constant(graph, "patch_bias_folded", folded_bias.astype(np.float32)),
+def _fold(index: GraphIndex, node: onnx.NodeProto, scale: NDArray[np.float64], offset: NDArray[np.float64]) -> None:
+    weights, *biases = (np.asarray(index.constant(name), np.float64) for name in node.input[1:])
+    bias = sum(biases) + (weights * offset[None, :, None, None]).sum(axis=(1, 2, 3))
+    weights = weights * scale[None, :, None, None]
+    node.input[1:] = [
+        add_constant(index.graph, "patch_weights_folded", weights.astype(np.float32)),
+        add_constant(index.graph, "patch_bias_folded", bias.astype(np.float32)),
     ]
-    del node.input[1:]
-    node.input.extend(names)
 
 
-def _head_nodes(graph: onnx.GraphProto, head: ServingHead) -> list[onnx.NodeProto]:
-    fake = _constant(graph, "fake_indices", np.array(head.fake_indices, np.int64))
-    zero_status = _constant(graph, "status_ok", np.array(0, np.int32))
-    nan = _constant(graph, "not_scored", np.array(np.nan, np.float32))
-    one = _constant(graph, "probability_max", np.array(1.0, np.float32))
-    zero = _constant(graph, "probability_min", np.array(0.0, np.float32))
-    class_axis = _constant(graph, "class_axis", np.array([1], np.int64))
-    export_id = _constant(graph, "export_id", np.array([[head.export_id]], np.int32))
+def _head_nodes(graph: onnx.GraphProto, fake_indices: list[int]) -> list[onnx.NodeProto]:
+    fake = add_constant(graph, "fake_indices", np.array(fake_indices, np.int64))
+    zero_status = add_constant(graph, "status_ok", np.array(0, np.int32))
+    nan = add_constant(graph, "not_scored", np.array(np.nan, np.float32))
+    one = add_constant(graph, "probability_max", np.array(1.0, np.float32))
+    zero = add_constant(graph, "probability_min", np.array(0.0, np.float32))
+    class_axis = add_constant(graph, "class_axis", np.array([1], np.int64))
+    export_id = add_constant(graph, "export_id", np.zeros((1, 1), np.int32))
     return [
         helper.make_node("Softmax", ["logits"], ["softmax"], axis=1),
         helper.make_node("Gather", ["softmax", fake], ["softmax_fake"], axis=1),

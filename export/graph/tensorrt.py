@@ -15,7 +15,7 @@ from typing import Any
 
 from export.errors import ExportError, GpuError
 from export.target import Target
-from runtime import BatchProfile, BuiltOn
+from runtime import BatchProfile
 
 _WORKSPACE_BYTES = 4 * 2**30
 _KEY_DIGITS = 16
@@ -71,18 +71,6 @@ def _add_profile(builder: Any, config: Any, shape: BatchProfile, size_px: int) -
         raise ExportError(f"TensorRT does not take batches of {shape.smallest} to {shape.largest}")
 
 
-def cache_key(machine: BuiltOn, graph_sha256: str, settings: dict[str, str]) -> str:
-    """Names what an engine belongs to: 16 hexadecimal digits.
-
-    Args:
-        machine: GPU, driver and TensorRT.
-        graph_sha256: Of the graph and its weights.
-        settings: Everything else that decides what the engine is: its shapes.
-    """
-    parts = {"machine": asdict(machine), "graph": graph_sha256, "settings": settings}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_KEY_DIGITS]
-
-
 def provider_options(target: Target, graph: Path, size_px: int) -> dict[str, str]:
     """Settings of onnxruntime's TensorRT provider, by its names, which are those of Triton's config too.
 
@@ -98,8 +86,9 @@ def provider_options(target: Target, graph: Path, size_px: int) -> dict[str, str
         raise GpuError("engines belong to a GPU, and this target names none")
     batches = {"min": 1, "opt": target.preferred_batch, "max": target.largest_batch}
     shapes = {f"trt_profile_{name}_shapes": _written(profile_shapes(n, size_px)) for name, n in batches.items()}
-    key = cache_key(target.built_on, _graph_sha256(graph), shapes)
-    folder = target.engine_cache / key
+    parts = {"machine": asdict(target.built_on), "graph": _graph_sha256(graph), "settings": shapes}
+    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    folder = target.engine_cache / key[:_KEY_DIGITS]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

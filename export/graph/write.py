@@ -1,5 +1,6 @@
 """Writes a classifier in a numeric format: its graph or plan, and how it is to be run."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -40,10 +41,8 @@ def write_variant(
     """
     path = folder / GRAPH_FILE
     if variant.recipe is None:
-        folded = onnx.ModelProto()
-        folded.CopyFrom(graph)
-        fold_layer_norms(folded)
-        graph = folded
+        graph = copy.deepcopy(graph)
+        fold_layer_norms(graph)
     if target.has_tensorrt and variant.precision != "fp32":
         graph = type_products(graph, variant.precision)
     elif target.runtime == "onnxruntime" and variant.precision == "fp16":
@@ -51,18 +50,17 @@ def write_variant(
     large = graph.ByteSize() > _EXTERNAL_DATA_BYTES
     onnx.save_model(graph, str(path), save_as_external_data=large, location=f"{GRAPH_FILE}.data")
     if variant.recipe is None:
-        _write_spec(folder, path, variant, target)
-        return
-    write_int8(folder, path, variant.recipe, calibration())
-    _remove_graph(folder)
+        _write_spec(folder, path, graph.graph.input[0].type.tensor_type.shape.dim[1].dim_value, variant, target)
+    else:
+        write_int8(folder, path, variant.recipe, calibration())
+        _remove_graph(folder)
 
 
-def _write_spec(folder: Path, graph: Path, variant: Variant, target: Target) -> None:
+def _write_spec(folder: Path, graph: Path, size_px: int, variant: Variant, target: Target) -> None:
     """Writes runtime.json; for TensorRT's own backend also the plan, which takes the graph's place."""
     spec = RuntimeSpec(runtime=target.runtime, computed_in=variant.precision, accelerator=target.accelerator)
     if target.has_tensorrt:
         spec = replace(spec, built_on=target.built_on)
-        size_px = _size_px(graph)
         if target.runtime == TENSORRT:
             import tensorrt
 
@@ -77,11 +75,6 @@ def _write_spec(folder: Path, graph: Path, variant: Variant, target: Target) -> 
     spec.save(folder)
 
 
-def _size_px(graph: Path) -> int:
-    model = onnx.load(str(graph), load_external_data=False)
-    return int(next(i for i in model.graph.input if i.name == "PIXELS").type.tensor_type.shape.dim[1].dim_value)
-
-
 def _remove_graph(folder: Path) -> None:
     for written in folder.glob(f"{GRAPH_FILE}*"):
         written.unlink()
@@ -91,10 +84,8 @@ def _half(graph: onnx.ModelProto) -> onnx.ModelProto:
     """fp16, but for what loses accuracy in it: LayerNorm, softmax and the pixels' and the head's own arithmetic."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    copied = onnx.ModelProto()
-    copied.CopyFrom(graph)
     sensitive = ["LayerNormalization", "Softmax", "ReduceMean", "ReduceSum", "Clip", "Where", "Cast", "Sub"]
-    converted = convert_float_to_float16(copied, keep_io_types=True, op_block_list=sensitive)
+    converted = convert_float_to_float16(graph, keep_io_types=True, op_block_list=sensitive)
     if not isinstance(converted, onnx.ModelProto):
         raise ExportError("onnxruntime could not convert the graph to fp16")
     # It adds the cast of a constant once for each operator that takes it, always under the same name.

@@ -10,7 +10,7 @@ import pytest
 from deploy.errors import PreflightError
 from deploy.gpu_release import check_gpu
 from export.release import MANIFEST, Release, hashed_files, promote, read_release, release_id_of, served_description
-from export.repository import ServingPlan, describe_ensemble
+from export.repository import describe_ensemble
 from runtime import BuiltOn, RuntimeSpec
 from tests import fake_gpu
 from tests.deploy.test_triton_container import run_to_its_end
@@ -88,7 +88,6 @@ def _for_a_gpu(release: Release, releases: Path) -> Release:
     description, files = release.manifest["description"], hashed_files(copy)
     manifest = {"release_id": release_id_of(description, files), "description": description, "files": files}
     ensemble = copy / "model_repository" / "deepfake_detector"
-    plan = ServingPlan(224, tuple(description["labels"]), instances=1)
-    describe_ensemble(ensemble, plan, json.dumps(served_description(manifest), sort_keys=True))
+    describe_ensemble(ensemble, json.dumps(served_description(manifest), sort_keys=True))
     (copy / MANIFEST).write_text(json.dumps(manifest))
     return read_release(copy.rename(releases / manifest["release_id"]))

@@ -111,7 +111,7 @@ def test_a_drifting_graph_is_refused_by_its_number_and_leaves_nothing(
 
     exact_fold = serving_graph._fold
     monkeypatch.setattr(
-        serving_graph, "_fold", lambda graph, node, scale, offset: exact_fold(graph, node, scale * 1.01, offset)
+        serving_graph, "_fold", lambda index, node, scale, offset: exact_fold(index, node, scale * 1.01, offset)
     )
     with pytest.raises(ParityError, match=r"max \|dp\| = [0-9.e-]+ over [1-8] images exceeds the tolerance 1e-05"):
         export(tiny_checkpoint, tmp_path)
@@ -154,6 +154,14 @@ def test_a_second_export_is_the_same_release(tiny_checkpoint: Path, tiny_release
 def test_other_settings_are_another_release(tiny_checkpoint: Path, tiny_release: Release) -> None:
     other = ExportSettings(tiny_release.path.parent, face_detection=False)
     assert existing_release(locate_checkpoint(str(tiny_checkpoint)), other) is None
+
+
+@pytest.mark.parametrize("settings", [{"face_detection": False}, {"max_image_pixels": 1_000_000}])
+def test_other_preprocessing_has_another_export_id(
+    settings: dict[str, object], tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path
+) -> None:
+    """Clients tell releases by it, also those that differ in nothing but what is done before the classifier."""
+    assert export(tiny_checkpoint, tmp_path, **settings).info.export_id != tiny_release.info.export_id
 
 
 @pytest.mark.parametrize(

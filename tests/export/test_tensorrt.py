@@ -1,6 +1,7 @@
 """TensorRT: what is refused where it cannot be had, what is built where it can, and what Triton is told."""
 
 import json
+import re
 import shutil
 import signal
 import sys
@@ -17,7 +18,7 @@ from export.checkpoint.hub import locate_checkpoint
 from export.cli import app
 from export.errors import ExportError, GpuError
 from export.gate.parity import TOLERANCES, tolerance_of
-from export.graph.tensorrt import build_plan, cache_key, provider_options
+from export.graph.tensorrt import build_plan, provider_options
 from export.release import Release, read_release, verify_files
 from export.repository import TEMPLATES, ServingPlan, read_config, render_config, warmed_batches
 from export.run import existing_release, export_checkpoint
@@ -91,35 +92,45 @@ def test_an_accelerator_is_for_the_onnxruntime_backend_alone(tmp_path: Path) -> 
         find_target(ExportSettings(tmp_path, accelerator="tensorrt"))
 
 
+def use_tensorrt(monkeypatch: pytest.MonkeyPatch, library: str, package: str) -> None:
+    """A machine with a GPU and these versions of TensorRT; "" for none."""
+    fake_gpu.use(monkeypatch)
+    monkeypatch.setattr("runtime.built_on.library_tensorrt", lambda: library)
+    monkeypatch.setattr("runtime.built_on.package_tensorrt", lambda: package)
+    monkeypatch.setattr("export.target.package_tensorrt", lambda: package)
+
+
 @pytest.mark.parametrize(
     ("library", "package", "said"),
     [
-        ("", "", "the Python package tensorrt is not installed: pip install the extra gpu-tensorrt"),
-        ("10.13.2.6", "", r"not installed: pip install tensorrt-cu13==10\.13\.2\.6"),
+        ("", "", "TensorRT is not installed: .*install the extra gpu-tensorrt"),
+        ("10.13.2.6", "", r"tensorrt is not installed, and .*: pip install tensorrt-cu13==10\.13\.2\.6"),
         ("10.13.2.6", "11.4.0.106", "is 11.4.0.106, and the library that Triton loads here is 10.13.2.6"),
     ],
 )
 def test_the_tensorrt_that_builds_must_be_the_one_that_serves(
     library: str, package: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake_gpu.use(monkeypatch)
+    use_tensorrt(monkeypatch, library, package)
     with pytest.raises(GpuError, match=said):
-        this_machine(True, lambda: library, lambda: package)
+        this_machine(needs_package=True)
 
 
 def test_bindings_that_are_missing_are_told_before_the_long_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_gpu.use(monkeypatch)
+    use_tensorrt(monkeypatch, "", "10.16.1.11")
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
     with pytest.raises(GpuError, match="pip install cuda-bindings"):
-        this_machine(True, lambda: "", lambda: "10.16.1.11")
+        this_machine(needs_package=True)
 
 
 def test_a_machine_that_has_everything_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_gpu.use(monkeypatch)
-    assert this_machine(True, lambda: "", lambda: "10.16.1.11") == MACHINE
-    assert this_machine(False, lambda: "10.16.1.11", lambda: "") == MACHINE
+    use_tensorrt(monkeypatch, "", "10.16.1.11")
+    assert this_machine(needs_package=True) == MACHINE
+    use_tensorrt(monkeypatch, "10.16.1.11", "")
+    assert this_machine(needs_package=False) == MACHINE
+    use_tensorrt(monkeypatch, "", "")
     with pytest.raises(GpuError, match="TensorRT is not installed"):
-        this_machine(False, lambda: "", lambda: "")
+        this_machine(needs_package=False)
 
 
 @pytest.mark.parametrize(
@@ -302,9 +313,7 @@ def test_engines_of_another_graph_or_other_shapes_lie_elsewhere(tmp_path: Path) 
     (tmp_path / "model.onnx.data").write_bytes(b"weights beside the graph")
     paths.add(options_of(tmp_path)["trt_engine_cache_path"])
     assert len(paths) == 5
-    key = cache_key(MACHINE, "0" * 64, {})
-    assert len(key) == 16
-    assert int(key, 16) >= 0
+    assert all(re.fullmatch("[0-9a-f]{16}", Path(path).name) for path in paths)
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -314,10 +323,10 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_triton_gets_the_gates_own_settings(tmp_path: Path) -> None:
-    plan = ServingPlan(224, ("Fake", "Real"), instances=4, backend="onnxruntime", gpu=True)
-    tensorrt = replace(plan, accelerator="tensorrt", accelerator_options=options_of(tmp_path))
+    chosen = settings(tmp_path, backend="onnxruntime", accelerator="tensorrt", instances=4)
+    plan = ServingPlan(chosen, 224, ("Fake", "Real"), options_of(tmp_path))
     path = tmp_path / "config.pbtxt"
-    path.write_text(render_config(TEMPLATES / "classifier" / "config.pbtxt", tensorrt))
+    path.write_text(render_config(TEMPLATES / "classifier" / "config.pbtxt", plan))
     config = read_config(path)
     (accelerator,) = config.optimization.execution_accelerators.gpu_execution_accelerator
     assert accelerator.name == "tensorrt"

@@ -48,7 +48,11 @@ def test_a_folder_becomes_a_checkpoint(run: Run, tmp_path: Path, folder: Path) -
     assert "3 real and 3 fake files" in result.stderr
     assert "an epoch shows 3 real and 3 fake faces" in result.stderr
     checkpoint = load_checkpoint(locate_checkpoint(str(out / "checkpoint")))
-    assert (checkpoint.name, checkpoint.notice, checkpoint.crop_factor) == ("my-detector", "Trial.", 1.3)
+    assert (checkpoint.name, checkpoint.sidecar.notice, checkpoint.sidecar.crop_factor) == (
+        "my-detector",
+        "Trial.",
+        1.3,
+    )
     assert checkpoint.model_card is not None
     assert checkpoint.model_card.name == "my-detector"
     assert "largest face" in checkpoint.model_card.limits

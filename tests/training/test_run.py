@@ -70,7 +70,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory, base: Path) -> TrainedChec
 def test_it_learns_and_the_export_takes_what_comes_out(trained: TrainedCheckpoint) -> None:
     assert trained.figures["auc"] > 0.9
     checkpoint = load_checkpoint(locate_checkpoint(str(trained.path)))
-    assert (checkpoint.name, checkpoint.trained, checkpoint.crop_factor) == ("checker-finder", True, 1.5)
+    assert (checkpoint.name, checkpoint.sidecar.trained, checkpoint.sidecar.crop_factor) == (
+        "checker-finder",
+        True,
+        1.5,
+    )
     assert checkpoint.labels == ["Fake", "Real"]
     resize = checkpoint.resize
     real, fake = [], []

@@ -101,7 +101,7 @@ def _record(
     face_detection: bool,
     unscored: list[UnscoredMedia],
 ) -> CalibrationRecord:
-    earlier = checkpoint.calibration.temperature if checkpoint.calibration else 1.0
+    earlier = checkpoint.sidecar.calibration.temperature if checkpoint.sidecar.calibration else 1.0
     notes = list(found.notes)
     if unscored:
         notes.append(f"{len(unscored)} of {len(dataset.files)} files could not be scored and do not count.")

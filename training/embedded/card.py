@@ -130,7 +130,7 @@ def card_text(figures: Figures, checkpoint: Checkpoint) -> str:
     environment.filters.update(interval=_interval, percent=lambda share: f"{share:.0%}")
     template = environment.get_template("card.md.j2")
     return template.render(
-        figures=figures, said=_SAID, bands=checkpoint.verdict_bands.image, record=checkpoint.calibration
+        figures=figures, said=_SAID, bands=checkpoint.sidecar.verdict_bands.image, record=checkpoint.sidecar.calibration
     )
 
 
@@ -150,7 +150,7 @@ def _scored(checkpoint: Checkpoint, folder: Path) -> list[ScoredPicture]:
 def _verdicts(pictures: list[ScoredPicture], method: str, checkpoint: Checkpoint) -> tuple[float, float, float]:
     """Shares called real, uncertain and fake by the image bands."""
     p = np.array([picture.fake_probability for picture in pictures if picture.method == method])
-    bands = checkpoint.verdict_bands.image
+    bands = checkpoint.sidecar.verdict_bands.image
     fake, real = float((p > bands.fake_above).mean()), float((p < bands.real_below).mean())
     return real, 1 - real - fake, fake
 
