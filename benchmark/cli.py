@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,13 +11,10 @@ import typer
 
 from assets import default_cache_dir
 from benchmark import drift, perf_analyzer, plan
-from benchmark.bench import PRECISIONS, Bench, LeftOutError, RunOptions
-from benchmark.calls import CallError
-from benchmark.load import LoadError
-from benchmark.machine import this_machine
+from benchmark.bench import DEFAULT_CHECKPOINT, PRECISIONS, Bench
 from benchmark.parts import PARTS
 from benchmark.results import Results, write_results
-from benchmark.servers import ServerError
+from benchmark.servers import BenchError
 from export.errors import ExportError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -27,12 +25,11 @@ app.command("plan")(plan.plan)
 
 @app.command()
 def run(
-    checkpoint: Annotated[str, typer.Option(help="Directory or hub id of the model.")] = RunOptions.checkpoint,
-    only: Annotated[str, typer.Option(help=f"Parts to measure, of {', '.join(PARTS)}; all by default.")] = "",
-    skip: Annotated[str, typer.Option(help="Parts to leave out.")] = "",
+    checkpoint: Annotated[str, typer.Option(help="Directory or hub id of the model.")] = DEFAULT_CHECKPOINT,
+    only: Annotated[str, typer.Option(help="Parts to measure, separated by commas.")] = ",".join(PARTS),
     precisions: Annotated[str, typer.Option(help="Of ours, separated by commas.")] = ",".join(PRECISIONS),
-    rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = RunOptions.rounds,
-    window_s: Annotated[float, typer.Option(min=0.5, help="Seconds of one closed loop.")] = RunOptions.window_s,
+    rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = Bench.rounds,
+    window_s: Annotated[int, typer.Option(min=1, help="Seconds of one closed loop.")] = Bench.window_s,
     quick: Annotated[
         bool, typer.Option("--quick", help="One round, small inputs: to try the harness, not to measure.")
     ] = False,
@@ -58,38 +55,36 @@ def run(
 
     Exit codes: 0 all measured, 1 a part could not be measured (the report says why), 2 usage.
     """
-    chosen = tuple(_words(precisions))
-    if not chosen or not set(chosen) <= set(PRECISIONS):
-        raise typer.BadParameter(f"--precisions takes {', '.join(PRECISIONS)}")
+    chosen, parts = precisions.split(","), only.split(",")
+    if unknown := {*chosen} - {*PRECISIONS} | {*parts} - {*PARTS}:
+        there = f"precisions {', '.join(PRECISIONS)} and parts {', '.join(PARTS)}"
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: there are the {there}")
     if media_root and not gateway:
         raise typer.BadParameter("--media-root describes the deployment of --gateway")
-    named, skipped = _words(only), _words(skip)
-    if unknown := {*named, *skipped} - set(PARTS):
-        raise typer.BadParameter(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    options = RunOptions(
-        folder=folder or default_cache_dir() / "benchmark",
-        checkpoint=checkpoint,
-        precisions=chosen,
-        rounds=1 if quick else rounds,
-        window_s=0.5 if quick else window_s,
-        requests=1 if quick else RunOptions.requests,
-        versus=vs,
-        gateway=gateway,
-        media_root=media_root,
-    )
     # Unwinds the stack, so that no server is left behind.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     results = Results(
         command=" ".join(["deepfake-bench", *sys.argv[1:]]),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine=this_machine(),
     )
-    with Bench(options, lambda line: typer.echo(line, err=True)) as bench:
-        for name in (name for name in PARTS if (name in named or not named) and name not in skipped):
+    bench = Bench(
+        say=lambda line: typer.echo(line, err=True),
+        folder=folder or default_cache_dir() / "benchmark",
+        checkpoint_name=checkpoint,
+        precisions=chosen,
+        rounds=1 if quick else rounds,
+        window_s=1 if quick else window_s,
+        requests=1 if quick else Bench.requests,
+        versus=vs,
+        gateway=gateway,
+        media_root=media_root,
+    )
+    with closing(bench):
+        for name in parts:
             bench.say(f"{name} ...")
             try:
                 results.parts[name] = PARTS[name](bench)
-            except (LeftOutError, ServerError, CallError, LoadError, ExportError) as error:
+            except (BenchError, ExportError) as error:
                 results.not_measured[name] = str(error)
             write_results(output, results)
     typer.echo(f"figures in {output / 'results.json'}, report in {output / 'report.md'}")
@@ -97,10 +92,6 @@ def run(
         typer.echo(f"{name} was not measured: {reason}", err=True)
     if results.not_measured:
         raise typer.Exit(1)
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ figures hold decoding, face crop, resize, graph and runtime, where the export's 
 """
 
 import json
-import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -21,24 +20,25 @@ from deepfake_client.errors import DetectionError
 from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import Deadline, FrameScore
 from deepfake_client.settings import ClientSettings
+from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
+from scipy.special import expit, logsumexp
 
 from assets import FACE_MODELS, AssetError, fetch_assets
 from benchmark.drift_images import make_images, read_list
+from benchmark.servers import BenchError
 from export.checkpoint import checkpoint_digest, load_checkpoint
 from export.checkpoint.hub import LocatedCheckpoint
 from export.errors import ExportError
 from preprocessing import ImageRejectedError, Preparer, PreprocessParams
 
+Array = NDArray[np.float64]
+
 _TIMEOUT_S = 300.0  # of one request: a machine that also does other work is slow, not away
 _MARGIN = 0.02  # decisions this close to 0.5 may fall either way
 _WORST = 5
-
-
-class DriftError(Exception):
-    """The two sides cannot be compared."""
 
 
 @dataclass(frozen=True)
@@ -85,24 +85,25 @@ def measure_drift(checkpoint: Path, target: Path | str, images: Sequence[Path]) 
         images: Image files; at least one.
 
     Raises:
-        DriftError: There is no image, one could not be scored, or the release is not the checkpoint's.
+        BenchError: There is no image, one could not be scored, or the release is not the checkpoint's.
         ExportError: The checkpoint cannot be loaded.
         ImageRejectedError: An image cannot be decoded.
         DetectionError: The release or server cannot be used.
     """
     if not images:
-        raise DriftError("there is no image to measure with")
+        raise BenchError("there is no image to measure with")
     encoded = [path.read_bytes() for path in images]
     settings = ClientSettings().model_copy(update={"chunk_frames": 8, "timeout_s": _TIMEOUT_S})
     with create_detector(target, settings) as detector:
         info = detector.info(timeout_s=_TIMEOUT_S)
         if info.checkpoint_sha256 != checkpoint_digest(checkpoint):
-            raise DriftError(f"{info.version} was exported from another checkpoint than {checkpoint}")
+            raise BenchError(f"{info.version} was exported from another checkpoint than {checkpoint}")
         scores = [detector.detect(path, timeout_s=_TIMEOUT_S).frames[0].score for path in images]
         batch_dp = _batch_dp(detector, encoded, scores)
     crops = list(face_crops(encoded, PreprocessParams.from_dict(info.preprocess.model_dump())))
-    p, log_odds = _reference(checkpoint, info, [crop for crop, _ in crops])
-    dp = np.array([_probability(score) for score in scores]) - p
+    log_odds = _reference(checkpoint, info, [crop for crop, _ in crops])
+    p = expit(log_odds)
+    dp = _probabilities(scores) - p
     worst = np.argsort(-np.abs(dp))[:_WORST]
     return Drift(
         precision=info.precision,
@@ -115,7 +116,7 @@ def measure_drift(checkpoint: Path, target: Path | str, images: Sequence[Path]) 
         max_dp=float(np.abs(dp).max()),
         p95_dp=float(np.percentile(np.abs(dp), 95)),
         mean_dp=float(np.abs(dp).mean()),
-        max_dlogit=float(np.abs(np.array([_log_odds(score, info) for score in scores]) - log_odds).max()),
+        max_dlogit=float(np.abs(_log_odds(scores, info) - log_odds).max()),
         flipped=int((((p + dp > 0.5) != (p > 0.5)) & (np.abs(p - 0.5) > _MARGIN)).sum()),
         batch_dp=batch_dp,
         std_p=float(p.std()),
@@ -158,11 +159,13 @@ def drift(
     """
     try:
         with tempfile.TemporaryDirectory(prefix="deepfake-drift-") as scratch:
-            paths = sorted(images.iterdir()) if images else make_images(Path(scratch), read_list())
-            paths = [paths[i * len(paths) // count] for i in range(count)] if 0 < count < len(paths) else paths
+            listed: Sequence[Any] = sorted(images.iterdir()) if images else read_list()
+            if 0 < count < len(listed):
+                listed = [listed[i * len(listed) // count] for i in range(count)]
+            paths = listed if images else make_images(Path(scratch), listed)
             targets = [Path(one) if Path(one).is_dir() else one for one in release]
             found = [measure_drift(checkpoint, target, paths) for target in targets]
-    except (DriftError, AssetError, ExportError, ImageRejectedError, DetectionError) as error:
+    except (BenchError, AssetError, ExportError, ImageRejectedError, DetectionError) as error:
         typer.echo(f"deepfake-bench drift: {error}", err=True)
         raise typer.Exit(2) from error
     table = Table("against PyTorch fp32", *(f"{one.precision} {one.release_id[:8]}" for one in found))
@@ -177,40 +180,37 @@ def drift(
         raise typer.Exit(1)
 
 
-def _reference(checkpoint: Path, info: ModelInfo, crops: Sequence[Image.Image]) -> tuple[Any, Any]:
-    """PyTorch fp32: (N,) fake probabilities and (N,) log-odds of fake, float64."""
+def _reference(checkpoint: Path, info: ModelInfo, crops: Sequence[Image.Image]) -> Array:
+    """PyTorch fp32: (N,) log-odds of fake."""
     import torch
 
     loaded = load_checkpoint(LocatedCheckpoint(checkpoint.resolve(), checkpoint.name), info.fake_labels)
-    fake = list(loaded.fake_indices)
-    others = [index for index in range(len(loaded.labels)) if index not in fake]
+    fake = np.isin(range(len(loaded.labels)), loaded.fake_indices)
     with torch.inference_mode():
-        logits = torch.cat(
-            [loaded.model(**loaded.processor(crop, return_tensors="pt")).logits for crop in crops]
-        ).double()
-        p = logits.softmax(-1)[:, fake].sum(-1)
-        return p.numpy(), (logits[:, fake].logsumexp(-1) - logits[:, others].logsumexp(-1)).numpy()
+        logits = [loaded.model(**loaded.processor(crop, return_tensors="pt")).logits for crop in crops]
+    values = torch.cat(logits).double().numpy()
+    log_odds: Array = logsumexp(values[:, fake], axis=1) - logsumexp(values[:, ~fake], axis=1)
+    return log_odds
 
 
-def _probability(score: FrameScore) -> float:
-    if score.fake_probability is None:
-        raise DriftError(f"an image was not scored: {score.status}")
-    return score.fake_probability
+def _probabilities(scores: Sequence[FrameScore]) -> Array:
+    """(N,) fake probabilities."""
+    if failed := [score.status for score in scores if score.fake_probability is None]:
+        raise BenchError(f"an image was not scored: {failed[0]}")
+    return np.array([score.fake_probability for score in scores], np.float64)
 
 
-def _log_odds(score: FrameScore, info: ModelInfo) -> float:
-    if score.probabilities is None:
-        raise DriftError(f"an image was not scored: {score.status}")
-    sums = {True: 0.0, False: 0.0}
-    for label, p in zip(info.labels, score.probabilities, strict=True):
-        sums[label in info.fake_labels] += p
-    tiny = float(np.finfo(np.float32).tiny)  # stands for an underflow to 0
-    return math.log(max(sums[True], tiny)) - math.log(max(sums[False], tiny))
+def _log_odds(scores: Sequence[FrameScore], info: ModelInfo) -> Array:
+    """(N,) log-odds of fake, from the probabilities of all labels; a probability that underflowed to 0 is replaced."""
+    p = np.array([score.probabilities for score in scores], np.float64)
+    fake = np.isin(info.labels, info.fake_labels)
+    tiny = np.finfo(np.float32).tiny
+    log_odds: Array = np.log(np.maximum(p[:, fake].sum(1), tiny)) - np.log(np.maximum(p[:, ~fake].sum(1), tiny))
+    return log_odds
 
 
 def _batch_dp(detector: Detector, encoded: Sequence[bytes], alone: Sequence[FrameScore]) -> float:
     """The largest difference that a batch makes, in a shuffled order."""
     order = np.random.RandomState(0).permutation(len(encoded))
-    scoring = detector.scorer.score([encoded[i] for i in order], Deadline(_TIMEOUT_S))
-    together = np.array([_probability(score) for score in scoring.scores])
-    return float(np.abs(together - np.array([_probability(alone[i]) for i in order])).max())
+    together = detector.scorer.score([encoded[i] for i in order], Deadline(_TIMEOUT_S)).scores
+    return float(np.abs(_probabilities(together) - _probabilities(alone)[order]).max())

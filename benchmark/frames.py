@@ -24,6 +24,7 @@ _MIN_HEIGHT_IN_FACES, _MAX_HEIGHT_IN_FACES = 1.9, 2.8
 
 _START_OF_IMAGE = b"\xff\xd8"
 _COMMENT = b"\xff\xfe"
+_BOUNDARY = "deepfake-bench-boundary"
 
 
 def make_face_frames(folder: Path, count: int) -> list[Path]:
@@ -62,6 +63,15 @@ def with_comment(jpeg: bytes, text: str) -> bytes:
     return _START_OF_IMAGE + _COMMENT + (len(content) + 2).to_bytes(2, "big") + content + jpeg[2:]
 
 
+def image_body(route: str, image: bytes) -> tuple[bytes, str]:
+    """The body of a request for one image, and its content type: a form for `/detect`, the bytes for any other."""
+    if route != "/detect":
+        return image, "application/octet-stream"
+    head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="frame.jpg"\r\n'
+    body = head.encode() + b"Content-Type: image/jpeg\r\n\r\n" + image + f"\r\n--{_BOUNDARY}--\r\n".encode()
+    return body, f"multipart/form-data; boundary={_BOUNDARY}"
+
+
 class FrameSupply:
     """Gives out frames, in turn from a pool of different pictures, each time with a comment never used before."""
 
@@ -76,18 +86,13 @@ class FrameSupply:
         self._folder = folder.resolve()
         self._numbers = itertools.count()
 
-    def encoded(self, count: int) -> list[bytes]:
-        """New frames as bytes."""
-        numbers = itertools.islice(self._numbers, count)
-        return [with_comment(self._pool[number % len(self._pool)], secrets.token_hex(8)) for number in numbers]
-
     def files(self, count: int) -> list[Path]:
         """New frames as files, absolute paths."""
         self._folder.mkdir(parents=True, exist_ok=True)
         paths = []
-        for frame in self.encoded(count):
+        for number in itertools.islice(self._numbers, count):
             path = self._folder / f"{secrets.token_hex(6)}.jpg"
-            path.write_bytes(frame)
+            path.write_bytes(with_comment(self._pool[number % len(self._pool)], secrets.token_hex(8)))
             paths.append(path)
         return paths
 

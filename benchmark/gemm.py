@@ -6,9 +6,9 @@
 
 import json
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +77,7 @@ def classifier_rate(release: Path, seconds: float) -> float:
     for batch in _CLASSIFIER_BATCHES:
         pixels = np.random.default_rng(0).integers(0, 256, (batch, side_px, side_px, 3), np.uint8)
         status = np.zeros((batch, 1), np.int32)
-        classifier.run(pixels, status)
-        done, started = 0, time.perf_counter()
-        while (elapsed_s := time.perf_counter() - started) < seconds or not done:
-            classifier.run(pixels, status)
-            done += batch
-        rates.append(done / elapsed_s)
+        rates.append(batch / float(_timed(partial(classifier.run, pixels, status), seconds).mean))
     classifier.close()
     return max(rates)
 
@@ -90,7 +85,6 @@ def classifier_rate(release: Path, seconds: float) -> float:
 def _time_s(product: Product, batch: int, precision: str) -> float:
     """Seconds of one product for one image, in a batch of so many; of the quickest of many calls."""
     import torch
-    from torch.utils.benchmark import Timer
 
     rows = batch * product.rows
     if precision == "int8":
@@ -98,14 +92,19 @@ def _time_s(product: Product, batch: int, precision: str) -> float:
     else:
         dtype = torch.float32 if precision == "fp32" else torch.bfloat16
         layer = torch.nn.Linear(product.inner, product.columns).to(dtype)
-        data = torch.randn(rows, product.inner).to(dtype)
+        call = partial(layer, torch.randn(rows, product.inner).to(dtype))
+    return float(min(_timed(call, _SPELL_S).times) / batch)
 
-        def call() -> Any:
-            return layer(data)
 
-    timer = Timer("call()", globals={"call": call}, num_threads=usable_cores())
+def _timed(call: Callable[[], Any], seconds: float) -> Any:
+    """PyTorch's `Measurement` of calls during so many seconds, on all cores."""
+    import torch
+    from torch.utils.benchmark import Timer
+
     with torch.inference_mode():
-        return float(min(timer.blocked_autorange(min_run_time=_SPELL_S).times)) / batch
+        return Timer("call()", globals={"call": call}, num_threads=usable_cores()).blocked_autorange(
+            min_run_time=seconds
+        )
 
 
 def _int8_call(rows: int, product: Product) -> Any:

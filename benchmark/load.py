@@ -9,13 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.results import percentile
-from benchmark.servers import ROOT, Server
+from benchmark.servers import ROOT, BenchError, Server
 
-_LONGEST_S = 120.0  # beside the load itself: the start, and the last answers
-
-
-class LoadError(Exception):
-    """The load could not be made, or requests failed."""
+_START_S, _LAST_ANSWERS_S = 60, 60
 
 
 @dataclass(frozen=True)
@@ -35,61 +31,43 @@ class LoadResult:
     p99_ms: float
 
 
-def closed_loop(server: Server, images: Path, clients: int, seconds: float) -> LoadResult:
-    """Clients that ask again as soon as they are answered.
+def run_load(
+    server: Server, images: Path, seconds: int, clients: int = 1, rate: float = 0, arrivals: str = "poisson"
+) -> LoadResult:
+    """A closed loop, in which clients ask again as soon as they are answered; or with `rate` an open one.
 
     Args:
         server: What is measured.
         images: Folder with JPEG files.
-        clients: How many.
         seconds: No request is sent later; those on their way are waited for.
-
-    Raises:
-        LoadError: Locust failed, or a request did.
-    """
-    return _run(server, images, ["-u", str(clients), "-r", str(clients)], {}, seconds)
-
-
-def open_loop(server: Server, images: Path, rate: float, arrivals: str, seconds: float) -> LoadResult:
-    """Requests at a rate, whether or not the server keeps up; latency counts from when each was due.
-
-    Args:
-        server: What is measured.
-        images: Folder with JPEG files.
-        rate: Arrivals a second.
+        clients: Of the closed loop; 1 for the open one.
+        rate: Arrivals a second, whether or not the server keeps up; latency counts from when a request was due.
         arrivals: `constant` or `poisson`.
-        seconds: No request is due later; those on their way are waited for.
 
     Raises:
-        LoadError: Locust failed, or a request did.
+        BenchError: Locust failed, or a request did.
     """
-    return _run(server, images, ["-u", "1"], {"RATE": str(rate), "ARRIVALS": arrivals}, seconds)
-
-
-def _run(server: Server, images: Path, options: list[str], env: dict[str, str], seconds: float) -> LoadResult:
     with tempfile.TemporaryDirectory(prefix="deepfake-load-") as scratch:
         result = Path(scratch) / "result.json"
         command = [
             sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("locustfile.py")), "--headless",
-            "--host", server.url, "--only-summary", *options,
+            "--host", server.url, "--only-summary", "-u", str(clients), "-r", str(clients),
+            "--stop-timeout", str(_LAST_ANSWERS_S),
         ]  # fmt: skip
-        own = {
-            "IMAGES": str(images.resolve()),
-            "ROUTE": server.route,
-            "RESULT": str(result),
-            "SECONDS": str(seconds),
-            "PYTHONPATH": str(ROOT),
-        }
+        settings = {
+            "IMAGES": str(images.resolve()), "ROUTE": server.route, "RESULT": str(result), "RATE": str(rate),
+            "SECONDS": str(seconds), "ARRIVALS": arrivals, "PYTHONPATH": str(ROOT),
+        }  # fmt: skip
         done = subprocess.run(
-            command, env={**os.environ, **env, **own}, cwd=scratch, capture_output=True, text=True, check=False,
-            timeout=seconds + _LONGEST_S,
+            command, env={**os.environ, **settings}, cwd=scratch, capture_output=True, text=True, check=False,
+            timeout=_START_S + seconds + _LAST_ANSWERS_S,
         )  # fmt: skip
         if not result.exists():
-            raise LoadError(f"Locust ended with code {done.returncode}: {done.stderr.strip()[-500:]}")
+            raise BenchError(f"Locust ended with code {done.returncode}: {done.stderr.strip()[-500:]}")
         records = json.loads(result.read_text(encoding="utf-8"))
     failed = [status for _, _, status in records if status != 200]
     if failed or not records:
-        raise LoadError(f"{server.name}: {len(failed)} of {len(records)} requests failed: {sorted(set(failed))}")
+        raise BenchError(f"{server.name}: {len(failed)} of {len(records)} requests failed: {sorted(set(failed))}")
     took_s = max(end for _, end, _ in records) - min(due for due, _, _ in records)
     latencies_ms = [(end - due) * 1e3 for due, end, _ in records]
     return LoadResult(len(records), len(records) / took_s, percentile(latencies_ms, 50), percentile(latencies_ms, 99))

@@ -6,6 +6,7 @@ works where glibc is 2.38 or newer.
 
 import base64
 import json
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -31,11 +32,9 @@ def perf(
     url: Annotated[str, typer.Option(help="host:port of Triton's gRPC endpoint.")] = "localhost:8001",
     concurrency: Annotated[str, typer.Option(help="Concurrent requests, as start:stop:step.")] = "1:4:1",
     batch: Annotated[int, typer.Option(min=1, max=32, help="Frames in one request.")] = 1,
-    interval_ms: Annotated[int, typer.Option(min=500, help="Length of one measurement window.")] = 5000,
-    stability_percent: Annotated[
-        float,
-        typer.Option(min=1, max=90, help="Windows this close together end a measurement; more on a noisy machine."),
-    ] = 10.0,
+    options: Annotated[
+        str, typer.Option(help="More of perf_analyzer's options, such as '--stability-percentage 30'.")
+    ] = "",
     perf_analyzer: Annotated[
         str, typer.Option(envvar="PERF_ANALYZER", help="The program: from NVIDIA's SDK image, or pip on glibc >= 2.38.")
     ] = "perf_analyzer",
@@ -53,7 +52,6 @@ def perf(
         data.write_text(input_data([image.read_bytes() for image in images], batch), encoding="utf-8")
         command = [
             program, "-m", ClientSettings().model, "-u", url, "-i", "grpc", "-b", str(batch), "--input-data", str(data),
-            "--concurrency-range", concurrency, "--measurement-interval", str(interval_ms), "--percentile", "95",
-            "--stability-percentage", str(stability_percent),
+            "--concurrency-range", concurrency, "--percentile", "95", *shlex.split(options),
         ]  # fmt: skip
         raise typer.Exit(subprocess.run(command, check=False).returncode)

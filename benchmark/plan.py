@@ -15,7 +15,7 @@ the offered load a = λ S and C = C(c, a), Erlang's probability that a video has
     P(W > t) = C e^(-t C / Wq)                    so the 95th percentile is Wq / C * ln(C / 0.05), or 0
 
 - Erlang C: A. K. Erlang, "Solution of some problems in the theory of probabilities of significance in automatic
-  telephone exchanges", 1917; here by the recursion of Erlang B, which does not overflow.
+  telephone exchanges", 1917.
 - The mean: the Allen-Cunneen approximation, A. O. Allen, "Probability, Statistics, and Queueing Theory with Computer
   Science Applications", 2nd ed., Academic Press 1990, chapter 5; exact for exponential S, and for one server.
 - The percentile is exact for exponential S, an approximation otherwise (W. Whitt, "Approximations for the GI/G/m
@@ -24,19 +24,20 @@ the offered load a = λ S and C = C(c, a), Erlang's probability that a video has
 `tests/benchmark/test_plan.py` compares all of it with a simulation.
 """
 
-import json
+import bisect
 import math
+import statistics
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from scipy.stats import poisson
 
-from benchmark.results import Spread
+from benchmark.servers import BenchError
 
 DAY_S = 86_400
-DAYS_A_MONTH = 365.25 / 12
 _MOST_NODES = 1_000_000
 _ROUNDING = 1e-9
 """0.7 / 0.7 may come out a hair above 1, which is no reason for a second node."""
@@ -50,13 +51,7 @@ _TABLE = (
     ("mean wait before it at the peak, s", "{:.2f}", "mean_wait_s"),
     ("p95 wait, s", "{:.2f}", "p95_wait_s"),
     ("cost a day", "{:,.2f}", "cost_per_day"),
-    ("cost a month", "{:,.2f}", "cost_per_month"),
 )
-_NOT_COVERED = "Not in it: decoding uploaded videos (the rate is of frames sent as images), storage, traffic."
-
-
-class PlanError(Exception):
-    """A plan cannot be made; the message says what to give instead."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,6 @@ class Need:
         mean_wait_s: Before that, at the peak, with every spare one away.
         p95_wait_s: 95th percentile of the same.
         cost_per_day: None without a price.
-        cost_per_month: Likewise.
     """
 
     frames_per_s: float
@@ -105,7 +99,6 @@ class Need:
     mean_wait_s: float
     p95_wait_s: float
     cost_per_day: float | None
-    cost_per_month: float | None
 
 
 def erlang_c(servers: int, offered: float) -> float:
@@ -116,13 +109,11 @@ def erlang_c(servers: int, offered: float) -> float:
         offered: a = λ S, 0 <= a < c.
 
     Raises:
-        PlanError: At a >= c the queue would grow without end.
+        BenchError: At a >= c the queue would grow without end.
     """
     if not 0 <= offered < servers:
-        raise PlanError(f"{servers} nodes cannot do the work of {offered:g}: the queue would grow without end")
-    blocked = 1.0  # Erlang B of no server
-    for server in range(1, servers + 1):
-        blocked = offered * blocked / (server + offered * blocked)
+        raise BenchError(f"{servers} nodes cannot do the work of {offered:g}: the queue would grow without end")
+    blocked = float(poisson.pmf(servers, offered) / poisson.cdf(servers, offered))  # Erlang B
     return blocked / (1 - offered / servers * (1 - blocked))
 
 
@@ -130,7 +121,7 @@ def waits_s(servers: int, arrivals_per_s: float, service_s: float, service_cv: f
     """Mean and 95th percentile of the wait in M/G/c, in seconds.
 
     Raises:
-        PlanError: The servers cannot do the work.
+        BenchError: The servers cannot do the work.
     """
     offered = arrivals_per_s * service_s
     waiting = erlang_c(servers, offered)
@@ -146,45 +137,32 @@ def needed(frames_per_s: float, demand: Demand) -> Need:
         demand: What is asked.
 
     Raises:
-        PlanError: No number of nodes below a million is enough.
+        BenchError: No number of nodes up to a million is enough.
     """
     service_s = demand.frames / frames_per_s
     offered = demand.peak_videos_per_s * service_s
-    least = _least_nodes(offered, service_s, demand)
+
+    def waits(nodes: int) -> tuple[float, float]:
+        return waits_s(nodes, demand.peak_videos_per_s, service_s, demand.service_cv)
+
+    fewest = max(math.ceil(offered / demand.utilisation - _ROUNDING), 1)
+    candidates = range(fewest, _MOST_NODES + 1)
+    # More nodes never wait longer.
+    index = bisect.bisect_left(candidates, True, key=lambda nodes: waits(nodes)[1] <= demand.p95_wait_s)
+    if index == len(candidates):
+        raise BenchError(f"more than {_MOST_NODES:,} nodes would be needed: check the demand and the rate")
+    least = candidates[index]
     nodes = least + demand.spare
-    mean_s, p95_s = waits_s(least, demand.peak_videos_per_s, service_s, demand.service_cv)
-    per_day = None if demand.node_price is None else nodes * demand.node_price * 24
     return Need(
         frames_per_s=frames_per_s,
         least_nodes=least,
         nodes=nodes,
         utilisation=offered / least,
         service_s=service_s,
-        mean_wait_s=mean_s,
-        p95_wait_s=p95_s,
-        cost_per_day=per_day,
-        cost_per_month=None if per_day is None else per_day * DAYS_A_MONTH,
+        mean_wait_s=waits(least)[0],
+        p95_wait_s=waits(least)[1],
+        cost_per_day=None if demand.node_price is None else nodes * demand.node_price * 24,
     )
-
-
-def _least_nodes(offered: float, service_s: float, demand: Demand) -> int:
-    """The least number that keeps both bounds; more of them never wait longer, so it is found by halving."""
-
-    def enough(count: int) -> bool:
-        return waits_s(count, demand.peak_videos_per_s, service_s, demand.service_cv)[1] <= demand.p95_wait_s
-
-    few = max(math.ceil(offered / demand.utilisation - _ROUNDING), 1)
-    if few > _MOST_NODES:
-        raise PlanError(f"more than {_MOST_NODES:,} nodes would be needed: check the demand and the rate")
-    if enough(few):
-        return few
-    many = 2 * few  # so many servers leave next to nobody waiting
-    while not enough(many):
-        few, many = many, 2 * many
-    while many - few > 1:
-        middle = (few + many) // 2
-        few, many = (few, middle) if enough(middle) else (middle, many)
-    return many
 
 
 def plan(
@@ -208,7 +186,6 @@ def plan(
     ] = Demand.service_cv,
     spare: Annotated[int, typer.Option(min=0, help="Nodes that may be away while the bounds hold.")] = Demand.spare,
     node_price: Annotated[float | None, typer.Option(min=0, help="Of a node's hour, in any currency.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
     """How many nodes a number of videos a day needs, and what they cost.
 
@@ -220,32 +197,29 @@ def plan(
     demand = Demand(videos_per_day, frames, peak_to_mean, utilisation, p95_wait_s, service_cv, spare, node_price)
     if not all(math.isfinite(value or 0) for value in [*asdict(demand).values(), *frames_per_second]):
         raise typer.BadParameter("every number must be finite")
-    rate = Spread.of(frames_per_second)
+    rounds = {
+        "slowest round": min(frames_per_second),
+        "median": statistics.median(frames_per_second),
+        "fastest round": max(frames_per_second),
+    }
     try:
-        rounds = {"slowest round": rate.low, "median": rate.median, "fastest round": rate.high}
         made = {name: needed(value, demand) for name, value in rounds.items()}
-    except PlanError as error:
+    except BenchError as error:
         typer.echo(f"deepfake-bench plan: {error}", err=True)
         raise typer.Exit(1) from error
-    if as_json:
-        plans = {name.split()[0]: asdict(need) for name, need in made.items()}
-        typer.echo(json.dumps({"rate": asdict(rate), "demand": asdict(demand), "plan": plans}, indent=1))
-    else:
-        _print(made, demand)
-
-
-def _print(made: dict[str, Need], demand: Demand) -> None:
-    console = Console(markup=False, highlight=False, width=120)
-    peak, per_day = demand.peak_videos_per_s, f"{demand.videos_per_day:,.0f}"
-    console.print(
-        f"{per_day} videos a day of {demand.frames:g} frames; {demand.peak_to_mean:g} times the mean at "
-        f"the peak: {peak:.2f} videos/s,\n{peak * demand.frames:.1f} frames/s; bounds: utilisation "
-        f"{demand.utilisation:.0%}, p95 wait {demand.p95_wait_s:g} s, nodes that may be away: {demand.spare}"
+    peak = demand.peak_videos_per_s
+    typer.echo(
+        f"{videos_per_day:,.0f} videos a day of {frames:g} frames; {peak_to_mean:g} times the mean at the peak: "
+        f"{peak:.2f} videos/s,\n{peak * frames:.1f} frames/s; bounds: utilisation {utilisation:.0%}, "
+        f"p95 wait {p95_wait_s:g} s, nodes that may be away: {spare}"
     )
     table = Table("", *made)
     for title, form, name in _TABLE:
         values = [getattr(need, name) for need in made.values()]
         if None not in values:
             table.add_row(title, *(form.format(value) for value in values))
-    console.print(table)
-    console.print(f"Plan with the slowest round. {_NOT_COVERED}")
+    Console(markup=False, highlight=False, width=120).print(table)
+    typer.echo(
+        "Plan with the slowest round. "
+        "Not in it: decoding uploaded videos (the rate is of frames sent as images), storage, traffic."
+    )

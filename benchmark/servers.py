@@ -1,43 +1,50 @@
 """Starts the servers that are compared, each on free ports, waits for the first real answer, and ends them."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
 from assets import SAMPLE_PHOTOS, default_cache_dir, fetch_assets
-from benchmark.calls import CallError, score_image
-from benchmark.contenders.release_parts import RELEASE_VARIABLE
+from benchmark.contenders import RELEASE_VARIABLE
+from benchmark.frames import image_body
 from runtime.free_ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 
+_CALL_TIMEOUT_S = 120.0
 _START_TIMEOUT_S = 600.0  # the first start exports the checkpoint
 _END_S = 30.0
 _PLAIN_THREADS = 8
+_MOSEC_SETTINGS = {"MOSEC_ADDRESS": "127.0.0.1", "MOSEC_TIMEOUT": "300000", "MOSEC_LOG_LEVEL": "warning"}
 # A canary of an idle service would compute beside the measured one; a score cache would answer in place of the model.
 _OUR_SETTINGS = {"CANARY_INTERVAL_S": "60", "SCORE_CACHE_FRAMES": "0"}
 _UNPREFIXED = frozenset({"CHECKPOINT", "MEDIA_ROOT", "PORT"})
 # Settings of whoever runs the benchmark that would lead a service elsewhere.
 _NOT_INHERITED = frozenset({"CHECKPOINT", "MODEL_PATH", "MEDIA_ROOT", "PORT", "HOST", "REVISION", "RELEASES_DIR"})
+# Without the machine's proxy settings, which are not meant for this machine's own services.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-class ServerError(Exception):
-    """A server that is to be measured does not run."""
+class BenchError(Exception):
+    """Something cannot be measured: a server does not start or answer, a load fails, or the options forbid it."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running server.
+    """A running server. Its calls have no HTTP library between the clock and the socket.
 
     Attributes:
         name: For tables: `plain b1`, `ours bf16`, ...
@@ -50,6 +57,39 @@ class Server:
     url: str
     route: str = "/predict"
     pid: int = 0
+
+    def score_frames(self, frames: Sequence[str], media_type: str = "VIDEO") -> dict[str, Any]:
+        """Has listed frames scored: POST /api/v1/inference.
+
+        Args:
+            frames: Paths below the service's media root.
+            media_type: `VIDEO` or `IMAGE`.
+
+        Raises:
+            BenchError: It failed.
+        """
+        body = json.dumps({"mediaType": media_type, "extractedFrames": list(frames)}).encode()
+        return self._post("/api/v1/inference", body, "application/json")
+
+    def score_image(self, image: bytes) -> dict[str, Any]:
+        """Has one encoded image scored.
+
+        Raises:
+            BenchError: It failed.
+        """
+        return self._post(self.route, *image_body(self.route, image))
+
+    def _post(self, route: str, body: bytes, content_type: str) -> dict[str, Any]:
+        request = urllib.request.Request(self.url + route, body, {"Content-Type": content_type})
+        try:
+            with _OPENER.open(request, timeout=_CALL_TIMEOUT_S) as answer:
+                found: dict[str, Any] = json.loads(answer.read())
+                return found
+        except urllib.error.HTTPError as error:
+            text = error.read()[:300].decode(errors="replace")
+            raise BenchError(f"{self.name}, {route}: {error.code} {text}") from error
+        except (OSError, ValueError) as error:
+            raise BenchError(f"{self.name}, {route}: {error}") from error
 
 
 @contextmanager
@@ -67,7 +107,7 @@ def serve_ours(
         checkout: This one, or another version of the project with its own `.venv`.
 
     Raises:
-        ServerError: It does not start.
+        BenchError: It does not start.
     """
     port, http, grpc, metrics = free_ports(4)
     cache, shared = folder.resolve() / "cache", default_cache_dir() / "assets"
@@ -93,7 +133,7 @@ def serve_plain(checkpoint: Path, media_root: Path, batch: int, folder: Path) ->
     """A plain Flask + transformers service: POST /api/v1/inference, POST /predict.
 
     Raises:
-        ServerError: It does not start.
+        BenchError: It does not start.
     """
     port = free_ports(1)[0]
     command = [
@@ -108,34 +148,16 @@ def serve_plain(checkpoint: Path, media_root: Path, batch: int, folder: Path) ->
     return _running(Server(f"plain b{batch}", f"http://127.0.0.1:{port}"), command, settings, folder)
 
 
-def serve_litserve(release: Path, folder: Path) -> AbstractContextManager[Server]:
-    """A release behind LitServe: POST /predict.
+def serve_framework(name: str, release: Path, folder: Path) -> AbstractContextManager[Server]:
+    """A release behind `LitServe` or `mosec`: POST /predict.
 
     Raises:
-        ServerError: It does not start.
+        BenchError: It does not start.
     """
     port = free_ports(1)[0]
-    command = [sys.executable, "-m", "benchmark.contenders.litserve_app", str(port)]
-    settings = {RELEASE_VARIABLE: str(release.resolve())}
-    return _running(Server("LitServe", f"http://127.0.0.1:{port}"), command, settings, folder)
-
-
-@contextmanager
-def serve_mosec(release: Path, folder: Path) -> Iterator[Server]:
-    """A release behind mosec: POST /predict.
-
-    Raises:
-        ServerError: It does not start.
-    """
-    port = free_ports(1)[0]
-    with tempfile.TemporaryDirectory(prefix="mosec-") as sockets:  # the path of a socket may hold some 100 characters
-        command = [
-            sys.executable, "-m", "benchmark.contenders.mosec_app", "--address", "127.0.0.1", "--port", str(port),
-            "--path", f"{sockets}/ipc", "--timeout", "300000", "--log-level", "warning",
-        ]  # fmt: skip
-        settings = {RELEASE_VARIABLE: str(release.resolve())}
-        with _running(Server("mosec", f"http://127.0.0.1:{port}"), command, settings, folder) as running:
-            yield running
+    command = [sys.executable, "-m", f"benchmark.contenders.{name.lower()}_app", "--port", str(port)]
+    settings = {RELEASE_VARIABLE: str(release.resolve()), **_MOSEC_SETTINGS}
+    return _running(Server(name, f"http://127.0.0.1:{port}"), command, settings, folder)
 
 
 @contextmanager
@@ -194,18 +216,18 @@ def _await_answer(process: "subprocess.Popen[bytes]", server: Server, log: Path)
     """Asks until one image is scored.
 
     Raises:
-        ServerError: The process ends, or does not answer in time.
+        BenchError: The process ends, or does not answer in time.
     """
     image = fetch_assets(SAMPLE_PHOTOS)["astronaut.png"].read_bytes()
     deadline = time.monotonic() + _START_TIMEOUT_S
     problem = "no answer"
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            score_image(server.url, server.route, image)
+            server.score_image(image)
             return
-        except CallError as error:  # not listening yet, or not ready
+        except BenchError as error:  # not listening yet, or not ready
             problem = str(error)
         time.sleep(0.2)
     state = "is still starting" if process.poll() is None else f"ended with code {process.returncode}"
     tail = "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-15:])
-    raise ServerError(f"{server.name} {state} ({problem}); the end of {log}:\n{tail}")
+    raise BenchError(f"{server.name} {state} ({problem}); the end of {log}:\n{tail}")

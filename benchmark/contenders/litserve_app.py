@@ -1,18 +1,18 @@
-"""A release behind LitServe: `python -m benchmark.contenders.litserve_app PORT`.
+"""A release behind LitServe: `python -m benchmark.contenders.litserve_app --port PORT`.
 
 One worker process per core, each with the whole path on its own core; requests that wait are taken eight at a time.
 """
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import litserve
 import numpy as np
 from fastapi import Depends, HTTPException, Request
 from numpy.typing import NDArray
 
-from benchmark.contenders.release_parts import MAX_BATCH, fake_probabilities, open_classifier, open_preparer
+from benchmark.contenders import MAX_BATCH, fake_probabilities, open_classifier, open_preparer
 from preprocessing import ImageRejectedError
 from runtime import usable_cores
 
@@ -43,14 +43,6 @@ class DetectorApi(litserve.LitAPI):  # type: ignore[misc]
         """One answer for each image of a batch."""
         return fake_probabilities(self._classifier, x)
 
-    def batch(self, inputs: Sequence[NDArray[np.uint8]]) -> Sequence[NDArray[np.uint8]]:
-        """The images of several requests."""
-        return inputs
-
-    def unbatch(self, output: Any) -> Any:
-        """The answers are apart already."""
-        return output
-
 
 if __name__ == "__main__":
     api = DetectorApi(max_batch_size=MAX_BATCH, batch_timeout=BATCH_TIMEOUT_S, api_path="/predict")
@@ -58,5 +50,5 @@ if __name__ == "__main__":
         api, accelerator="cpu", devices=1, workers_per_device=usable_cores(), timeout=300, fast_queue=False
     )
     server.run(
-        host="127.0.0.1", port=int(sys.argv[1]), num_api_servers=1, generate_client_file=False, log_level="warning"
+        host="127.0.0.1", port=int(sys.argv[2]), num_api_servers=1, generate_client_file=False, log_level="warning"
     )

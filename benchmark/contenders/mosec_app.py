@@ -1,4 +1,4 @@
-"""A release behind mosec: `python -m benchmark.contenders.mosec_app` with mosec's own options.
+"""A release behind mosec: `python -m benchmark.contenders.mosec_app --port PORT`.
 
 Two stages, as its documentation advises: processes that prepare images, one per core, and a stage that classifies what
 they have prepared, eight images at a time.
@@ -10,7 +10,7 @@ import numpy as np
 from mosec import Server, ValidationError, Worker
 from numpy.typing import NDArray
 
-from benchmark.contenders.release_parts import MAX_BATCH, fake_probabilities, open_classifier, open_preparer
+from benchmark.contenders import MAX_BATCH, fake_probabilities, open_classifier, open_preparer
 from preprocessing import ImageRejectedError
 from runtime import usable_cores
 

@@ -1,6 +1,6 @@
 """The servers that the service is compared with answer what the release says, and leave nothing behind."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -9,16 +9,15 @@ import pytest
 from deepfake_client import MediaType
 from deepfake_client.scores import media_scores
 
-from benchmark.calls import score_frames, score_image
-from benchmark.contenders.release_parts import (
+from benchmark.contenders import (
     RELEASE_VARIABLE,
     fake_probabilities,
     open_classifier,
     open_preparer,
 )
 from benchmark.frames import make_face_frames
-from benchmark.load import closed_loop
-from benchmark.servers import Server, ServerError, serve_litserve, serve_mosec, serve_plain
+from benchmark.load import run_load
+from benchmark.servers import BenchError, Server, serve_framework, serve_plain
 from export.release import Release
 
 
@@ -52,7 +51,7 @@ def gone_afterwards(serving: AbstractContextManager[Server]) -> Iterator[Server]
 
 
 def probabilities(server: Server, frames: list[Path]) -> list[float]:
-    answers = [score_image(server.url, server.route, frame.read_bytes()) for frame in frames]
+    answers = [server.score_image(frame.read_bytes()) for frame in frames]
     return [answer["fake_probability"] for answer in answers]
 
 
@@ -61,25 +60,25 @@ def test_the_plain_service_answers_the_contracts_scores(
 ) -> None:
     with gone_afterwards(serve_plain(tiny_checkpoint, frames[0].parent, 8, tmp_path)) as server:
         singles = probabilities(server, frames)
-        video = score_frames(server.url, [frame.name for frame in frames])
+        video = server.score_frames([frame.name for frame in frames])
     assert singles == pytest.approx(expected, abs=1e-4)
     assert (video.pop("model_version"), video.pop("inference_time") > 0) == ("v2", True)
     assert video == pytest.approx(media_scores(expected, MediaType.VIDEO).rounded(), abs=0.02)
 
 
-@pytest.mark.parametrize("serve", [serve_litserve, serve_mosec])
+@pytest.mark.parametrize("framework", ["LitServe", "mosec"])
 def test_a_framework_answers_as_the_release_also_under_load(
-    serve: Callable[[Path, Path], AbstractContextManager[Server]],
+    framework: str,
     tiny_release: Release,
     frames: list[Path],
     expected: list[float],
     tmp_path: Path,
 ) -> None:
-    with gone_afterwards(serve(tiny_release.path, tmp_path)) as server:
+    with gone_afterwards(serve_framework(framework, tiny_release.path, tmp_path)) as server:
         assert probabilities(server, frames) == pytest.approx(expected, abs=1e-4)
-        assert closed_loop(server, frames[0].parent, clients=8, seconds=1).requests > 8
+        assert run_load(server, frames[0].parent, seconds=1, clients=8).requests > 8
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
-    with pytest.raises(ServerError, match="LitServe"), serve_litserve(tmp_path / "no-release", tmp_path):
+    with pytest.raises(BenchError, match="LitServe"), serve_framework("LitServe", tmp_path / "no-release", tmp_path):
         pass

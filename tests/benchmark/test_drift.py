@@ -14,8 +14,9 @@ from typer.testing import CliRunner, Result
 
 from assets import DRIFT_PHOTOS, SAMPLE_PHOTOS
 from benchmark.cli import app
-from benchmark.drift import DriftError, face_crops, measure_drift
+from benchmark.drift import face_crops, measure_drift
 from benchmark.drift_images import Recipe, encode, make_images, read_list, render
+from benchmark.servers import BenchError
 from export.checkpoint.hub import locate_checkpoint
 from export.release import promote
 from export.run import export_checkpoint
@@ -125,9 +126,9 @@ def test_drift_and_dependence_on_the_batch_are_seen(
 
 
 def test_a_release_of_another_checkpoint_is_refused(tiny_checkpoint: Path, releases: Path, images: list[Path]) -> None:
-    with pytest.raises(DriftError, match="was exported from another checkpoint"):
+    with pytest.raises(BenchError, match="was exported from another checkpoint"):
         measure_drift(tiny_checkpoint, releases, images)
-    with pytest.raises(DriftError, match="no image"):
+    with pytest.raises(BenchError, match="no image"):
         measure_drift(tiny_checkpoint, releases, [])
 
 

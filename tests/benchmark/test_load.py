@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.frames import make_face_frames
-from benchmark.load import LoadError, closed_loop, open_loop
-from benchmark.servers import Server
+from benchmark.load import run_load
+from benchmark.servers import BenchError, Server
 
 
 class CountingServer(ThreadingHTTPServer):
@@ -68,7 +68,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_closed_loop_keeps_to_its_clients_and_sends_no_body_twice(images: Path) -> None:
     with counting_server(answer_s=0.05) as (counting, server):
-        found = closed_loop(server, images, clients=4, seconds=1)
+        found = run_load(server, images, seconds=1, clients=4)
     assert counting.most_at_once == 4
     assert len(set(counting.bodies)) == len(counting.bodies) == found.requests
     assert 30 < found.requests <= 84
@@ -78,12 +78,12 @@ def test_a_closed_loop_keeps_to_its_clients_and_sends_no_body_twice(images: Path
 
 def test_an_open_loop_does_not_wait_for_answers(images: Path) -> None:
     with counting_server(answer_s=0.4) as (counting, server):
-        found = open_loop(server, images, rate=20, arrivals="constant", seconds=1)
+        found = run_load(server, images, seconds=1, rate=20, arrivals="constant")
     assert found.requests == 20
     assert counting.most_at_once >= 5
     assert 400 <= found.p50_ms < 1500
 
 
 def test_failed_requests_fail_the_load(images: Path) -> None:
-    with counting_server(answer_s=0.01, status=503) as (_, server), pytest.raises(LoadError, match="503"):
-        closed_loop(server, images, clients=1, seconds=1)
+    with counting_server(answer_s=0.01, status=503) as (_, server), pytest.raises(BenchError, match="503"):
+        run_load(server, images, seconds=1)

@@ -33,9 +33,10 @@ def test_the_program_gets_the_ensemble_and_its_exit_code_is_ours(
     program = tmp_path / "perf_analyzer"
     program.write_text('#!/bin/sh\necho "$@"\nexit 7\n')
     program.chmod(0o755)
-    arguments = ["perf", IMAGE, "--concurrency", "2:3", "--url", "host:1"]
+    arguments = ["perf", IMAGE, "--concurrency", "2:3", "--url", "host:1", "--options", "-v --async"]
     done = CliRunner().invoke(app, arguments, env={"PERF_ANALYZER": str(program)})
     assert done.exit_code == 7
     printed = capfd.readouterr().out
     assert "-m deepfake_detector -u host:1 -i grpc -b 1" in printed
     assert "--concurrency-range 2:3" in printed
+    assert "-v --async" in printed

@@ -36,7 +36,7 @@ def test_the_same_number_makes_the_same_input() -> None:
 def test_no_damaged_image_does_harm() -> None:
     report = fuzz_preprocess.fuzz(1000, seed=20, processes=1)
     assert report.findings == []
-    assert report.inputs == 600
+    assert report.inputs == 1000
     assert report.peak_mib < 2000
     assert report.outcomes["OK"] > 100
     assert report.outcomes["DECODE_FAILED"] > 100

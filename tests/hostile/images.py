@@ -3,7 +3,7 @@
 import struct
 import zlib
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import accumulate
 
 from PIL import Image
@@ -100,6 +100,7 @@ def _pointers(elsewhere: str) -> list[HostileImage]:
     return named + [HostileImage(f"pointer: {name}", make, GOOD) for name, make in inside.items()]
 
 
+@cache
 def _polyglots() -> list[HostileImage]:
     """Files that are two things at once: as an image they are what they would be alone."""
     html = b"<script>alert(1)</script>"
@@ -130,6 +131,7 @@ def _polyglots() -> list[HostileImage]:
     return [*good, HostileImage("polyglot: GIF, then an archive", lambda: saved("GIF") + archive, REFUSED)]
 
 
+@cache
 def _bombs() -> list[HostileImage]:
     """Little that becomes much."""
     zeros = zlib.compress(bytes(10**8), 9)
@@ -180,6 +182,7 @@ def _bombs() -> list[HostileImage]:
     ]
 
 
+@cache
 def _sizes() -> list[HostileImage]:
     longest = {"JPEG": 65_500, "PNG": 65_535, "BMP": 65_535, "WEBP": 16_383}
     return [
@@ -197,6 +200,7 @@ def _sizes() -> list[HostileImage]:
     ]
 
 
+@cache
 def _tiny() -> list[HostileImage]:
     one_byte = [bytes([byte]) for byte in (0, 0x42, 0x52, 0x89, 0xFF)]
     magic = {"JPEG": b"\xff\xd8\xff", "PNG": PNG_SIGNATURE, "BMP": b"BM", "RIFF": b"RIFF", "WebP": b"RIFF\0\0\0\0WEBP"}

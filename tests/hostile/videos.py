@@ -161,6 +161,7 @@ def _references(elsewhere: str) -> list[HostileVideo]:
     ]
 
 
+@cache
 def _sample_tables() -> list[HostileVideo]:
     """Tables of an MP4 that say what is not so."""
     many, far = b"\xff\xff\xff\xff", b"\xff\xff\xff\xf0"
@@ -206,6 +207,7 @@ def _sample_tables() -> list[HostileVideo]:
     return [HostileVideo(f"table: {name}", make, expected) for name, (make, expected) in cases.items()]
 
 
+@cache
 def _clocks() -> list[HostileVideo]:
     """Times and rates that make no sense."""
     longest = b"\xff" * 4
@@ -231,6 +233,7 @@ def _clocks() -> list[HostileVideo]:
     ]
 
 
+@cache
 def _structures() -> list[HostileVideo]:
     """Boxes in boxes, many of them, or of impossible sizes."""
     start = box(b"ftyp", b"isom\0\0\0\0")
@@ -266,6 +269,7 @@ def _structures() -> list[HostileVideo]:
     ]
 
 
+@cache
 def _fragments() -> list[HostileVideo]:
     whole = _fragmented()
 
@@ -328,6 +332,7 @@ def _matroska(elsewhere: str) -> list[HostileVideo]:
     ]
 
 
+@cache
 def _interleaved() -> list[HostileVideo]:
     """AVI files, which can hold any codec's packets."""
     small, large = (_jpeg(side) for side in (64, 128))
