@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 _STDERR = 2
-_ONE_AT_A_TIME = threading.Lock()
+_ONE_AT_A_TIME = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -15,7 +15,8 @@ def quiet_native_code() -> Iterator[None]:
     """Drops what is written to file descriptor 2 in the block.
 
     MediaPipe's libraries write dozens of lines there while they load and end, and no environment variable stops them.
-    Other threads' lines of that moment are lost too, so keep the block short.
+    Other threads' lines of that moment are lost too, so keep the block short. A block inside a block of the same thread
+    changes nothing: the outer one ends the silence.
     """
     with _ONE_AT_A_TIME, contextlib.ExitStack() as undo:
         if sys.stderr is not None:

@@ -14,7 +14,7 @@ from PIL import Image
 from export.checkpoint import load_checkpoint
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.torch_scores import open_preparer, torch_logits
-from training.calibration.temperature import fake_log_odds
+from training.calibration.fitting import fake_log_odds
 
 TEMPERATURE = 2.0
 """What labels are drawn with: dividing the seeded logits by it makes them calibrated."""

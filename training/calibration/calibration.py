@@ -9,8 +9,18 @@ from numpy.typing import NDArray
 
 from evaluation.bootstrap import BootstrapPlan, estimate
 from evaluation.metrics import CalibrationBin, calibration_bins, calibration_metrics, roc_curve
-from training.calibration.bands import Budget, Edges, measure_rates, set_edges, upper_bound
-from training.calibration.temperature import BoolArray, FloatArray, Temperature, fake_probability, fit_temperature
+from training.calibration.fitting import (
+    BoolArray,
+    Budget,
+    Edges,
+    FloatArray,
+    Temperature,
+    fake_probability,
+    fit_temperature,
+    measure_rates,
+    set_edges,
+    upper_bound,
+)
 from training.errors import CalibrationError
 
 _FEW_PERSONS = 20

@@ -1,12 +1,14 @@
-"""Writes a calibrated checkpoint: the temperature in the head's weights, bands and figures in the sidecar."""
+"""Writes a calibrated checkpoint: the temperature in the head's weights, bands in the sidecar, and a diagram."""
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from deepfake_client.release import CalibrationRecord, ReleaseBands
 
+from evaluation.metrics import CalibrationBin
 from export.checkpoint import SIDECAR, Checkpoint, read_sidecar
 from training.errors import CalibrationError
 
@@ -14,6 +16,7 @@ _KEPT_SUFFIXES = (".json", ".md", ".txt")
 _KEPT_NAMES = ("LICENSE", "LICENCE", "NOTICE")
 _WRITTEN_ANEW = ("config.json", SIDECAR)
 _TOLERANCE = 1e-4
+_BEFORE, _AFTER, _GREY = "#D55E00", "#0072B2", "#6E6E6E"  # Okabe and Ito's palette
 
 
 def fold_temperature(model: Any, temperature: float) -> None:
@@ -72,6 +75,37 @@ def write_calibrated(
     checkpoint.model.save_pretrained(folder)
     text = json.dumps(sidecar.model_dump(mode="json", exclude_none=True), indent=1)
     (folder / SIDECAR).write_text(text + "\n", encoding="utf-8")
+
+
+def draw_reliability(before: Sequence[CalibrationBin], after: Sequence[CalibrationBin], path: Path) -> None:
+    """Draws both reliability diagrams into one PNG file.
+
+    Args:
+        before: Bins of the scores before.
+        after: Bins of the scores after.
+        path: File to write; the same bins give the same file.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, 5.2), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=(0, (4, 3)), label="perfectly calibrated")
+    for bins, colour, name in ((before, _BEFORE, "before"), (after, _AFTER, "after")):
+        filled = [one for one in bins if one.files]
+        whole = sum(one.files for one in filled)
+        axes.scatter(
+            [one.mean_p or 0.0 for one in filled],
+            [one.fraction_fake or 0.0 for one in filled],
+            s=[20 + 280 * one.files / whole for one in filled],
+            color=colour, alpha=0.7, label=name, clip_on=False, zorder=3,
+        )  # fmt: skip
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.set_xlabel(f"fake probability (0-1), {len(after)} bins; area: share of the frames")
+    axes.set_ylabel("share of fake frames")
+    axes.set_title("Reliability before and after calibration", fontsize=11)
+    axes.legend(loc="upper left", frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
 def _probe(model: Any) -> Any:

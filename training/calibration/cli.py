@@ -18,13 +18,12 @@ from export.checkpoint import Checkpoint, load_checkpoint
 from export.checkpoint.hub import locate_checkpoint
 from export.errors import ExportError
 from export.golden import read_golden
-from training.calibration.bands import Budget
 from training.calibration.calibration import Calibration, ScoredMedia, calibrate
-from training.calibration.checkpoint import write_calibrated
+from training.calibration.checkpoint import draw_reliability, write_calibrated
+from training.calibration.fitting import Budget
 from training.calibration.golden import GoldenPicture, pictures_of, read_pictures, write_golden
-from training.calibration.report import draw_reliability
 from training.calibration.scores import UnscoredMedia, score_media
-from training.data.people import persons_of
+from training.data.media_files import persons_of
 from training.errors import OptionError, TrainingError
 from training.writing import whole_folder
 

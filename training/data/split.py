@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from evaluation.dataset import Label
 from training.data.face_cache import CachedFile
-from training.data.media_files import MediaFile, Part
-from training.data.people import group
+from training.data.media_files import MediaFile, Part, group
 from training.errors import DatasetError
 
 log = logging.getLogger("training")

@@ -15,8 +15,8 @@ from evaluation.dataset import find_dataset
 from evaluation.metrics import roc_curve
 from export.checkpoint import Checkpoint
 from training.calibration.calibration import ScoredMedia
+from training.calibration.fitting import fake_probability
 from training.calibration.scores import score_media
-from training.calibration.temperature import fake_probability
 from training.errors import DatasetError
 
 CARD = CardFields(

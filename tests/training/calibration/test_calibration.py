@@ -7,9 +7,17 @@ import pytest
 from deepfake_client.release import VerdictBands
 
 from evaluation.bootstrap import BootstrapPlan
-from training.calibration.bands import Budget, measure_rates, set_edges, upper_bound
 from training.calibration.calibration import Calibration, ScoredMedia, calibrate
-from training.calibration.temperature import HIGHEST, LOWEST, fake_probability, fit_temperature
+from training.calibration.fitting import (
+    HIGHEST,
+    LOWEST,
+    Budget,
+    fake_probability,
+    fit_temperature,
+    measure_rates,
+    set_edges,
+    upper_bound,
+)
 from training.errors import CalibrationError
 
 PLAN = BootstrapPlan(resamples=100)

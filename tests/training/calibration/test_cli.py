@@ -21,7 +21,7 @@ from tests.labelled_images import TEMPERATURE, pictures, write_clear_cases, writ
 from training.calibration.checkpoint import fold_temperature
 from training.calibration.cli import app
 from training.calibration.golden import read_pictures, write_golden
-from training.data.people import persons_of
+from training.data.media_files import persons_of
 from training.errors import CalibrationError, DatasetError
 
 

@@ -15,7 +15,7 @@ from tests.media import H264_SHORT_GOP, VideoSpec, photo_pixels, write_video
 from tests.training.samples import astronaut, paint_patch, write_folder
 from training.data.faces import CutParams
 from training.data.folder import load_folder
-from training.data.people import group
+from training.data.media_files import group
 from training.data.sets import TrainingData
 from training.errors import DatasetError
 from training.options import TrainingOptions

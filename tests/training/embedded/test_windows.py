@@ -4,7 +4,7 @@ import torch
 from transformers import SiglipConfig, SiglipForImageClassification, ViTConfig, ViTForImageClassification
 
 from export.checkpoint import Normalisation
-from training.embedded.windows import WindowedModel
+from training.embedded.stages import WindowedModel
 from training.errors import OptionError
 
 SIZE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
