@@ -41,7 +41,7 @@ def main() -> None:
         settings = CliApp.run(GatewaySettings, cli_args=sys.argv[1:])
     except ValidationError as error:
         sys.exit(f"gateway: wrong setting: {describe_violations(error)}")
-    logging.config.dictConfig(logging_config(settings.log_format, "DEBUG" if settings.development else "INFO"))
+    logging.config.dictConfig(logging_config(settings.log_format))
     logging.getLogger("deepfake_client").removeHandler(held)
     held.setTarget(logging.getLogger().handlers[0])
     held.close()

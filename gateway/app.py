@@ -17,24 +17,19 @@ from pydantic import ValidationError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from gateway import request_context
-from gateway.access.api_keys import ApiKeys
-from gateway.access.authentication import require_api_key
-from gateway.access.cors import allow_origins
-from gateway.access.security_headers import add_security_headers
-from gateway.error_responses import register_error_handlers
-from gateway.errors import ApiError
-from gateway.observe.metrics_page import ServiceState, add_metrics_route
+from gateway.access.api_keys import ApiKeys, require_api_key
+from gateway.access.browsers import add_security_headers, allow_origins
+from gateway.errors import ApiError, register_error_handlers
 from gateway.observe.telemetry import Telemetry
 from gateway.page.pages import pages
+from gateway.routes.admission import VideoTurns
 from gateway.routes.detect import detect_route
 from gateway.routes.document import DESCRIPTION, SECURITY_SCHEMES, complete
-from gateway.routes.health import health_route
 from gateway.routes.inference import inference_route
-from gateway.routes.model_card import model_card_route
+from gateway.routes.operation import ServiceState, add_metrics_route, operation_routes
 from gateway.routes.schemas import ErrorResponse, describe_violations
 from gateway.scoring.caching_scorer import CachingScorer
 from gateway.scoring.health_monitor import HealthMonitor
-from gateway.scoring.video_turns import VideoTurns
 from gateway.settings import GatewaySettings
 from gateway.strict_json import use_strict_json
 from gateway.version import project_version
@@ -59,6 +54,7 @@ def create_app(settings: GatewaySettings | None = None, detector: Detector | Non
             first request and so never before a server has forked its workers. The application takes it over.
     """
     settings = settings or GatewaySettings()
+    logging.getLogger("gateway").setLevel(logging.DEBUG if settings.development else logging.INFO)
     needs_key = settings.api_keys_file is not None
     app = OpenAPI(
         "gateway",
@@ -81,8 +77,10 @@ def create_app(settings: GatewaySettings | None = None, detector: Detector | Non
     allow_origins(app, settings.cors_origins)
     if count := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count)  # type: ignore[method-assign]
-    _add_routes(app, settings, detector or _triton_detector(settings, telemetry), telemetry)
-    logging.getLogger("gateway").setLevel(logging.DEBUG if settings.development else logging.INFO)
+    if detector is None:
+        client_settings = ClientSettings(outage_wait_s=settings.triton_outage_wait_s)
+        detector = create_detector(settings.triton_url, client_settings, telemetry)
+    _add_routes(app, settings, detector, telemetry)
     return app
 
 
@@ -93,8 +91,7 @@ def _add_routes(app: OpenAPI, settings: GatewaySettings, detector: Detector, tel
     slots = BoundedSemaphore(settings.max_in_flight)
     videos = VideoTurns(settings.max_video_decodes, settings.retry_after_s)
     app.extensions["deepfake_gateway"] = Parts(detector, telemetry, slots, videos)
-    app.register_api(health_route(monitor))
-    app.register_api(model_card_route(scorer, settings.canary_timeout_s))
+    app.register_api(operation_routes(settings, scorer, monitor))
     app.register_api(inference_route(settings, scorer, slots, telemetry))
     app.register_api(detect_route(settings, detector, slots, videos, telemetry))
     app.register_blueprint(pages(settings))
@@ -110,11 +107,6 @@ def _telemetry(settings: GatewaySettings) -> Telemetry:
     from gateway.observe.tracing import Tracing  # its libraries are an extra
 
     return Telemetry(tracing=Tracing(settings.otel_exporter_otlp_endpoint, project_version()))
-
-
-def _triton_detector(settings: GatewaySettings, telemetry: Telemetry) -> Detector:
-    client_settings = ClientSettings(outage_wait_s=settings.triton_outage_wait_s)
-    return create_detector(settings.triton_url, client_settings, telemetry)
 
 
 def _video_decoder(settings: GatewaySettings, telemetry: Telemetry) -> VideoDecoder:

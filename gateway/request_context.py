@@ -33,12 +33,7 @@ class RequestDeadline(Deadline):
 
 
 def install(app: Flask, deadline_s: float) -> None:
-    """Gives each request of the application an id, a start and a deadline, and echoes the id.
-
-    Args:
-        app: The application.
-        deadline_s: Time limit of a request in seconds, from when the gateway begins to work on it.
-    """
+    """Gives each request an id, which is echoed, a start, and a deadline `deadline_s` seconds after it."""
 
     @app.before_request
     def begin() -> None:

@@ -11,7 +11,6 @@ import signal
 import threading
 import time
 import uuid
-from types import FrameType
 from typing import Any
 from wsgiref.types import WSGIApplication
 
@@ -72,12 +71,12 @@ class _Listener:
     """waitress with its listening sockets, however many a host name stands for."""
 
     def __init__(self, app: WSGIApplication, settings: GatewaySettings) -> None:
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self._sockets: dict[int, Any] = {}
         create_server(
             app,
             map=self._sockets,
-            listen=f"{host}:{settings.port}",
+            host=settings.host,
+            port=settings.port,
             threads=settings.max_in_flight + _SPARE_THREADS,
             connection_limit=_CONNECTIONS,
             channel_timeout=_SILENCE_S,
@@ -123,15 +122,14 @@ def serve(app: WSGIApplication, settings: GatewaySettings) -> None:
     Raises:
         OSError: The address cannot be listened on.
     """
-    _allow_connections()
+    # Each connection is an open file, and its upload another.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2 * _CONNECTIONS)), hard))
     listener = _Listener(app, settings)
     stopping = threading.Event()
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+        signal.signal(number, lambda *_: stopping.set())
     logging.getLogger("gateway").info("listening on http://%s:%d", settings.host, settings.port)
     while not stopping.is_set():
         listener.turn(_LOOK_S)
@@ -141,10 +139,3 @@ def serve(app: WSGIApplication, settings: GatewaySettings) -> None:
         if listener.end_idle(unfinished_too=stopped_s > _UNFINISHED_S):
             break
         listener.turn(0.05)
-
-
-def _allow_connections() -> None:
-    """Raises the limit on open files where it may be raised: each connection is one, and its upload another."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * _CONNECTIONS
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted if hard < 0 else min(hard, wanted)), hard))

@@ -2,12 +2,10 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-DISTRIBUTION = "deepfake-serving"
-
 
 def project_version() -> str:
     """The installed version of this project."""
     try:
-        return version(DISTRIBUTION)
+        return version("deepfake-serving")
     except PackageNotFoundError:
         return "unknown"

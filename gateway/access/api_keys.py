@@ -1,9 +1,9 @@
 """API keys: who may use the gateway. `python -m gateway.new_key NAME` makes one; a file holds their hashes.
 
 A key is 256 random bits behind the prefix `dfk_`, never words that a person chose, and what has not this form is
-refused unread. So one SHA-256 is enough to keep them by: a slow hash such as scrypt makes guessing dear where a secret
-can be guessed, and nobody guesses 256 random bits, however fast; it would only make every request dear. Whoever
-reads the file learns the clients' names and no key. Whoever writes it lets clients in, which is why that is checked.
+refused unread. So one SHA-256 is enough to keep them by: nobody guesses 256 random bits, and a slow hash such as scrypt
+would only make every request dear. Whoever reads the file learns the clients' names and no key. Whoever may write it
+can let clients in, so it is refused where others may.
 """
 
 import hashlib
@@ -16,12 +16,24 @@ import stat
 import threading
 from pathlib import Path
 
+from flask import Flask, request
+
+from gateway.errors import ApiError
+
 _LOG = logging.getLogger("gateway")
 
 KEY = re.compile(r"dfk_[A-Za-z0-9_-]{43}")
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LINE = re.compile(rf"({NAME.pattern}):([0-9a-f]{{64}})")
-_MAX_BYTES = 2**20
+
+_OPEN = {"operation", "pages"}
+"""Blueprints that need no key: load balancers ask for health without one, the page asks its reader for it, and the card
+tells whom it may concern what they are judged by. Everything else needs one, a route that is added later included."""
+
+_OPEN_ENDPOINTS = {"openapi", None}
+"""None: no such route, which needs no key to be told."""
+
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="deepfake-detection"'}
 
 
 class KeyFileError(Exception):
@@ -102,9 +114,7 @@ def _read(path: Path) -> tuple[list[tuple[bytes, str]], list[int]]:
             raise KeyFileError(f"API_KEYS_FILE {path}: others may write it and so let themselves in; chmod go-w")
         if mode & stat.S_IROTH:
             _LOG.warning("API_KEYS_FILE may be read by everyone, who learn the clients' names; chmod o-r")
-        content = file.read(_MAX_BYTES + 1)
-    if len(content) > _MAX_BYTES:
-        raise KeyFileError(f"API_KEYS_FILE {path}: larger than {_MAX_BYTES} bytes")
+        content = file.read()
     owners, bad_lines = [], []
     for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), 1):
         text = line.strip()
@@ -115,3 +125,32 @@ def _read(path: Path) -> tuple[list[tuple[bytes, str]], list[int]]:
         else:
             bad_lines.append(number)
     return owners, bad_lines
+
+
+def require_api_key(app: Flask, keys: ApiKeys) -> None:
+    """Refuses all requests of an application without a key, but for its open routes, before their bodies are read."""
+
+    @app.before_request
+    def check() -> None:
+        # Browsers ask what they may send (OPTIONS) without the key.
+        if request.method == "OPTIONS" or request.blueprint in _OPEN or request.endpoint in _OPEN_ENDPOINTS:
+            return
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        key = token.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "").strip()
+        if not key:
+            raise ApiError(
+                "API_KEY_REQUIRED",
+                "Send your API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
+                headers=_CHALLENGE,
+            )
+        try:
+            owner = keys.owner(key)
+        except KeyFileError as error:
+            _LOG.error("nobody can be let in: %s", error)
+            raise ApiError("KEYS_UNAVAILABLE") from error
+        if owner is None:
+            raise ApiError(
+                "API_KEY_INVALID",
+                "The API key is not valid: mistyped, or taken out of use. Ask whoever runs the service.",
+                headers=_CHALLENGE,
+            )

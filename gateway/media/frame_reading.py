@@ -49,12 +49,23 @@ def read_listed_frames(
     resolved = []
     for index, path in enumerate(paths):
         deadline.remaining_s()
-        resolved.append(_resolve(root, index, path))
+        try:
+            resolved.append(root.resolve(path))
+        except OutsideRootError:
+            # The same answer whether anything exists there or not.
+            raise ApiError(
+                "PATH_OUTSIDE_MEDIA_ROOT",
+                f"extractedFrames[{index}] lies outside the media root; no frame of this request was read. "
+                "List files below the media root only.",
+            ) from None
     frames = []
     budget = settings.max_total_frame_bytes
     for index in sample_indices(len(paths)) if media_type is MediaType.VIDEO else [0]:
         deadline.remaining_s()
-        frame = _read(root, index, paths[index], resolved[index], settings.max_frame_bytes)
+        try:
+            frame = ListedFrame(index, paths[index], root.read(resolved[index], settings.max_frame_bytes))
+        except UnreadableFileError as error:
+            frame = ListedFrame(index, paths[index], None, error.status, str(error))
         budget -= len(frame.encoded or b"")
         if budget < 0:
             raise ApiError(
@@ -64,22 +75,3 @@ def read_listed_frames(
             )
         frames.append(frame)
     return frames
-
-
-def _resolve(root: MediaRoot, index: int, path: str) -> tuple[str, ...]:
-    try:
-        return root.resolve(path)
-    except OutsideRootError:
-        # The same answer whether anything exists there or not.
-        raise ApiError(
-            "PATH_OUTSIDE_MEDIA_ROOT",
-            f"extractedFrames[{index}] lies outside the media root; no frame of this request was read. "
-            "List files below the media root only.",
-        ) from None
-
-
-def _read(root: MediaRoot, index: int, path: str, components: tuple[str, ...], max_bytes: int) -> ListedFrame:
-    try:
-        return ListedFrame(index, path, root.read(components, max_bytes))
-    except UnreadableFileError as error:
-        return ListedFrame(index, path, None, error.status, str(error))

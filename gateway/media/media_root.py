@@ -13,8 +13,10 @@ whoever may make one there may put a copy there too.
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+
+from gateway.errors import EXHAUSTED
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PATH_MAX = 4096  # of Linux, the NUL at the end included
@@ -137,26 +139,24 @@ class MediaRoot:
 
         Raises:
             UnreadableFileError: No regular file is there, it may not be read, or it is larger than `max_bytes`.
+            OSError: The machine has no more of something, see `EXHAUSTED`.
         """
         if not components:
             raise UnreadableFileError("UNREADABLE", "This is a directory, not a file.")
         try:
-            with self._open(components) as descriptor:
-                return _read_all(descriptor, max_bytes)
+            with contextlib.ExitStack() as stack:
+                folder = _opened(stack, self._root, _DIRECTORY, None)
+                for name in components[:-1]:
+                    folder = _opened(stack, name, _DIRECTORY, folder)
+                # Opening a device can act on it, so its kind is read first; `_read_all` checks what was really opened.
+                _require_regular(os.stat(components[-1], dir_fd=folder, follow_symlinks=False))
+                return _read_all(_opened(stack, components[-1], _FILE, folder), max_bytes)
         except OSError as error:
+            if error.errno in EXHAUSTED:
+                raise  # the file is not to blame
             raise UnreadableFileError(
                 "UNREADABLE", f"There is no file that can be read ({os.strerror(error.errno or 0)})."
             ) from error
-
-    @contextlib.contextmanager
-    def _open(self, components: tuple[str, ...]) -> Iterator[int]:
-        with contextlib.ExitStack() as stack:
-            folder = _opened(stack, self._root, _DIRECTORY, None)
-            for name in components[:-1]:
-                folder = _opened(stack, name, _DIRECTORY, folder)
-            # Opening a device can act on it, so its kind is read first; `_read_all` checks what was really opened.
-            _require_regular(os.stat(components[-1], dir_fd=folder, follow_symlinks=False))
-            yield _opened(stack, components[-1], _FILE, folder)
 
 
 def _opened(stack: contextlib.ExitStack, name: str | Path, flags: int, folder: int | None) -> int:
@@ -173,15 +173,13 @@ def _require_regular(status: os.stat_result) -> None:
 def _read_all(descriptor: int, max_bytes: int) -> bytes:
     status = os.fstat(descriptor)
     _require_regular(status)
-    _require_size(status.st_size, max_bytes)
+    if status.st_size > max_bytes:
+        raise UnreadableFileError(
+            "TOO_MANY_BYTES", f"The file holds {status.st_size} bytes; at most {max_bytes} are read."
+        )
     with os.fdopen(descriptor, "rb", closefd=False) as file:
         content = file.read(status.st_size + 1)
     # The file may have grown since, and files of some file systems claim a size of 0.
     if len(content) > status.st_size:
         raise UnreadableFileError("UNREADABLE", "The file changed while it was read. Send it when it is complete.")
     return content
-
-
-def _require_size(size: int, max_bytes: int) -> None:
-    if size > max_bytes:
-        raise UnreadableFileError("TOO_MANY_BYTES", f"The file holds {size} bytes; at most {max_bytes} are read.")

@@ -4,27 +4,39 @@ import base64
 import contextlib
 import itertools
 from collections.abc import Sequence
+from typing import Annotated
 
 from deepfake_client import DeadlineExceededError, InputError, ScoredFrame
 from deepfake_client.evidence.thumbnails import make_thumbnail
 from deepfake_client.scorer import Deadline
-
-from gateway.routes.detect_schemas import FrameThumbnail
+from pydantic import BaseModel, Field
 
 MAX_THUMBNAILS = 8
 
 
-def frames_that_matter(frames: Sequence[ScoredFrame], limit: int = MAX_THUMBNAILS) -> list[ScoredFrame]:
+class FrameThumbnail(BaseModel):
+    """A small picture of a frame, upright."""
+
+    index: int = Field(description="The frame's `index` in `frame_predictions`.")
+    timestamp_s: float
+    image: str = Field(description="A JPEG file as a `data:` URL.")
+    width_px: int
+    height_px: int
+    face_box: Annotated[list[float], Field(min_length=4, max_length=4)] | None = Field(
+        description="x0, y0, x1, y1 in pixels of the thumbnail; null without a face."
+    )
+
+
+def frames_that_matter(frames: Sequence[ScoredFrame]) -> list[ScoredFrame]:
     """All scored frames if they are few, else the most suspicious one of each stretch of the video and the least.
 
     Args:
         frames: The frames of one detection, in order.
-        limit: How many at most; two or more.
     """
     scored = [frame for frame in frames if frame.score.fake_probability is not None]
-    if len(scored) <= limit:
+    if len(scored) <= MAX_THUMBNAILS:
         return scored
-    ends = [len(scored) * i // (limit - 1) for i in range(limit)]
+    ends = [len(scored) * i // (MAX_THUMBNAILS - 1) for i in range(MAX_THUMBNAILS)]
     chosen = [max(scored[start:end], key=_fake_probability) for start, end in itertools.pairwise(ends)]
     least = min(scored, key=_fake_probability)
     return sorted({frame.index: frame for frame in [*chosen, least]}.values(), key=lambda frame: frame.index)

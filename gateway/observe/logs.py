@@ -23,59 +23,38 @@ _JSON = {
 }
 
 
-def logging_config(form: str, level: str) -> dict[str, Any]:
-    """For `logging.config.dictConfig`.
-
-    Args:
-        form: `text` or `json`.
-        level: Of the gateway's loggers; those of libraries warn only.
-    """
+def logging_config(form: str) -> dict[str, Any]:
+    """For `logging.config.dictConfig`, in the form `text` or `json`. `create_app` sets the level of the gateway."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {
-            "request": {"()": "gateway.observe.logs.RequestFields"},
-            "hide_keys": {"()": "gateway.observe.logs.HideKeys"},
-        },
+        "filters": {"request": {"()": "gateway.observe.logs.RequestFilter"}},
         "formatters": {"line": _JSON if form == "json" else _TEXT},
-        "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request", "hide_keys"]}
-        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request"]}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
-            "gateway": {"level": level},
             "opentelemetry.exporter": {"level": "ERROR"},  # a line for each batch lost, none for each try
             "waitress.queue": {"level": "ERROR"},  # it warns of each request that waits for a thread
         },
     }
 
 
-class RequestFields(logging.Filter):
-    """Adds the request in which a record was made: `request_id`, `route`, and `trace_id` if it is traced."""
+class RequestFilter(logging.Filter):
+    """Adds the request in which a record was made, and takes what looks like an API key out of each record.
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Keeps every record."""
-        if has_request_context():
-            record.request_id = current_request_id()
-            record.route = g.get("route")
-            if trace_id := g.get("trace_id"):
-                record.trace_id = trace_id
-        return True
-
-
-class HideKeys(logging.Filter):
-    """Takes what looks like an API key out of each record: its message and its request id, which callers choose.
-
-    For handlers, which see the records of all loggers.
+    Adds `request_id`, `route`, and `trace_id` if the request is traced. For handlers, which see all loggers' records.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Keeps every record."""
+        if has_request_context():
+            record.request_id = _LIKE_A_KEY.sub("dfk_...", current_request_id())  # callers choose it
+            record.route = g.get("route")
+            if trace_id := g.get("trace_id"):
+                record.trace_id = trace_id
         message = record.getMessage()
         if _LIKE_A_KEY.search(message):
             record.msg, record.args = _LIKE_A_KEY.sub("dfk_...", message), None
-        if request_id := getattr(record, "request_id", None):
-            record.request_id = _LIKE_A_KEY.sub("dfk_...", request_id)
         return True
 
 

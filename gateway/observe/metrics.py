@@ -1,5 +1,6 @@
 """The gateway's Prometheus metrics. docs/operations.md has the table."""
 
+import functools
 from collections import Counter as Tally
 from collections.abc import Sequence
 
@@ -7,7 +8,8 @@ from deepfake_client import DetectionResult, MediaType
 from deepfake_client.scorer import ANSWERED, CANCELLED, OK, FrameScore
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-PREFIX = "deepfake_gateway_"
+_NAMESPACE = "deepfake_gateway"
+PREFIX = f"{_NAMESPACE}_"
 
 _DURATIONS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0)
 _PROBABILITIES = tuple(tenth / 10 for tenth in range(1, 11))
@@ -22,67 +24,47 @@ class GatewayMetrics:
     """What the requests of this process add up to. Thread-safe.
 
     Series that alerts count the growth of exist from the start, at 0: growth from nothing would not be seen.
+
+    Attributes:
+        registry: Holds all of them.
+        in_progress: Requests that are worked on, by route.
+        verdicts: By media type and verdict.
+        cache: Frames that were looked up in the score cache, by `hit` or `miss`.
+        triton_requests: gRPC requests that ended, by code.
+        triton_durations: How long they took, in seconds.
     """
 
     def __init__(self) -> None:
         """Every application has a registry of its own."""
-        self.registry = registry = CollectorRegistry()
-        self._requests = Counter(
-            f"{PREFIX}requests", "HTTP requests answered.", ["route", "method", "status"], registry=registry
-        )
-        self._durations = Histogram(
-            f"{PREFIX}request_duration_seconds",
+        self.registry = CollectorRegistry()
+        counter = functools.partial(Counter, namespace=_NAMESPACE, registry=self.registry)
+        gauge = functools.partial(Gauge, namespace=_NAMESPACE, registry=self.registry)
+        histogram = functools.partial(Histogram, namespace=_NAMESPACE, registry=self.registry)
+        self._requests = counter("requests", "HTTP requests answered.", ["route", "method", "status"])
+        self._durations = histogram(
+            "request_duration_seconds",
             "Time from when a request has been received to its answer.",
             ["route"],
             buckets=_DURATIONS_S,
-            registry=registry,
         )
-        self._in_progress = Gauge(
-            f"{PREFIX}requests_in_progress", "HTTP requests being worked on.", ["route"], registry=registry
+        self.in_progress = gauge("requests_in_progress", "HTTP requests being worked on.", ["route"])
+        self._refusals = counter(
+            "refusals", "HTTP requests answered with an error, by the error's code.", ["route", "reason"]
         )
-        self._refusals = Counter(
-            f"{PREFIX}refusals",
-            "HTTP requests answered with an error, by the error's code.",
-            ["route", "reason"],
-            registry=registry,
+        self._frames = counter("frames", "Frames of detections by status; OK is scored.", ["status"])
+        self._faces = counter("frames_with_face", "Scored frames with a face in them.")
+        self._probabilities = histogram(
+            "frame_fake_probability", "Fake probabilities (0-1) of scored frames.", buckets=_PROBABILITIES
         )
-        self._frames = Counter(
-            f"{PREFIX}frames", "Frames of detections by status; OK is scored.", ["status"], registry=registry
-        )
-        self._faces = Counter(f"{PREFIX}frames_with_face", "Scored frames with a face in them.", registry=registry)
-        self._probabilities = Histogram(
-            f"{PREFIX}frame_fake_probability",
-            "Fake probabilities (0-1) of scored frames.",
-            buckets=_PROBABILITIES,
-            registry=registry,
-        )
-        self._verdicts = Counter(
-            f"{PREFIX}verdicts", "Verdicts of POST /detect.", ["media_type", "verdict"], registry=registry
-        )
-        self._cache = Counter(
-            f"{PREFIX}score_cache_frames",
-            "Frames looked up in the score cache: hit or miss.",
-            ["result"],
-            registry=registry,
-        )
-        self._triton_requests = Counter(
-            f"{PREFIX}triton_requests", "gRPC requests to Triton, canaries included.", ["code"], registry=registry
-        )
-        self._triton_durations = Histogram(
-            f"{PREFIX}triton_request_duration_seconds",
+        self.verdicts = counter("verdicts", "Verdicts of POST /detect.", ["media_type", "verdict"])
+        self.cache = counter("score_cache_frames", "Frames looked up in the score cache: hit or miss.", ["result"])
+        self.triton_requests = counter("triton_requests", "gRPC requests to Triton, canaries included.", ["code"])
+        self.triton_durations = histogram(
+            "triton_request_duration_seconds",
             "Time from sending a gRPC request to its end, however it ended.",
             buckets=_DURATIONS_S,
-            registry=registry,
         )
         self._begin_at_zero()
-
-    def request_began(self, route: str) -> None:
-        """A request is being worked on, until `request_ended`."""
-        self._in_progress.labels(route).inc()
-
-    def request_ended(self, route: str) -> None:
-        """It is not any more."""
-        self._in_progress.labels(route).dec()
 
     def request_answered(self, route: str, method: str, status: int, reason: str | None, duration_s: float) -> None:
         """Counts an answer.
@@ -109,20 +91,6 @@ class GatewayMetrics:
         if faces := sum(score.face_box_px is not None for score in scores):
             self._faces.inc(faces)
 
-    def verdict(self, media_type: str, verdict: str) -> None:
-        """Counts a verdict."""
-        self._verdicts.labels(media_type, verdict).inc()
-
-    def cache_looked_up(self, result: str, count: int) -> None:
-        """Counts frames that were looked up in the score cache."""
-        if count:
-            self._cache.labels(result).inc(count)
-
-    def triton_answered(self, code: str, duration_s: float) -> None:
-        """Counts the end of a gRPC request."""
-        self._triton_requests.labels(code).inc()
-        self._triton_durations.observe(duration_s)
-
     def _begin_at_zero(self) -> None:
         for route in ("/detect", "/api/v1/inference"):
             self._durations.labels(route)
@@ -133,8 +101,8 @@ class GatewayMetrics:
             self._frames.labels(status_name)
         for media_type in MediaType:
             for verdict in DetectionResult:
-                self._verdicts.labels(media_type.value, verdict.value)
+                self.verdicts.labels(media_type.value, verdict.value)
         for result in ("hit", "miss"):
-            self._cache.labels(result)
+            self.cache.labels(result)
         for code in _TRITON_CODES:
-            self._triton_requests.labels(code)
+            self.triton_requests.labels(code)

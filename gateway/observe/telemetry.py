@@ -1,8 +1,8 @@
 """What the application tells of its work: metrics, a line in the log, and traces where they are on."""
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -27,14 +27,9 @@ class Telemetry:
     metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
     tracing: "Tracing | None" = None
 
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
+    def step(self, name: str) -> AbstractContextManager[None]:
         """A part of the current request whose time is worth knowing."""
-        if self.tracing is None:
-            yield
-        else:
-            with self.tracing.step(name):
-                yield
+        return self.tracing.step(name) if self.tracing else nullcontext()
 
     def begin(self, url: str, frames: int, request_id: str) -> ObservedRequest:
         """See `deepfake_client.scorer.RequestObserver.begin`."""
@@ -50,7 +45,7 @@ class Telemetry:
     def _request_began(self) -> None:
         # The template: of a bounded number, and without anything that the caller wrote.
         route = g.route = request.url_rule.rule if request.url_rule is not None else _UNMATCHED
-        self.metrics.request_began(route)
+        self.metrics.in_progress.labels(route).inc()
         if self.tracing and route not in _NOT_TRACED and not route.startswith("/static/"):
             g.span = self.tracing.request(request.method, route, request.headers)
             g.trace_id = g.span.trace_id
@@ -65,7 +60,7 @@ class Telemetry:
 
     def _request_ended(self, _error: BaseException | None) -> None:
         if route := g.pop("route", None):
-            self.metrics.request_ended(route)
+            self.metrics.in_progress.labels(route).dec()
         if span := g.pop("span", None):
             span.end()
 
@@ -77,12 +72,10 @@ class _TritonRequest:
         self._metrics = metrics
         self._span = span
         self._began_at = time.monotonic()
-
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        return self._span.metadata if self._span else {}
+        self.metadata: Mapping[str, str] = span.metadata if span else {}
 
     def ended(self, code: str) -> None:
-        self._metrics.triton_answered(code, time.monotonic() - self._began_at)
+        self._metrics.triton_requests.labels(code).inc()
+        self._metrics.triton_durations.observe(time.monotonic() - self._began_at)
         if self._span:
             self._span.ended(code)

@@ -42,10 +42,8 @@ class Tracing:
         named = Resource.create({"service.name": SERVICE_NAME, "service.version": version})
         # The environment's OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
         provider = TracerProvider(resource=named.merge(OTELResourceDetector().detect()))
-        said = any(name in os.environ for name in _TIMEOUT_VARIABLES)
-        exporter = OTLPSpanExporter(
-            endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=None if said else _EXPORT_TIMEOUT_S
-        )
+        timeout_s = None if any(name in os.environ for name in _TIMEOUT_VARIABLES) else _EXPORT_TIMEOUT_S
+        exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=timeout_s)
         provider.add_span_processor(BatchSpanProcessor(exporter))
         self._provider = provider
         self._tracer = provider.get_tracer("gateway", version)

@@ -1,6 +1,5 @@
 """The pages for people: `/`, the API reference at `/docs`, and the static files of both."""
 
-import hashlib
 import mimetypes
 from importlib.resources import files
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from flask import Blueprint, Response, render_template, request, send_from_directory
 from werkzeug.exceptions import NotFound
 
-from gateway.access.security_headers import PAGE_POLICY
+from gateway.access.browsers import PAGE_POLICY
 from gateway.settings import GatewaySettings
 
 _TYPED_POLICY = f"{PAGE_POLICY}; require-trusted-types-for 'script'; trusted-types 'none'"
@@ -58,6 +57,6 @@ def _html(text: str, policy: str) -> Response:
     response = Response(text, mimetype="text/html")
     response.headers["Content-Security-Policy"] = policy
     response.headers["Cache-Control"] = "no-cache"
-    response.set_etag(hashlib.sha256(text.encode()).hexdigest()[:32])
+    response.add_etag()
     response.make_conditional(request)
     return response

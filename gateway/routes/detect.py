@@ -14,10 +14,9 @@ from gateway.errors import ApiError
 from gateway.media.thumbnails import thumbnails
 from gateway.observe.telemetry import Telemetry
 from gateway.request_context import current_request_id, request_deadline
-from gateway.routes.detect_schemas import DetectForm, DetectMetadata, DetectResponse
+from gateway.routes.admission import VideoTurns, guard
 from gateway.routes.document import DETECTION, SERVICE_CODES, failures, keyed
-from gateway.routes.guard import guard
-from gateway.scoring.video_turns import VideoTurns
+from gateway.routes.schemas import DetectForm, DetectMetadata, DetectResponse
 from gateway.settings import GatewaySettings
 
 _CODES = (
@@ -60,7 +59,7 @@ def detect_route(
                 keep_frames="thumbnails" in form.include,
             )
             asked_for = _asked_for(form, output)  # within the turn, which bounds how many videos' frames are held
-        telemetry.metrics.verdict(output.details.input_type.value, output.result.value)
+        telemetry.metrics.verdicts.labels(output.details.input_type.value, output.result.value).inc()
         answer = DetectResponse(
             result=output.result.value,
             confidence_score=output.confidence_score,

@@ -15,9 +15,9 @@ from gateway.media.frame_reading import ListedFrame, read_listed_frames
 from gateway.media.media_root import MediaRoot
 from gateway.observe.telemetry import Telemetry
 from gateway.request_context import current_request_id, elapsed_s, request_deadline
+from gateway.routes.admission import guard
 from gateway.routes.document import DETECTION, SERVICE_CODES, failures, keyed
-from gateway.routes.guard import guard
-from gateway.routes.schemas import FrameResult, InferenceRequest, InferenceResponse, MediaKind
+from gateway.routes.schemas import FrameResult, InferenceRequest, InferenceResponse
 from gateway.scoring.caching_scorer import CachingScorer
 from gateway.settings import GatewaySettings
 
@@ -48,13 +48,13 @@ def inference_route(
         Reads the listed files below the service's media root. Of a video at most 30 frames are scored, spread evenly
         over the list; of an image the first. A frame that cannot be decoded is skipped and never given a made-up score.
         """
-        if body.media_type is MediaKind.AUDIO:
+        if body.media_type == "AUDIO":
             raise ApiError(
                 "UNSUPPORTED_MEDIA", "The model analyses images. Send mediaType VIDEO or IMAGE with extractedFrames."
             )
         if not body.extracted_frames:
             raise ApiError("NO_FRAMES", "extractedFrames lists no path; there is nothing to score.")
-        media_type = MediaType.VIDEO if body.media_type is MediaKind.VIDEO else MediaType.IMAGE
+        media_type = MediaType(body.media_type.lower())
         with telemetry.step("read frames"):
             frames = read_listed_frames(body.extracted_frames, media_type, root, settings, request_deadline())
         scores, info = _score(frames, scorer, telemetry)

@@ -18,12 +18,10 @@ from gateway.observe.telemetry import Telemetry
 
 _LOG = logging.getLogger("gateway")
 
-_KEPT = frozenset(
-    {
-        OK, "EMPTY", "NOT_AN_IMAGE", "UNSUPPORTED_FORMAT", "TOO_MANY_BYTES", "TOO_MANY_PIXELS", "DECODE_FAILED",
-        "TOO_COMPLEX",
-    }
-)  # fmt: skip
+_KEPT = {
+    OK, "EMPTY", "NOT_AN_IMAGE", "UNSUPPORTED_FORMAT", "TOO_MANY_BYTES", "TOO_MANY_PIXELS", "DECODE_FAILED",
+    "TOO_COMPLEX",
+}  # fmt: skip
 """Statuses that are properties of the image: asked again, the same release would answer the same."""
 
 _FRESH_S = 5.0
@@ -104,8 +102,8 @@ class CachingScorer:
             self._ask_for_release(deadline)
             info, scores = self._look_up(frames)
         missing = {digest: image for digest, image in frames.items() if digest not in scores}
-        self._telemetry.metrics.cache_looked_up("hit", len(scores))
-        self._telemetry.metrics.cache_looked_up("miss", len(missing))
+        self._telemetry.metrics.cache.labels("hit").inc(len(scores))
+        self._telemetry.metrics.cache.labels("miss").inc(len(missing))
         if missing:
             scoring = self.ask(list(missing.values()), deadline, request_id)
             if scores and info is not None and scoring.info.release_id != info.release_id:
@@ -113,7 +111,9 @@ class CachingScorer:
                 scoring = self.ask(list(missing.values()), deadline, request_id)
             info = scoring.info
             scores |= zip(missing, scoring.scores, strict=True)
-            self._remember(info, {digest: scores[digest] for digest in missing})
+            kept = {digest: scores[digest] for digest in missing if scores[digest].status in _KEPT}
+            with self._lock:
+                self._scores.update({(info.release_id, digest): score for digest, score in kept.items()})
         assert info is not None
         return Scoring(info, [scores[digest] for digest in digests])
 
@@ -125,12 +125,6 @@ class CachingScorer:
                 return None, {}
             found = {digest: self._scores.get((info.release_id, digest)) for digest in digests}
             return info, {digest: score for digest, score in found.items() if score is not None}
-
-    def _remember(self, info: ModelInfo, scores: Mapping[bytes, FrameScore]) -> None:
-        with self._lock:
-            for digest, score in scores.items():
-                if score.status in _KEPT:
-                    self._scores[info.release_id, digest] = score
 
     def _learn(self, info: ModelInfo, asked_at: float) -> None:
         """Takes note of the release that answered, unless a later answer has told of another one."""

@@ -7,6 +7,7 @@ import pytest
 from runtime.free_ports import free_ports
 from tests.containers import contract
 from tests.containers.engine import Engine, run
+from tests.deploy.test_compose import SERVICES
 from tests.media import photo
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
@@ -39,7 +40,7 @@ def test_it_keeps_the_contract_and_is_not_root(engine: Engine, running: tuple[st
     contract.detect(url, photo("astronaut.png"))
     contract.refuses_what_it_must(url)
     assert engine.exec(container, "id", "-u").strip() == "10001"
-    engine.exec(container, "python", "-m", "gateway.check")  # as its health check does
+    engine.exec(container, *SERVICES["gateway"]["healthcheck"]["test"][1:])  # as its health check does
 
 
 def test_a_triton_that_is_killed_is_started_again_inside(engine: Engine, running: tuple[str, str]) -> None:

@@ -1,8 +1,10 @@
 """What the compose file and its override for GPUs promise, checked without a container engine."""
 
 import json
+import os
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from assets import COMPOSE_SCHEMA, fetch_assets
 from deploy.settings import DeploySettings
 from gateway.settings import GatewaySettings
 from tests.deploy.settings_variables import variables_of
+from tests.gateway.gateway_process import run_gateway
+from tests.inference_server import inference_server
 from tests.prometheus import program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,9 +137,19 @@ def test_long_running_services_are_checked_and_restarted(name: str) -> None:
     assert "stop_grace_period" in service
 
 
-def test_health_checks_are_real_inferences() -> None:
+def test_health_checks_are_real_inferences(tmp_path: Path) -> None:
     assert SERVICES["triton"]["healthcheck"]["test"][1:] == ["python", "-m", "deploy.triton_container", "check"]
-    assert SERVICES["gateway"]["healthcheck"]["test"][1:] == ["python", "-m", "gateway.check"]
+    _, python, *arguments = SERVICES["gateway"]["healthcheck"]["test"]
+    assert python == "python"
+    with inference_server() as triton, run_gateway(triton, tmp_path, HEALTH_FRESH_S="0") as gateway:
+
+        def check() -> int:
+            env = {**os.environ, "PORT": str(gateway.port), "http_proxy": "http://127.0.0.1:9"}
+            return subprocess.run([sys.executable, *arguments], env=env, check=False).returncode
+
+        assert check() == 0
+        triton.stop()
+        assert check() != 0
 
 
 def test_the_order_of_starting() -> None:

@@ -19,6 +19,7 @@ from deploy.single_container import limits_for
 from deploy.triton.shared_memory import SHM
 from export.release import Release
 from runtime.free_ports import free_ports
+from tests.deploy.test_compose import SERVICES
 from tests.media import photo
 from tests.service import ROOT, service_environment
 
@@ -80,8 +81,8 @@ def test_it_serves_the_image_s_release_restarts_triton_and_stops_cleanly(tiny_re
             answer = requests.post(f"{url}/detect", files={"file": stream}, timeout=60)
         assert answer.status_code == 200, answer.text
         assert answer.json()["metadata"]["model"]["release_id"] == tiny_release.release_id
-        check = subprocess.run([sys.executable, "-m", "gateway.check"], cwd=ROOT, env=env, check=False)
-        assert check.returncode == 0
+        _, _, *arguments = SERVICES["gateway"]["healthcheck"]["test"]
+        subprocess.run([sys.executable, *arguments], env=env, check=True)
         # The processes' own output, for `docker logs`.
         assert "gateway.access" in log.read_text("utf-8", "replace")
         assert "Started GRPCInferenceService" in log.read_text("utf-8", "replace")

@@ -105,7 +105,7 @@ def test_no_command_hides_in_a_block_of_another_kind() -> None:
 def commands_of_ours() -> list[tuple[str, str]]:
     """Each command of ours in a block or between backticks, with its place."""
     found = [(block.place, command) for block in BLOCKS for command in block.commands()]
-    for document in {block.document for block in BLOCKS}:
+    for document in sorted({block.document for block in BLOCKS}):
         text = re.sub(r"^```.*?^```", "", document.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
         found += [(document.name, code) for code in re.findall(r"`([^`\n]+)`", text)]
     return [

@@ -1,5 +1,6 @@
 """Paths: what lies outside the media root is refused, what is no regular file inside is skipped and never blocks."""
 
+import errno
 import os
 import socket
 import threading
@@ -226,3 +227,21 @@ def test_reading_leaves_no_descriptor_open(gateway: Gateway) -> None:
     for path in ("00000.jpg", "folder", "missing", "00000.jpg/x"):
         gateway.infer(mediaType="VIDEO", extractedFrames=[path, "00000.jpg"])
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+@pytest.mark.parametrize("reason", [errno.EMFILE, errno.ENFILE])
+def test_a_machine_without_free_files_is_overload_and_no_bad_frame(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    paths = gateway.frames([0.1, 0.2])
+    opened = os.open
+
+    def open_all_but_one(path: str, *args: Any, **keys: Any) -> int:
+        if path == paths[1]:
+            raise OSError(reason, os.strerror(reason))
+        return opened(path, *args, **keys)
+
+    monkeypatch.setattr(os, "open", open_all_but_one)
+    response = gateway.infer(mediaType="VIDEO", extractedFrames=paths)
+    assert (response.status_code, response.json["code"]) == (503, "OVERLOADED")
+    assert response.headers["Retry-After"] == "1"

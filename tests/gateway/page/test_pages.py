@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import gateway as gateway_package
-from gateway.access.security_headers import PAGE_POLICY
+from gateway.access.browsers import PAGE_POLICY
 from tests.gateway.conftest import Gateway
 
 PAGES = ("/", "/docs")

@@ -1,9 +1,11 @@
-"""What a route with a body does before its handler: takes a slot, checks type and size, reads the body."""
+"""What is let in: how many detections and how many videos at a time, and bodies of which type and size."""
 
-import errno
-from collections.abc import Callable
+import contextlib
+import time
+from collections.abc import Callable, Iterator
 from threading import BoundedSemaphore
 
+from deepfake_client.scorer import Deadline
 from flask import Blueprint, g, request
 
 from gateway.errors import ApiError, overloaded
@@ -11,6 +13,9 @@ from gateway.settings import GatewaySettings
 
 _MAX_FORM_PARTS = 16
 """A form has four. Each file part takes up to 500 KB of memory, or a file descriptor."""
+
+_LOOK_S = 0.25
+"""How often a video that waits for its turn looks whether it is still wanted."""
 
 
 def guard(
@@ -48,12 +53,7 @@ def guard(
             )
         request.max_content_length = max_body_bytes
         request.max_form_parts = _MAX_FORM_PARTS
-        try:
-            read_body()
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise overloaded("There is no room for more uploads.", settings.retry_after_s) from error
+        read_body()
 
     def after(_error: BaseException | None) -> None:
         if g.pop("admitted", False):
@@ -61,3 +61,40 @@ def guard(
 
     blueprint.before_request(before)
     blueprint.teardown_request(after)
+
+
+class VideoTurns:
+    """Bounds the videos that are decoded, and whose frames are held, at a time. Thread-safe.
+
+    A video that comes too early waits rather than being refused: it has been uploaded already, and a turn takes
+    seconds. It waits half of its remaining time at most, so that enough is left to score it. As many may wait as are
+    worked on, so that videos that wait do not hold all slots for detections.
+    """
+
+    def __init__(self, limit: int, retry_after_s: int) -> None:
+        self._present = BoundedSemaphore(2 * limit)
+        self._working = BoundedSemaphore(limit)
+        self._retry_after_s = retry_after_s
+
+    @contextlib.contextmanager
+    def turn(self, deadline: Deadline) -> Iterator[None]:
+        """Waits for a turn and holds it.
+
+        Raises:
+            ApiError: Too many wait already, or none came free in time.
+            DeadlineExceededError: The deadline has passed.
+        """
+        if not self._present.acquire(blocking=False):
+            raise overloaded("Too many videos are waiting.", self._retry_after_s)
+        try:
+            give_up = time.monotonic() + deadline.remaining_s() / 2
+            while not self._working.acquire(timeout=_LOOK_S):
+                deadline.remaining_s()  # its client may have gone
+                if time.monotonic() > give_up:
+                    raise overloaded("Other videos take too long.", self._retry_after_s)
+            try:
+                yield
+            finally:
+                self._working.release()
+        finally:
+            self._present.release()

@@ -10,7 +10,7 @@ import pytest
 from deepfake_client.scorer import Deadline
 
 from gateway.errors import ApiError
-from gateway.scoring.video_turns import VideoTurns
+from gateway.routes.admission import VideoTurns
 from tests.gateway.conftest import Gateway
 from tests.gateway.routes.test_bad_requests import error_of
 from tests.gateway.routes.test_detect import upload, video
