@@ -18,7 +18,6 @@ from pydantic import TypeAdapter
 from assets import DRIFT_PHOTOS, SAMPLE_PHOTOS, fetch_assets
 
 LIST = Path(__file__).with_suffix(".json")
-_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def make_images(folder: Path, recipes: Sequence[Recipe]) -> list[Path]:
     photos = {name: Image.open(path).convert("RGB") for name, path in fetch_assets(assets).items()}
     paths = []
     for number, recipe in enumerate(recipes):
-        path = folder / f"{number:03}-{Path(recipe.source).stem}{_SUFFIXES[recipe.format]}"
+        path = folder / f"{number:03}-{Path(recipe.source).stem}.{recipe.format.lower()}"
         path.write_bytes(encode(recipe, render(recipe, photos)))
         paths.append(path)
     return paths
