@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, TypeVar
 
 from deepfake_client.connect import create_detector
@@ -69,9 +68,7 @@ class AsyncDetector:
     async def __aenter__(self) -> "AsyncDetector":
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def _run(self, timeout_s: float | None, call: Callable[[Deadline], T]) -> T:

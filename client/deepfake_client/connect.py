@@ -62,9 +62,7 @@ def connect_for_batch(target: str, outage_wait_s: float) -> tuple[Detector, Mode
         ServiceError: No server answers now.
     """
     try:
-        settings = ClientSettings().model_copy(
-            update={"outage_wait_s": outage_wait_s, "overload_wait_s": outage_wait_s}
-        )
+        settings = ClientSettings(outage_wait_s=outage_wait_s, overload_wait_s=outage_wait_s)
     except ValidationError as error:
         raise ConfigurationError(f"a DEEPFAKE_CLIENT_ setting is wrong: {error}") from error
     try:

@@ -5,7 +5,6 @@ import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 from deepfake_client.errors import ConfigurationError, InputError, MediaTooLargeError
@@ -91,9 +90,7 @@ class Detector:
     def __enter__(self) -> "Detector":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def deadline(self, timeout_s: float | Deadline | None) -> Deadline:

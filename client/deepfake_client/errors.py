@@ -1,23 +1,4 @@
-"""Everything the client raises.
-
-DetectionError
-├── InputError                     the input is at fault; sending it again cannot help
-│   ├── MediaNotFoundError         no such file, or not a regular readable one
-│   ├── UnsupportedMediaError      neither an accepted image nor an accepted video
-│   ├── MediaDecodeError           an accepted kind of video, but no frame can be decoded
-│   │   └── MediaDecodeTimeoutError  decoding takes longer than the limit
-│   ├── MediaTooLargeError         an image, or the frames of a video, would take too much memory
-│   └── NothingScoredError         no frame could be scored; carries each frame's status
-├── ServiceError                   the service is at fault; `retryable` says whether trying again may help
-│   ├── ServerUnavailableError     unreachable, starting, or a dead model process
-│   ├── ServerNotTrustedError      its certificate does not prove that it is the one that was meant
-│   ├── OverloadedError            the server shed the request
-│   ├── DeadlineExceededError      no answer in time
-│   ├── ModelNotServedError        the server does not serve this model
-│   └── ModelFaultError            an answer that cannot be right (not finite, wrong shape)
-├── DetectorClosedError            it was closed: make another one
-└── ConfigurationError             a setting or argument makes no sense
-"""
+"""Everything the client raises: an `InputError` where the input is at fault, a `ServiceError` where the service is."""
 
 from collections.abc import Sequence
 from typing import ClassVar

@@ -1,9 +1,7 @@
 """What a file is, read from its content and never from its name."""
 
-import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -103,8 +101,7 @@ def identify(stream: BinaryIO, name: str) -> Media:
     return Media(stream, name, format_)
 
 
-@contextlib.contextmanager
-def open_media(path: os.PathLike[str]) -> Iterator[BinaryIO]:
+def open_media(path: os.PathLike[str]) -> BinaryIO:
     """Opens a media file for reading.
 
     Raises:
@@ -114,11 +111,9 @@ def open_media(path: os.PathLike[str]) -> Iterator[BinaryIO]:
     if not path.is_file():
         raise MediaNotFoundError(f"{path}: no such file")
     try:
-        stream = path.open("rb")
+        return path.open("rb")
     except OSError as error:
         raise MediaNotFoundError(f"{path}: {error.strerror}") from error
-    with stream:
-        yield stream
 
 
 _JPEG = MediaFormat("jpeg", MediaType.IMAGE)

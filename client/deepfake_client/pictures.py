@@ -1,14 +1,16 @@
-"""Frames as upright RGB pictures, for people to look at and for evaluation.
+"""Frames as upright RGB pictures and small JPEGs, for people to look at and for evaluation.
 
 The service's own decoding is the preprocessing package's, which clients need not install. Only frames that the service
 has scored come here, so it has checked and decoded them before.
 """
 
 import io
+import math
 import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -18,7 +20,11 @@ from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
 MAX_PIXELS = 50_000_000
 """Default limit of width x height, that of a release's preprocessing."""
 
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in pixels, origin at the top left."""
+
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+_JPEG_QUALITY = 82
 _OVERSAMPLING = 2  # a JPEG is decoded at twice the wanted size or more, so that the resize can filter
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
@@ -77,6 +83,91 @@ def decode_upright(image: Image.Image, least_px: tuple[int, int] | None = None) 
         return Image.fromarray(grey).convert("RGB")
     upright.info.pop("transparency", None)  # Pillow warns about some palettes that have it
     return upright.convert("RGB")
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture of a frame, upright.
+
+    Attributes:
+        jpeg: A JPEG file, RGB, without any metadata; the same input gives the same bytes with the same Pillow.
+        width_px: Its width.
+        height_px: Its height.
+        face_box_px: The face box in pixels of the thumbnail; None without a face.
+    """
+
+    jpeg: bytes
+    width_px: int
+    height_px: int
+    face_box_px: Box | None
+
+
+def make_thumbnail(
+    encoded: bytes,
+    face_box_px: Box | None = None,
+    crop_factor: float | None = None,
+    *,
+    max_side_px: int = 320,
+    max_pixels: int = MAX_PIXELS,
+) -> Thumbnail:
+    """A whole frame, or the square around its face that was given to the classifier, made smaller (never larger).
+
+    Args:
+        encoded: One frame as sent to Triton: a JPEG, PNG, BMP or WebP file.
+        face_box_px: `FrameScore.face_box_px` of the frame: pixels after EXIF orientation, or None.
+        crop_factor: Side of the square over the longer side of the box: the release's own. None: the whole frame.
+        max_side_px: Longest side of the thumbnail.
+        max_pixels: See `open_picture`, which says what is raised.
+    """
+    with open_picture(encoded, max_pixels) as image:
+        frame = upright_size_px(image)
+        left, top, width, height = 0, 0, *frame
+        if face_box_px is not None and crop_factor is not None:
+            left, top, width = crop_square(face_box_px, *frame, crop_factor)
+            height = width
+        scale = min(max_side_px / max(width, height), 1.0)
+        pixels = decode_upright(image, (math.ceil(scale * image.width), math.ceil(scale * image.height)))
+    # Pixels of the decoded picture for each pixel of the frame: below 1 where the JPEG was decoded smaller.
+    x_scale, y_scale = pixels.width / frame[0], pixels.height / frame[1]
+    source = (left * x_scale, top * y_scale, (left + width) * x_scale, (top + height) * y_scale)
+    out = max(round(width * scale), 1), max(round(height * scale), 1)
+    small = pixels.resize(out, Image.Resampling.LANCZOS, box=source)
+    box = None
+    if face_box_px is not None:
+        x0, y0, x1, y1 = face_box_px
+        x_out, y_out = out[0] / width, out[1] / height
+        box = ((x0 - left) * x_out, (y0 - top) * y_out, (x1 - left) * x_out, (y1 - top) * y_out)
+    return Thumbnail(_jpeg(small), *out, box)
+
+
+def frame_size_px(encoded: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Width and height of a frame after EXIF orientation, from its header; raises as `open_picture`."""
+    with open_picture(encoded, max_pixels) as image:
+        return upright_size_px(image)
+
+
+def crop_square(face_box_px: Box, width_px: int, height_px: int, crop_factor: float) -> tuple[int, int, int]:
+    """The square given to the classifier for a face, as the service cuts it.
+
+    Returns:
+        x0, y0 and the side in whole pixels of the frame. Centred on the box and moved, not shrunk, to lie inside the
+        frame; at most the frame's shorter side.
+    """
+    x0, y0, x1, y1 = face_box_px
+    side = min(max(_half_up(crop_factor * max(x1 - x0, y1 - y0)), 1), width_px, height_px)
+    left, top = _half_up((x0 + x1) / 2 - side / 2), _half_up((y0 + y1) / 2 - side / 2)
+    return min(max(left, 0), width_px - side), min(max(top, 0), height_px - side), side
+
+
+def _half_up(value: float) -> int:
+    return math.floor(value + 0.5)
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    image.info.clear()  # Pillow would write the frame's comment again
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling="4:2:0", optimize=True, exif=b"", icc_profile=None)
+    return buffer.getvalue()
 
 
 def canary_image() -> bytes:

@@ -192,7 +192,17 @@ def detection_output(
             format=format_.name,
             frames_analyzed=whole.frames_scored,
             frames_failed=whole.frames_failed,
-            frame_predictions=tuple(_prediction(frame) for frame in scored),
+            frame_predictions=tuple(
+                FramePrediction(
+                    index=frame.index,
+                    timestamp_s=round(frame.timestamp_s, 6),
+                    status=frame.score.status,
+                    fake_probability=frame.score.fake_probability,
+                    face_box=frame.score.face_box_px,
+                    face_score=frame.score.face_score,
+                )
+                for frame in scored
+            ),
             faces_detected=whole.faces_detected,
             sha256=sha256,
             model=model.identity(),
@@ -202,15 +212,4 @@ def detection_output(
         frames=scored,
         model=model,
         media_bytes=size_bytes,
-    )
-
-
-def _prediction(frame: ScoredFrame) -> FramePrediction:
-    return FramePrediction(
-        index=frame.index,
-        timestamp_s=round(frame.timestamp_s, 6),
-        status=frame.score.status,
-        fake_probability=frame.score.fake_probability,
-        face_box=frame.score.face_box_px,
-        face_score=frame.score.face_score,
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from deepfake_client import DeadlineExceededError, InputError, ScoredFrame
-from deepfake_client.evidence.thumbnails import make_thumbnail
+from deepfake_client.pictures import make_thumbnail
 from deepfake_client.scorer import Deadline
 from pydantic import BaseModel, Field
 

@@ -77,14 +77,7 @@ def standard_input_too(paths: list[Path]) -> Iterator[OpenMedia]:
         shutil.copyfileobj(sys.stdin.buffer, copy)
         copy.flush()
 
-        @contextlib.contextmanager
-        def open_named_or_copy(path: os.PathLike[str]) -> Iterator[BinaryIO]:
-            if path != STANDARD_INPUT:
-                with open_media(path) as stream:
-                    yield stream
-                return
-            with open(copy.name, "rb", buffering=0) as raw:  # noqa: PTH123 - the name can be set
-                raw.name = str(STANDARD_INPUT)  # what messages call it
-                yield raw
+        def open_named_or_copy(path: os.PathLike[str]) -> BinaryIO:
+            return Path(copy.name).open("rb") if path == STANDARD_INPUT else open_media(path)
 
         yield open_named_or_copy

@@ -99,7 +99,7 @@ class Output:
                 _write_missing(results, self._rows, paths, score, model_version)
         elif self._rows is not None:
             stream = sys.stdout
-            self._rows.write_header(stream)
+            stream.write(self._rows.header)
             with contextlib.closing(score(paths)) as reports:
                 # On a terminal the rows themselves show the progress.
                 for report in reports if stream.isatty() else with_progress(reports, len(paths)):

@@ -11,8 +11,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import TextIO
 
 from deepfake_client.batch.rows import Row, RowFormat
 from deepfake_client.batch.scoring import FileReport
@@ -85,9 +83,7 @@ class ResultsFile:
     def __enter__(self) -> "ResultsFile":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stream.close()
 
     def _sync(self) -> None:
@@ -122,8 +118,10 @@ class ResultsFile:
             raise ConfigurationError(
                 f"{self._partial} holds the rows of a run that was cut off: continue it with --resume, or delete it"
             )
-        end = _drop_torn_row(self._stream)
-        if end:
+        with self._partial.open("rb") as lines:
+            whole = sum(len(line) for line in lines if line.endswith(b"\n"))
+        os.ftruncate(self._stream.fileno(), whole)  # drops a torn row
+        if whole:
             self._stream.seek(0)
             for row in self._rows():
                 self.done.add(row.file)
@@ -132,7 +130,7 @@ class ResultsFile:
                 else:
                     self.failed += 1
         else:
-            self._format.write_header(self._stream)
+            self._stream.write(self._format.header)
             self._stream.flush()
 
     def _rows(self) -> Iterator[Row]:
@@ -142,22 +140,6 @@ class ResultsFile:
             raise ConfigurationError(
                 f"{self._partial} was not written with --format {self._format.name}: {error}"
             ) from error
-
-
-def _drop_torn_row(stream: TextIO) -> int:
-    """Cuts the file after its last line feed; returns its size in bytes."""
-    position = end = os.fstat(stream.fileno()).st_size
-    block = 65536
-    while position > 0:
-        start = max(0, position - block)
-        content = os.pread(stream.fileno(), position - start, start)
-        found = content.rfind(b"\n")
-        if found >= 0:
-            end = start + found + 1
-            break
-        position = end = start
-    os.ftruncate(stream.fileno(), end)
-    return end
 
 
 def partial_path(path: Path) -> Path:

@@ -52,15 +52,13 @@ class Row:
 
 
 class RowFormat(Protocol):
-    """Writes one report as one line, and reads it back."""
+    """Writes one report as one line, and reads it back; `header` comes before the first row."""
 
     name: str
+    header: str
 
     def file_name(self, path: os.PathLike[str]) -> str:
         """A path as it stands in a row; different paths stay different."""
-
-    def write_header(self, stream: TextIO) -> None:
-        """Writes what comes before the first row."""
 
     def write_row(self, report: FileReport, stream: TextIO) -> None:
         """Writes one line with its line feed."""
@@ -77,13 +75,11 @@ class JsonLines:
     """One JSON object a line, the same keys for a scored and a failed file; plain ASCII."""
 
     name = "jsonl"
+    header = ""
 
     def file_name(self, path: os.PathLike[str]) -> str:
         """See `RowFormat`."""
         return os.fspath(path)
-
-    def write_header(self, stream: TextIO) -> None:
-        """Writes nothing."""
 
     def write_row(self, report: FileReport, stream: TextIO) -> None:
         """See `RowFormat`."""
@@ -100,14 +96,11 @@ class CommaSeparated:
     """CSV with a header. Backslashes and characters that cannot be printed are escaped as in Python's strings."""
 
     name = "csv"
+    header = ",".join(CSV_COLUMNS) + "\n"
 
     def file_name(self, path: os.PathLike[str]) -> str:
         """See `RowFormat`."""
         return escaped(os.fspath(path))
-
-    def write_header(self, stream: TextIO) -> None:
-        """See `RowFormat`."""
-        csv.writer(stream, lineterminator="\n").writerow(CSV_COLUMNS)
 
     def write_row(self, report: FileReport, stream: TextIO) -> None:
         """See `RowFormat`."""

@@ -104,11 +104,7 @@ class _Batch:
             deadline.cancel()
 
     def detect(self, path: os.PathLike[str]) -> FileReport:
-        """The outcome of one file.
-
-        Raises:
-            ServiceError: The service is away, which need not be the file's fault.
-        """
+        """The outcome of one file; a ServiceError that need not be the file's fault is raised."""
         try:
             with self.open_file(path) as stream:
                 media = identify(stream, str(path))
@@ -125,11 +121,7 @@ class _Batch:
             return FileReport(path, error_code="INTERNAL", error_message=f"{type(error).__name__}: {error}")
 
     def report(self, path: os.PathLike[str], future: "Future[FileReport]") -> FileReport:
-        """The outcome of a file that was submitted.
-
-        Raises:
-            ServiceError: The service is lost.
-        """
+        """The outcome of a file that was submitted; a ServiceError says that the service is lost."""
         try:
             return future.result()
         except ServiceError:

@@ -24,8 +24,8 @@ from deepfake_client.evidence.document import (
 from deepfake_client.evidence.findings import LIMITS, bands_of, duration_of, find_weaknesses
 from deepfake_client.evidence.html import evidence_html
 from deepfake_client.evidence.key_frames import EXPLANATIONS, choose_key_frames, find_peaks
-from deepfake_client.evidence.thumbnails import Thumbnail, frame_size_px, make_thumbnail
 from deepfake_client.media import MediaType
+from deepfake_client.pictures import Thumbnail, frame_size_px, make_thumbnail
 from deepfake_client.release import ModelInfo, VerdictBands
 from deepfake_client.result import DetectionOutput, ScoredFrame
 from deepfake_client.scores import MediaScores, verdict
@@ -43,7 +43,7 @@ def build_evidence(output: DetectionOutput, file_name: str, *, created_at: datet
         file_name: What to call the input, a bare name: the report is passed on, and folders name people.
         created_at: Time of the report, with its time zone; now by default.
     """
-    size = _frame_size(output)
+    size, peaks = _frame_size(output), find_peaks(output.frames)
     bands, origin = bands_of(output)
     details = output.details
     return Evidence(
@@ -65,7 +65,7 @@ def build_evidence(output: DetectionOutput, file_name: str, *, created_at: datet
         findings=find_weaknesses(output, size),
         scores=MediaScores(**output.scores.rounded()),
         key_frames=_key_frames(output),
-        frames=_frames(output.frames, bands),
+        frames=[_frame(frame, bands, at in peaks) for at, frame in enumerate(output.frames)],
         model=output.model,
         software=Software(
             client_version=_installed("deepfake-client"),
@@ -149,11 +149,6 @@ def _frame_size(output: DetectionOutput) -> tuple[int, int] | None:
             except InputError:
                 return None
     return None
-
-
-def _frames(frames: Sequence[ScoredFrame], bands: VerdictBands) -> list[FrameEvidence]:
-    peaks = set(find_peaks(frames))
-    return [_frame(frame, bands, at in peaks) for at, frame in enumerate(frames)]
 
 
 def _frame(frame: ScoredFrame, bands: VerdictBands, is_peak: bool) -> FrameEvidence:

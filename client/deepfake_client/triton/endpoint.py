@@ -5,9 +5,10 @@ a DNS name up again when a connection ends. Triton ends connections of a certain
 servers that are added behind a name are found.
 """
 
+import contextlib
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from tritonclient.utils import InferenceServerException
 from deepfake_client.errors import (
     ConfigurationError,
     DeadlineExceededError,
+    DetectionError,
     DetectorClosedError,
     ModelFaultError,
     ModelNotServedError,
@@ -29,7 +31,7 @@ from deepfake_client.errors import (
     ServiceError,
 )
 from deepfake_client.release import DESCRIPTION_PARAMETER, ModelInfo
-from deepfake_client.scorer import ModelOutputs
+from deepfake_client.scorer import ANSWERED, CANCELLED, ModelOutputs, ObservedRequest, RequestObserver
 from deepfake_client.settings import ClientSettings
 from deepfake_client.triton.target import Target
 
@@ -63,11 +65,13 @@ class PendingAnswer:
     Attributes:
         arrived: Done once there is an answer or an error; made to be waited for with others.
         client: Kept while the request is under way: it closes its channel once nothing refers to it any more.
+        observed: Told how the request ends.
     """
 
     url: str
     frames: int
     client: Any
+    observed: ObservedRequest
     arrived: "Future[Any]" = field(default_factory=Future)
     call: Any = None
 
@@ -77,19 +81,33 @@ class PendingAnswer:
         Raises:
             ServiceError: There is none that can be used.
         """
-        error = self.arrived.exception()
-        if isinstance(error, InferenceServerException):
-            raise _service_error(error, self.url) from error
-        if error is not None:
-            raise ServerUnavailableError(f"{self.url}: {error}") from error
-        try:
-            return _parse(self.arrived.result(), self.frames)
-        except (ValueError, TypeError, IndexError) as error:
-            raise ModelFaultError(f"the answer of {self.url} cannot be read: {error}") from error
+        with _failure_told(self.observed):
+            error = self.arrived.exception()
+            if isinstance(error, InferenceServerException):
+                raise _service_error(error, self.url) from error
+            if error is not None:
+                raise ServerUnavailableError(f"{self.url}: {error}") from error
+            try:
+                outputs = _parse(self.arrived.result(), self.frames)
+            except (ValueError, TypeError, IndexError) as error:
+                raise ModelFaultError(f"the answer of {self.url} cannot be read: {error}") from error
+        self.observed.ended(ANSWERED)
+        return outputs
 
     def cancel(self) -> None:
         """Tells the server that nobody waits any more."""
         self.call.cancel()
+        self.observed.ended(CANCELLED)
+
+
+@contextlib.contextmanager
+def _failure_told(observed: ObservedRequest) -> Iterator[None]:
+    """Tells the observer of an error in the block, which goes on."""
+    try:
+        yield
+    except BaseException as error:
+        observed.ended(error.code if isinstance(error, DetectionError) else "INTERNAL")
+        raise
 
 
 class TritonEndpoint:
@@ -98,12 +116,13 @@ class TritonEndpoint:
     The gRPC channel is made at the first call, so an object made before a process forks can be used after it.
     """
 
-    def __init__(self, target: Target, settings: ClientSettings) -> None:
+    def __init__(self, target: Target, settings: ClientSettings, observer: RequestObserver) -> None:
         """Connects to nothing yet.
 
         Args:
             target: Where the servers are.
             settings: Model name, proxy, TLS.
+            observer: Told of every inference request.
 
         Raises:
             ConfigurationError: Servers in a list are to be recognised by TLS, and the name in their certificates is
@@ -117,6 +136,7 @@ class TritonEndpoint:
         self.url = str(target)
         self._target = target
         self._settings = settings
+        self._observer = observer
         self._lock = threading.Lock()
         self._client: triton.InferenceServerClient | None = None
         self._made_at = 0.0
@@ -151,12 +171,17 @@ class TritonEndpoint:
             raise _service_error(error, self.url) from error
         return sum(int(model.inference_stats.success.count) for model in statistics.model_stats)
 
-    def send(
-        self, images: Sequence[bytes], timeout_s: float, request_id: str, metadata: Mapping[str, str] | None = None
-    ) -> PendingAnswer:
+    def send(self, images: Sequence[bytes], timeout_s: float, request_id: str) -> PendingAnswer:
         """Sends encoded images as one request and returns at once."""
+        observed = self._observer.begin(self.url, len(images), request_id)
+        with _failure_told(observed):
+            return self._send(images, timeout_s, request_id, observed)
+
+    def _send(
+        self, images: Sequence[bytes], timeout_s: float, request_id: str, observed: ObservedRequest
+    ) -> PendingAnswer:
         client = self._connection()
-        pending = PendingAnswer(self.url, len(images), client)
+        pending = PendingAnswer(self.url, len(images), client, observed)
         tensor = triton.InferInput("IMAGE", [len(images), 1], "BYTES")
         tensor.set_data_from_numpy(np.array(images, dtype=np.object_).reshape(-1, 1))
 
@@ -172,7 +197,7 @@ class TritonEndpoint:
             arrived,
             outputs=[triton.InferRequestedOutput(name) for name in _OUTPUTS],
             request_id=request_id,
-            headers=dict(metadata) if metadata else None,
+            headers=dict(observed.metadata),
             client_timeout=timeout_s,
             timeout=round(timeout_s * 1e6),  # the server gives up as well: it does not see in time that nobody waits
         )
@@ -206,12 +231,7 @@ class TritonEndpoint:
 
 
 def _connect(target: Target, settings: ClientSettings) -> "triton.InferenceServerClient":
-    """A client whose channel connects at its first call.
-
-    Raises:
-        ConfigurationError: A file for TLS cannot be read.
-        ServerUnavailableError: No name in a list of servers has an address.
-    """
+    """A client whose channel connects at its first call."""
     channel_args = [*_CHANNEL_ARGS, ("grpc.enable_http_proxy", int(settings.use_http_proxy))]
     if settings.tls_ca_file is None:
         return triton.InferenceServerClient(target.for_grpc(), channel_args=channel_args)
@@ -221,11 +241,7 @@ def _connect(target: Target, settings: ClientSettings) -> "triton.InferenceServe
 
 
 def _credentials(settings: ClientSettings) -> "grpc.ChannelCredentials":
-    """What the client trusts, and what it shows if it is asked. Not left to tritonclient, which fails untidily.
-
-    Raises:
-        ConfigurationError: A file cannot be read.
-    """
+    """What the client trusts, and what it shows if it is asked. Not left to tritonclient, which fails untidily."""
     files = (settings.tls_ca_file, settings.tls_key_file, settings.tls_cert_file)
     try:
         authority, key, certificate = (file.read_bytes() if file else None for file in files)

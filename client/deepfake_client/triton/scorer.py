@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 from deepfake_client.errors import (
     DeadlineExceededError,
-    DetectionError,
     DetectorClosedError,
     ModelNotServedError,
     OverloadedError,
@@ -25,13 +24,10 @@ from deepfake_client.errors import (
 )
 from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import (
-    ANSWERED,
-    CANCELLED,
     Deadline,
     FrameScore,
     ModelOutputs,
     NoObserver,
-    ObservedRequest,
     RequestObserver,
     Scoring,
 )
@@ -77,11 +73,10 @@ class TritonScorer:
             ConfigurationError: The target is no address.
         """
         self._settings = settings or ClientSettings()
-        self._observer = observer or NoObserver()
         parsed = parse_target(target)
         self._has_several = parsed.has_several
         self._longest_pause_s = _LONGEST_PAUSE_S / (4 if parsed.has_several else 1)
-        self._endpoint = TritonEndpoint(parsed, self._settings)
+        self._endpoint = TritonEndpoint(parsed, self._settings, observer or NoObserver())
         self._described: dict[int | None, tuple[float, ModelInfo]] = {}
         self._closed = False
 
@@ -92,11 +87,7 @@ class TritonScorer:
         return self._known(None) or self._with_retries(lambda: self._read_info(deadline), deadline)
 
     def completed_requests(self, timeout_s: float) -> int:
-        """How many requests the ensemble of one server has answered successfully since that server started.
-
-        Raises:
-            ServiceError: The server does not say.
-        """
+        """See `TritonEndpoint.completed_requests`."""
         return self._endpoint.completed_requests(timeout_s)
 
     def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
@@ -124,11 +115,7 @@ class TritonScorer:
         self._endpoint.close()
 
     def _info_of(self, export_id: int | None, deadline: Deadline) -> ModelInfo:
-        """Description of the release that answered; of any where no image reached a classifier.
-
-        Raises:
-            ServiceError: No server describes it.
-        """
+        """Description of the release that answered; of any where no image reached a classifier."""
         if known := self._known(export_id):
             return known
         described = 0
@@ -193,37 +180,27 @@ class TritonScorer:
         A failure that may pass does not keep the other chunks from being scored; any other one ends the call.
         """
         waiting = deque(job.missing)
-        under_way: dict[Future[Any], _Sent] = {}
+        under_way: dict[Future[Any], tuple[int, PendingAnswer]] = {}
         failure: ServiceError | None = None
         try:
             while waiting or under_way:
                 try:
                     while waiting and len(under_way) < self._settings.requests_in_flight:
-                        sent = self._send(job, waiting.popleft(), deadline, request_id)
-                        under_way[sent.pending.arrived] = sent
+                        number = waiting.popleft()
+                        pending = self._endpoint.send(job.chunks[number], self._patience_s(deadline), request_id)
+                        under_way[pending.arrived] = number, pending
                     for arrived in _first_of(under_way, deadline):
-                        sent = under_way.pop(arrived)
-                        job.answers[sent.number] = sent.outputs()
+                        number, pending = under_way.pop(arrived)
+                        job.answers[number] = pending.outputs()
                 except ServiceError as error:
                     if not self._may_pass(error) or not deadline.has_s(0):
                         raise
                     failure = error
         finally:
-            for sent in under_way.values():
-                sent.give_up()
+            for _, pending in under_way.values():
+                pending.cancel()
         if failure is not None:
             raise failure
-
-    def _send(self, job: "_Job", number: int, deadline: Deadline, request_id: str) -> "_Sent":
-        chunk = job.chunks[number]
-        patience_s = self._patience_s(deadline)
-        observed = self._observer.begin(self._endpoint.url, len(chunk), request_id)
-        try:
-            pending = self._endpoint.send(chunk, patience_s, request_id, observed.metadata)
-        except BaseException as error:
-            observed.ended(_code(error))
-            raise
-        return _Sent(number, pending, observed)
 
 
 @dataclass
@@ -257,40 +234,7 @@ class _Job:
         return [score for number in range(len(self.chunks)) for score in self.answers[number].scores(info)]
 
 
-@dataclass(frozen=True)
-class _Sent:
-    """A chunk under way."""
-
-    number: int
-    pending: PendingAnswer
-    observed: ObservedRequest
-
-    def outputs(self) -> ModelOutputs:
-        """The answer, which has arrived.
-
-        Raises:
-            ServiceError: There is none that can be used.
-        """
-        try:
-            outputs = self.pending.outputs()
-        except BaseException as error:
-            self.observed.ended(_code(error))
-            raise
-        self.observed.ended(ANSWERED)
-        return outputs
-
-    def give_up(self) -> None:
-        """Cancels the request."""
-        self.pending.cancel()
-        self.observed.ended(CANCELLED)
-
-
-def _code(error: BaseException) -> str:
-    """The error's code for programs; INTERNAL for one that is not the client's own."""
-    return error.code if isinstance(error, DetectionError) else "INTERNAL"
-
-
-def _first_of(under_way: "dict[Future[Any], _Sent]", deadline: Deadline) -> "set[Future[Any]]":
+def _first_of(under_way: "dict[Future[Any], tuple[int, PendingAnswer]]", deadline: Deadline) -> "set[Future[Any]]":
     """The answers that have arrived; waits until there is one."""
     while True:
         done, _ = wait(under_way, timeout=min(deadline.remaining_s(), _LOOK_UP_S), return_when=FIRST_COMPLETED)

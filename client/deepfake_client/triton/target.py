@@ -101,11 +101,7 @@ def parse_target(target: str | Sequence[str]) -> Target:
 
 
 def _parse_address(part: str, text: str) -> Address:
-    """host:port.
-
-    Raises:
-        ConfigurationError: It is something else.
-    """
+    """Reads host:port, a part of `text`."""
     host, separator, port = part.rpartition(":")
     if not separator or not (port.isascii() and port.isdigit() and 0 < int(port) < 2**16):
         raise ConfigurationError(f"{text!r} is no address of a Triton server: {part!r} lacks a port; give {FORMS}")

@@ -93,12 +93,13 @@ class IsolatedDecoder:
             "processor_s": math.ceil(self._limits.time_s * len(os.sched_getaffinity(0))) + 1,
         }
         message = json.dumps(task).encode("ascii")
-        with _descriptor_of(media.stream) as video, _memory() as result:
+        with _file_of(media.stream) as video, _memory() as result:
+            files = [video.fileno(), result.fileno()]
             for _ in range(2):  # a helper that is gone, killed or hung is replaced, which takes all its children along
-                os.ftruncate(result, 0)
+                result.truncate(0)
                 helper = self._running()
                 try:
-                    ended = helper.run(message, video, result, sampling.deadline, self._limits.time_s)
+                    ended = helper.run(message, files, sampling.deadline, self._limits.time_s)
                 except _HelperLostError:
                     self._replace(helper)
                     continue
@@ -106,7 +107,7 @@ class IsolatedDecoder:
                     if error.helper_hangs:
                         self._replace(helper)
                     raise self._timeout(media) from None
-                return self._outcome(ended, result, media)
+                return self._outcome(ended, result.fileno(), media)
         raise ServerUnavailableError("the process that decodes videos died twice")
 
     def close(self) -> None:
@@ -172,6 +173,7 @@ class _Helper:
     """The running helper process."""
 
     def __init__(self) -> None:
+        """Starts it, and returns once it is ready; an OSError says that it ended or took too long."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, contextlib.ExitStack() as on_failure:
             on_failure.callback(self._control.close)
@@ -187,24 +189,16 @@ class _Helper:
             on_failure.pop_all()
         self.end = weakref.finalize(self, _end, self._control, self._process)
         try:
-            self._await_ready()
+            self._control.settimeout(_START_S)
+            if self._control.recv(len(READY)) != READY:  # the decoder is loaded: that takes none of a video's time
+                raise ChildProcessError("the process that decodes videos does not start")
+            self._control.settimeout(_REACTION_S)
         except OSError:
             self.end()
             raise
 
-    def _await_ready(self) -> None:
-        """Returns once the helper has loaded the decoder: that takes none of a video's time.
-
-        Raises:
-            OSError: It ends, or takes too long.
-        """
-        self._control.settimeout(_START_S)
-        if self._control.recv(len(READY)) != READY:
-            raise ChildProcessError("the process that decodes videos does not start")
-        self._control.settimeout(_REACTION_S)
-
-    def run(self, task: bytes, video: int, result: int, deadline: Deadline | None, limit_s: float) -> str:
-        """Runs one task.
+    def run(self, task: bytes, files: list[int], deadline: Deadline | None, limit_s: float) -> str:
+        """Runs one task on the descriptors of the video and of the file for its result.
 
         Returns:
             The wait status of its process, or `REFUSED`.
@@ -218,7 +212,7 @@ class _Helper:
         with reply:
             with theirs:
                 try:
-                    socket.send_fds(self._control, [task], [video, result, theirs.fileno()])
+                    socket.send_fds(self._control, [task], [*files, theirs.fileno()])
                 except OSError as error:
                     raise _HelperLostError from error
             ended = _await_end(reply, deadline, time.monotonic() + limit_s)
@@ -259,48 +253,38 @@ def _environment() -> dict[str, str]:
     return {**kept, **_FOR_SHORT_LIVES, "PYTHONPATH": path}
 
 
-@contextlib.contextmanager
-def _memory() -> Iterator[int]:
+def _memory() -> BinaryIO:
     """A file in memory that has no name and goes with its last descriptor."""
-    descriptor = os.memfd_create("video-frames", os.MFD_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    return os.fdopen(os.memfd_create("video-frames", os.MFD_CLOEXEC), "w+b", buffering=0)
 
 
 @contextlib.contextmanager
-def _descriptor_of(stream: BinaryIO) -> Iterator[int]:
-    """A read-only descriptor of the content with a position of its own; of a copy where the stream is no plain file."""
-    opened = _reopened(stream)
-    if opened is not None:
-        try:
-            yield opened
-        finally:
-            os.close(opened)
-        return
-    with _memory() as copied:
-        with open(copied, "wb", closefd=False) as copy:
+def _file_of(stream: BinaryIO) -> Iterator[BinaryIO]:
+    """The content as a file with a position of its own: a copy in memory where the stream is no plain file."""
+    own = _reopened(stream)
+    with own or _memory() as file:
+        if own is None:
             stream.seek(0)
-            shutil.copyfileobj(stream, copy, 2**20)
-        yield copied
+            shutil.copyfileobj(stream, file, 2**20)
+        yield file
 
 
-def _reopened(stream: BinaryIO) -> int | None:
+def _reopened(stream: BinaryIO) -> BinaryIO | None:
     """The stream's file opened again, None if it has none or, as of an archive's member, another one."""
     try:
         number = stream.fileno()
         stream.flush()  # a spooled file writes to its file only when asked for the number
-        opened = os.open(f"/proc/self/fd/{number}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        opened = Path(f"/proc/self/fd/{number}").open("rb", buffering=0)  # noqa: SIM115 - returned
     except (OSError, ValueError, AttributeError):
         return None
-    size = stream.seek(0, os.SEEK_END)
-    stream.seek(0)
-    head = stream.read(SNIFF_BYTES)
-    if os.fstat(opened).st_size == size and os.pread(opened, SNIFF_BYTES, 0) == head:
-        return opened
-    os.close(opened)
-    return None
+    with contextlib.ExitStack() as unless_same:
+        unless_same.callback(opened.close)
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        if os.fstat(opened.fileno()).st_size != size or opened.read(SNIFF_BYTES) != stream.read(SNIFF_BYTES):
+            return None
+        unless_same.pop_all()
+    return opened
 
 
 def _read_result(result: int, media: Media) -> list[Frame]:

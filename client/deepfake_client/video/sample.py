@@ -1,7 +1,7 @@
 """How the scored frames of a video are reached: exact, decoding no more than needed."""
 
 from array import array
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 
 import av
 import numpy as np
@@ -48,20 +48,15 @@ def sample_video(media: Media, sampling: Sampling = DEFAULT_SAMPLING, store: Fra
     source, name, format_ = VideoSource(media, sampling, store), media.name, media.format
     try:
         timeline = _read_timeline(source)
-        count, choose = sampling.count, spread_on_keyframes if sampling.keyframes_may_stand_in else _spread_exactly
-        frames = _decode_groups(source, timeline, count, choose) or _decode_in_order(source, timeline, count)
+        frames = _decode_groups(source, timeline, sampling) or _decode_in_order(source, timeline, sampling.count)
         if not frames:
             source.keep_damaged = True
-            frames = _decode_in_order(source, timeline, count)
+            frames = _decode_in_order(source, timeline, sampling.count)
     except (av.error.FFmpegError, OSError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
         raise MediaDecodeError(f"{name}: cannot be decoded as {format_.name}: {_reason(error)}") from error
     if not frames:
         raise MediaDecodeError(f"{name}: this {format_.name} file holds no video frame that can be decoded")
     return frames
-
-
-def _spread_exactly(timeline: Timeline, count: int) -> list[int]:
-    return spread(timeline.pts, count)
 
 
 def _read_timeline(source: VideoSource) -> Timeline:
@@ -81,9 +76,7 @@ def _read_timeline(source: VideoSource) -> Timeline:
     return Timeline(times, keyframe_times, tick_s, reliable)
 
 
-def _decode_groups(
-    source: VideoSource, timeline: Timeline, count: int, choose: Callable[[Timeline, int], list[int]]
-) -> list[Frame]:
+def _decode_groups(source: VideoSource, timeline: Timeline, sampling: Sampling) -> list[Frame]:
     """Decodes only the groups of pictures that hold a wanted frame; [] where decoding in order is right or cheaper.
 
     To decode a long video in order for one damaged group would cost minutes. There the frames that did not come are
@@ -93,14 +86,18 @@ def _decode_groups(
     if long and len(timeline.keyframes_pts):
         timeline = timeline.without([(int(timeline.pts[0]), int(timeline.keyframes_pts[0]))])
     for _ in range(_ATTEMPTS if long else 1):
-        wanted = [int(timeline.pts[i]) for i in choose(timeline, count)]
+        if sampling.keyframes_may_stand_in:
+            chosen = spread_on_keyframes(timeline, sampling.count)
+        else:
+            chosen = spread(timeline.pts, sampling.count)
+        wanted = [int(timeline.pts[i]) for i in chosen]
         groups = _groups(timeline, wanted)
         if not groups or not _worth_seeking(source, timeline, groups):
             return []
         found, reached = _decode_each(source, groups)
         if len(found) == len(wanted):
             start = int(timeline.pts[0])
-            return [_frame(i, pts - start, timeline.tick_s, found[pts]) for i, pts in enumerate(wanted)]
+            return [Frame(i, (pts - start) * timeline.tick_s, found[pts]) for i, pts in enumerate(wanted)]
         timeline = timeline.without(_lost_spans(timeline, groups, found, reached))
     return []
 
@@ -136,7 +133,7 @@ def _decode_each(source: VideoSource, groups: dict[int, list[int]]) -> tuple[dic
             except av.error.FFmpegError:
                 reached[keyframe] = None
                 continue
-            reached[keyframe] = _decode_group(source, source.decoded_until(container, video, group), group, found)
+            reached[keyframe] = _decode_group(source, source.decoded(container, video, group), group, found)
     return found, reached
 
 
@@ -186,7 +183,7 @@ def _decode_in_order(source: VideoSource, timeline: Timeline, count: int) -> lis
         pictures.clear()  # never the frames of two passes in memory
         pictures, _ = _pick(source, wanted)
     kept = [i for i in wanted if i in pictures]
-    return [_frame(n, int(times[i] - times[0]), timeline.tick_s, pictures[i]) for n, i in enumerate(kept)]
+    return [Frame(n, int(times[i] - times[0]) * timeline.tick_s, pictures[i]) for n, i in enumerate(kept)]
 
 
 def _pick(source: VideoSource, wanted: Collection[int]) -> tuple[dict[int, bytes], Times]:
@@ -209,10 +206,6 @@ def _display_times(timeline: Timeline, decoded: Times) -> Times:
     if len(timeline.pts) >= len(decoded):
         return timeline.pts[: len(decoded)]
     return np.arange(len(decoded), dtype=np.int64)
-
-
-def _frame(index: int, ticks: int, tick_s: float, encoded: bytes) -> Frame:
-    return Frame(index, ticks * tick_s, encoded)
 
 
 def _reason(error: Exception) -> str:

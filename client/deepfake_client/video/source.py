@@ -50,7 +50,7 @@ class VideoSource:
         """Opens nothing yet.
 
         `keep_damaged` may be set for pictures that a decoder made up; `skips_unreferenced` says, once the video was
-        opened, whether `decoded_until` saves more than the frames that it does not come to.
+        opened, whether decoding only wanted frames saves more than the frames that it does not come to.
 
         Args:
             media: The file, of whose format one demuxer is allowed.
@@ -99,7 +99,8 @@ class VideoSource:
         """Whole packets from the current position; a file that is cut ends after its last whole one."""
         demuxed = container.demux(video)
         while True:
-            self.check_deadline()
+            if self._deadline is not None:
+                self._deadline.remaining_s()
             try:
                 packet = next(demuxed, None)
             except av.error.FFmpegError:
@@ -109,28 +110,36 @@ class VideoSource:
             if packet.size and not packet.is_corrupt:
                 yield packet
 
-    def decoded(self, container: "av.container.InputContainer", video: "av.VideoStream") -> "Iterator[av.VideoFrame]":
+    def decoded(
+        self,
+        container: "av.container.InputContainer",
+        video: "av.VideoStream",
+        wanted: Collection[int] | None = None,
+    ) -> "Iterator[av.VideoFrame]":
         """Frames in display order from the current position; what cannot be decoded is left out.
 
         After damage a decoder goes on from pictures that it made up, so what follows is left out too, up to the next
         key frame.
-        """
-        return self._decoded(video, self.packets(container, video))
-
-    def decoded_until(
-        self, container: "av.container.InputContainer", video: "av.VideoStream", wanted: Collection[int]
-    ) -> "Iterator[av.VideoFrame]":
-        """As `decoded`, but ends with the packets of the wanted frames, and may leave out any other frame.
-
-        Decoding has to go on at a seek. The wanted frames are those that decoding everything gives, bit for bit: only
-        frames that no other refers to are skipped, and only where the bit stream itself says which those are.
 
         Args:
-            container: Positioned at a key frame before the wanted frames.
+            container: With `wanted`, positioned at a key frame before those frames. Decoding has to go on at a seek.
             video: Its video stream.
-            wanted: Presentation times, in a file whose packets carry the times of their frames.
+            wanted: Presentation times, in a file whose packets carry the times of their frames. Decoding ends with
+                their packets, and leaves out frames that no other refers to, where the bit stream says which those
+                are: the wanted frames are, bit for bit, those that decoding everything gives.
         """
-        return self._decoded(video, self._packets_until(container, video, wanted))
+        packets = self.packets(container, video) if wanted is None else self._packets_until(container, video, wanted)
+        damaged = False
+        for packet in itertools.chain(packets, [None]):
+            try:
+                frames = video.codec_context.decode(packet)
+            except av.error.FFmpegError:
+                damaged = True
+                continue
+            for frame in frames:
+                damaged = frame.is_corrupt or (damaged and not frame.key_frame)
+                if not damaged or self.keep_damaged:
+                    yield frame
 
     def _packets_until(
         self, container: "av.container.InputContainer", video: "av.VideoStream", wanted: Collection[int]
@@ -143,19 +152,6 @@ class VideoSource:
             missing.discard(packet.pts)
             if not missing:
                 return  # the decoder is drained at once: it need not be fed until it lets the last frame go
-
-    def _decoded(self, video: "av.VideoStream", packets: "Iterator[av.Packet]") -> "Iterator[av.VideoFrame]":
-        damaged = False
-        for packet in itertools.chain(packets, [None]):
-            try:
-                frames = video.codec_context.decode(packet)
-            except av.error.FFmpegError:
-                damaged = True
-                continue
-            for frame in frames:
-                damaged = frame.is_corrupt or (damaged and not frame.key_frame)
-                if not damaged or self.keep_damaged:
-                    yield frame
 
     def encode(self, frame: "av.VideoFrame") -> bytes:
         """A decoded frame as an image file, see `encode_frame`.
@@ -176,11 +172,6 @@ class VideoSource:
                 "lower resolution"
             )
         return encoded if self._store is None else self._store.keep(encoded)
-
-    def check_deadline(self) -> None:
-        """Raises DeadlineExceededError when there is no time left."""
-        if self._deadline is not None:
-            self._deadline.remaining_s()
 
     @property
     def orders_by_decoding(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
-from deepfake_client.evidence.thumbnails import (
+from deepfake_client.pictures import (
     Thumbnail,
     crop_square,
     frame_size_px,
@@ -59,7 +59,7 @@ def test_a_frame_becomes_a_small_jpeg(format_: str) -> None:
     made = make_thumbnail(encode_image(photo_pixels("astronaut.png"), format_), FACE, max_side_px=128)
     assert made.jpeg.startswith(b"\xff\xd8\xff")
     assert pixels_of(made.jpeg).shape == (128, 128, 3)
-    assert (made.width_px, made.height_px, made.frame_width_px, made.frame_height_px) == (128, 128, 512, 512)
+    assert (made.width_px, made.height_px) == (128, 128)
     assert made.face_box_px == pytest.approx([v / 4 for v in FACE])
     assert difference(made, Image.open(photo("astronaut.png"))) < 7
 
@@ -69,7 +69,6 @@ def test_a_frame_becomes_a_small_jpeg(format_: str) -> None:
 def test_every_exif_orientation_is_applied(orientation: int, format_: str) -> None:
     made = make_thumbnail(with_exif(orientation, format_), FACE, max_side_px=256)
     assert (made.width_px, made.height_px) == (256, 192)
-    assert (made.frame_width_px, made.frame_height_px) == (512, 384)
     assert frame_size_px(with_exif(orientation, format_)) == (512, 384)
     assert made.face_box_px == pytest.approx([v / 2 for v in FACE])
     assert difference(made, Image.fromarray(photo_pixels("astronaut.png")[:384])) < 7
