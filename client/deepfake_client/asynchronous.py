@@ -1,6 +1,7 @@
 """The detector for asyncio programs."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -75,15 +76,19 @@ class AsyncDetector:
         if self._closed:
             raise DetectorClosedError
         started: list[Deadline] = []
+        cancelled = threading.Event()
 
         def run() -> T:
             started.append(self._detector.deadline(timeout_s))
+            if cancelled.is_set():  # while the line above ran, so that its deadline was not in the list
+                started[0].cancel()
             return call(started[0])
 
         future = self._pool.submit(run)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
+            cancelled.set()
             for deadline in started:
                 deadline.cancel()
             raise

@@ -7,8 +7,10 @@ import pytest
 from deepfake_client import (
     ClientSettings,
     ConfigurationError,
+    Deadline,
     DeadlineExceededError,
     DetectionResult,
+    Detector,
     DetectorClosedError,
     UnsupportedMediaError,
     create_async_detector,
@@ -74,6 +76,34 @@ def test_a_cancelled_task_gives_up_its_requests(server: InferenceServer) -> None
         return time.monotonic() - started  # closing waits for the thread
 
     assert asyncio.run(main()) < 5
+
+
+def test_a_task_that_is_cancelled_while_its_thread_begins_is_cancelled_too(
+    server: InferenceServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, cancelled = threading.Event(), threading.Event()
+    original = Detector.deadline
+
+    def slow(self: Detector, timeout_s: float | None) -> Deadline:
+        began.set()
+        assert cancelled.wait(10)
+        return original(self, timeout_s)
+
+    async def main() -> None:
+        async with create_async_detector(server.url, ClientSettings(timeout_s=30)) as detector:
+            await detector.info()
+            monkeypatch.setattr(Detector, "deadline", slow)
+            task = asyncio.create_task(detector.detect(jpeg("p=0.5")))
+            while not began.is_set():
+                await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            monkeypatch.undo()
+            cancelled.set()
+
+    asyncio.run(main())
+    assert server.received == []
 
 
 def test_a_closed_detector_stays_closed(server: InferenceServer) -> None:
