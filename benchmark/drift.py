@@ -29,8 +29,8 @@ from scipy.special import expit, logsumexp
 from assets import FACE_MODELS, AssetError, fetch_assets
 from benchmark.drift_images import make_images, read_list
 from benchmark.servers import BenchError
-from export.checkpoint import checkpoint_digest, load_checkpoint
 from export.checkpoint.hub import LocatedCheckpoint
+from export.checkpoint.load import checkpoint_digest, load_checkpoint
 from export.errors import ExportError
 from preprocessing import ImageRejectedError, Preparer, PreprocessParams
 

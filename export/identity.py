@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 from deepfake_client.release import Description
 
-from export.checkpoint import Checkpoint, companions_digest
 from export.checkpoint.hub import LocatedCheckpoint
+from export.checkpoint.load import Checkpoint, companions_digest
 from export.repository import TEMPLATES
 from export.settings import ExportSettings
 from export.target import Target, Variant

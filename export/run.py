@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from assets import FACE_MODELS, fetch_assets
-from export.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint
 from export.checkpoint.hub import LocatedCheckpoint
+from export.checkpoint.load import Checkpoint, checkpoint_digest, load_checkpoint
 from export.checkpoint.model_card import README
 from export.errors import ReleaseError
 from export.gate.candidates import Candidate, take_fastest

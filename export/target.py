@@ -1,4 +1,7 @@
-"""Who will run the exported classifier. Releases for CPUs run on any machine, those of TensorRT on one kind of GPU."""
+"""Who will run the exported classifier, and in which ways it can be written for that.
+
+Releases for CPUs run on any machine, those of TensorRT on one kind of GPU.
+"""
 
 import importlib
 from dataclasses import dataclass, replace
@@ -9,7 +12,7 @@ from export.errors import ExportError, GpuError
 from export.repository import TEMPLATES, read_config
 from export.settings import ENGINE_CACHE, ExportSettings
 from runtime import BuiltOn, ClassifierLoadError, batch_sizes
-from runtime.built_on import package_tensorrt
+from runtime.gpu import package_tensorrt
 
 TENSORRT = "tensorrt"
 AUTO = "auto"

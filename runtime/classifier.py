@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.built_on import BuiltOn
 from runtime.errors import ClassifierLoadError
+from runtime.gpu import BuiltOn
 from runtime.process import usable_cores
 from runtime.spec import RuntimeSpec
 

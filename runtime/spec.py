@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from runtime.built_on import BuiltOn
 from runtime.errors import ClassifierLoadError
+from runtime.gpu import BuiltOn
 
 SPEC_FILE = "runtime.json"
 GRAPH_FILE = "model.onnx"

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from export.checkpoint import load_checkpoint
 from export.checkpoint.hub import locate_checkpoint
+from export.checkpoint.load import load_checkpoint
 from export.checkpoint.torch_scores import open_preparer, torch_logits
 from training.calibration.fitting import fake_log_odds
 

@@ -10,7 +10,7 @@ from deepfake_client.release import CardFields
 from transformers import set_seed
 
 from evaluation.dataset import Label
-from export.checkpoint import Sidecar
+from export.checkpoint.load import Sidecar
 from training.data.faces import CutParams
 from training.data.folder import load_folder
 from training.data.sets import Forger, RealChange, TrainingData

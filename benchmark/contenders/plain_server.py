@@ -20,8 +20,8 @@ from flask import Flask, Response, abort, jsonify, request
 from PIL import Image, ImageOps
 
 from assets import FACE_MODELS, fetch_assets
-from export.checkpoint import load_checkpoint
 from export.checkpoint.hub import locate_checkpoint
+from export.checkpoint.load import load_checkpoint
 from preprocessing import FaceFinder, crop_square
 from runtime import usable_cores
 

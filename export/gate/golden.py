@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from export.checkpoint import Checkpoint
+from export.checkpoint.load import Checkpoint
 from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
 from export.errors import GoldenError
 from export.gate.parity import Tolerance

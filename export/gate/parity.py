@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from export.checkpoint import Checkpoint
+from export.checkpoint.load import Checkpoint
 from export.errors import ParityError
 from preprocessing import resize_to_square
 from runtime import Classifier
@@ -162,7 +162,15 @@ def check_parity(
     result = ParityResult(
         images=len(squares), tolerance=tolerance, **_measure(reference.log_probabilities, alone, batched, fake)
     )
-    _judge(result)
+    figures = (
+        ("max |dp|", result.max_dp, tolerance.max_dp),
+        ("mean |dp|", result.mean_dp, tolerance.mean_dp),
+        ("max |d log-odds|", result.max_dlogit, tolerance.max_dlogit),
+        ("max |dp| between batches", result.max_batch_dp, tolerance.max_batch_dp),
+    )
+    _require_within(result.images, figures)
+    if result.flipped:
+        raise ParityError(f"{result.flipped} of {result.images} decisions flipped")
     return result
 
 
@@ -211,19 +219,6 @@ def _log_odds(log_probabilities: Floats, fake: list[int]) -> Floats:
         np.logaddexp.reduce(log_probabilities[:, fake], axis=1)
         - np.logaddexp.reduce(log_probabilities[:, others], axis=1)
     )
-
-
-def _judge(result: ParityResult) -> None:
-    limits = result.tolerance
-    figures = (
-        ("max |dp|", result.max_dp, limits.max_dp),
-        ("mean |dp|", result.mean_dp, limits.mean_dp),
-        ("max |d log-odds|", result.max_dlogit, limits.max_dlogit),
-        ("max |dp| between batches", result.max_batch_dp, limits.max_batch_dp),
-    )
-    _require_within(result.images, figures)
-    if result.flipped:
-        raise ParityError(f"{result.flipped} of {result.images} decisions flipped")
 
 
 def _require_within(images: int, figures: Sequence[tuple[str, float, float]]) -> None:

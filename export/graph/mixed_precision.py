@@ -39,10 +39,10 @@ def type_products(model: onnx.ModelProto, number_format: str) -> onnx.ModelProto
     products = [node for node in typed.graph.node if node.op_type == "MatMul" and not _is_head(index, node)]
     if not products:
         raise ExportError(f"{number_format} has nothing to offer for this model: it has no matrix products; take fp32")
-    wanted = {id(node) for node in products}
+    wanted = {node.output[0] for node in products}
     writer = _Writer(typed.graph, index, number_format)
-    for node in list(typed.graph.node):
-        if id(node) in wanted:
+    for node in typed.graph.node:
+        if node.output[0] in wanted:
             writer.add_product(node)
         else:
             writer.nodes.append(node)

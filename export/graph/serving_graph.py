@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from export.checkpoint import Checkpoint, Normalisation
+from export.checkpoint.load import Checkpoint, Normalisation
 from export.errors import ExportError
 from export.graph.index import GraphIndex, add_constant
 

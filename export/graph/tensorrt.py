@@ -49,8 +49,13 @@ def build_plan(graph: Path, plan: Path, size_px: int, profiles: Sequence[BatchPr
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE_BYTES)
     # TF32 has ten bits of mantissa: what is typed fp32 shall be fp32.
     config.clear_flag(trt.BuilderFlag.TF32)
-    for shape in profiles:
-        _add_profile(builder, config, shape, size_px)
+    for batches in profiles:
+        profile = builder.create_optimization_profile()
+        smallest, largest = profile_shapes(batches.smallest, size_px), profile_shapes(batches.largest, size_px)
+        for name in smallest:
+            profile.set_shape(name, smallest[name], largest[name], largest[name])
+        if config.add_optimization_profile(profile) < 0:
+            raise ExportError(f"TensorRT does not take batches of {batches.smallest} to {batches.largest}")
     serialized = builder.build_serialized_network(network, config)
     if serialized is None:
         raise ExportError("TensorRT could not build the plan on this GPU: its messages are above")
@@ -60,15 +65,6 @@ def build_plan(graph: Path, plan: Path, size_px: int, profiles: Sequence[BatchPr
 def profile_shapes(batch: int, size_px: int) -> dict[str, tuple[int, ...]]:
     """The inputs' shapes for a batch."""
     return {"PIXELS": (batch, size_px, size_px, 3), "STATUS": (batch, 1)}
-
-
-def _add_profile(builder: Any, config: Any, shape: BatchProfile, size_px: int) -> None:
-    profile = builder.create_optimization_profile()
-    ranges = [profile_shapes(batch, size_px) for batch in (shape.smallest, shape.largest, shape.largest)]
-    for name in ranges[0]:
-        profile.set_shape(name, *(shapes[name] for shapes in ranges))
-    if config.add_optimization_profile(profile) < 0:
-        raise ExportError(f"TensorRT does not take batches of {shape.smallest} to {shape.largest}")
 
 
 def provider_options(target: Target, graph: Path, size_px: int) -> dict[str, str]:

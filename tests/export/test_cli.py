@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from export.checkpoint import load_checkpoint
 from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint, within
+from export.checkpoint.load import load_checkpoint
 from export.errors import CheckpointError, HubUnreachableError
 from export.repository import read_config
 from tests.export import checkpoints

@@ -95,8 +95,8 @@ def test_an_accelerator_is_for_the_onnxruntime_backend_alone(tmp_path: Path) -> 
 def use_tensorrt(monkeypatch: pytest.MonkeyPatch, library: str, package: str) -> None:
     """A machine with a GPU and these versions of TensorRT; "" for none."""
     fake_gpu.use(monkeypatch)
-    monkeypatch.setattr("runtime.built_on.library_tensorrt", lambda: library)
-    monkeypatch.setattr("runtime.built_on.package_tensorrt", lambda: package)
+    monkeypatch.setattr("runtime.gpu.library_tensorrt", lambda: library)
+    monkeypatch.setattr("runtime.gpu.package_tensorrt", lambda: package)
     monkeypatch.setattr("export.target.package_tensorrt", lambda: package)
 
 

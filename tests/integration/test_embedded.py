@@ -12,7 +12,7 @@ import requests
 
 from deploy.model import EMBEDDED_CHECKPOINT
 from evaluation.metrics import roc_curve
-from export.checkpoint import read_sidecar
+from export.checkpoint.load import read_sidecar
 from export.golden import read_golden
 from export.release import CURRENT, read_release
 from tests.service import ROOT, Service, run_service

@@ -11,8 +11,8 @@ import pytest
 import requests
 from deepfake_client import create_detector
 
-from export.checkpoint import read_sidecar
 from export.checkpoint.hub import locate_checkpoint
+from export.checkpoint.load import read_sidecar
 from export.golden import GoldenSet, read_golden
 from export.release import CURRENT, Release, promote
 from export.run import existing_release

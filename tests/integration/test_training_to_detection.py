@@ -22,7 +22,7 @@ from deepfake_client import create_detector
 from typer.testing import CliRunner
 
 from deploy.model import EMBEDDED_CHECKPOINT
-from export.checkpoint import read_sidecar
+from export.checkpoint.load import read_sidecar
 from export.cli import app as export_app
 from export.golden import read_golden
 from tests.obvious_fakes import (

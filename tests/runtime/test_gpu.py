@@ -9,8 +9,7 @@ import pytest
 
 from runtime import BuiltOn, ClassifierLoadError, RuntimeSpec, load_classifier
 from runtime.batch_profiles import batch_profiles, batch_sizes, profile_for
-from runtime.built_on import library_tensorrt, package_tensorrt
-from runtime.gpu import Gpu, the_kind_of_gpu, visible_gpus
+from runtime.gpu import Gpu, library_tensorrt, package_tensorrt, the_kind_of_gpu, visible_gpus
 from tests import fake_gpu
 
 L4 = "NVIDIA L4, 8.9, 580.65.06, [N/A]"
@@ -87,7 +86,7 @@ def test_this_machine_is_its_gpu_and_its_tensorrt(monkeypatch: pytest.MonkeyPatc
 
 def test_a_machine_without_tensorrt_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_gpu.use(monkeypatch)
-    monkeypatch.setattr("runtime.built_on.package_tensorrt", lambda: "")
+    monkeypatch.setattr("runtime.gpu.package_tensorrt", lambda: "")
     with pytest.raises(ClassifierLoadError, match=r"TensorRT is not installed: .*gpu-tensorrt"):
         BuiltOn.here()
 

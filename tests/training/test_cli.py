@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from export.checkpoint import load_checkpoint
 from export.checkpoint.hub import locate_checkpoint
+from export.checkpoint.load import load_checkpoint
 from tests.service import ROOT
 from tests.training.samples import tiny_base, write_folder
 from training.cli import app

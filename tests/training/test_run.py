@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from evaluation.dataset import Label
-from export.checkpoint import load_checkpoint
 from export.checkpoint.hub import locate_checkpoint
+from export.checkpoint.load import load_checkpoint
 from preprocessing import ResizeSpec
 from tests.training.samples import made_faces, paint_patch, tiny_base
 from training.data.faces import serving_view

@@ -9,7 +9,7 @@ from typing import Any
 from deepfake_client.release import CalibrationRecord, ReleaseBands
 
 from evaluation.metrics import CalibrationBin
-from export.checkpoint import SIDECAR, Checkpoint, read_sidecar
+from export.checkpoint.load import SIDECAR, Checkpoint, read_sidecar
 from training.errors import CalibrationError
 
 _KEPT_SUFFIXES = (".json", ".md", ".txt")

@@ -14,8 +14,8 @@ from assets import AssetError
 from evaluation.bootstrap import BootstrapPlan
 from evaluation.dataset import Dataset, find_dataset
 from evaluation.errors import EvaluationError
-from export.checkpoint import Checkpoint, load_checkpoint
 from export.checkpoint.hub import locate_checkpoint
+from export.checkpoint.load import Checkpoint, load_checkpoint
 from export.errors import ExportError
 from export.golden import read_golden
 from training.calibration.calibration import Calibration, ScoredMedia, calibrate

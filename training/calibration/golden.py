@@ -13,8 +13,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from evaluation.dataset import Label
-from export.checkpoint import Checkpoint, load_checkpoint
 from export.checkpoint.hub import locate_checkpoint
+from export.checkpoint.load import Checkpoint, load_checkpoint
 from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
 from export.golden import (
     DEFAULT_TOLERANCE,

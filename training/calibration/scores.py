@@ -10,7 +10,7 @@ from deepfake_client.errors import DetectionError
 from deepfake_client.media import MediaType, identify, open_media
 
 from evaluation.dataset import Dataset, Label, LabelledFile
-from export.checkpoint import Checkpoint
+from export.checkpoint.load import Checkpoint
 from export.checkpoint.torch_scores import open_preparer, torch_logits
 from preprocessing import ImageRejectedError, Preparer
 from training.calibration.calibration import ScoredMedia

@@ -15,8 +15,8 @@ import numpy as np
 import typer
 
 from assets import default_cache_dir
-from export.checkpoint import SIDECAR, Checkpoint, load_checkpoint, read_sidecar
 from export.checkpoint.hub import locate_checkpoint
+from export.checkpoint.load import SIDECAR, Checkpoint, load_checkpoint, read_sidecar
 from export.checkpoint.model_card import README
 from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
 from training.calibration.cli import main_command as calibrate_command

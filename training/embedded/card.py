@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evaluation.bootstrap import BootstrapPlan, Estimate, estimate
 from evaluation.dataset import find_dataset
 from evaluation.metrics import roc_curve
-from export.checkpoint import Checkpoint
+from export.checkpoint.load import Checkpoint
 from training.calibration.calibration import ScoredMedia
 from training.calibration.fitting import fake_probability
 from training.calibration.scores import score_media

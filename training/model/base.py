@@ -10,8 +10,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
 from evaluation.dataset import Label
-from export.checkpoint import SIDECAR, Normalisation, Sidecar, checkpoint_digest, read_processor
 from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint
+from export.checkpoint.load import SIDECAR, Normalisation, Sidecar, checkpoint_digest, read_processor
 from export.errors import ExportError
 from preprocessing import ResizeSpec
 from training.data.views import CLASS_INDEX

@@ -8,8 +8,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from export.checkpoint import SIDECAR, Sidecar, load_checkpoint
 from export.checkpoint.hub import LocatedCheckpoint
+from export.checkpoint.load import SIDECAR, Sidecar, load_checkpoint
 from export.errors import ExportError
 from training.data.sets import DataCounts
 from training.errors import TrainingError

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from export.checkpoint import Normalisation
+from export.checkpoint.load import Normalisation
 from training.errors import OptionError
 
 

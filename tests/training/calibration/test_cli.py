@@ -11,8 +11,8 @@ from deepfake_client.scorer import Deadline
 from typer.testing import CliRunner
 
 from evaluation.dataset import find_dataset
-from export.checkpoint import load_checkpoint, read_sidecar
 from export.checkpoint.hub import locate_checkpoint
+from export.checkpoint.load import load_checkpoint, read_sidecar
 from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
 from export.golden import read_golden
 from export.release import Release

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.checkpoint import load_checkpoint
 from export.checkpoint.hub import locate_checkpoint
+from export.checkpoint.load import load_checkpoint
 from tests.media import photo_pixels
 from training.embedded.small_model import SmallModelSpec, build_small_model, texture_filters, write_small_model
 from training.errors import OptionError

@@ -3,7 +3,7 @@ import pytest
 import torch
 from transformers import SiglipConfig, SiglipForImageClassification, ViTConfig, ViTForImageClassification
 
-from export.checkpoint import Normalisation
+from export.checkpoint.load import Normalisation
 from training.embedded.stages import WindowedModel
 from training.errors import OptionError
 
