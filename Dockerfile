@@ -63,7 +63,7 @@ COPY gateway gateway
 COPY preprocessing preprocessing
 COPY runtime runtime
 # Of the export only what reads and verifies a release.
-COPY export/__init__.py export/errors.py export/golden.py export/model_config.py export/release.py export/
+COPY export/__init__.py export/errors.py export/golden.py export/release.py export/
 # The project lists every package; those that this image does without are empty folders to it.
 RUN python -c "import os, tomllib; [os.makedirs(p.replace('.', '/'), exist_ok=True) for p in tomllib.load(open('pyproject.toml', 'rb'))['tool']['setuptools']['packages']]" \
     && pip --python /venv/bin/python install --no-cache-dir --no-deps ./client .

@@ -19,8 +19,7 @@ from deploy.supervisor import STOP_SIGNALS, Plan, supervise
 from deploy.triton.canary import Canary
 from deploy.triton.shared_memory import SHM
 from export.golden import read_golden
-from export.release import CURRENT, REPOSITORY
-from export.repository import warmed_batches
+from export.release import CURRENT, REPOSITORY, warmed_batches
 
 
 def main() -> None:

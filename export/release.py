@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from deepfake_client.release import DESCRIPTION_PARAMETER, MANIFEST, ModelInfo, first_fault
+from google.protobuf import text_format
 from pydantic import ValidationError
 
 from export.errors import ReleaseError
-from export.repository import read_config
 
 CURRENT = "current"
 REPOSITORY = "model_repository"
@@ -69,7 +69,7 @@ class Release:
             ReleaseError: It was made by an older export, and clients would refuse it.
         """
         try:
-            return ModelInfo.model_validate(served_description(self.manifest))
+            return ModelInfo.model_validate_json(served_description(self.manifest))
         except ValidationError as error:
             raise ReleaseError(f"{self.path}: {first_fault(error)}; export again") from error
 
@@ -168,8 +168,10 @@ def verify_files(release: Release) -> None:
     expected = dict(release.manifest["files"])
     actual = hashed_files(release.path)
     wrong = sorted(name for name in expected.keys() | actual.keys() if expected.get(name) != actual.get(name))
-    if not wrong and _served_description(release) != served_description(release.manifest):
-        wrong = [_ENSEMBLE_CONFIG]
+    if not wrong:
+        parameters = read_config(release.repository / _ENSEMBLE_CONFIG).parameters
+        if parameters[DESCRIPTION_PARAMETER].string_value != served_description(release.manifest):
+            wrong = [_ENSEMBLE_CONFIG]
     if wrong:
         raise ReleaseError(
             f"release {release.path.name} is damaged ({', '.join(wrong[:3])}): delete the folder and export again"
@@ -196,17 +198,9 @@ def hashed_files(folder: Path) -> dict[str, str]:
     return digests
 
 
-def served_description(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What the ensemble's config says about the release to clients."""
-    return {**manifest["description"], "release_id": manifest["release_id"]}
-
-
-def _served_description(release: Release) -> object:
-    config = read_config(release.repository / _ENSEMBLE_CONFIG)
-    try:
-        return json.loads(config.parameters[DESCRIPTION_PARAMETER].string_value)
-    except ValueError:
-        return None
+def served_description(manifest: Mapping[str, Any]) -> str:
+    """What the ensemble's config says about the release to clients: a JSON object."""
+    return json.dumps({**manifest["description"], "release_id": manifest["release_id"]}, sort_keys=True)
 
 
 def find_release(releases_dir: Path, source_key: str) -> Release | None:
@@ -249,3 +243,29 @@ def _remove_abandoned(releases_dir: Path) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(path.with_name(path.name.removesuffix(_LOCK)), ignore_errors=True)
             path.unlink(missing_ok=True)
+
+
+def model_process_count(repository: Path) -> int:
+    """How many processes Triton's Python backend runs for a repository: one per instance of its models."""
+    configs = [read_config(path) for path in sorted(repository.glob("*/config.pbtxt"))]
+    return sum(group.count for config in configs if config.backend == "python" for group in config.instance_group)
+
+
+def read_config(path: Path) -> Any:
+    """A config.pbtxt as Triton's ModelConfig message.
+
+    Raises:
+        ReleaseError: The file is missing or damaged.
+    """
+    from tritonclient.grpc import model_config_pb2
+
+    try:
+        return text_format.Parse(path.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
+    except (OSError, ValueError, text_format.ParseError) as error:
+        raise ReleaseError(f"{path.parent.name}/{path.name} cannot be read: {error}") from error
+
+
+def warmed_batches(repository: Path) -> tuple[int, ...]:
+    """The batch sizes that a repository's classifier is warmed with, in order."""
+    config = read_config(repository / "classifier" / "config.pbtxt")
+    return tuple(sorted({int(entry.batch_size) for entry in config.model_warmup}))

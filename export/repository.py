@@ -11,7 +11,7 @@ from deepfake_client.release import DESCRIPTION_PARAMETER
 from google.protobuf import text_format
 
 from assets import FACE_MODELS, fetch_assets
-from export.errors import ReleaseError
+from export.release import read_config
 from export.settings import ExportSettings
 from preprocessing import PREPROCESSING_VERSION, PreprocessParams
 from runtime import GRAPH_FILE, PLAN_FILE, RuntimeSpec, batch_sizes, usable_cores
@@ -35,32 +35,6 @@ class ServingPlan:
     size_px: int
     labels: tuple[str, ...]
     provider_options: Mapping[str, str] = field(default_factory=dict)
-
-
-def model_process_count(repository: Path) -> int:
-    """How many processes Triton's Python backend runs for a repository: one per instance of its models."""
-    configs = [read_config(path) for path in sorted(repository.glob("*/config.pbtxt"))]
-    return sum(group.count for config in configs if config.backend == "python" for group in config.instance_group)
-
-
-def read_config(path: Path) -> Any:
-    """A config.pbtxt as Triton's ModelConfig message.
-
-    Raises:
-        ReleaseError: The file is missing or damaged.
-    """
-    from tritonclient.grpc import model_config_pb2
-
-    try:
-        return text_format.Parse(path.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
-    except (OSError, ValueError, text_format.ParseError) as error:
-        raise ReleaseError(f"{path.parent.name}/{path.name} cannot be read: {error}") from error
-
-
-def warmed_batches(repository: Path) -> tuple[int, ...]:
-    """The batch sizes that a repository's classifier is warmed with, in order."""
-    config = read_config(repository / "classifier" / "config.pbtxt")
-    return tuple(sorted({int(entry.batch_size) for entry in config.model_warmup}))
 
 
 def write_classifier(folder: Path, variant: Path, plan: ServingPlan) -> None:

@@ -1,6 +1,5 @@
 """One export: checkpoint -> served graph -> variants, timed and judged -> release."""
 
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -195,7 +194,7 @@ def _write_release(job: _Job, chosen: Candidate, partial: Path) -> dict[str, Any
         "files": files,
         "built_on": asdict(target.built_on) if target.built_on else None,
     }
-    describe_ensemble(ensemble, json.dumps(served_description(manifest), sort_keys=True))
+    describe_ensemble(ensemble, served_description(manifest))
     return manifest
 
 

@@ -9,7 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from export.errors import ExportError, GpuError
-from export.repository import TEMPLATES, read_config
+from export.release import read_config
+from export.repository import TEMPLATES
 from export.settings import ENGINE_CACHE, ExportSettings
 from runtime import BuiltOn, ClassifierLoadError, batch_sizes
 from runtime.gpu import package_tensorrt
@@ -45,13 +46,6 @@ class Target:
     def has_tensorrt(self) -> bool:
         """Whether TensorRT takes part, and the release therefore belongs to one kind of GPU."""
         return TENSORRT in (self.runtime, self.accelerator)
-
-    @property
-    def label(self) -> str:
-        """For the names of variants: "" where the precision alone says everything."""
-        if not self.has_tensorrt:
-            return ""
-        return TENSORRT if self.runtime == TENSORRT else f"{self.runtime} {TENSORRT}"
 
     @property
     def gate_batches(self) -> tuple[int, ...]:
@@ -162,12 +156,14 @@ def variants_of(precision: str, target: Target) -> list[list[Variant]]:
 
 
 def _tensorrt_variants(precision: str, target: Target) -> list[list[Variant]]:
-    offered = ("bf16", "fp16", "fp32") if target.runtime == TENSORRT else ("bf16", "fp16")
+    alone = target.runtime == TENSORRT
+    label = TENSORRT if alone else f"{target.runtime} {TENSORRT}"
+    offered = ("bf16", "fp16", "fp32") if alone else ("bf16", "fp16")
     if precision == AUTO:
-        return [[Variant(name, target=target.label)] for name in offered]
+        return [[Variant(name, target=label)] for name in offered]
     if precision in offered:
-        return [[Variant(precision, target=target.label)]]
+        return [[Variant(precision, target=label)]]
     advice = "int8 is for the python backend"
     if precision == "fp32":
         advice = "its fp32 would be TF32; exact fp32 is for --backend tensorrt, or for onnxruntime with --gpu alone"
-    raise ExportError(f"{target.label} takes {', '.join(offered)} or auto, not {precision}: {advice}")
+    raise ExportError(f"{label} takes {', '.join(offered)} or auto, not {precision}: {advice}")

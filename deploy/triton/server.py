@@ -14,8 +14,7 @@ from deploy.triton.canary import Prober
 from deploy.triton.program import find_server, link_for_shell, server_command, server_environment
 from deploy.triton.shared_memory import remove_regions
 from export.golden import read_golden
-from export.release import Release
-from export.repository import model_process_count, warmed_batches
+from export.release import Release, model_process_count, warmed_batches
 
 
 class TritonServer:

@@ -34,13 +34,11 @@ def read_card(checkpoint: Path, fields: CardFields | None, name: str) -> ModelCa
     if fields is None and not has_text:
         return None
     said = (fields or CardFields()).model_dump()
-    content = b""
-    if has_text:
-        try:
-            content = readme.read_bytes()
-        except OSError as error:
-            raise CheckpointError(f"{readme} cannot be read: {error.strerror}") from error
-        said["licence"] = said["licence"] or _licence_of(readme)
+    try:
+        content = readme.read_bytes() if has_text else b""
+    except OSError as error:
+        raise CheckpointError(f"{readme} cannot be read: {error.strerror}") from error
+    said["licence"] = said["licence"] or (_licence_of(readme) if has_text else "")
     return ModelCard.model_validate(
         {
             **said,

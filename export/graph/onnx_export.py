@@ -4,7 +4,6 @@ import logging
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
 
 import onnx
 
@@ -61,10 +60,6 @@ def _register_siglip() -> None:
         @property
         def inputs(self) -> dict[str, dict[int, str]]:
             return {"pixel_values": {0: "batch_size"}}
-
-        @property
-        def outputs(self) -> dict[str, Any]:
-            return {"logits": {0: "batch_size"}}
 
     register = TasksManager.create_register("onnx", overwrite_existing=True)
     register("siglip", "image-classification")(SiglipClassifierOnnxConfig)

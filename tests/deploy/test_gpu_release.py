@@ -88,6 +88,6 @@ def _for_a_gpu(release: Release, releases: Path) -> Release:
     description, files = release.manifest["description"], hashed_files(copy)
     manifest = {"release_id": release_id_of(description, files), "description": description, "files": files}
     ensemble = copy / "model_repository" / "deepfake_detector"
-    describe_ensemble(ensemble, json.dumps(served_description(manifest), sort_keys=True))
+    describe_ensemble(ensemble, served_description(manifest))
     (copy / MANIFEST).write_text(json.dumps(manifest))
     return read_release(copy.rename(releases / manifest["release_id"]))

@@ -13,7 +13,7 @@ import pytest
 from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint, within
 from export.checkpoint.load import load_checkpoint
 from export.errors import CheckpointError, HubUnreachableError
-from export.repository import read_config
+from export.release import read_config
 from tests.export import checkpoints
 from tests.service import ROOT
 

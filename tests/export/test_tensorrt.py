@@ -19,8 +19,8 @@ from export.cli import app
 from export.errors import ExportError, GpuError
 from export.gate.parity import TOLERANCES, tolerance_of
 from export.graph.tensorrt import build_plan, provider_options
-from export.release import Release, read_release, verify_files
-from export.repository import TEMPLATES, ServingPlan, read_config, render_config, warmed_batches
+from export.release import Release, read_config, read_release, verify_files, warmed_batches
+from export.repository import TEMPLATES, ServingPlan, render_config
 from export.run import existing_release, export_checkpoint
 from export.settings import ExportSettings
 from export.target import Target, find_target, this_machine, variants_of

@@ -34,9 +34,8 @@ from deploy.triton.shared_memory import region_prefix
 from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint
 from export.errors import ExportError
 from export.gate.parity import tolerance_of
-from export.release import Release
+from export.release import Release, warmed_batches
 from export.report import REPORT_FILE
-from export.repository import warmed_batches
 from export.run import export_checkpoint
 from export.settings import ExportSettings
 from runtime import BuiltOn, ClassifierLoadError, ClassifierRunError, RuntimeSpec
