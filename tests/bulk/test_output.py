@@ -52,7 +52,7 @@ def test_rows_have_the_columns_of_the_csv_and_the_metadata_of_the_json_lines(
     assert table.schema.equals(ROW_SCHEMA)
     assert tuple(ROW_SCHEMA.names) == (*CSV_COLUMNS, "metadata")
     written = io.StringIO()
-    CommaSeparated().write_header(written)
+    written.write(CommaSeparated.header)
     for report in reports:
         CommaSeparated().write_row(report, written)
     written.seek(0)
