@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 CONFIDENCE = 0.95
 
 IN_RESULTS = ConfigDict(extra="forbid", use_attribute_docstrings=True, json_schema_serialization_defaults_required=True)
-"""How a dataclass that is part of results.json appears in its schema."""
+"""How what is part of results.json appears in its schema."""
 
 Indices = NDArray[np.intp]
 Statistics = Callable[[Indices], Mapping[str, float]]

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, NoReturn
 
 import typer
 from deepfake_client import ConfigurationError, DetectionError, Detector, ModelInfo
@@ -15,9 +15,9 @@ from deepfake_client.connect import connect_for_batch
 
 from evaluation.bootstrap import BootstrapPlan
 from evaluation.dataset import Dataset, find_dataset
-from evaluation.degradation import STANDARD_SET, Degradation, parse_degradation
+from evaluation.degradation import STANDARD_SET, parse_degradation
 from evaluation.document import Run, RunSettings, build_results
-from evaluation.errors import EvaluationError, ModelChangedError, OutputError, OutputExistsError
+from evaluation.errors import EvaluationError, ModelChangedError, OutputError
 from evaluation.figures import FigureData, write_figures
 from evaluation.measure import ScoreTable
 from evaluation.report import print_report
@@ -30,6 +30,7 @@ EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
 EXIT_NOT_WRITTEN = 4
 EXIT_INTERRUPTED = 130
+_EXIT_CODES = {ModelChangedError: EXIT_UNREACHABLE, OutputError: EXIT_NOT_WRITTEN}  # others: usage
 
 
 EPILOG = (
@@ -38,8 +39,6 @@ EPILOG = (
     "such model, is lost for good (the result is over what was scored before, and says so), or changes its model "
     "during the run (no result); 4 the result cannot be written; 130 interrupted."
 )
-
-T = TypeVar("T")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -97,7 +96,8 @@ def evaluate(
     scores by class and a reliability diagram. A file that fails is a row with its reason, never a made-up score.
     """
     try:
-        degradations = _degradations(degrade or [], robustness)
+        named = [parse_degradation(text) for text in degrade or []]
+        degradations = tuple(dict.fromkeys([*(STANDARD_SET if robustness else ()), *named]))
         dataset = find_dataset(directory)
         check_output(output, overwrite)
         _require_packages()
@@ -107,14 +107,8 @@ def evaluate(
             settings = RunSettings(url, workers, deadline_s, outage_wait_s, plan, degradations)
             run = _score(detector, model, dataset, settings)
         names = _report(build_results(run), run, output, ("png", "svg") if svg else ("png",))
-    except ModelChangedError as error:
-        _fail(str(error), EXIT_UNREACHABLE)
-    except OutputExistsError as error:
-        _fail(str(error), EXIT_USAGE)
-    except OutputError as error:
-        _fail(str(error), EXIT_NOT_WRITTEN)
     except EvaluationError as error:
-        _fail(str(error), EXIT_USAGE)
+        _fail(str(error), _EXIT_CODES.get(type(error), EXIT_USAGE))
     except KeyboardInterrupt:
         _fail("interrupted: there is no result", EXIT_INTERRUPTED)
     print(f"written to {output}: {', '.join(names)}")
@@ -136,26 +130,16 @@ def _score(detector: Detector, model: ModelInfo, dataset: Dataset, settings: Run
 
 
 def _report(results: Results, run: Run, output: Path, suffixes: tuple[str, ...]) -> list[str]:
-    """Writes everything and prints the tables; prints them also when nothing can be written."""
+    """Writes the figures and results.json, and returns their names. Prints the tables, also when writing fails."""
     try:
-        return _write(results, run, output, suffixes)
+        with staged(output) as scratch:
+            data = FigureData(results, ScoreTable.of(run.rows), run.settings.plan)
+            drawn = write_figures(data, scratch, suffixes)
+            text = results.model_copy(update={"figures": drawn}).json_text()
+            (scratch / RESULTS_NAME).write_text(text, encoding="utf-8")
+        return [RESULTS_NAME, *drawn]
     finally:
         print_report(results, sys.stdout)
-
-
-def _write(results: Results, run: Run, output: Path, suffixes: tuple[str, ...]) -> list[str]:
-    """Writes the figures and then results.json, and returns their names."""
-    with staged(output) as scratch:
-        data = FigureData(results, ScoreTable.of(run.rows), run.settings.plan)
-        drawn = write_figures(data, scratch, suffixes)
-        text = results.model_copy(update={"figures": drawn}).json_text()
-        (scratch / RESULTS_NAME).write_text(text, encoding="utf-8")
-    return [RESULTS_NAME, *drawn]
-
-
-def _degradations(texts: list[str], standard: bool) -> tuple[Degradation, ...]:
-    named = [parse_degradation(text) for text in texts]
-    return tuple(dict.fromkeys([*(STANDARD_SET if standard else ()), *named]))
 
 
 def _require_packages() -> None:

@@ -27,6 +27,7 @@ _PADDING_IN = 0.09
 _DPI = 110
 _GRID_POINTS = 201
 _SCORE_BINS = 20
+_METADATA = {"png": {"Software": None}, "svg": {"Date": None}}  # the same figures give the same files
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,9 @@ def write_figures(data: FigureData, folder: Path, suffixes: Sequence[str]) -> li
         folder: Existing directory.
         suffixes: "png", "svg": one file of each for each figure.
     """
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     drawings: dict[str, Callable[[Figure, FigureData], None]] = {}
     if data.table.has_both_classes:
         drawings["roc"] = _draw_roc
@@ -59,23 +63,13 @@ def write_figures(data: FigureData, folder: Path, suffixes: Sequence[str]) -> li
         drawings |= {"scores": _draw_scores, "reliability": _draw_reliability}
     names = []
     for name, draw in drawings.items():
-        figure = _new_figure()
+        figure = Figure(figsize=_SIZE_IN, layout=ConstrainedLayoutEngine(h_pad=_PADDING_IN, w_pad=_PADDING_IN))
         draw(figure, data)
         _caption(figure, data.results)
         for suffix in suffixes:
             names.append(f"{name}.{suffix}")
             figure.savefig(folder / names[-1], dpi=_DPI, metadata=_METADATA[suffix])
     return names
-
-
-_METADATA = {"png": {"Software": None}, "svg": {"Date": None}}  # the same figures give the same files
-
-
-def _new_figure() -> "Figure":
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    return Figure(figsize=_SIZE_IN, layout=ConstrainedLayoutEngine(h_pad=_PADDING_IN, w_pad=_PADDING_IN))
 
 
 def _draw_roc(figure: "Figure", data: FigureData) -> None:

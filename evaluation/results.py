@@ -13,7 +13,7 @@ from pathlib import Path
 from deepfake_client.release import VerdictBands
 from pydantic import BaseModel, ConfigDict
 
-from evaluation.bootstrap import Estimate
+from evaluation.bootstrap import IN_RESULTS, Estimate
 from evaluation.errors import OutputError, OutputExistsError
 from evaluation.metrics import CalibrationBin, ConfusionMatrix
 
@@ -25,12 +25,7 @@ _OURS = (RESULTS_NAME, *(f"{name}.{suffix}" for name in FIGURE_NAMES for suffix 
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        json_schema_serialization_defaults_required=True,
-    )
+    model_config = ConfigDict(frozen=True, **IN_RESULTS)
 
 
 class SoftwareResult(_Part):

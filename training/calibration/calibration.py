@@ -8,12 +8,10 @@ from deepfake_client.release import BandRecord, Interval, ReleaseBands
 from numpy.typing import NDArray
 
 from evaluation.bootstrap import BootstrapPlan, estimate
-from evaluation.metrics import CalibrationBin, calibration_bins, calibration_metrics, roc_curve
+from evaluation.metrics import BoolArray, CalibrationBin, FloatArray, calibration_bins, calibration_metrics, roc_curve
 from training.calibration.fitting import (
-    BoolArray,
     Budget,
     Edges,
-    FloatArray,
     Temperature,
     fake_probability,
     fit_temperature,
@@ -134,6 +132,7 @@ def calibrate(
     image = _record(images, image_edges, budget, plan)
     video = _record(videos, video_edges, budget, plan) if videos is not None and video_edges is not None else None
     after = fake_probability(logits, fake_indices, temperature.value)
+    bound = f"The temperature is at its bound of {temperature.value:g}: the best fit lies beyond it."
     return Calibration(
         temperature=temperature,
         bands=ReleaseBands(image=image_edges.bands, video=(video_edges or image_edges).bands),
@@ -142,7 +141,7 @@ def calibrate(
         bins_before=calibration_bins(is_fake, before),
         bins_after=calibration_bins(is_fake, after),
         notes=(
-            *_temperature_notes(temperature),
+            *((bound,) if temperature.at_bound else ()),
             *_band_notes("images", image, image_edges, budget),
             *notes,
             *(_band_notes("videos", video, video_edges, budget) if video and video_edges else ()),
@@ -267,12 +266,6 @@ def _tpr(units: _Units, budget: Budget, plan: BootstrapPlan, value: float) -> In
     found = estimate(statistics, strata, plan, "")["tpr"]
     low, high = (None if end is None else round(end, 6) for end in (found.low, found.high))
     return Interval(value=round(value, 6), low=low, high=high)
-
-
-def _temperature_notes(temperature: Temperature) -> tuple[str, ...]:
-    if not temperature.at_bound:
-        return ()
-    return (f"The temperature is at its bound of {temperature.value:g}: the best fit lies beyond it.",)
 
 
 def _band_notes(name: str, record: BandRecord, edges: Edges, budget: Budget) -> tuple[str, ...]:

@@ -13,12 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from deepfake_client.release import VerdictBands
-from numpy.typing import NDArray
 
+from evaluation.metrics import BoolArray, FloatArray
 from training.errors import CalibrationError
-
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
 
 LOWEST, HIGHEST = 0.05, 20.0
 """Bounds of the temperature: beyond them the scaled head has little in common with the trained one."""
@@ -68,16 +65,11 @@ def fit_temperature(
     Args:
         logits: (N, labels) float64, finite.
         fake_indices: The fake classes.
-        is_fake: (N,) bool, the truth.
+        is_fake: (N,) bool, the truth; both classes must be there.
         weights: (N,) float64 above 0; frames of a video share the weight of one file. All 1 by default.
-
-    Raises:
-        CalibrationError: A class is missing.
     """
     from scipy.optimize import minimize_scalar
 
-    if is_fake.all() or not is_fake.any():
-        raise CalibrationError("calibration needs real and fake files, and one of the two is missing")
     weight = np.ones(len(logits)) if weights is None else weights
     target = _targets(is_fake, weight)
 

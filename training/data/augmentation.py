@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from preprocessing import Box, crop_square
 from training.data.faces import is_whole
-
-Pixels = NDArray[np.uint8]
+from training.forgeries.changes import Pixels, blur, compress, resample
 
 _ZOOM = (0.9, 1.15)
 _SHIFT = 0.04
@@ -134,7 +133,7 @@ def _relight(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _blur(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.3, 1.6)), np.uint8)
+    return blur(pixels, rng.uniform(0.3, 1.6))
 
 
 def _rescale(pixels: Pixels, rng: np.random.Generator) -> Pixels:
@@ -142,9 +141,7 @@ def _rescale(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     share = rng.uniform(0.35, 0.9)
     down = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)[rng.integers(3)]
     up = (cv2.INTER_LINEAR, cv2.INTER_CUBIC)[rng.integers(2)]
-    height, width = pixels.shape[:2]
-    small = cv2.resize(pixels, (max(round(width * share), 8), max(round(height * share), 8)), interpolation=down)
-    return np.asarray(cv2.resize(small, (width, height), interpolation=up), np.uint8)
+    return resample(pixels, 1 / share, down, up)
 
 
 def _add_noise(pixels: Pixels, rng: np.random.Generator) -> Pixels:
@@ -153,6 +150,4 @@ def _add_noise(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _compress(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    quality = int(rng.integers(40, 96))
-    _, encoded = cv2.imencode(".jpg", pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[:, :, ::-1])
+    return compress(pixels, int(rng.integers(40, 96)))

@@ -47,6 +47,9 @@ class Forgery:
     method: str
 
 
+_MIN_CONTRAST = 8.0
+"""Standard deviation of grey levels below which a picture has no hash: black frames are not one source."""
+
 MAX_WIDE_SIDE_PX = 512
 """Wide crops are reduced to this. It is over twice the input of 224 px models, and bounds disk and memory per face."""
 
@@ -94,6 +97,20 @@ def decode_frame(encoded: bytes) -> NDArray[np.uint8]:
     """
     limits = PreprocessParams()
     return decode_rgb(encoded, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels)
+
+
+def picture_hash(pixels: NDArray[np.uint8]) -> str:
+    """OpenCV's pHash (64 bits of a DCT) as 16 hexadecimal digits; "" for a picture of almost one colour.
+
+    Args:
+        pixels: (H, W, 3) uint8, RGB, 0-255.
+    """
+    import cv2
+
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    if float(grey.std()) < _MIN_CONTRAST:
+        return ""
+    return bytes(cv2.img_hash.pHash(grey).ravel()).hex()
 
 
 def cut_face(pixels: NDArray[np.uint8], face: Face | None, params: CutParams) -> CutFace:

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from assets import default_cache_dir
 from evaluation.dataset import Label
 from preprocessing import ResizeSpec
-from training.data.face_cache import FaceCache, default_faces_dir
 from training.data.faces import CutParams, FaceImage
 from training.data.media_files import Part, find_media_files
-from training.data.reading import ReadFiles, read_files, refuse_mostly_unreadable
+from training.data.reading import FaceCache, ReadFiles, read_files, refuse_mostly_unreadable
 from training.data.sets import (
     DataCounts,
     FaceSet,
@@ -61,7 +61,7 @@ def load_folder(
     if options.data_dir is None:
         raise OptionError("there is nothing to train on: give data_dir, or data in memory")
     found = find_media_files(options.data_dir, one_class_suffices=forge is not None)
-    read = read_files(found, FaceCache(options.cache_dir or default_faces_dir(), params), params, check)
+    read = read_files(found, FaceCache(options.cache_dir or default_cache_dir() / "faces", params), params, check)
     if write_reports:
         _write_unreadable(options.output, read)
     refuse_mostly_unreadable(read)

@@ -1,28 +1,126 @@
-"""Reads media files into the cache of cut faces, and lists the files that cannot be read."""
+"""Reads media files into a cache of cut faces on disk, and lists the files that cannot be read."""
 
+import hashlib
+import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
 
+import numpy as np
 from deepfake_client import DetectionError
 from deepfake_client.batch.progress import with_progress
 from deepfake_client.detector import read_frames
 from deepfake_client.media import identify, open_media
 from deepfake_client.video.sampling import Sampling
+from numpy.typing import NDArray
+from PIL import Image
 
 from assets import FACE_MODELS, AssetError, fetch_assets
-from preprocessing import FaceFinder, ImageRejectedError
-from training.data.face_cache import CachedFile, FaceCache
-from training.data.faces import CutFace, CutParams, cut_face, decode_frame
+from preprocessing import PREPROCESSING_VERSION, Box, FaceFinder, ImageRejectedError
+from training.data.faces import MAX_WIDE_SIDE_PX, CutFace, CutParams, cut_face, decode_frame, picture_hash
 from training.data.media_files import MediaFile
-from training.data.split import picture_hash
 from training.errors import DatasetError
 
 _MAX_FRAME_BYTES = 512 * 2**20
 """Bound of the encoded frames of one file together."""
 
+_LAYOUT_VERSION = 1
+_INDEX = "faces.json"
+
 log = logging.getLogger("training")
+
+
+@dataclass(frozen=True)
+class CachedFile:
+    """The cut faces of one media file.
+
+    Attributes:
+        folder: Where they lie.
+        boxes: The face's box in each wide crop.
+        picture_hash: Of the picture in its middle, from `training.data.faces.picture_hash`.
+        failed_frames: Frames that could not be decoded.
+    """
+
+    folder: Path
+    boxes: tuple[Box, ...]
+    picture_hash: str
+    failed_frames: int
+
+    def wide(self, number: int) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8, RGB, 0-255: the wide crop of a frame."""
+        return _read_png(self.folder / f"{number:04}.wide.png")
+
+    def served(self, number: int) -> NDArray[np.uint8]:
+        """(S, S, 3) uint8, RGB, 0-255: what serving would give to the classifier for a frame."""
+        return _read_png(self.folder / f"{number:04}.served.png")
+
+
+class FaceCache:
+    """Cut faces on disk, as PNG: one folder for each file content and set of parameters, complete or absent.
+
+    Several processes may write into it at a time.
+    """
+
+    def __init__(self, folder: Path, params: CutParams) -> None:
+        """Makes the folder.
+
+        Raises:
+            DatasetError: It cannot be written.
+        """
+        described = {
+            **asdict(params), "max": MAX_WIDE_SIDE_PX, "layout": _LAYOUT_VERSION, "pixels": PREPROCESSING_VERSION,
+        }  # fmt: skip
+        key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
+        self._folder = folder / key
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatasetError(
+                f"cannot make the cache {self._folder}: {error.strerror}; give another folder"
+            ) from error
+
+    def load(self, sha256: str) -> CachedFile | None:
+        """The cut faces of a file content, or None where they are not kept."""
+        folder = self._folder / sha256[:2] / sha256
+        try:
+            index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+            boxes = tuple(Box(*box) for box in index["boxes"])
+            return CachedFile(folder, boxes, index["picture_hash"], index["failed_frames"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def store(self, sha256: str, faces: list[CutFace], picture_hash: str, failed_frames: int) -> CachedFile:
+        """Keeps the cut faces of a file content.
+
+        Raises:
+            DatasetError: The disk is full or the folder cannot be written.
+        """
+        folder = self._folder / sha256[:2] / sha256
+        index = {
+            "boxes": [[f.box.x0, f.box.y0, f.box.x1, f.box.y1] for f in faces],
+            "picture_hash": picture_hash,
+            "failed_frames": failed_frames,
+        }
+        scratch: Path | None = None
+        try:
+            folder.parent.mkdir(exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+            for number, face in enumerate(faces):
+                Image.fromarray(face.wide).save(scratch / f"{number:04}.wide.png", compress_level=1)
+                Image.fromarray(face.served).save(scratch / f"{number:04}.served.png", compress_level=1)
+            (scratch / _INDEX).write_text(json.dumps(index), encoding="utf-8")
+            _move(scratch, folder)
+        except OSError as error:
+            raise DatasetError(f"cannot write into the cache {self._folder}: {error.strerror}") from error
+        finally:
+            if scratch is not None:
+                shutil.rmtree(scratch, ignore_errors=True)
+        return CachedFile(folder, tuple(face.box for face in faces), picture_hash, failed_frames)
 
 
 @dataclass(frozen=True)
@@ -65,7 +163,9 @@ def read_files(
     readable: list[tuple[MediaFile, CachedFile]] = []
     unreadable: list[UnreadableFile] = []
     from_cache = 0
-    with _finder() as finder:
+    with ExitStack() as stack:
+        # Loaded at its first use: a run over cached faces needs no finder.
+        finder = lru_cache(lambda: stack.enter_context(closing(_load_finder())))
         for file in with_progress(files, len(files), "reading"):
             check()
             if kept := cache.load(file.sha256):
@@ -115,22 +215,27 @@ def _cut_file(file: MediaFile, finder: Callable[[], FaceFinder], cache: FaceCach
     return cache.store(file.sha256, faces, hash_, len(frames) - len(faces))
 
 
-@contextmanager
-def _finder() -> Iterator[Callable[[], FaceFinder]]:
-    """The face finder, loaded at its first use: a run over cached faces needs none."""
-    loaded: list[FaceFinder] = []
-
-    def get() -> FaceFinder:
-        if not loaded:
-            try:
-                models = fetch_assets(FACE_MODELS)
-            except AssetError as error:
-                raise DatasetError(f"the face models cannot be fetched: {error}") from error
-            loaded.append(FaceFinder(next(iter(models.values())).parent))
-        return loaded[0]
-
+def _load_finder() -> FaceFinder:
     try:
-        yield get
-    finally:
-        for finder in loaded:
-            finder.close()
+        models = fetch_assets(FACE_MODELS)
+    except AssetError as error:
+        raise DatasetError(f"the face models cannot be fetched: {error}") from error
+    return FaceFinder(next(iter(models.values())).parent)
+
+
+def _move(scratch: Path, folder: Path) -> None:
+    """Gives a complete folder its name; another process may have been first with the same content."""
+    try:
+        scratch.rename(folder)
+    except OSError:
+        if not (folder / _INDEX).is_file():  # what is there is damaged
+            shutil.rmtree(folder, ignore_errors=True)
+            scratch.rename(folder)
+
+
+def _read_png(path: Path) -> NDArray[np.uint8]:
+    try:
+        with Image.open(path) as image:
+            return np.array(image)
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read; delete the cache's folder {path.parent}, and run again") from error

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.dataset import Label
-from training.data.face_cache import CachedFile
 from training.data.media_files import MediaFile, Part, group
+from training.data.reading import CachedFile
 from training.errors import DatasetError
 
 log = logging.getLogger("training")
@@ -123,34 +123,17 @@ def _refuse_lacking(split: Sequence[SplitFile], one_class_suffices: bool) -> Non
             )
 
 
-_MIN_CONTRAST = 8.0
-"""Standard deviation of grey levels below which a picture has no hash: black frames are not one source."""
-
 _MAX_BITS = 2
 """Copies differ in this many of 64 bits at most; more would join aligned portraits of different people."""
 
 _CHUNK = 256
 
 
-def picture_hash(pixels: NDArray[np.uint8]) -> str:
-    """OpenCV's pHash (64 bits of a DCT) as 16 hexadecimal digits; "" for a picture of almost one colour.
-
-    Args:
-        pixels: (H, W, 3) uint8, RGB, 0-255.
-    """
-    import cv2
-
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    if float(grey.std()) < _MIN_CONTRAST:
-        return ""
-    return bytes(cv2.img_hash.pHash(grey).ravel()).hex()
-
-
 def copies(hashes: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Pairs of places whose hashes are those of copies. Of equal hashes only neighbouring places are paired.
 
     Args:
-        hashes: From `picture_hash`; "" is like no other.
+        hashes: From `training.data.faces.picture_hash`; "" is like no other.
     """
     places: dict[str, int] = {}
     for place, hash_ in enumerate(hashes):

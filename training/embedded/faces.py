@@ -1,6 +1,7 @@
 """The listed photographs as faces in memory, and squares of scenes that stand in for faces."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +53,7 @@ def load_photographs(folder: Path, side_px: int) -> Photographs:
         DatasetError: They cannot be fetched, or a listed face is not found.
     """
     photos = fetch_photos(folder)
-    finder = FaceFinder(next(iter(fetch_assets(FACE_MODELS).values())).parent)
-    try:
+    with closing(FaceFinder(next(iter(fetch_assets(FACE_MODELS).values())).parent)) as finder:
         faces = {
             split: tuple(
                 _cut(pixels, photo, finder, side_px)
@@ -63,8 +63,6 @@ def load_photographs(folder: Path, side_px: int) -> Photographs:
             )
             for split in ("train", "val", "test")
         }
-    finally:
-        finder.close()
     scenes = [photo for photo in photos if photo.kind == "scene" and photo.split == "train"]
     return Photographs(**faces, scenes=tuple(_pictures(photo)[0] for photo in scenes))
 

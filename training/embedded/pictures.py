@@ -17,7 +17,8 @@ from training.calibration.golden import GoldenPicture
 from training.data.faces import FaceImage, Forgery
 from training.embedded.stages import SEEN
 from training.forgeries import STRONG, ForgeryRecipe, SelfBlender
-from training.forgeries.blending import Mask, Pixels, bend, ellipse, part, soften
+from training.forgeries.blending import Mask, alpha_blend, bend, ellipse, part, soften
+from training.forgeries.changes import Pixels, to_uint8
 
 SIDE_PX = 512
 """Pictures hold a face with its surroundings at no more than this."""
@@ -120,7 +121,7 @@ def swap_face(target: FaceImage, donor: FaceImage, rng: np.random.Generator) -> 
     if inside.any():
         values = placed.astype(np.float32)
         values += target.pixels[inside].mean(axis=0) - values[inside].mean(axis=0)
-        placed = np.clip(np.rint(values), 0, 255)
+        placed = to_uint8(values)
     blended = gradient_blend(np.asarray(placed, np.uint8), target.pixels, mask)
     return Forgery(blended, np.asarray(inside, np.float32), "swap")
 
@@ -129,9 +130,8 @@ def inpaint_face(face: FaceImage, rng: np.random.Generator) -> Forgery:
     """The eyes, nose or mouth filled in from their surroundings (Telea's fast marching, 2004), with a soft edge."""
     mask = part(face.shape_px, face.box, rng)
     filled = cv2.inpaint(face.pixels, np.asarray((mask >= 0.5) * 255, np.uint8), 3, cv2.INPAINT_TELEA)
-    soft = soften(mask, sigma_px=0.01 * face.box.width)[..., None]
-    blended = np.rint(filled * soft + face.pixels * (1 - soft))
-    return Forgery(np.clip(blended, 0, 255).astype(np.uint8), np.asarray(soft[..., 0], np.float32), "inpainting")
+    soft = soften(mask, sigma_px=0.01 * face.box.width)
+    return Forgery(alpha_blend(np.asarray(filled, np.uint8), face.pixels, soft), soft, "inpainting")
 
 
 def gradient_blend(foreground: Pixels, background: Pixels, mask: Mask) -> Pixels:
@@ -169,12 +169,8 @@ def golden_candidates(count: int, seed: int) -> list[tuple[GoldenPicture, Golden
         rng = np.random.default_rng([seed, number])
         face = FaceImage(_texture(rng), Box(45.0, 40.0, 180.0, 190.0), f"texture {number}", "")
         forged = SelfBlender(_OBVIOUS).forge(face, rng).pixels
-        pairs.append(
-            (
-                GoldenPicture(f"real-{number}.png", "real", _png(face.pixels)),
-                GoldenPicture(f"fake-{number}.png", "fake", _png(forged)),
-            )
-        )
+        real = GoldenPicture(f"real-{number}.png", "real", _png(face.pixels))
+        pairs.append((real, GoldenPicture(f"fake-{number}.png", "fake", _png(forged))))
     return pairs
 
 
@@ -188,7 +184,7 @@ def _texture(rng: np.random.Generator) -> NDArray[np.uint8]:
     grey *= 45 / grey.std()
     tint = rng.uniform(0.7, 1.1, 3)
     values = 128 + rng.uniform(-20, 20, 3) + grey[..., None] * tint
-    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
+    return to_uint8(values)
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

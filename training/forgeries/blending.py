@@ -1,15 +1,12 @@
 """Where a forgery lies in a face, and how it is put there."""
 
-from typing import Any
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing import Box
+from training.forgeries.changes import Pixels, to_uint8
 
-Pixels = NDArray[np.uint8]
-"""(H, W, 3), RGB, 0-255."""
 Mask = NDArray[np.float32]
 """(H, W), 0-1: how much of each pixel is replaced."""
 
@@ -94,7 +91,7 @@ def _filled_ellipse(shape_px: tuple[int, int], box: Box, place: tuple[float, ...
 def alpha_blend(foreground: Pixels, background: Pixels, mask: Mask) -> Pixels:
     """Weighted mean: foreground x mask + background x (1 - mask)."""
     weight = mask[..., None]
-    return _to_uint8(foreground * weight + background * (1 - weight))
+    return to_uint8(foreground * weight + background * (1 - weight))
 
 
 def multiband_blend(foreground: Pixels, background: Pixels, mask: Mask, levels: int = 4) -> Pixels:
@@ -119,7 +116,7 @@ def multiband_blend(foreground: Pixels, background: Pixels, mask: Mask, levels: 
     blended = bands[-1]
     for band in reversed(bands[:-1]):
         blended = cv2.pyrUp(blended, dstsize=(band.shape[1], band.shape[0])) + band
-    return _to_uint8(blended)
+    return to_uint8(blended)
 
 
 def _laplacian(values: NDArray[np.float32], levels: int) -> list[NDArray[np.float32]]:
@@ -129,7 +126,3 @@ def _laplacian(values: NDArray[np.float32], levels: int) -> list[NDArray[np.floa
         bands.append(values - cv2.pyrUp(smaller, dstsize=(values.shape[1], values.shape[0])))
         values = np.asarray(smaller, np.float32)
     return [*bands, values]
-
-
-def _to_uint8(values: NDArray[Any]) -> Pixels:
-    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)

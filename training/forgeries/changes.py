@@ -4,12 +4,14 @@ All take and give (H, W, 3) uint8, RGB, 0-255, and draw what they do from the ge
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
+"""(H, W, 3), RGB, 0-255."""
 Change = Callable[[Pixels, np.random.Generator, float], Pixels]
 
 
@@ -25,7 +27,7 @@ def change_colour(pixels: Pixels, rng: np.random.Generator, strength: float = 1.
     kinds = (_shift_channels, _change_contrast, _change_saturation, _change_gamma)
     for k in rng.permutation(len(kinds))[: rng.integers(1, 4)]:
         changed = kinds[k](changed, rng, strength)
-    return _to_uint8(changed)
+    return to_uint8(changed)
 
 
 def change_frequency(pixels: Pixels, rng: np.random.Generator, strength: float = 1.0) -> Pixels:
@@ -74,7 +76,12 @@ def blur(pixels: Pixels, sigma_px: float) -> Pixels:
 def add_noise(pixels: Pixels, rng: np.random.Generator, sigma: float) -> Pixels:
     """Gaussian noise of its own in every value; sigma in grey levels."""
     noise = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(sigma)
-    return _to_uint8(pixels.astype(np.float32) + noise)
+    return to_uint8(pixels.astype(np.float32) + noise)
+
+
+def to_uint8(values: NDArray[Any]) -> Pixels:
+    """Rounded, within 0-255."""
+    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
 
 
 def _shift_channels(values: NDArray[np.float32], rng: np.random.Generator, strength: float) -> NDArray[np.float32]:
@@ -106,7 +113,7 @@ def _blur(pixels: Pixels, rng: np.random.Generator, strength: float) -> Pixels:
 def _sharpen(pixels: Pixels, rng: np.random.Generator, strength: float) -> Pixels:
     values = pixels.astype(np.float32)
     smooth = cv2.GaussianBlur(values, (0, 0), rng.uniform(0.8, 2.0))
-    return _to_uint8(values + np.float32(rng.uniform(0.5, 1.2) * strength) * (values - smooth))
+    return to_uint8(values + np.float32(rng.uniform(0.5, 1.2) * strength) * (values - smooth))
 
 
 def _resample(pixels: Pixels, rng: np.random.Generator, strength: float) -> Pixels:
@@ -122,10 +129,6 @@ def _compress(pixels: Pixels, rng: np.random.Generator, strength: float) -> Pixe
 
 def _add_noise(pixels: Pixels, rng: np.random.Generator, strength: float) -> Pixels:
     return add_noise(pixels, rng, rng.uniform(3, 9) * strength)
-
-
-def _to_uint8(values: NDArray[np.float32]) -> Pixels:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def _as_uint8(values: object) -> Pixels:

@@ -9,13 +9,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from training.data.faces import FaceImage, Forgery
 from training.forgeries.blending import alpha_blend, draw_mask, multiband_blend
-from training.forgeries.changes import change_colour, change_frequency, change_geometry
-
-Pixels = NDArray[np.uint8]
+from training.forgeries.changes import Pixels, change_colour, change_frequency, change_geometry
 
 _ATTEMPTS = 8
 

@@ -129,7 +129,7 @@ class FaceTrainer(Trainer):  # type: ignore[misc]
             self._evaluated_step = self.state.global_step
             if self.is_world_process_zero():
                 self._note(metrics)
-        self._wait()
+        self.accelerator.wait_for_everyone()
         return metrics
 
     def load_best(self) -> dict[str, Any]:
@@ -192,9 +192,6 @@ class FaceTrainer(Trainer):  # type: ignore[misc]
     def _rotate_checkpoints(self, *_: Any, output_dir: str | None = None, **__: Any) -> None:
         """By number, not by time: some file systems keep no exact times, of which transformers warns."""
         super()._rotate_checkpoints(use_mtime=False, output_dir=output_dir)
-
-    def _wait(self) -> None:
-        self.accelerator.wait_for_everyone()
 
 
 class _Steps(TrainerCallback):  # type: ignore[misc]

@@ -1,9 +1,10 @@
 from types import SimpleNamespace
 
 import numpy as np
-from deepfake_client.release import BandRecord, CalibrationRecord, Interval, ReleaseBands
+from deepfake_client.release import BandRecord, CalibrationRecord, Interval
 
 from evaluation.bootstrap import Estimate
+from export.checkpoint import Sidecar
 from training.embedded.card import Figures, ScoredPicture, auc_of, card_text
 
 FIGURES = Figures(
@@ -19,7 +20,7 @@ BAND = BandRecord(
 
 
 def card(record: CalibrationRecord | None) -> str:
-    return card_text(FIGURES, SimpleNamespace(verdict_bands=ReleaseBands(), calibration=record))  # type: ignore[arg-type]
+    return card_text(FIGURES, SimpleNamespace(sidecar=Sidecar(calibration=record)))  # type: ignore[arg-type]
 
 
 def test_the_card_says_what_was_measured() -> None:
