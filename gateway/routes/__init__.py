@@ -1,1 +1,1 @@
-"""The routes of the HTTP contract, and the OpenAPI document that describes them."""
+"""The routes of the HTTP contract, what they let in, and the OpenAPI document that describes them."""

@@ -113,7 +113,7 @@ class DetectForm(BaseModel):
     )
 
 
-# The library asks for it at every request, and making it takes 0.5 ms.
+# Made once: the library asks for the schema at every request, and making it takes 0.5 ms.
 DetectForm.model_json_schema = functools.cache(DetectForm.model_json_schema)  # type: ignore[assignment,method-assign]
 
 

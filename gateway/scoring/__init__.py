@@ -1,1 +1,1 @@
-"""From frames to scores: how many requests at a time, the score cache, and whether the model answers."""
+"""From frames to scores: the score cache, and whether the model answers."""
