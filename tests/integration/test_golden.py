@@ -1,7 +1,6 @@
 """A calibrated checkpoint with golden images, served for real; and a release that scores them wrongly, not served."""
 
 import json
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from deepfake_client import create_detector
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import read_sidecar
 from export.golden import GoldenSet, read_golden
-from export.release import CURRENT, Release, promote
+from export.release import Release
 from export.run import existing_release
 from export.settings import ExportSettings
 from tests.conftest import CARD
@@ -73,22 +72,6 @@ def test_the_checkpoints_statements_reach_every_surface(running: Service, golden
     assert info.calibration.image.tpr == record.image.tpr
 
 
-def test_a_release_that_scores_them_wrongly_is_rolled_back(
-    running: Service, releases: Path, golden_release: Release
-) -> None:
-    wrong = wrongly_golden(golden_release, releases)
-    before = (releases / CURRENT).resolve().name
-    promote(wrong)
-    refusal = rf"release {wrong.release_id} refused, {before} goes on: Triton serves a release .* golden image real-1"
-    deadline = time.monotonic() + _BOUND_S
-    while not re.search(refusal, running.printed()):
-        assert time.monotonic() < deadline, running.printed()
-        time.sleep(0.1)
-    assert (releases / CURRENT).resolve().name == before
-    health = requests.get(f"{running.url}/health", timeout=10).json()
-    assert (health["status"], health["release_id"]) == ("healthy", before)
-
-
 def test_a_service_does_not_start_on_such_a_release(
     golden_checkpoint: Path, golden_release: Release, tmp_path: Path
 ) -> None:
@@ -111,6 +94,5 @@ def test_a_service_does_not_start_on_such_a_release(
         pass
     assert time.monotonic() - started < _BOUND_S
     printed = (tmp_path / "service" / "supervisor.log").read_text("utf-8")
-    assert "export it again" in printed
     assert "ready after" not in printed
     assert json.loads((wrong.path / "release.json").read_text())["release_id"] == wrong.release_id

@@ -18,7 +18,7 @@ from tests.service import Service, run_service
 def chosen(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Path]]:
     """The service with the fastest precision of this machine, and its release."""
     folder = tmp_path_factory.mktemp("auto")
-    with run_service(tiny_checkpoint, folder / "releases", folder, {"PRECISION": "auto"}) as service:
+    with run_service(tiny_checkpoint, folder / "releases", folder, {"DEEPFAKE_PRECISION": "auto"}) as service:
         yield service, folder / "releases" / "current"
 
 
