@@ -4,7 +4,7 @@ import numpy as np
 from deepfake_client.release import BandRecord, CalibrationRecord, Interval
 
 from evaluation.bootstrap import Estimate
-from export.checkpoint import Sidecar
+from export.checkpoint.load import Sidecar
 from training.embedded.card import Figures, ScoredPicture, auc_of, card_text
 
 FIGURES = Figures(
