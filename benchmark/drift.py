@@ -14,12 +14,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from deepfake_client.connect import create_detector
-from deepfake_client.detector import Detector
-from deepfake_client.errors import DetectionError
-from deepfake_client.release import ModelInfo
-from deepfake_client.scorer import Deadline, FrameScore
-from deepfake_client.settings import ClientSettings
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
@@ -29,6 +23,12 @@ from scipy.special import expit, logsumexp
 from assets import FACE_MODELS, AssetError, fetch_assets
 from benchmark.drift_images import make_images, read_list
 from benchmark.servers import BenchError
+from deepfake_client.connect import create_detector
+from deepfake_client.detector import Detector
+from deepfake_client.errors import DetectionError
+from deepfake_client.release import ModelInfo
+from deepfake_client.scorer import Deadline, FrameScore
+from deepfake_client.settings import ClientSettings
 from export.checkpoint.hub import LocatedCheckpoint
 from export.checkpoint.load import checkpoint_digest, load_checkpoint
 from export.errors import ExportError

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from deepfake_client.settings import ClientSettings
 
 

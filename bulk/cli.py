@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from deepfake_client.batch.progress import with_progress
-from deepfake_client.connect import connect_for_batch
-from deepfake_client.errors import ConfigurationError, DetectionError
 
 from bulk.errors import EXIT_INTERRUPTED, EXIT_SOME_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, BulkError
 from bulk.listing import read_listing
 from bulk.output import Output
 from bulk.stores import local_path
 from bulk.worker import Task
+from deepfake_client.batch.progress import with_progress
+from deepfake_client.connect import connect_for_batch
+from deepfake_client.errors import ConfigurationError, DetectionError
 
 _LONGEST_OUTAGE_WAIT_S = 30.0
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read at import: nothing is told to Ray's makers
 
 import ray
-from deepfake_client.batch.scoring import FileReport
 
 from bulk.errors import EXIT_CLUSTER, BulkError
 from bulk.output import WORKER_LOST, Output
 from bulk.stores import MediaName
 from bulk.worker import Task, score_and_write
+from deepfake_client.batch.scoring import FileReport
 
 _UNIT_DEATHS, _FILE_DEATHS = 3, 2
 _DEATHS = (

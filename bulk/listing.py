@@ -7,11 +7,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-from deepfake_client.batch.inputs import SCANNED_SUFFIXES, find_media, read_list
 from pyarrow import fs
 
 from bulk.errors import BulkError
 from bulk.stores import file_system, local_path
+from deepfake_client.batch.inputs import SCANNED_SUFFIXES, find_media, read_list
 
 NAME_COLUMNS = ("file", "path", "uri", "url")
 """Columns that hold the names, in this order; else it is the first column."""

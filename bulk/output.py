@@ -14,12 +14,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deepfake_client.batch.rows import CSV_COLUMNS, escaped, flat_row, report_json
-from deepfake_client.batch.scoring import FileReport
 from pyarrow import fs
 
 from bulk.errors import EXIT_CLUSTER, EXIT_NOT_WRITTEN, BulkError
 from bulk.stores import file_system
+from deepfake_client.batch.rows import CSV_COLUMNS, escaped, flat_row, report_json
+from deepfake_client.batch.scoring import FileReport
 
 WORKER_LOST = "WORKER_LOST"
 """Error code of a file whose process dies whenever it scores this file alone."""

@@ -12,9 +12,10 @@ from typing import BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
 import fsspec
+from pyarrow import fs
+
 from deepfake_client.errors import MediaNotFoundError
 from deepfake_client.media import open_media
-from pyarrow import fs
 
 _SCHEME = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _FOR_GOOD = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ValueError)

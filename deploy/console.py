@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deepfake_client.environment import PREFIX
 from pydantic import ValidationError
 
 from assets import AssetError
+from deepfake_client.environment import PREFIX
 from deploy.errors import DeployError
 from deploy.settings import DeploySettings
 from export.errors import ExportError

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Self
 
-from deepfake_client.environment import PrefixedSettings
 from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from assets import default_cache_dir
+from deepfake_client.environment import PrefixedSettings
 from deploy.triton.addresses import GrpcTls, ServerAddresses
 from preprocessing import PreprocessParams
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+
 from deepfake_client import ConfigurationError, DetectionError, Detector, ModelInfo
 from deepfake_client.batch.progress import with_progress
 from deepfake_client.connect import connect_for_batch
-
 from evaluation.bootstrap import BootstrapPlan
 from evaluation.dataset import Dataset, find_dataset
 from evaluation.degradation import STANDARD_SET, parse_degradation

@@ -7,7 +7,6 @@ from enum import StrEnum
 from pathlib import Path
 
 from deepfake_client.batch.inputs import find_media
-
 from evaluation.errors import DatasetError
 
 UNREADABLE = "unreadable"

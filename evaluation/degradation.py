@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deepfake_client.errors import MediaTooLargeError
-from deepfake_client.pictures import MAX_PIXELS, decode_upright, open_picture
 from PIL import Image, ImageFilter
 
+from deepfake_client.errors import MediaTooLargeError
+from deepfake_client.pictures import MAX_PIXELS, decode_upright, open_picture
 from evaluation.errors import DegradationError
 
 FaceBox = tuple[float, float, float, float]

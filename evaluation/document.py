@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import OK
 from deepfake_client.scores import DetectionResult
-
 from evaluation import results
 from evaluation.bootstrap import BootstrapPlan
 from evaluation.dataset import UNREADABLE, Dataset, Label

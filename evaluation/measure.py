@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from deepfake_client.scores import DetectionResult
 from numpy.typing import NDArray
 
+from deepfake_client.scores import DetectionResult
 from evaluation import metrics
 from evaluation.bootstrap import BootstrapPlan, Estimate, Indices, estimate
 from evaluation.dataset import Label

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from deepfake_client.release import VerdictBands
 from pydantic import BaseModel, ConfigDict
 
+from deepfake_client.release import VerdictBands
 from evaluation.bootstrap import IN_RESULTS, Estimate
 from evaluation.errors import OutputError, OutputExistsError
 from evaluation.metrics import CalibrationBin, ConfusionMatrix

@@ -21,7 +21,6 @@ from deepfake_client.media import Frame, MediaType, identify, open_media
 from deepfake_client.release import ModelInfo
 from deepfake_client.result import ScoredFrame
 from deepfake_client.scorer import OK, Deadline, Scoring
-
 from evaluation.degradation import Degradation
 from evaluation.scoring import NOT_TRIED, ScoredFile, check_model
 

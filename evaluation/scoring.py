@@ -11,7 +11,6 @@ from deepfake_client.media import MediaType
 from deepfake_client.release import ModelInfo
 from deepfake_client.result import ScoredFrame
 from deepfake_client.scores import DetectionResult
-
 from evaluation.dataset import Label, LabelledFile
 from evaluation.errors import ModelChangedError
 

@@ -1,8 +1,9 @@
 """Scores files in your own Ray program. For whole archives use `deepfake-bulk`, which can be resumed."""
 
 import ray
-from deepfake_client import DetectionError, create_detector
 from ray.util import ActorPool
+
+from deepfake_client import DetectionError, create_detector
 
 
 @ray.remote

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-from deepfake_client.release import first_fault
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from deepfake_client.release import first_fault
 from export.errors import GoldenError
 
 FOLDER = "golden"

@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict
 
 from deepfake_client.release import Description
-
 from export.checkpoint.hub import LocatedCheckpoint
 from export.checkpoint.load import Checkpoint, companions_digest
 from export.repository import TEMPLATES

@@ -25,10 +25,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from deepfake_client.release import DESCRIPTION_PARAMETER, MANIFEST, ModelInfo, first_fault
 from google.protobuf import text_format
 from pydantic import ValidationError
 
+from deepfake_client.release import DESCRIPTION_PARAMETER, MANIFEST, ModelInfo, first_fault
 from export.errors import ReleaseError
 
 CURRENT = "current"

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deepfake_client.release import DESCRIPTION_PARAMETER
 from google.protobuf import text_format
 
 from assets import FACE_MODELS, fetch_assets
+from deepfake_client.release import DESCRIPTION_PARAMETER
 from export.release import read_config
 from export.settings import ExportSettings
 from preprocessing import PREPROCESSING_VERSION, PreprocessParams

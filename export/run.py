@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-from deepfake_client.release import Description, Preprocess, Status
 from numpy.typing import NDArray
 from PIL import Image
 
 from assets import FACE_MODELS, fetch_assets
+from deepfake_client.release import Description, Preprocess, Status
 from export.checkpoint.hub import LocatedCheckpoint
 from export.checkpoint.load import Checkpoint, checkpoint_digest, load_checkpoint
 from export.checkpoint.model_card import README

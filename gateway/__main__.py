@@ -7,11 +7,11 @@ import os
 import sys
 from logging.handlers import MemoryHandler
 
-from deepfake_client.environment import warn_of_retired
 from prometheus_client import start_http_server
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
+from deepfake_client.environment import warn_of_retired
 from gateway.access.api_keys import KeyFileError
 from gateway.app import create_app
 from gateway.observe.logs import logging_config

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from threading import BoundedSemaphore
 from typing import NoReturn
 
-from deepfake_client import ClientSettings, Detector, create_detector
-from deepfake_client.media import Frame, Media
-from deepfake_client.video.isolated import DecodeLimits, IsolatedDecoder
-from deepfake_client.video.sample import sample_video
-from deepfake_client.video.sampling import Sampling, VideoDecoder
 from flask import jsonify
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from deepfake_client import ClientSettings, Detector, create_detector
+from deepfake_client.media import Frame, Media
+from deepfake_client.video.isolated import DecodeLimits, IsolatedDecoder
+from deepfake_client.video.sample import sample_video
+from deepfake_client.video.sampling import Sampling, VideoDecoder
 from gateway import request_context
 from gateway.access.api_keys import ApiKeys, require_api_key
 from gateway.access.browsers import add_security_headers, allow_origins

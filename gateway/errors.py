@@ -9,10 +9,10 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from deepfake_client import DeadlineExceededError, DetectionError, InputError, NothingScoredError
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
+from deepfake_client import DeadlineExceededError, DetectionError, InputError, NothingScoredError
 from gateway.request_context import current_request_id, request_deadline
 
 _LOG = logging.getLogger("gateway")

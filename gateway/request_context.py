@@ -5,8 +5,9 @@ import time
 import uuid
 from collections.abc import Callable
 
-from deepfake_client.scorer import Deadline
 from flask import Flask, Response, g, request
+
+from deepfake_client.scorer import Deadline
 
 REQUEST_ID_HEADER = "X-Request-ID"
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")

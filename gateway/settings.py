@@ -4,11 +4,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
+
 from deepfake_client import ConfigurationError
 from deepfake_client.environment import PrefixedSettings
 from deepfake_client.triton.target import parse_target
-from pydantic import Field, field_validator, model_validator
-from pydantic_settings import SettingsConfigDict
 
 _MIB = 2**20
 _ORIGIN = r"https?://[A-Za-z0-9.-]+(:[0-9]+)?"

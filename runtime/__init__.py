@@ -1,9 +1,10 @@
 """Runs an exported classifier: the one implementation behind Triton, in-process detection and the export's own gate."""
 
 from runtime.batch_profiles import BatchProfile, batch_profiles, batch_sizes
-from runtime.classifier import INPUTS, OUTPUTS, Answer, Classifier, load_classifier
+from runtime.classifier import INPUTS, OUTPUTS, Answer, Classifier
 from runtime.errors import ClassifierLoadError, ClassifierRunError
 from runtime.gpu import BuiltOn
+from runtime.load import load_classifier
 from runtime.process import usable_cores
 from runtime.spec import GRAPH_FILE, PLAN_FILE, RuntimeSpec
 

@@ -17,8 +17,9 @@ from typing import Any
 
 import grpc
 import numpy as np
-from deepfake_client.release import DESCRIPTION_PARAMETER
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
+
+from deepfake_client.release import DESCRIPTION_PARAMETER
 
 MODEL = "deepfake_detector"
 EXPORT_ID = 20_251

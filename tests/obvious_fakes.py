@@ -15,9 +15,9 @@ from PIL import Image
 
 from assets import DRIFT_PHOTOS, SAMPLE_PHOTOS, fetch_assets
 from preprocessing import Box
+from training.data.changes import add_noise
 from training.embedded.small_model import SmallModelSpec, write_small_model
 from training.forgeries.blending import alpha_blend, ellipse, soften
-from training.forgeries.changes import add_noise
 
 TRAIN_PHOTOS = (
     "chelsea.png", "flower.jpg", "luispedro.jpg", "Wall.jpg", "china.jpg", "grace_hopper.jpg", "Ill1.jpg", "brick.png",

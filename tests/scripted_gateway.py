@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from werkzeug.serving import make_server
+
 from deepfake_client import Detector, ServerUnavailableError
 from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import OK, Deadline, FrameScore, Scoring
-from werkzeug.serving import make_server
-
 from gateway import GatewaySettings, create_app
 from tests.inference_server import DESCRIPTION
 

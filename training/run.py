@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from deepfake_client.release import CardFields
 from transformers import set_seed
 
+from deepfake_client.release import CardFields
 from evaluation.dataset import Label
 from export.checkpoint.load import Sidecar
 from training.data.faces import CutParams

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from deepfake_client.media import MediaType
-from deepfake_client.scores import media_scores, sample_indices
 from flask import Flask, Response, abort, jsonify, request
 from PIL import Image, ImageOps
 
 from assets import FACE_MODELS, fetch_assets
+from deepfake_client.media import MediaType
+from deepfake_client.scores import media_scores, sample_indices
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import load_checkpoint
 from preprocessing import FaceFinder, crop_square

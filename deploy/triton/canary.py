@@ -11,7 +11,6 @@ from deepfake_client.pictures import canary_image
 from deepfake_client.scorer import OK, Deadline
 from deepfake_client.settings import ClientSettings
 from deepfake_client.triton.scorer import TritonScorer
-
 from export.golden import GoldenSet
 
 CANARY_TIMEOUT_S = 10.0

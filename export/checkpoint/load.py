@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deepfake_client.release import CalibrationRecord, CardFields, ModelCard, ReleaseBands, first_fault
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from deepfake_client.release import CalibrationRecord, CardFields, ModelCard, ReleaseBands, first_fault
 from export.checkpoint.hub import LocatedCheckpoint
 from export.checkpoint.labels import fake_label_indices, ordered_labels
 from export.checkpoint.model_card import README, read_card

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from deepfake_client.release import CardFields, ModelCard
-
 from export.errors import CheckpointError
 
 README = "README.md"

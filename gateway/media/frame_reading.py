@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from deepfake_client import MediaType
 from deepfake_client.scorer import Deadline
 from deepfake_client.scores import sample_indices
-
 from gateway.errors import ApiError
 from gateway.media.media_root import MediaRoot, OutsideRootError, UnreadableFileError
 from gateway.settings import GatewaySettings

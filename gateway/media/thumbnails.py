@@ -6,10 +6,11 @@ import itertools
 from collections.abc import Sequence
 from typing import Annotated
 
+from pydantic import BaseModel, Field
+
 from deepfake_client import DeadlineExceededError, InputError, ScoredFrame
 from deepfake_client.pictures import make_thumbnail
 from deepfake_client.scorer import Deadline
-from pydantic import BaseModel, Field
 
 MAX_THUMBNAILS = 8
 

@@ -4,9 +4,10 @@ import functools
 from collections import Counter as Tally
 from collections.abc import Sequence
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
 from deepfake_client import DetectionResult, MediaType
 from deepfake_client.scorer import ANSWERED, CANCELLED, OK, FrameScore
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _NAMESPACE = "deepfake_gateway"
 PREFIX = f"{_NAMESPACE}_"

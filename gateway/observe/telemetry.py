@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from deepfake_client.scorer import ObservedRequest
 from flask import Flask, Response, g, request
 
+from deepfake_client.scorer import ObservedRequest
 from gateway.observe.logs import log_access
 from gateway.observe.metrics import GatewayMetrics
 from gateway.request_context import current_request_id, elapsed_s

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Iterator
 from threading import BoundedSemaphore
 
-from deepfake_client.scorer import Deadline
 from flask import Blueprint, g, request
 
+from deepfake_client.scorer import Deadline
 from gateway.errors import ApiError, overloaded
 from gateway.settings import GatewaySettings
 

@@ -5,11 +5,11 @@ import os
 from threading import BoundedSemaphore
 from typing import Any, BinaryIO, cast
 
-from deepfake_client import DetectionOutput, Detector, MediaType
-from deepfake_client.media import Media, identify
 from flask import Response, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 
+from deepfake_client import DetectionOutput, Detector, MediaType
+from deepfake_client.media import Media, identify
 from gateway.errors import ApiError
 from gateway.media.thumbnails import thumbnails
 from gateway.observe.telemetry import Telemetry

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from threading import BoundedSemaphore
 from typing import Any
 
-from deepfake_client import FrameScore, MediaType, ModelInfo, NothingScoredError
-from deepfake_client.result import aggregate
-from deepfake_client.scorer import OK
 from flask import Response, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 
+from deepfake_client import FrameScore, MediaType, ModelInfo, NothingScoredError
+from deepfake_client.result import aggregate
+from deepfake_client.scorer import OK
 from gateway.errors import ApiError
 from gateway.media.frame_reading import ListedFrame, read_listed_frames
 from gateway.media.media_root import MediaRoot

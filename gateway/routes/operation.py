@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from deepfake_client.release import CARD_ROUTE
-from deepfake_client.scorer import Deadline
 from flask import Flask, Response, jsonify
 from flask_openapi3.blueprint import APIBlueprint
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from deepfake_client.release import CARD_ROUTE
+from deepfake_client.scorer import Deadline
 from gateway.errors import ApiError
 from gateway.observe.metrics import PREFIX
 from gateway.routes.document import OPERATION, SERVICE_CODES, failures

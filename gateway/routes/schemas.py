@@ -3,9 +3,6 @@
 import functools
 from typing import Annotated, Any, Literal
 
-from deepfake_client.release import CalibrationSummary, CardReference, VerdictBands
-from deepfake_client.result import DetectionDetails
-from deepfake_client.scores import MediaScores
 from flask_openapi3.models.file import FileStorage
 from pydantic import (
     AfterValidator,
@@ -18,6 +15,9 @@ from pydantic import (
 )  # fmt: skip
 from pydantic_core import PydanticCustomError
 
+from deepfake_client.release import CalibrationSummary, CardReference, VerdictBands
+from deepfake_client.result import DetectionDetails
+from deepfake_client.scores import MediaScores
 from gateway.media.thumbnails import FrameThumbnail
 
 

@@ -11,9 +11,9 @@ import time
 from collections.abc import Mapping, Sequence
 
 from cachetools import LRUCache
+
 from deepfake_client import ModelFaultError, ModelInfo, ModelNotServedError, ServerUnavailableError, ServiceError
 from deepfake_client.scorer import OK, Deadline, FrameScore, FrameScorer, Scoring
-
 from gateway.observe.telemetry import Telemetry
 
 _LOG = logging.getLogger("gateway")

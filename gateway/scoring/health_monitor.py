@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from deepfake_client import DeadlineExceededError, DetectionError, ModelInfo
 from deepfake_client.pictures import canary_image
 from deepfake_client.scorer import OK, Deadline
-
 from gateway.scoring.caching_scorer import CachingScorer
 
 _LOG = logging.getLogger("gateway")

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from deepfake_client import MediaType
-from deepfake_client.scores import media_scores
 
 from benchmark.contenders import (
     RELEASE_VARIABLE,
@@ -18,6 +16,8 @@ from benchmark.contenders import (
 from benchmark.frames import make_face_frames
 from benchmark.load import run_load
 from benchmark.servers import BenchError, Server, serve_framework, serve_plain
+from deepfake_client import MediaType
+from deepfake_client.scores import media_scores
 from export.release import Release
 
 

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from deepfake_client.in_process import InProcessScorer
-from deepfake_client.scorer import Deadline, Scoring
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -17,6 +15,8 @@ from benchmark.cli import app
 from benchmark.drift import face_crops, measure_drift
 from benchmark.drift_images import Recipe, encode, make_images, read_list, render
 from benchmark.servers import BenchError
+from deepfake_client.in_process import InProcessScorer
+from deepfake_client.scorer import Deadline, Scoring
 from export.checkpoint.hub import locate_checkpoint
 from export.release import promote
 from export.run import export_checkpoint

@@ -6,11 +6,11 @@ from typing import Any
 
 import fsspec
 import pytest
-from deepfake_client.settings import ClientSettings
 
 from bulk import worker
 from bulk.output import Output
 from bulk.worker import Task
+from deepfake_client.settings import ClientSettings
 from tests.inference_server import InferenceServer, inference_server, jpeg
 
 MODEL_VERSION = "example/detector@fp32-0123456789ab"

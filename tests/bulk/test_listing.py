@@ -5,10 +5,10 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deepfake_client.batch.inputs import find_media
 
 from bulk.errors import BulkError
 from bulk.listing import read_listing
+from deepfake_client.batch.inputs import find_media
 
 
 def test_a_directory_is_scanned_as_deepfake_detect_scans_it(tmp_path: Path) -> None:

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import fsspec
 import pytest
+
+from bulk.stores import MediaName, MediaNotReadError, open_anywhere
 from deepfake_client import Detector, create_detector
 from deepfake_client.batch.scoring import detect_files
 from deepfake_client.errors import MediaNotFoundError
-
-from bulk.stores import MediaName, MediaNotReadError, open_anywhere
 from tests.inference_server import InferenceServer, jpeg
 
 

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from deepfake_client import (
     ClientSettings,
     ConfigurationError,
@@ -15,7 +16,6 @@ from deepfake_client import (
     UnsupportedMediaError,
     create_async_detector,
 )
-
 from tests.inference_server import InferenceServer, jpeg
 
 

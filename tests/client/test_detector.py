@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from deepfake_client import (
     ClientSettings,
     ConfigurationError,
@@ -21,7 +22,6 @@ from deepfake_client import (
 )
 from deepfake_client.media import Frame, sniff
 from deepfake_client.triton.scorer import TritonScorer
-
 from tests.inference_server import DESCRIPTION, EXPORT_ID, InferenceServer, jpeg
 
 

@@ -12,6 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+
 from deepfake_client.detector import read_frames
 from deepfake_client.errors import (
     DeadlineExceededError,
@@ -26,7 +27,6 @@ from deepfake_client.scores import sample_indices
 from deepfake_client.video import sample as video_module
 from deepfake_client.video.sampling import Sampling
 from deepfake_client.video.source import encode_frame
-
 from tests.client.clips import CLIPS
 from tests.media import (
     H264_LONG_GOP,

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from deepfake_client.errors import ConfigurationError, DeadlineExceededError
 from deepfake_client.in_process import InProcessScorer, _export
 from deepfake_client.scorer import Deadline
-
 from export.release import Release
 from tests.media import photo
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
+
 from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
 from deepfake_client.pictures import (
     Thumbnail,
@@ -14,8 +16,6 @@ from deepfake_client.pictures import (
     frame_size_px,
     make_thumbnail,
 )
-from PIL import Image, ImageOps
-
 from preprocessing.crop import Box
 from preprocessing.crop import crop_square as service_crop_square
 from tests.media import encode_image, photo, photo_pixels, pixels_of

@@ -3,11 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from deepfake_client.media import MediaType
 from deepfake_client.release import VerdictBands
 from deepfake_client.scores import DetectionResult, media_scores, sample_indices, verdict
-from hypothesis import given
-from hypothesis import strategies as st
 
 SCORE_VECTORS = json.loads(Path(__file__).with_name("score_vectors.json").read_text())
 SAMPLING_VECTORS = json.loads(Path(__file__).with_name("sampling_vectors.json").read_text())

@@ -12,9 +12,9 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from deepfake_client.settings import ClientSettings
 
 from assets import COMPOSE_SCHEMA, fetch_assets
+from deepfake_client.settings import ClientSettings
 from deploy.settings import DeploySettings
 from gateway.settings import GatewaySettings
 from tests.deploy.settings_variables import variables_of

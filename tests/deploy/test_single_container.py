@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import requests
-from deepfake_client import create_detector
 
+from deepfake_client import create_detector
 from deploy.errors import PreflightError
 from deploy.process import children_of
 from deploy.single_container import limits_for

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepfake_client import create_detector
-
 from deploy.process import children_of
 from deploy.triton.shared_memory import SHM, start_time
 from export.release import CURRENT, Release, promote

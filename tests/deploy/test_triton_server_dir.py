@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from deepfake_client import create_detector
 
+from deepfake_client import create_detector
 from deploy.errors import PreflightError
 from deploy.triton.program import find_server, find_wheel, server_environment
 from export.release import Release

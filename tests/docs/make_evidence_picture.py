@@ -11,9 +11,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from deepfake_client import build_evidence, evidence_html
 from PIL import Image
 
+from deepfake_client import build_evidence, evidence_html
 from preprocessing import STATUS_TABLE
 from tests.client.evidence.cases import MODEL, made_output
 from tests.service import ROOT

@@ -1,10 +1,10 @@
 """The table of all settings, made from the code: `python -m tests.docs.settings_page > docs/settings.md`."""
 
-from deepfake_client.settings import ClientSettings
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
+from deepfake_client.settings import ClientSettings
 from deploy.settings import DeploySettings
 from gateway.settings import GatewaySettings
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import typer
-from deepfake_client.batch.cli import app as detect
 
 from benchmark.cli import app as bench
 from bulk.cli import app as bulk
+from deepfake_client.batch.cli import app as detect
 from evaluation.cli import app as evaluate
 from export.cli import app as export
 from tests.docs.documents import Block, blocks

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deepfake_client import DetectionResult, ModelInfo
 from typer.testing import CliRunner
 
+from deepfake_client import DetectionResult, ModelInfo
 from evaluation.bootstrap import BootstrapPlan, Estimate
 from evaluation.compare import Contestant, auc_difference, command_app, comparison_table, read_contestant
 from evaluation.dataset import Dataset, Label, LabelledFile

@@ -5,11 +5,11 @@ import zlib
 
 import numpy as np
 import pytest
-from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
+from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
 from evaluation.degradation import STANDARD_SET, Degradation, Kind, crop_box, decode, encode_lossless, parse_degradation
 from evaluation.errors import DegradationError
 from tests.media import encode_image, photo, photo_pixels

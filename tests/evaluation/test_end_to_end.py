@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from deepfake_client import create_detector
-from deepfake_client.scorer import Deadline
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
+from deepfake_client import create_detector
+from deepfake_client.scorer import Deadline
 from evaluation.cli import app
 from evaluation.degradation import decode, encode_jpeg, encode_lossless
 from export.release import Release

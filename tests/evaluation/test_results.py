@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 
 import pytest
-from deepfake_client import DetectionResult, ModelInfo
 
+from deepfake_client import DetectionResult, ModelInfo
 from evaluation import results
 from evaluation.bootstrap import BootstrapPlan
 from evaluation.dataset import Dataset, Label, LabelledFile

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import grpc
 import pytest
+
 from deepfake_client import ClientSettings, DetectionResult, Detector, FrameScore, MediaType, ModelInfo, ScoredFrame
 from deepfake_client.detector import read_frames
 from deepfake_client.errors import ServerUnavailableError
 from deepfake_client.media import identify, open_media
 from deepfake_client.scorer import Deadline, Scoring
-
 from evaluation.dataset import Label, LabelledFile
 from evaluation.degradation import parse_degradation
 from evaluation.errors import ModelChangedError

@@ -3,9 +3,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deepfake_client import ClientSettings, create_detector
 from flask.testing import FlaskClient
 
+from deepfake_client import ClientSettings, create_detector
 from gateway import GatewaySettings, create_app
 from tests.inference_server import InferenceServer, inference_server, jpeg
 

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from deepfake_client import create_detector
 from pydantic import ValidationError
 
 import gateway as gateway_package
+from deepfake_client import create_detector
 from gateway import GatewaySettings
 
 

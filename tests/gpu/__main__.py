@@ -24,7 +24,6 @@ from deepfake_client.pictures import canary_image
 from deepfake_client.scorer import Deadline
 from deepfake_client.settings import ClientSettings
 from deepfake_client.triton.scorer import TritonScorer
-
 from deploy.errors import DeployError, PreflightError, StartError
 from deploy.gpu_release import check_gpu
 from deploy.triton.addresses import ServerAddresses

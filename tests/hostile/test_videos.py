@@ -8,11 +8,11 @@ from pathlib import Path
 
 import av
 import pytest
+
 from deepfake_client.detector import read_frames
 from deepfake_client.errors import InputError
 from deepfake_client.media import Frame, identify
 from deepfake_client.video.isolated import DecodeLimits, IsolatedDecoder
-
 from tests.canaries import AddressCanary, FileCanary
 from tests.hostile.media_structure import split
 from tests.hostile.videos import ALL_FRAMES, FRAMES, REFUSAL, HostileVideo, clip, hostile_videos, number_shown

@@ -8,6 +8,7 @@ from typing import BinaryIO
 import pytest
 import requests
 import trustme
+
 from deepfake_client import (
     ClientSettings,
     ConfigurationError,
@@ -15,7 +16,6 @@ from deepfake_client import (
     ServerUnavailableError,
     create_detector,
 )
-
 from export.release import Release
 from gateway import GatewaySettings, create_app
 from gateway.access.api_keys import key_line, new_key

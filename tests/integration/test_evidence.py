@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
-from deepfake_client.batch.cli import app
 from typer.testing import CliRunner
 
+from deepfake_client.batch.cli import app
 from tests.client.clips import CLIPS
 from tests.media import write_video
 from tests.service import Service

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import tritonclient.grpc
-from deepfake_client import ClientSettings, DeadlineExceededError, create_detector
-from deepfake_client.scorer import Deadline
 from tritonclient.utils import InferenceServerException
 
+from deepfake_client import ClientSettings, DeadlineExceededError, create_detector
+from deepfake_client.scorer import Deadline
 from tests.hostile.media_structure import png
 from tests.integration.conftest import as_tensor
 from tests.service import Service

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import requests
-from deepfake_client import create_detector
 
+from deepfake_client import create_detector
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import read_sidecar
 from export.golden import GoldenSet, read_golden

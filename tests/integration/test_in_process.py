@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from assets import default_cache_dir
 from deepfake_client import DetectionOutput, DetectorClosedError, create_detector
 from deepfake_client.in_process import InProcessScorer
 from deepfake_client.scorer import Deadline
 from deepfake_client.triton.scorer import TritonScorer
-
-from assets import default_cache_dir
 from export.checkpoint.hub import locate_checkpoint
 from export.release import Release
 from export.run import export_checkpoint

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from deepfake_client.scorer import FrameScore
 from selenium.common.exceptions import NoSuchElementException
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
+from deepfake_client.scorer import FrameScore
 from gateway.access.api_keys import key_line, new_key
 from tests.browser import accessibility_tree, chromium, complaints, drop_file, emulate, low_contrast, requested_urls
 from tests.media import VideoSpec, encode_image, photo, write_video

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
+
 from deepfake_client.in_process import InProcessScorer
 from deepfake_client.scorer import Deadline
 from deepfake_client.triton.scorer import TritonScorer
-
 from export.release import read_release
 from tests.service import Service, run_service
 

@@ -14,9 +14,9 @@ from types import SimpleNamespace
 
 import pytest
 import requests
+
 from deepfake_client import create_detector
 from deepfake_client.triton.scorer import TritonScorer
-
 from deploy.triton.addresses import ServerAddresses
 from deploy.triton.server import TritonServer
 from deploy.triton.shared_memory import region_prefix

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 import requests
 import typer
-from deepfake_client import create_detector
 from typer.testing import CliRunner
 
+from deepfake_client import create_detector
 from deploy.model import EMBEDDED_CHECKPOINT
 from export.checkpoint.load import read_sidecar
 from export.cli import app as export_app

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from deepfake_client.release import BandRecord, Interval, ReleaseBands
 from numpy.typing import NDArray
 
+from deepfake_client.release import BandRecord, Interval, ReleaseBands
 from evaluation.bootstrap import BootstrapPlan, estimate
 from evaluation.metrics import BoolArray, CalibrationBin, FloatArray, calibration_bins, calibration_metrics, roc_curve
 from training.calibration.fitting import (

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from deepfake_client.batch.progress import with_progress
-from deepfake_client.release import BandRecord, CalibrationRecord, VerdictBands
 
 from assets import AssetError
+from deepfake_client.batch.progress import with_progress
+from deepfake_client.release import BandRecord, CalibrationRecord, VerdictBands
 from evaluation.bootstrap import BootstrapPlan
 from evaluation.dataset import Dataset, find_dataset
 from evaluation.errors import EvaluationError

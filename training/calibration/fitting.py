@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from deepfake_client.release import VerdictBands
 
+from deepfake_client.release import VerdictBands
 from evaluation.metrics import BoolArray, FloatArray
 from training.errors import CalibrationError
 

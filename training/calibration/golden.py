@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from deepfake_client.batch.inputs import find_media
 from PIL import Image
 from pydantic import ValidationError
 
+from deepfake_client.batch.inputs import find_media
 from evaluation.dataset import Label
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import Checkpoint, load_checkpoint

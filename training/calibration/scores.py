@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from deepfake_client.detector import read_frames
 from deepfake_client.errors import DetectionError
 from deepfake_client.media import MediaType, identify, open_media
-
 from evaluation.dataset import Dataset, Label, LabelledFile
 from export.checkpoint.load import Checkpoint
 from export.checkpoint.torch_scores import open_preparer, torch_logits

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing import Box, crop_square
+from training.data.changes import Pixels, blur, compress, resample
 from training.data.faces import is_whole
-from training.forgeries.changes import Pixels, blur, compress, resample
 
 _ZOOM = (0.9, 1.15)
 _SHIFT = 0.04

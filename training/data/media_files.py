@@ -8,10 +8,10 @@ from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
-from deepfake_client.batch.inputs import find_media
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from deepfake_client.batch.inputs import find_media
 from evaluation.dataset import UNREADABLE, Dataset, Label, file_sha256
 from training.errors import DatasetError
 

@@ -12,15 +12,15 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from assets import FACE_MODELS, AssetError, fetch_assets
 from deepfake_client import DetectionError
 from deepfake_client.batch.progress import with_progress
 from deepfake_client.detector import read_frames
 from deepfake_client.media import identify, open_media
 from deepfake_client.video.sampling import Sampling
-from numpy.typing import NDArray
-from PIL import Image
-
-from assets import FACE_MODELS, AssetError, fetch_assets
 from preprocessing import PREPROCESSING_VERSION, Box, FaceFinder, ImageRejectedError
 from training.data.faces import MAX_WIDE_SIDE_PX, CutFace, CutParams, cut_face, decode_frame, picture_hash
 from training.data.media_files import MediaFile

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from deepfake_client.release import CardFields, Interval
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
+from deepfake_client.release import CardFields, Interval
 from evaluation.bootstrap import BootstrapPlan, Estimate, estimate
 from evaluation.dataset import find_dataset
 from evaluation.metrics import roc_curve

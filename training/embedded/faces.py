@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from deepfake_client.detector import read_frames
-from deepfake_client.media import identify, open_media
-from deepfake_client.video.sampling import Sampling
 from numpy.typing import NDArray
 
 from assets import FACE_MODELS, fetch_assets
+from deepfake_client.detector import read_frames
+from deepfake_client.media import identify, open_media
+from deepfake_client.video.sampling import Sampling
 from preprocessing import Box, FaceFinder
 from training.data.faces import FaceImage, decode_frame, reduced, wide_crop
 from training.embedded.photos import Photo, fetch_photos

@@ -14,11 +14,11 @@ from PIL import Image
 
 from preprocessing import Box
 from training.calibration.golden import GoldenPicture
+from training.data.changes import Pixels, to_uint8
 from training.data.faces import FaceImage, Forgery
 from training.embedded.stages import SEEN
 from training.forgeries import STRONG, ForgeryRecipe, SelfBlender
 from training.forgeries.blending import Mask, alpha_blend, bend, ellipse, part, soften
-from training.forgeries.changes import Pixels, to_uint8
 
 SIDE_PX = 512
 """Pictures hold a face with its surroundings at no more than this."""

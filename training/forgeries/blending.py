@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing import Box
-from training.forgeries.changes import Pixels, to_uint8
+from training.data.changes import Pixels, to_uint8
 
 Mask = NDArray[np.float32]
 """(H, W), 0-1: how much of each pixel is replaced."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from training.data.changes import Pixels, change_colour, change_frequency, change_geometry
 from training.data.faces import FaceImage, Forgery
 from training.forgeries.blending import alpha_blend, draw_mask, multiband_blend
-from training.forgeries.changes import Pixels, change_colour, change_frequency, change_geometry
 
 _ATTEMPTS = 8
 

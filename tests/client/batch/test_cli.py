@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
+
 from deepfake_client.batch.cli import app
 from deepfake_client.batch.inputs import SCANNED_SUFFIXES, find_media
 from deepfake_client.batch.rows import CSV_COLUMNS
 from deepfake_client.batch.scoring import detect_files
 from deepfake_client.connect import create_detector
 from deepfake_client.settings import ClientSettings
-from typer.testing import CliRunner, Result
-
 from tests.inference_server import DESCRIPTION, Behaviour, InferenceServer, inference_server, jpeg
 from tests.media import VideoSpec, photo, write_video
 from tests.service import ROOT

@@ -2,6 +2,7 @@ import io
 import sys
 
 import pytest
+
 from deepfake_client.batch.progress import with_progress
 
 

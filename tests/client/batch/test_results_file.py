@@ -13,13 +13,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
+
 from deepfake_client.batch.cli import app
 from deepfake_client.batch.results_file import ResultsFile
 from deepfake_client.batch.rows import CSV_COLUMNS, CommaSeparated, JsonLines, RowFormat
 from deepfake_client.batch.scoring import FileReport
 from deepfake_client.errors import ConfigurationError
-from typer.testing import CliRunner, Result
-
 from tests.inference_server import DESCRIPTION, EXPORT_ID, InferenceServer, inference_server, jpeg
 from tests.service import ROOT
 

@@ -7,7 +7,6 @@ from deepfake_client.media import Frame, sniff
 from deepfake_client.release import ModelInfo
 from deepfake_client.result import DetectionOutput, detection_output
 from deepfake_client.scorer import OK, FrameScore, Scoring
-
 from tests.inference_server import DESCRIPTION, EXPORT_ID
 from tests.media import encode_image, photo_pixels
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from deepfake_client.batch.cli import app
 from typer.testing import CliRunner, Result
 
+from deepfake_client.batch.cli import app
 from tests.inference_server import InferenceServer, jpeg
 from tests.media import encode_image, photo_pixels
 

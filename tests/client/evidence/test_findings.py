@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from deepfake_client.evidence import findings
 from deepfake_client.evidence.builder import build_evidence
 from deepfake_client.evidence.document import BandsOrigin, FindingCode, KeyFrameReason, Severity
 from deepfake_client.evidence.key_frames import MAX_PEAKS, PEAK_PROMINENCE, SMALL_FACE_PX, choose_key_frames, find_peaks
 from deepfake_client.release import ModelInfo, ReleaseBands, VerdictBands
 from deepfake_client.result import ScoredFrame
-
 from tests.client.evidence.cases import FACE_PX, MODEL, SIZE_PX, made_output
 
 DEFAULT_BANDS = ReleaseBands()

@@ -14,6 +14,8 @@ from typing import Any
 
 import jsonschema
 import pytest
+from PIL import Image
+
 from deepfake_client import Evidence, build_evidence, create_detector, evidence_html, evidence_json
 from deepfake_client.evidence.document import DIGITS, evidence_schema
 from deepfake_client.evidence.findings import LIMITS
@@ -21,8 +23,6 @@ from deepfake_client.evidence.html import Axis, band_areas, draw_timeline, forma
 from deepfake_client.media import Frame
 from deepfake_client.release import BandRecord, CalibrationRecord, Interval, ModelCard
 from deepfake_client.scores import MediaScores
-from PIL import Image
-
 from tests.client.evidence.cases import FACE_PX, MODEL, SHA256, made_output
 from tests.inference_server import InferenceServer
 from tests.media import encode_image, photo_pixels

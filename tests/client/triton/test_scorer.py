@@ -7,6 +7,8 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from tritonclient.utils import InferenceServerException
+
 from deepfake_client.errors import (
     DeadlineExceededError,
     ModelFaultError,
@@ -19,8 +21,6 @@ from deepfake_client.scorer import OK, Deadline
 from deepfake_client.settings import ClientSettings
 from deepfake_client.triton.endpoint import _service_error
 from deepfake_client.triton.scorer import TritonScorer
-from tritonclient.utils import InferenceServerException
-
 from tests.inference_server import DESCRIPTION, EXPORT_ID, FACE_BOX_PX, Behaviour, FailingFirst, InferenceServer, jpeg
 
 

@@ -13,12 +13,12 @@ from contextlib import ExitStack, contextmanager
 import grpc
 import pytest
 import trustme
+
 from deepfake_client.errors import ConfigurationError, ServerNotTrustedError, ServerUnavailableError
 from deepfake_client.scorer import Deadline
 from deepfake_client.settings import ClientSettings
 from deepfake_client.triton import endpoint
 from deepfake_client.triton.scorer import TritonScorer
-
 from tests.dns_server import dns_server
 from tests.inference_server import DESCRIPTION, EXPORT_ID, Behaviour, InferenceServer, inference_server, jpeg
 

@@ -1,4 +1,5 @@
 import pytest
+
 from deepfake_client.errors import ConfigurationError, ServerUnavailableError
 from deepfake_client.triton.target import parse_target
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
+
 from deepfake_client.errors import (
     DeadlineExceededError,
     DetectionError,
@@ -26,7 +27,6 @@ from deepfake_client.scorer import Deadline
 from deepfake_client.video.isolated import DecodeLimits, IsolatedDecoder
 from deepfake_client.video.sample import sample_video
 from deepfake_client.video.sampling import Sampling
-
 from deploy.process import children_of
 from tests.media import H264_SHORT_GOP, VideoSpec, write_long_video, write_video
 

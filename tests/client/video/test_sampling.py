@@ -4,10 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
-from deepfake_client.scores import sample_indices
-from deepfake_client.video.sampling import KEYFRAME_TOLERANCE, LONG_VIDEO_S, Timeline, spread, spread_on_keyframes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from deepfake_client.scores import sample_indices
+from deepfake_client.video.sampling import KEYFRAME_TOLERANCE, LONG_VIDEO_S, Timeline, spread, spread_on_keyframes
 
 
 def timeline(pts: list[int], keyframes_pts: list[int], tick_s: float = 0.001) -> Timeline:

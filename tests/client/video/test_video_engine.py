@@ -12,6 +12,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+
 from deepfake_client.errors import MediaDecodeError
 from deepfake_client.media import Frame, identify, open_media
 from deepfake_client.scores import sample_indices
@@ -19,7 +20,6 @@ from deepfake_client.video import sample as video_module
 from deepfake_client.video.sample import sample_video
 from deepfake_client.video.sampling import LONG_VIDEO_S, Sampling, Timeline
 from deepfake_client.video.source import encode_frame
-
 from tests.media import (
     H264_SHORT_GOP,
     VideoSpec,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from deepfake_client import create_detector
 
+from deepfake_client import create_detector
 from export.release import Release
 from tests.deploy.kubernetes.rendered import KUBERNETES, Manifest, of_kind, render
 from tests.deploy.test_triton_container import run_container

@@ -10,8 +10,8 @@ import kubernetes_validate
 import kubernetes_validate.utils
 import pytest
 import typer
-from deepfake_client import ClientSettings
 
+from deepfake_client import ClientSettings
 from deploy.settings import DeploySettings
 from export.cli import app as export_app
 from gateway import GatewaySettings, create_app

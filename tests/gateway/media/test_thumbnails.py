@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from deepfake_client import DeadlineExceededError, FrameScore, ScoredFrame
-from deepfake_client.scorer import OK, Deadline
 from PIL import Image
 
+from deepfake_client import DeadlineExceededError, FrameScore, ScoredFrame
+from deepfake_client.scorer import OK, Deadline
 from gateway.media.thumbnails import MAX_THUMBNAILS, frames_that_matter, thumbnails
 from tests.gateway.conftest import Gateway
 from tests.gateway.routes.test_bad_requests import error_of

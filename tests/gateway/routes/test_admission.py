@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from deepfake_client.scorer import Deadline
 
+from deepfake_client.scorer import Deadline
 from gateway.errors import ApiError
 from gateway.routes.admission import VideoTurns
 from tests.gateway.conftest import Gateway

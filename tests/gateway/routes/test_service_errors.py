@@ -7,9 +7,9 @@ from typing import Any
 
 import grpc
 import pytest
+
 from deepfake_client import DetectionError
 from deepfake_client import errors as client_errors
-
 from gateway.errors import public_error
 from gateway.strict_json import StrictJSONProvider
 from tests.gateway.conftest import Gateway

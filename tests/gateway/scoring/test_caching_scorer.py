@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+
 from deepfake_client import DeadlineExceededError, ModelInfo, OverloadedError, ServerUnavailableError, ServiceError
 from deepfake_client.scorer import OK, Deadline, FrameScore, Scoring
-
 from gateway.observe.telemetry import Telemetry
 from gateway.scoring import caching_scorer
 from gateway.scoring.caching_scorer import CachingScorer

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from deepfake_client.release import VerdictBands
 
+from deepfake_client.release import VerdictBands
 from evaluation.bootstrap import BootstrapPlan
 from training.calibration.calibration import Calibration, ScoredMedia, calibrate
 from training.calibration.fitting import (

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deepfake_client.in_process import InProcessScorer
-from deepfake_client.scorer import Deadline
 from typer.testing import CliRunner
 
+from deepfake_client.in_process import InProcessScorer
+from deepfake_client.scorer import Deadline
 from evaluation.dataset import find_dataset
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import load_checkpoint, read_sidecar

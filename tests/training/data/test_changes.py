@@ -2,8 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from training.data.faces import FaceImage
-from training.forgeries.changes import (
+from training.data.changes import (
     Change,
     add_noise,
     blur,
@@ -13,6 +12,7 @@ from training.forgeries.changes import (
     compress,
     resample,
 )
+from training.data.faces import FaceImage
 
 
 def sharpness(pixels: np.ndarray) -> float:
