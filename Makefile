@@ -12,7 +12,7 @@ serve: install  ## export the model if needed, then run Triton and the gateway (
 	@exec .venv/bin/python -m deploy.local
 
 test: lint  ## lint, types and the tests, on two cores
-	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --max-worker-restart 0 $(PYTEST_ARGS)
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(PYTEST_ARGS)
 
 test-long: lint  ## the long tests: fuzzing, soak, containers, scale-out, whole trainings
 	.venv/bin/python -m pytest -m long -o faulthandler_timeout=7200 $(PYTEST_ARGS)

@@ -1,4 +1,4 @@
-"""A model of the default's full size, from checkpoint to JSON: equality with transformers' own pipeline."""
+"""From checkpoint to JSON: equality with transformers' own pipeline. The long form is of the default's size."""
 
 import json
 from collections.abc import Iterator
@@ -15,23 +15,27 @@ from tests.media import encode_image, photo_pixels, pixels_of
 from tests.seeded_checkpoint import make_untrained_checkpoint
 from tests.service import Service, run_service
 
-pytestmark = pytest.mark.full_size
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param({"hidden_size": 64, "layers": 2}, id="small"),
+        pytest.param({}, id="SigLIP2-base", marks=[pytest.mark.long, pytest.mark.full_size]),
+    ],
+)
+def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seeded weights."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "seeded"
+    make_untrained_checkpoint(folder, **request.param)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def full_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """SigLIP2-base's size, seeded weights."""
-    checkpoint = tmp_path_factory.mktemp("checkpoints") / "full"
-    make_untrained_checkpoint(checkpoint)
-    return checkpoint
-
-
-@pytest.fixture(scope="module")
-def full_service(full_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def served_alone(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service over it, nothing exported before."""
-    folder = tmp_path_factory.mktemp("full")
-    patient = {"REQUEST_DEADLINE_S": "100"}  # thirty frames in fp32, beside whatever else this machine does
-    with run_service(full_checkpoint, folder / "releases", folder, patient) as running:
+    folder = tmp_path_factory.mktemp("service")
+    patient = {"DEEPFAKE_REQUEST_DEADLINE_S": "100"}  # thirty frames in fp32, beside whatever else this machine does
+    with run_service(checkpoint, folder / "releases", folder, patient) as running:
         yield running
 
 
@@ -52,27 +56,27 @@ def no_face_frames() -> list[tuple[str, bytes]]:
     return frames
 
 
-def test_untrained_weights_are_said_to_be_that(full_service: Service) -> None:
-    health = requests.get(f"{full_service.url}/health", timeout=10).json()
+def test_untrained_weights_are_said_to_be_that(served_alone: Service) -> None:
+    health = requests.get(f"{served_alone.url}/health", timeout=10).json()
     assert health["model"] == "seeded-untrained"
     assert health["trained"] is False
 
 
-def test_scores_equal_the_transformers_pipeline_and_the_formulas(full_service: Service, full_checkpoint: Path) -> None:
+def test_scores_equal_the_transformers_pipeline_and_the_formulas(served_alone: Service, checkpoint: Path) -> None:
     from transformers import pipeline
 
     paths = []
     for name, encoded in no_face_frames():
-        paths.append(full_service.media_root / name)
+        paths.append(served_alone.media_root / name)
         paths[-1].write_bytes(encoded)
     body = requests.post(
-        f"{full_service.url}/api/v1/inference",
+        f"{served_alone.url}/api/v1/inference",
         json={"mediaType": "VIDEO", "extractedFrames": [p.name for p in paths], "include": ["frames"]},
         timeout=120,
     ).json()
     assert body["faces_detected"] == 0
 
-    classify = pipeline("image-classification", model=str(full_checkpoint), use_fast=False, device="cpu")
+    classify = pipeline("image-classification", model=str(checkpoint), use_fast=False, device="cpu")
     expected = np.array([_fake(classify(Image.open(path))) for path in paths])
     served = np.array([frame["fake_probability"] for frame in body["frames"]])
     assert expected.std() > 0.1  # equal constants would prove nothing
@@ -99,8 +103,8 @@ def _fake(answer: list[dict[str, object]]) -> float:
     return float(next(entry["score"] for entry in answer if entry["label"] == "Fake"))  # type: ignore[arg-type]
 
 
-def test_the_release_passed_the_gate(full_service: Service) -> None:
-    report = full_service.run_dir.parent.parent / "releases" / "current" / "export_report.json"
+def test_the_release_passed_the_gate(served_alone: Service) -> None:
+    report = served_alone.run_dir.parent.parent / "releases" / "current" / "export_report.json"
     parity = json.loads(report.read_text())["parity"]
     assert parity["max_dp"] <= 1e-5
     assert parity["std_p"] >= 0.2
