@@ -1,11 +1,10 @@
 """`python -m deploy.gpu_release`: may the current release run on this machine's GPU? To be asked before Triton starts.
 
 A release for TensorRT belongs to the GPU, driver and TensorRT that it was built and judged on. Elsewhere Triton would
-end with a message about serialisation, or build engines that nobody has compared with PyTorch.
+end with a message about serialisation.
 """
 
 import argparse
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +13,6 @@ from deploy.errors import PreflightError
 from deploy.settings import DeploySettings
 from export.release import CURRENT, Release, read_release, verify_files
 from runtime import BuiltOn, ClassifierLoadError, RuntimeSpec
-
-_CACHE_PATH = "trt_engine_cache_path"
 
 
 def check_gpu(release: Release, here: Callable[[], BuiltOn] = BuiltOn.here) -> list[str]:
@@ -38,25 +35,7 @@ def check_gpu(release: Release, here: Callable[[], BuiltOn] = BuiltOn.here) -> l
         warning = spec.built_on.check(here())
     except ClassifierLoadError as error:
         raise PreflightError(f"release {release.release_id} cannot be served here: {error}") from error
-    warnings = [warning] if warning else []
-    if folder := spec.provider_options.get(_CACHE_PATH):
-        warnings += _check_cache(Path(folder))
-    return warnings
-
-
-def _check_cache(folder: Path) -> list[str]:
-    """The engine cache must be writable: without it every start would build for minutes."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PreflightError(
-            f"the engine cache {folder} cannot be made ({error.strerror}): mount the export's --engine-cache there"
-        ) from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PreflightError(f"the engine cache {folder} cannot be written: mount the export's --engine-cache there")
-    if not any(folder.glob("*.engine")):
-        return [f"the engine cache {folder} is empty: Triton builds its engines first, which takes minutes"]
-    return []
+    return [warning] if warning else []
 
 
 def served_release(releases_dir: Path, say: Say) -> Release:

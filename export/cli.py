@@ -19,7 +19,7 @@ from export.errors import ExportError
 from export.release import Release, promote, verify_files
 from export.report import explain_choice
 from export.run import existing_release, export_checkpoint
-from export.settings import ENGINE_CACHE, ExportSettings, Step
+from export.settings import ExportSettings, Step
 from export.settings import Progress as ReportStep
 
 
@@ -35,7 +35,6 @@ app = typer.Typer(add_completion=False, no_args_is_help=False, pretty_exceptions
 
 Precision = Literal["fp32", "bf16", "fp16", "int8", "auto"]
 Backend = Literal["python", "onnxruntime", "tensorrt"]
-Accelerator = Literal["cuda", "tensorrt"]
 
 
 @app.command()
@@ -67,20 +66,6 @@ def export(
         ),
     ] = "python",
     gpu: Annotated[bool, typer.Option("--gpu", help="Run the onnxruntime backend on a GPU.")] = False,
-    accelerator: Annotated[
-        Accelerator | None,
-        typer.Option(
-            envvar=_names("ACCELERATOR"),
-            help="How it does: cuda, or through TensorRT, whose engines belong to this machine's GPU. Means --gpu.",
-        ),
-    ] = None,
-    engine_cache: Annotated[
-        Path,
-        typer.Option(
-            envvar=_names("ENGINE_CACHE"),
-            help="Where those engines are kept, here and where Triton runs.",
-        ),
-    ] = ENGINE_CACHE,
     instances: Annotated[
         int,
         typer.Option(
@@ -135,15 +120,13 @@ def export(
 
     Exit codes: 0 released, 1 refused or failed (what is served has not changed), 2 usage, 143 ended by SIGTERM.
     """
-    if (gpu or accelerator) and backend != "onnxruntime":
-        raise typer.BadParameter(f"--{'gpu' if gpu else 'accelerator'} needs --backend onnxruntime")
+    if gpu and backend != "onnxruntime":
+        raise typer.BadParameter("--gpu needs --backend onnxruntime")
     settings = ExportSettings(
         releases_dir=releases_dir,
         precision=precision,
         backend=backend,
-        gpu=gpu or accelerator is not None,
-        accelerator="tensorrt" if accelerator == "tensorrt" else "",
-        engine_cache=engine_cache,
+        gpu=gpu,
         instances=instances,
         classifier_instances=classifier_instances,
         cores_per_instance=cores_per_instance,

@@ -28,7 +28,7 @@ class ServingPlan:
         settings: Of the export, with instances that fit (`fitted`).
         size_px: Side of the classifier's input.
         labels: Labels by class index.
-        provider_options: Settings of the onnxruntime backend's TensorRT or CUDA provider.
+        provider_options: Settings of the onnxruntime backend's CUDA provider.
     """
 
     settings: ExportSettings
@@ -136,7 +136,7 @@ def _plan_classifier(config: Any, plan: ServingPlan) -> None:
         sizes = sizes if settings.on_gpu else (1, 8)
         if plan.provider_options:
             accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add()
-            accelerator.name = settings.accelerator or "cuda"
+            accelerator.name = "cuda"
             accelerator.parameters.update(plan.provider_options)
     for size in sizes:  # which Triton runs before it says that it is ready
         warmup = config.model_warmup.add(name=f"batch_{size}", batch_size=size)

@@ -8,9 +8,6 @@ from pathlib import Path
 from preprocessing import PreprocessParams
 from runtime import usable_cores
 
-ENGINE_CACHE = Path("/var/cache/deepfake-serving/engines")
-"""Where TensorRT's engines are kept by default."""
-
 _MAX_INSTANCES = 8
 _INSTANCE_BYTES = 2**30  # an instance of preprocess at work on large images, and a share of the classifier
 _CORES_PER_CLASSIFIER = 16  # of one instance: a batch has 32 frames at most, and fewer as a rule
@@ -25,8 +22,6 @@ class ExportSettings:
         precision: `fp32`, `bf16`, `fp16`, `int8`, or `auto`: the fastest that passes the gate on this machine.
         backend: `python`, `onnxruntime` or `tensorrt`, OpenVINO, or a backend of NVIDIA's image, runs it.
         gpu: Whether the onnxruntime backend runs on a GPU; the tensorrt backend always does.
-        accelerator: `tensorrt`: the onnxruntime backend runs the graph through TensorRT, on a GPU; "": it does not.
-        engine_cache: Where TensorRT's engines are kept in that case, on this machine and where they serve.
         instances: Instances of preprocess; 0 for one per usable core, at most 8 and what memory holds.
         classifier_instances: Instances of the classifier with the Python backend; 0 for one per 16 cores.
         cores_per_instance: Cores of each of these; 0 for an equal share of what the serving machine has.
@@ -45,8 +40,6 @@ class ExportSettings:
     precision: str = "fp32"
     backend: str = "python"
     gpu: bool = False
-    accelerator: str = ""
-    engine_cache: Path = ENGINE_CACHE
     instances: int = 0
     classifier_instances: int = 0
     cores_per_instance: int = 0
@@ -63,7 +56,7 @@ class ExportSettings:
     @property
     def on_gpu(self) -> bool:
         """Whether the classifier runs on a GPU."""
-        return self.gpu or self.backend == "tensorrt" or bool(self.accelerator)
+        return self.gpu or self.backend == "tensorrt"
 
     def fitted(self) -> "ExportSettings":
         """The same with instances of both models that fit this machine, where their number is not given.

@@ -6,12 +6,11 @@ Releases for CPUs run on any machine, those of TensorRT on one kind of GPU.
 import importlib
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import Path
 
 from export.errors import ExportError, GpuError
 from export.release import read_config
 from export.repository import TEMPLATES
-from export.settings import ENGINE_CACHE, ExportSettings
+from export.settings import ExportSettings
 from runtime import BuiltOn, ClassifierLoadError, batch_sizes
 from runtime.gpu import package_tensorrt
 
@@ -26,26 +25,22 @@ class Target:
 
     Attributes:
         runtime: `openvino` (the Python backend), `onnxruntime` or `tensorrt` (backends of NVIDIA's image).
-        accelerator: `tensorrt` if onnxruntime runs the graph through TensorRT, "" otherwise.
         gpu: Whether it runs on a GPU.
         preferred_batch: Frames that Triton gathers for one run.
         largest_batch: Most frames of one run.
-        engine_cache: Where onnxruntime keeps TensorRT's engines, on this machine and on that which serves.
-        built_on: This machine, where TensorRT takes part; None elsewhere.
+        built_on: This machine, if TensorRT runs it; None otherwise.
     """
 
     runtime: str = "openvino"
-    accelerator: str = ""
     gpu: bool = False
     preferred_batch: int = 8
     largest_batch: int = 32
-    engine_cache: Path = ENGINE_CACHE
     built_on: BuiltOn | None = None
 
     @property
-    def has_tensorrt(self) -> bool:
-        """Whether TensorRT takes part, and the release therefore belongs to one kind of GPU."""
-        return TENSORRT in (self.runtime, self.accelerator)
+    def is_tensorrt(self) -> bool:
+        """Whether TensorRT runs it, and the release therefore belongs to one kind of GPU."""
+        return self.runtime == TENSORRT
 
     @property
     def gate_batches(self) -> tuple[int, ...]:
@@ -57,28 +52,19 @@ def find_target(settings: ExportSettings) -> Target:
     """Who will run the classifier of an export.
 
     Raises:
-        GpuError: TensorRT is to take part, and this machine has no GPU, driver or TensorRT for it.
+        GpuError: TensorRT is to run it, and this machine has no GPU, driver or TensorRT for it.
     """
-    if settings.accelerator not in ("", TENSORRT) or (settings.accelerator and settings.backend != "onnxruntime"):
-        raise GpuError(f"the accelerator {settings.accelerator} is not for the {settings.backend} backend")
     target = Target(
         runtime="openvino" if settings.backend == "python" else settings.backend,
-        accelerator=settings.accelerator,
         gpu=settings.on_gpu,
         preferred_batch=settings.preferred_batch,
         largest_batch=int(read_config(TEMPLATES / "classifier" / "config.pbtxt").max_batch_size),
-        engine_cache=settings.engine_cache.absolute(),
     )
-    if not target.has_tensorrt:
-        return target
-    return replace(target, built_on=this_machine(needs_package=settings.backend == TENSORRT))
+    return replace(target, built_on=this_machine()) if target.is_tensorrt else target
 
 
-def this_machine(needs_package: bool) -> BuiltOn:
-    """The GPU, driver and TensorRT of this machine, on which an export can be built.
-
-    Args:
-        needs_package: Whether Python must be able to build and run plans; onnxruntime needs the library alone.
+def this_machine() -> BuiltOn:
+    """The GPU, driver and TensorRT of this machine, on which a plan can be built and run.
 
     Raises:
         GpuError: Something is missing; the message says what to do.
@@ -87,19 +73,18 @@ def this_machine(needs_package: bool) -> BuiltOn:
         here = BuiltOn.here()
     except ClassifierLoadError as error:
         raise GpuError(f"TensorRT builds on the GPU that will serve, and here {error}") from error
-    if needs_package:
-        installed = package_tensorrt()
-        if installed != here.tensorrt:  # a plan of one cannot be read by the other
-            raise GpuError(
-                f"the Python package tensorrt is {installed or 'not installed'}, and the library that Triton loads "
-                f"here is {here.tensorrt}: pip install tensorrt-cu13=={here.tensorrt}"
-            )
-        try:  # the gate runs plans through them: a build of minutes must not end for the lack of them
-            importlib.import_module("cuda.bindings.runtime")
-        except ImportError as error:
-            raise GpuError(
-                f"the Python package cuda-bindings cannot be used ({error}): pip install cuda-bindings"
-            ) from error
+    installed = package_tensorrt()
+    if installed != here.tensorrt:  # a plan of one cannot be read by the other
+        raise GpuError(
+            f"the Python package tensorrt is {installed or 'not installed'}, and the library that Triton loads "
+            f"here is {here.tensorrt}: pip install tensorrt-cu13=={here.tensorrt}"
+        )
+    try:  # the gate runs plans through them: a build of minutes must not end for the lack of them
+        importlib.import_module("cuda.bindings.runtime")
+    except ImportError as error:
+        raise GpuError(
+            f"the Python package cuda-bindings cannot be used ({error}): pip install cuda-bindings"
+        ) from error
     return here
 
 
@@ -115,7 +100,7 @@ class Int8Recipe(StrEnum):
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to write the classifier: a precision, for int8 how it is made, and TensorRT where that takes part."""
+    """One way to write the classifier: a precision, for int8 how it is made, and TensorRT where that runs it."""
 
     precision: str
     recipe: Int8Recipe | None = None
@@ -140,8 +125,8 @@ def variants_of(precision: str, target: Target) -> list[list[Variant]]:
     Raises:
         ExportError: This runtime has no such precision.
     """
-    if target.has_tensorrt:
-        return _tensorrt_variants(precision, target)
+    if target.is_tensorrt:
+        return _tensorrt_variants(precision)
     if target.runtime == "onnxruntime":
         if precision not in ("fp32", "fp16"):
             raise ExportError(
@@ -155,15 +140,10 @@ def variants_of(precision: str, target: Target) -> list[list[Variant]]:
     return [int8 if precision == "int8" else [Variant(precision)]]
 
 
-def _tensorrt_variants(precision: str, target: Target) -> list[list[Variant]]:
-    alone = target.runtime == TENSORRT
-    label = TENSORRT if alone else f"{target.runtime} {TENSORRT}"
-    offered = ("bf16", "fp16", "fp32") if alone else ("bf16", "fp16")
+def _tensorrt_variants(precision: str) -> list[list[Variant]]:
+    offered = ("bf16", "fp16", "fp32")
     if precision == AUTO:
-        return [[Variant(name, target=label)] for name in offered]
+        return [[Variant(name, target=TENSORRT)] for name in offered]
     if precision in offered:
-        return [[Variant(precision, target=label)]]
-    advice = "int8 is for the python backend"
-    if precision == "fp32":
-        advice = "its fp32 would be TF32; exact fp32 is for --backend tensorrt, or for onnxruntime with --gpu alone"
-    raise ExportError(f"{label} takes {', '.join(offered)} or auto, not {precision}: {advice}")
+        return [[Variant(precision, target=TENSORRT)]]
+    raise ExportError(f"tensorrt takes {', '.join(offered)} or auto, not {precision}: int8 is for the python backend")

@@ -19,7 +19,6 @@ RUNTIME_VERSION = 1
 
 _FORMATS = ("fp32", "bf16", "fp16")
 _RUNTIMES = ("openvino", "onnxruntime", "tensorrt")
-_ACCELERATORS = ("", "tensorrt")
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,8 @@ class RuntimeSpec:
         computed_in: `fp32`, `bf16` or `fp16`: the format of everything that the graph does not quantise itself.
         graph: File name of the graph or plan.
         dynamic_quantisation_group: Activations that share a scale where they are quantised as they come; 0: none are.
-        accelerator: `tensorrt` if onnxruntime runs the graph through TensorRT; "": by CUDA where there is a GPU.
-        provider_options: Settings of onnxruntime's TensorRT or CUDA provider, by its names.
-        built_on: Machine that the plan or the accelerator's engines belong to; None if they run anywhere.
+        provider_options: Settings of onnxruntime's CUDA provider, by its names.
+        built_on: Machine that the plan belongs to; None if the graph runs anywhere.
         version: `RUNTIME_VERSION` at the time of the export.
     """
 
@@ -41,7 +39,6 @@ class RuntimeSpec:
     computed_in: str = "fp32"
     graph: str = GRAPH_FILE
     dynamic_quantisation_group: int = 0
-    accelerator: str = ""
     provider_options: Mapping[str, str] = field(default_factory=dict)
     built_on: BuiltOn | None = None
     version: int = RUNTIME_VERSION
@@ -55,19 +52,25 @@ class RuntimeSpec:
         """Reads runtime.json.
 
         Raises:
-            ClassifierLoadError: It is missing, damaged, or of another version.
+            ClassifierLoadError: It is missing, damaged, of another version, or asks for what was removed.
         """
         try:
             document = json.loads((folder / SPEC_FILE).read_text(encoding="utf-8"))
+            accelerator = document.pop("accelerator", "")  # releases from before it was removed
             if document.get("built_on") is not None:
                 document["built_on"] = BuiltOn(**document["built_on"])
             spec = cls(**document)
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ClassifierLoadError(f"{folder / SPEC_FILE} cannot be read ({error}): export again") from error
-        known = spec.computed_in in _FORMATS and spec.runtime in _RUNTIMES and spec.accelerator in _ACCELERATORS
+        if accelerator:
+            raise ClassifierLoadError(
+                f"this release runs {spec.runtime} through {accelerator}, which was removed: export it again, with "
+                "--backend tensorrt, or with --backend onnxruntime --gpu"
+            )
+        known = spec.computed_in in _FORMATS and spec.runtime in _RUNTIMES
         if spec.version != RUNTIME_VERSION or not known:
             raise ClassifierLoadError(
-                f"this release was exported for runtime version {spec.version}, {spec.runtime} {spec.accelerator} in "
+                f"this release was exported for runtime version {spec.version}, {spec.runtime} in "
                 f"{spec.computed_in}, and version {RUNTIME_VERSION} is installed: export it again, or install the "
                 "matching deepfake-serving"
             )

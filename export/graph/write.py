@@ -13,8 +13,8 @@ from export.errors import ExportError
 from export.graph.int8 import write_int8
 from export.graph.mixed_precision import type_products
 from export.graph.rewrites import fold_layer_norms
-from export.graph.tensorrt import build_plan, provider_options
-from export.target import TENSORRT, Target, Variant
+from export.graph.tensorrt import build_plan
+from export.target import Target, Variant
 from runtime import GRAPH_FILE, PLAN_FILE, RuntimeSpec, batch_profiles
 
 _EXTERNAL_DATA_BYTES = 1_500_000_000  # protobuf files end at 2 GB; larger weights lie beside the graph
@@ -43,7 +43,7 @@ def write_variant(
     if variant.recipe is None:
         graph = copy.deepcopy(graph)
         fold_layer_norms(graph)
-    if target.has_tensorrt and variant.precision != "fp32":
+    if target.is_tensorrt and variant.precision != "fp32":
         graph = type_products(graph, variant.precision)
     elif target.runtime == "onnxruntime" and variant.precision == "fp16":
         graph = _half(graph)
@@ -57,19 +57,15 @@ def write_variant(
 
 
 def _write_spec(folder: Path, graph: Path, size_px: int, variant: Variant, target: Target) -> None:
-    """Writes runtime.json; for TensorRT's own backend also the plan, which takes the graph's place."""
-    spec = RuntimeSpec(runtime=target.runtime, computed_in=variant.precision, accelerator=target.accelerator)
-    if target.has_tensorrt:
-        spec = replace(spec, built_on=target.built_on)
-        if target.runtime == TENSORRT:
-            import tensorrt
+    """Writes runtime.json; for TensorRT also the plan, which takes the graph's place."""
+    spec = RuntimeSpec(runtime=target.runtime, computed_in=variant.precision)
+    if target.is_tensorrt:
+        import tensorrt
 
-            profiles = batch_profiles(target.preferred_batch, target.largest_batch)
-            build_plan(graph, folder / PLAN_FILE, size_px, profiles, tensorrt)
-            _remove_graph(folder)
-            spec = replace(spec, graph=PLAN_FILE)
-        else:
-            spec = replace(spec, provider_options=provider_options(target, graph, size_px))
+        profiles = batch_profiles(target.preferred_batch, target.largest_batch)
+        build_plan(graph, folder / PLAN_FILE, size_px, profiles, tensorrt)
+        _remove_graph(folder)
+        spec = replace(spec, graph=PLAN_FILE, built_on=target.built_on)
     elif target.gpu and variant.precision == "fp32":
         spec = replace(spec, provider_options={"use_tf32": "0"})  # CUDA's own default keeps ten bits of mantissa
     spec.save(folder)

@@ -53,21 +53,6 @@ def test_a_newer_driver_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "built with driver 580.65.06, and 590.10 runs here" in warning
 
 
-def test_the_engine_cache_must_be_there_to_stay(tmp_path: Path) -> None:
-    engines = tmp_path / "engines" / "0123"
-    options = {"trt_engine_cache_path": str(engines)}
-    spec = RuntimeSpec("onnxruntime", "bf16", accelerator="tensorrt", provider_options=options, built_on=MACHINE)
-    release = release_with(tmp_path / "release", spec)
-    (warning,) = check_gpu(release, lambda: MACHINE)
-    assert "is empty: Triton builds its engines first, which takes minutes" in warning
-    (engines / "a_sm89.engine").write_bytes(b"")
-    assert check_gpu(release, lambda: MACHINE) == []
-    shutil.rmtree(tmp_path / "engines")
-    (tmp_path / "engines").write_text("a file where the volume should be")
-    with pytest.raises(PreflightError, match=r"engine cache .* cannot be made .*mount the export's --engine-cache"):
-        check_gpu(release, lambda: MACHINE)
-
-
 def test_the_container_does_not_start_on_a_release_for_a_gpu_that_is_not_there(
     tiny_release: Release, tmp_path: Path
 ) -> None:

@@ -1,7 +1,6 @@
 """TensorRT: what is refused where it cannot be had, what is built where it can, and what Triton is told."""
 
 import json
-import re
 import shutil
 import signal
 import sys
@@ -18,32 +17,16 @@ from export.checkpoint.hub import locate_checkpoint
 from export.cli import app
 from export.errors import ExportError, GpuError
 from export.gate.parity import TOLERANCES, tolerance_of
-from export.graph.tensorrt import build_plan, provider_options
+from export.graph.tensorrt import build_plan
 from export.release import Release, read_config, read_release, verify_files, warmed_batches
-from export.repository import TEMPLATES, ServingPlan, render_config
 from export.run import existing_release, export_checkpoint
 from export.settings import ExportSettings
-from export.target import Target, find_target, this_machine, variants_of
+from export.target import Target, this_machine, variants_of
 from runtime import BuiltOn, ClassifierLoadError, RuntimeSpec, batch_profiles, load_classifier
 from tests import fake_gpu
 from tests.export import checkpoints
 
 MACHINE = BuiltOn("NVIDIA L4", "8.9", "", "580.65.06", "10.16.1.11")
-ENGINES = Target("onnxruntime", "tensorrt", gpu=True, built_on=MACHINE)
-
-# The keys that Triton's onnxruntime_backend takes for the accelerator "tensorrt" (its README and src/onnxruntime.cc);
-# it refuses to load a model with any other.
-TRITON_TAKES = {
-    "precision_mode", "max_workspace_size_bytes", "trt_max_partition_iterations", "trt_min_subgraph_size",
-    "int8_calibration_table_name", "int8_use_native_calibration_table", "trt_dla_enable", "trt_dla_core",
-    "trt_engine_cache_enable", "trt_engine_cache_path", "trt_engine_cache_prefix", "trt_dump_subgraphs",
-    "trt_force_sequential_engine_build", "trt_context_memory_sharing_enable", "trt_layer_norm_fp32_fallback",
-    "trt_timing_cache_enable", "trt_timing_cache_path", "trt_force_timing_cache", "trt_detailed_build_log",
-    "trt_build_heuristics_enable", "trt_sparsity_enable", "trt_builder_optimization_level", "trt_auxiliary_streams",
-    "trt_tactic_sources", "trt_extra_plugin_lib_paths", "trt_profile_min_shapes", "trt_profile_max_shapes",
-    "trt_profile_opt_shapes", "trt_cuda_graph_enable", "trt_dump_ep_context_model", "trt_ep_context_file_path",
-    "trt_ep_context_embed_mode",
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -72,24 +55,17 @@ def command(*arguments: str) -> Result:
         signal.signal(signal.SIGTERM, handler)
 
 
-@pytest.mark.parametrize(
-    "options", [("--backend", "tensorrt"), ("--backend", "onnxruntime", "--accelerator", "tensorrt")]
-)
-def test_without_a_gpu_the_command_says_so_and_leaves_nothing(
-    options: tuple[str, ...], checkpoint: Path, tmp_path: Path
-) -> None:
-    done = command("--checkpoint", str(checkpoint), "--releases-dir", str(tmp_path), *options)
+def test_without_a_gpu_the_command_says_so_and_leaves_nothing(checkpoint: Path, tmp_path: Path) -> None:
+    done = command("--checkpoint", str(checkpoint), "--releases-dir", str(tmp_path), "--backend", "tensorrt")
     assert done.exit_code == 1
     assert "TensorRT builds on the GPU that will serve, and here no GPU is visible" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_accelerator_is_for_the_onnxruntime_backend_alone(tmp_path: Path) -> None:
-    done = command("--backend", "tensorrt", "--accelerator", "cuda")
+def test_gpu_is_an_option_of_the_onnxruntime_backend_alone() -> None:
+    done = command("--backend", "tensorrt", "--gpu")
     assert done.exit_code == 2
-    assert "needs --backend onnxruntime" in done.stderr
-    with pytest.raises(GpuError, match="accelerator tensorrt is not for the python backend"):
-        find_target(ExportSettings(tmp_path, accelerator="tensorrt"))
+    assert "--gpu needs --backend onnxruntime" in done.stderr
 
 
 def use_tensorrt(monkeypatch: pytest.MonkeyPatch, library: str, package: str) -> None:
@@ -113,42 +89,30 @@ def test_the_tensorrt_that_builds_must_be_the_one_that_serves(
 ) -> None:
     use_tensorrt(monkeypatch, library, package)
     with pytest.raises(GpuError, match=said):
-        this_machine(needs_package=True)
+        this_machine()
 
 
 def test_bindings_that_are_missing_are_told_before_the_long_part(monkeypatch: pytest.MonkeyPatch) -> None:
     use_tensorrt(monkeypatch, "", "10.16.1.11")
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
     with pytest.raises(GpuError, match="pip install cuda-bindings"):
-        this_machine(needs_package=True)
+        this_machine()
 
 
 def test_a_machine_that_has_everything_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     use_tensorrt(monkeypatch, "", "10.16.1.11")
-    assert this_machine(needs_package=True) == MACHINE
-    use_tensorrt(monkeypatch, "10.16.1.11", "")
-    assert this_machine(needs_package=False) == MACHINE
-    use_tensorrt(monkeypatch, "", "")
-    with pytest.raises(GpuError, match="TensorRT is not installed"):
-        this_machine(needs_package=False)
+    assert this_machine() == MACHINE
+    use_tensorrt(monkeypatch, "10.16.1.11", "10.16.1.11")
+    assert this_machine() == MACHINE
 
 
-@pytest.mark.parametrize(
-    ("runtime", "accelerator", "offered"),
-    [("tensorrt", "", ["bf16", "fp16", "fp32"]), ("onnxruntime", "tensorrt", ["bf16", "fp16"])],
-)
-def test_precisions_of_tensorrt(runtime: str, accelerator: str, offered: list[str]) -> None:
-    tried = variants_of("auto", Target(runtime, accelerator))
-    assert [one[0].precision for one in tried] == offered
+def test_precisions_of_tensorrt() -> None:
+    tried = variants_of("auto", Target("tensorrt"))
+    assert [one[0].precision for one in tried] == ["bf16", "fp16", "fp32"]
     # Another arithmetic than OpenVINO's of the same name, so another name, and with it another EXPORT_ID.
     assert all("tensorrt" in one[0].name for one in tried)
     with pytest.raises(ExportError, match="int8 is for the python backend"):
-        variants_of("int8", Target(runtime, accelerator))
-
-
-def test_fp32_through_onnxruntime_and_tensorrt_would_be_none() -> None:
-    with pytest.raises(ExportError, match="its fp32 would be TF32"):
-        variants_of("fp32", Target("onnxruntime", "tensorrt"))
+        variants_of("int8", Target("tensorrt"))
 
 
 def test_a_gpu_has_room_between_batches_and_nowhere_else() -> None:
@@ -269,73 +233,6 @@ def test_a_plan_that_scores_undecoded_images_is_not_released(
         export_checkpoint(locate_checkpoint(str(checkpoint)), settings(tmp_path))
 
 
-def test_an_onnxruntime_without_tensorrt_is_refused(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fake_gpu.use(monkeypatch)
-    chosen = settings(tmp_path / "r", backend="onnxruntime", accelerator="tensorrt", engine_cache=tmp_path / "engines")
-    with pytest.raises(ExportError, match=r"has no TensorrtExecutionProvider, only .*install the extra gpu"):
-        export_checkpoint(locate_checkpoint(str(checkpoint)), chosen)
-    assert list((tmp_path / "r").iterdir()) == []
-
-
-def options_of(folder: Path, content: bytes = b"graph", **changes: Any) -> dict[str, str]:
-    folder.mkdir(exist_ok=True)
-    graph = folder / "model.onnx"
-    graph.write_bytes(content)
-    return provider_options(replace(ENGINES, engine_cache=folder / "engines", **changes), graph, 224)
-
-
-def test_engines_are_kept_in_a_folder_of_their_own_for_each_shape_range(tmp_path: Path) -> None:
-    options = options_of(tmp_path)
-    assert options["trt_profile_min_shapes"] == "PIXELS:1x224x224x3,STATUS:1x1"
-    assert options["trt_profile_opt_shapes"] == "PIXELS:8x224x224x3,STATUS:8x1"
-    assert options["trt_profile_max_shapes"] == "PIXELS:32x224x224x3,STATUS:32x1"
-    assert options["trt_engine_cache_enable"] == "1"
-    folder = Path(options["trt_engine_cache_path"])
-    assert folder.is_dir()
-    assert folder.parent == tmp_path / "engines"
-    assert set(options) <= TRITON_TAKES
-    assert options_of(tmp_path) == options
-
-
-@pytest.mark.parametrize("field", ["gpu", "compute_capability", "mig", "driver", "tensorrt"])
-def test_engines_of_another_machine_lie_elsewhere(field: str, tmp_path: Path) -> None:
-    other = options_of(tmp_path, built_on=replace(MACHINE, **{field: "other"}))
-    assert other["trt_engine_cache_path"] != options_of(tmp_path)["trt_engine_cache_path"]
-
-
-def test_engines_of_another_graph_or_other_shapes_lie_elsewhere(tmp_path: Path) -> None:
-    paths = {
-        options_of(tmp_path, **changes)["trt_engine_cache_path"]
-        for changes in ({}, {"content": b"another"}, {"preferred_batch": 4}, {"largest_batch": 64})
-    }
-    (tmp_path / "model.onnx.data").write_bytes(b"weights beside the graph")
-    paths.add(options_of(tmp_path)["trt_engine_cache_path"])
-    assert len(paths) == 5
-    assert all(re.fullmatch("[0-9a-f]{16}", Path(path).name) for path in paths)
-
-
-def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "engines").write_text("a file")
-    with pytest.raises(GpuError, match=r"engine cache .*engines cannot be written .*set --engine-cache"):
-        options_of(tmp_path)
-
-
-def test_triton_gets_the_gates_own_settings(tmp_path: Path) -> None:
-    chosen = settings(tmp_path, backend="onnxruntime", accelerator="tensorrt", instances=4)
-    plan = ServingPlan(chosen, 224, ("Fake", "Real"), options_of(tmp_path))
-    path = tmp_path / "config.pbtxt"
-    path.write_text(render_config(TEMPLATES / "classifier" / "config.pbtxt", plan))
-    config = read_config(path)
-    (accelerator,) = config.optimization.execution_accelerators.gpu_execution_accelerator
-    assert accelerator.name == "tensorrt"
-    assert dict(accelerator.parameters) == options_of(tmp_path)
-    assert [warmup.batch_size for warmup in config.model_warmup] == [1, 8, 32]
-    (group,) = config.instance_group
-    assert (group.kind, group.count, list(group.profile)) == (1, 1, [])  # profiles are the tensorrt backend's
-
-
 def test_fp32_on_a_gpu_is_no_tf32(checkpoint: Path, tmp_path: Path) -> None:
     release = export_checkpoint(
         locate_checkpoint(str(checkpoint)), settings(tmp_path, backend="onnxruntime", gpu=True, precision="fp32")
@@ -343,6 +240,9 @@ def test_fp32_on_a_gpu_is_no_tf32(checkpoint: Path, tmp_path: Path) -> None:
     config = read_config(release.repository / "classifier" / "config.pbtxt")
     (accelerator,) = config.optimization.execution_accelerators.gpu_execution_accelerator
     assert (accelerator.name, dict(accelerator.parameters)) == ("cuda", {"use_tf32": "0"})
+    assert [warmup.batch_size for warmup in config.model_warmup] == [1, 8, 32]
+    (group,) = config.instance_group
+    assert (group.kind, group.count, list(group.profile)) == (1, 1, [])  # profiles are the tensorrt backend's
     assert RuntimeSpec.load(release.repository / "classifier" / "1").provider_options == {"use_tf32": "0"}
     assert release.manifest["built_on"] is None
 

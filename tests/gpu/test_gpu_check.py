@@ -1,14 +1,14 @@
 """`python -m tests.gpu`: what it says without a GPU, and its claims as far as they can be made without one."""
 
+import itertools
 import sys
 from pathlib import Path
 
 import pytest
 
-from deploy.errors import DeployError, StartError
+from deploy.errors import StartError
 from deploy.triton.canary import Canary
 from export.release import Release
-from runtime import RuntimeSpec
 from tests import fake_gpu
 from tests.export import checkpoints
 from tests.gpu import __main__ as gpu_check
@@ -51,23 +51,29 @@ def test_usage_is_2(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_claim_passes_or_fails_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The plan is that of `fake_gpu`, the server one that ends at once."""
+    """The plans are those of `fake_gpu`, which refuses the first one; the server is one that ends at once."""
     fake_gpu.use(monkeypatch)
+    import tensorrt
+
+    build, calls = tensorrt.Builder.build_serialized_network, itertools.count()
+    monkeypatch.setattr(
+        tensorrt.Builder, "build_serialized_network", lambda *args: build(*args) if next(calls) else None
+    )
     checkpoint = checkpoints.siglip(tmp_path / "checkpoint", {0: "Fake", 1: "Real"})
     home = tmp_path / "home"
     _write_server(home, "echo no such backend; exit 1")
     monkeypatch.setenv("TRITON_SERVER_DIR", str(home))
-    cases = ("--only", "tensorrt/fp32", "onnxruntime/tensorrt/bf16")
+    cases = ("--only", "tensorrt/fp16", "tensorrt/fp32")
     folder = ("--folder", str(tmp_path / "folder"))
     assert run_main(monkeypatch, "--checkpoint", str(checkpoint), *folder, *cases) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "on NVIDIA L4 (compute capability 8.9, driver 580.65.06)"
-    assert lines[1].startswith("PASS  tensorrt/fp32 passes the gate: max |dp|")
-    assert lines[2].startswith("FAIL  tensorrt/fp32 is served: Triton ended with code 1")
-    assert "no such backend" in lines[3]
-    assert lines[4].startswith("PASS  tensorrt/fp32 is refused on another GPU: release ")
-    assert "has no TensorrtExecutionProvider" in lines[5]
-    assert lines[5].startswith("FAIL  onnxruntime/tensorrt/bf16 passes the gate")
+    assert lines[1].startswith("FAIL  tensorrt/fp16 passes the gate")
+    assert "could not build the plan on this GPU" in lines[1]
+    assert lines[2].startswith("PASS  tensorrt/fp32 passes the gate: max |dp|")
+    assert lines[3].startswith("FAIL  tensorrt/fp32 is served: Triton ended with code 1")
+    assert "no such backend" in lines[4]
+    assert lines[5].startswith("PASS  tensorrt/fp32 is refused on another GPU: release ")
     assert lines[-1] == "2 passed, 2 failed"
 
 
@@ -102,18 +108,9 @@ def test_a_server_that_is_not_ready_in_time_is_given_up(
         pass
 
 
-def test_engines_that_are_not_kept_are_a_failure(tmp_path: Path) -> None:
-    entry = tmp_path / "model_repository" / "classifier" / "1"
-    entry.mkdir(parents=True)
-    options = {"trt_engine_cache_path": str(tmp_path / "engines")}
-    RuntimeSpec("onnxruntime", "bf16", accelerator="tensorrt", provider_options=options).save(entry)
-    with pytest.raises(DeployError, match="engines holds no engine"):
-        gpu_check._serve_again(Release(tmp_path, {}))
-
-
 def test_every_case_is_one_that_the_export_offers() -> None:
     from export.target import Target, variants_of
 
     for case in gpu_check.CASES:
-        assert variants_of(case.precision, Target(case.backend, case.accelerator))
+        assert variants_of(case.precision, Target(case.backend, gpu=True))
     assert {case.backend for case in gpu_check.CASES} == {"tensorrt", "onnxruntime"}

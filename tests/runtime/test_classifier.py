@@ -106,6 +106,19 @@ def test_a_damaged_or_foreign_spec_is_refused(folder: Path, content: str) -> Non
         load_classifier(folder)
 
 
+def test_a_release_from_before_the_accelerator_was_removed_is_read_if_it_has_none(folder: Path) -> None:
+    RuntimeSpec().save(folder)
+    document = json.loads((folder / "runtime.json").read_text())
+    assert "accelerator" not in document
+    spec = RuntimeSpec.load(folder)
+    (folder / "runtime.json").write_text(json.dumps({**document, "accelerator": ""}))
+    assert RuntimeSpec.load(folder) == spec
+    old = {**document, "runtime": "onnxruntime", "accelerator": "tensorrt"}
+    (folder / "runtime.json").write_text(json.dumps(old))
+    with pytest.raises(ClassifierLoadError, match="onnxruntime through tensorrt, which was removed: export it again"):
+        load_classifier(folder)
+
+
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
 def test_a_damaged_graph_is_refused(folder: Path, runtime: str) -> None:
     RuntimeSpec(runtime=runtime).save(folder)
