@@ -1,13 +1,13 @@
 """What the parts measure with: servers that start when first asked for, frames, the checkpoint, the options."""
 
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
-from benchmark.frames import FrameSupply, make_face_frames
+from benchmark.frames import fresh_frames, make_face_frames
 from benchmark.servers import ROOT, BenchError, Server, serve_framework, serve_ours, serve_plain
 from export.checkpoint.hub import locate_checkpoint
 from export.errors import HubUnreachableError
@@ -20,7 +20,7 @@ _EMBEDDED = ROOT / "deploy" / "embedded_checkpoint"
 
 @dataclass
 class Bench:
-    """One run's options, and the servers and frames it has; `close` ends them.
+    """One run's options, servers and frames; `close` ends the servers.
 
     Attributes:
         say: Told about the progress, a line at a time.
@@ -29,7 +29,6 @@ class Bench:
         precisions: Which of ours are measured.
         rounds: Interleaved rounds.
         window_s: Seconds of one closed loop; open loops take four times as long.
-        requests: Timed requests of 30 frames in a round; single images are five times as many.
         versus: Another checkout of the project, whose service takes the place of the plain one as the baseline.
         gateway: Base URL of a running deployment: nothing is started, and it is measured.
         media_root: Folder that services read extractedFrames from, as seen from here; None for one in `folder`.
@@ -41,19 +40,14 @@ class Bench:
     precisions: Sequence[str] = PRECISIONS
     rounds: int = 3
     window_s: int = 5
-    requests: int = 3
     versus: Path | None = None
     gateway: str = ""
     media_root: Path | None = None
-
-    def __post_init__(self) -> None:
-        """Starts nothing yet."""
-        self.folder = self.folder.resolve()
-        self._stack = ExitStack()
-        self._servers: dict[str, Server] = {}
+    _stack: ExitStack = field(default_factory=ExitStack, init=False)
+    _servers: dict[str, Server] = field(default_factory=dict, init=False)
 
     def close(self) -> None:
-        """Ends the servers and removes the frames that they were given."""
+        """Ends the servers."""
         self._stack.close()
 
     @cached_property
@@ -81,12 +75,14 @@ class Bench:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    @cached_property
-    def supply(self) -> FrameSupply:
-        """Frames that no server has seen, below the media root."""
-        run = self.media / "deepfake-bench"
-        self._stack.callback(shutil.rmtree, run, ignore_errors=True)
-        return FrameSupply(sorted(self.frames_folder.glob("*.jpg")), run)
+    @contextmanager
+    def frames(self, count: int) -> Iterator[list[str]]:
+        """Frames that no server has seen, as paths below the media root; removed afterwards."""
+        pool, folder = sorted(self.frames_folder.glob("*.jpg")), self.media / "deepfake-bench"
+        try:
+            yield [str(path.relative_to(self.media)) for path in fresh_frames(pool, folder, count)]
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     @cached_property
     def ours(self) -> dict[str, Server]:

@@ -16,6 +16,7 @@ from benchmark.parts import PARTS
 from benchmark.results import Results, write_results
 from benchmark.servers import BenchError
 from export.errors import ExportError
+from runtime import ClassifierLoadError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("drift")(drift.drift)
@@ -30,9 +31,6 @@ def run(
     precisions: Annotated[str, typer.Option(help="Of ours, separated by commas.")] = ",".join(PRECISIONS),
     rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = Bench.rounds,
     window_s: Annotated[int, typer.Option(min=1, help="Seconds of one closed loop.")] = Bench.window_s,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="One round, small inputs: to try the harness, not to measure.")
-    ] = False,
     vs: Annotated[
         Path | None,
         typer.Option(
@@ -72,9 +70,8 @@ def run(
         folder=folder or default_cache_dir() / "benchmark",
         checkpoint_name=checkpoint,
         precisions=chosen,
-        rounds=1 if quick else rounds,
-        window_s=1 if quick else window_s,
-        requests=1 if quick else Bench.requests,
+        rounds=rounds,
+        window_s=window_s,
         versus=vs,
         gateway=gateway,
         media_root=media_root,
@@ -84,7 +81,7 @@ def run(
             bench.say(f"{name} ...")
             try:
                 results.parts[name] = PARTS[name](bench)
-            except (BenchError, ExportError) as error:
+            except (BenchError, ExportError, ClassifierLoadError) as error:
                 results.not_measured[name] = str(error)
             write_results(output, results)
     typer.echo(f"figures in {output / 'results.json'}, report in {output / 'report.md'}")

@@ -8,6 +8,7 @@ figures hold decoding, face crop, resize, graph and runtime, where the export's 
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +19,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from scipy.special import expit, logsumexp
 
 from assets import FACE_MODELS, AssetError, fetch_assets
 from benchmark.drift_images import make_images, read_list
@@ -26,12 +26,12 @@ from benchmark.servers import BenchError
 from deepfake_client.connect import create_detector
 from deepfake_client.detector import Detector
 from deepfake_client.errors import DetectionError
-from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import Deadline, FrameScore
 from deepfake_client.settings import ClientSettings
 from export.checkpoint.hub import LocatedCheckpoint
 from export.checkpoint.load import checkpoint_digest, load_checkpoint
 from export.errors import ExportError
+from export.gate.parity import log_odds, make_reference
 from preprocessing import ImageRejectedError, Preparer, PreprocessParams
 
 Array = NDArray[np.float64]
@@ -101,8 +101,11 @@ def measure_drift(checkpoint: Path, target: Path | str, images: Sequence[Path]) 
         scores = [detector.detect(path, timeout_s=_TIMEOUT_S).frames[0].score for path in images]
         batch_dp = _batch_dp(detector, encoded, scores)
     crops = list(face_crops(encoded, PreprocessParams.from_dict(info.preprocess.model_dump())))
-    log_odds = _reference(checkpoint, info, [crop for crop, _ in crops])
-    p = expit(log_odds)
+    loaded = load_checkpoint(LocatedCheckpoint(checkpoint.resolve(), checkpoint.name), info.fake_labels)
+    expected, fake = make_reference(loaded, [crop for crop, _ in crops]).log_probabilities, loaded.fake_indices
+    answered = np.array([score.probabilities for score in scores], np.float64)
+    found = np.log(np.maximum(answered, np.finfo(np.float32).tiny))  # a probability may have underflowed to 0
+    p = np.exp(expected[:, fake]).sum(1)
     dp = _probabilities(scores) - p
     worst = np.argsort(-np.abs(dp))[:_WORST]
     return Drift(
@@ -116,7 +119,7 @@ def measure_drift(checkpoint: Path, target: Path | str, images: Sequence[Path]) 
         max_dp=float(np.abs(dp).max()),
         p95_dp=float(np.percentile(np.abs(dp), 95)),
         mean_dp=float(np.abs(dp).mean()),
-        max_dlogit=float(np.abs(_log_odds(scores, info) - log_odds).max()),
+        max_dlogit=float(np.abs(log_odds(found, fake) - log_odds(expected, fake)).max()),
         flipped=int((((p + dp > 0.5) != (p > 0.5)) & (np.abs(p - 0.5) > _MARGIN)).sum()),
         batch_dp=batch_dp,
         std_p=float(p.std()),
@@ -130,13 +133,10 @@ def face_crops(encoded: Sequence[bytes], params: PreprocessParams) -> Iterator[t
     Raises:
         ImageRejectedError: An image breaks a limit or cannot be decoded.
     """
-    preparer = Preparer(params, next(iter(fetch_assets(FACE_MODELS).values())).parent)
-    try:
+    with closing(Preparer(params, next(iter(fetch_assets(FACE_MODELS).values())).parent)) as preparer:
         for content in encoded:
             pixels, face = preparer.crop(content)
             yield Image.fromarray(pixels), face is not None
-    finally:
-        preparer.close()
 
 
 def drift(
@@ -163,8 +163,7 @@ def drift(
             if 0 < count < len(listed):
                 listed = [listed[i * len(listed) // count] for i in range(count)]
             paths = listed if images else make_images(Path(scratch), listed)
-            targets = [Path(one) if Path(one).is_dir() else one for one in release]
-            found = [measure_drift(checkpoint, target, paths) for target in targets]
+            found = [measure_drift(checkpoint, target, paths) for target in release]
     except (BenchError, AssetError, ExportError, ImageRejectedError, DetectionError) as error:
         typer.echo(f"deepfake-bench drift: {error}", err=True)
         raise typer.Exit(2) from error
@@ -180,33 +179,11 @@ def drift(
         raise typer.Exit(1)
 
 
-def _reference(checkpoint: Path, info: ModelInfo, crops: Sequence[Image.Image]) -> Array:
-    """PyTorch fp32: (N,) log-odds of fake."""
-    import torch
-
-    loaded = load_checkpoint(LocatedCheckpoint(checkpoint.resolve(), checkpoint.name), info.fake_labels)
-    fake = np.isin(range(len(loaded.labels)), loaded.fake_indices)
-    with torch.inference_mode():
-        logits = [loaded.model(**loaded.processor(crop, return_tensors="pt")).logits for crop in crops]
-    values = torch.cat(logits).double().numpy()
-    log_odds: Array = logsumexp(values[:, fake], axis=1) - logsumexp(values[:, ~fake], axis=1)
-    return log_odds
-
-
 def _probabilities(scores: Sequence[FrameScore]) -> Array:
     """(N,) fake probabilities."""
     if failed := [score.status for score in scores if score.fake_probability is None]:
         raise BenchError(f"an image was not scored: {failed[0]}")
     return np.array([score.fake_probability for score in scores], np.float64)
-
-
-def _log_odds(scores: Sequence[FrameScore], info: ModelInfo) -> Array:
-    """(N,) log-odds of fake, from the probabilities of all labels; a probability that underflowed to 0 is replaced."""
-    p = np.array([score.probabilities for score in scores], np.float64)
-    fake = np.isin(info.labels, info.fake_labels)
-    tiny = np.finfo(np.float32).tiny
-    log_odds: Array = np.log(np.maximum(p[:, fake].sum(1), tiny)) - np.log(np.maximum(p[:, ~fake].sum(1), tiny))
-    return log_odds
 
 
 def _batch_dp(detector: Detector, encoded: Sequence[bytes], alone: Sequence[FrameScore]) -> float:

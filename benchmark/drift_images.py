@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageFilter
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from pydantic import TypeAdapter
 
 from assets import DRIFT_PHOTOS, SAMPLE_PHOTOS, fetch_assets
@@ -63,7 +63,7 @@ def read_list() -> list[Recipe]:
 
 
 def make_images(folder: Path, recipes: Sequence[Recipe]) -> list[Path]:
-    """Writes the image of each recipe; named by its number and photo.
+    """Writes the image of each recipe into a file named by its number and photo.
 
     Raises:
         AssetError: A photo cannot be fetched.
@@ -75,13 +75,13 @@ def make_images(folder: Path, recipes: Sequence[Recipe]) -> list[Path]:
     paths = []
     for number, recipe in enumerate(recipes):
         path = folder / f"{number:03}-{Path(recipe.source).stem}.{recipe.format.lower()}"
-        path.write_bytes(encode(recipe, render(recipe, photos)))
+        path.write_bytes(render(recipe, photos))
         paths.append(path)
     return paths
 
 
-def render(recipe: Recipe, photos: Mapping[str, Image.Image]) -> Image.Image:
-    """The RGB image of a recipe, before it is encoded.
+def render(recipe: Recipe, photos: Mapping[str, Image.Image]) -> bytes:
+    """The file of a recipe.
 
     Args:
         recipe: What to do.
@@ -91,15 +91,9 @@ def render(recipe: Recipe, photos: Mapping[str, Image.Image]) -> Image.Image:
     if recipe.beside:
         image = _side_by_side(image, photos[recipe.beside])
     if recipe.mirror:
-        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    if recipe.turn_degrees:
-        whole = recipe.turn_degrees % 90 == 0
-        image = image.rotate(
-            recipe.turn_degrees,
-            Image.Resampling.NEAREST if whole else Image.Resampling.BICUBIC,
-            expand=whole,
-            fillcolor=(128, 128, 128),
-        )
+        image = ImageOps.mirror(image)
+    whole, grey = recipe.turn_degrees % 90 == 0, (128, 128, 128)
+    image = image.rotate(recipe.turn_degrees, Image.Resampling.BICUBIC, expand=whole, fillcolor=grey)
     height_px = max(round(image.height * recipe.width_px / image.width), 1)
     image = image.resize((recipe.width_px, height_px), Image.Resampling.BICUBIC)
     for enhancer, factor in (
@@ -107,26 +101,18 @@ def render(recipe: Recipe, photos: Mapping[str, Image.Image]) -> Image.Image:
         (ImageEnhance.Contrast, recipe.contrast),
         (ImageEnhance.Color, recipe.colour),
     ):
-        if factor != 1:
-            image = enhancer(image).enhance(factor)
+        image = enhancer(image).enhance(factor)
     if recipe.blur_px:
         image = image.filter(ImageFilter.GaussianBlur(recipe.blur_px))
-    return _with_noise(image, recipe.noise, recipe.seed) if recipe.noise else image
-
-
-def encode(recipe: Recipe, image: Image.Image) -> bytes:
-    """The file of a rendered recipe."""
+    image = _with_noise(image, recipe.noise, recipe.seed)
     stream = io.BytesIO()
-    image.save(stream, recipe.format, **({} if recipe.format == "PNG" else {"quality": recipe.quality}))
+    image.save(stream, recipe.format, quality=recipe.quality)
     return stream.getvalue()
 
 
 def _side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
     right = right.resize((max(round(right.width * left.height / right.height), 1), left.height))
-    both = Image.new("RGB", (left.width + right.width, left.height))
-    both.paste(left, (0, 0))
-    both.paste(right, (left.width, 0))
-    return both
+    return Image.fromarray(np.hstack([np.asarray(left), np.asarray(right)]))
 
 
 def _with_noise(image: Image.Image, amplitude: int, seed: int) -> Image.Image:

@@ -1,6 +1,6 @@
 """Frames to measure with: 1280 x 720 JPEG files with a face in each, the same pictures every time.
 
-A frame may be sent once only, or a score cache would answer in place of the model. `FrameSupply` gives each use of a
+A frame may be sent once only, or a score cache would answer in place of the model. `fresh_frames` gives each use of a
 picture a JPEG comment of its own: other bytes, the same pixels, the same cost.
 """
 
@@ -72,34 +72,13 @@ def image_body(route: str, image: bytes) -> tuple[bytes, str]:
     return body, f"multipart/form-data; boundary={_BOUNDARY}"
 
 
-class FrameSupply:
-    """Gives out frames, in turn from a pool of different pictures, each time with a comment never used before."""
-
-    def __init__(self, pool: Sequence[Path], folder: Path) -> None:
-        """Writes nothing yet.
-
-        Args:
-            pool: JPEG files.
-            folder: Where files are written; below every server's media root. The caller removes it.
-        """
-        self._pool = [path.read_bytes() for path in pool]
-        self._folder = folder.resolve()
-        self._numbers = itertools.count()
-
-    def files(self, count: int) -> list[Path]:
-        """New frames as files, absolute paths."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        paths = []
-        for number in itertools.islice(self._numbers, count):
-            path = self._folder / f"{secrets.token_hex(6)}.jpg"
-            path.write_bytes(with_comment(self._pool[number % len(self._pool)], secrets.token_hex(8)))
-            paths.append(path)
-        return paths
-
-    def forget(self) -> None:
-        """Removes all files that were handed out."""
-        for path in self._folder.glob("*.jpg"):
-            path.unlink(missing_ok=True)
+def fresh_frames(pool: Sequence[Path], folder: Path, count: int) -> list[Path]:
+    """Writes frames with comments never used before, in turn from the pool, each into a new file of the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{secrets.token_hex(8)}.jpg" for _ in range(count)]
+    for path, picture in zip(paths, itertools.cycle(pool), strict=False):
+        path.write_bytes(with_comment(picture.read_bytes(), path.stem))
+    return paths
 
 
 def _varied(source: Image.Image, face: tuple[int, int, int, int], random: np.random.Generator) -> Image.Image:

@@ -1,12 +1,7 @@
-"""The classifier against the machine's own limit: how fast oneDNN multiplies matrices of the model's shapes.
+"""The classifier against the machine's own limit: how fast oneDNN multiplies matrices of the model's shapes."""
 
-`python -m benchmark.gemm CHECKPOINT RELEASE SECONDS` prints JSON, in a process of its own: {"ceiling_gflops": ...,
-"images_per_s": ..., "gflop_per_image": ...} for the precision of the release.
-"""
-
-import json
-import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,14 +39,13 @@ def products_of(checkpoint: Path) -> tuple[list[Product], int]:
         The products with weights: patches, q k v, attention's output, both of the MLP. And the operations of an image
         in all, attention's own products (q k^T, and the values) among them; nothing else is counted.
     """
-    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
-    vision = config.get("vision_config", config)
-    hidden, layers, heads = (
-        int(vision.get(name, default))
-        for name, default in (("hidden_size", 768), ("num_hidden_layers", 12), ("num_attention_heads", 12))
-    )
-    patch, mlp = int(vision.get("patch_size", 16)), int(vision.get("intermediate_size", 3072))
-    tokens = (int(vision.get("image_size", 224)) // patch) ** 2
+    from transformers import SiglipConfig
+
+    vision: Any = SiglipConfig.from_pretrained(checkpoint).vision_config
+    hidden, layers, mlp, patch = (
+        vision.hidden_size, vision.num_hidden_layers, vision.intermediate_size, vision.patch_size,
+    )  # fmt: skip
+    tokens = (vision.image_size // patch) ** 2
     with_weights = [
         Product(tokens, 3 * patch**2, hidden, 1),
         Product(tokens, hidden, 3 * hidden, layers),
@@ -59,7 +53,7 @@ def products_of(checkpoint: Path) -> tuple[list[Product], int]:
         Product(tokens, hidden, mlp, layers),
         Product(tokens, mlp, hidden, layers),
     ]
-    attention = Product(tokens, hidden // heads, tokens, 2 * heads * layers)
+    attention = Product(tokens, hidden, tokens, 2 * layers)  # of all heads together
     return with_weights, attention.flop + sum(product.flop for product in with_weights)
 
 
@@ -72,13 +66,12 @@ def ceiling_flops(products: Sequence[Product], precision: str) -> float:
 def classifier_rate(release: Path, seconds: float) -> float:
     """Images a second of the release's classifier without a server, on random pixels, at the best batch."""
     side_px = read_release(release).info.preprocess.resize.size_px
-    classifier = load_classifier(release / "model_repository" / "classifier" / "1")
     rates = []
-    for batch in _CLASSIFIER_BATCHES:
-        pixels = np.random.default_rng(0).integers(0, 256, (batch, side_px, side_px, 3), np.uint8)
-        status = np.zeros((batch, 1), np.int32)
-        rates.append(batch / float(_timed(partial(classifier.run, pixels, status), seconds).mean))
-    classifier.close()
+    with closing(load_classifier(release / "model_repository" / "classifier" / "1")) as classifier:
+        for batch in _CLASSIFIER_BATCHES:
+            pixels = np.random.default_rng(0).integers(0, 256, (batch, side_px, side_px, 3), np.uint8)
+            status = np.zeros((batch, 1), np.int32)
+            rates.append(batch / float(_timed(partial(classifier.run, pixels, status), seconds).mean))
     return max(rates)
 
 
@@ -118,17 +111,3 @@ def _int8_call(rows: int, product: Product) -> Any:
     return lambda: torch.ops.onednn.qlinear_pointwise(
         values, 0.02, 128, packed, scales, zeros, None, 1.0, 0, torch.bfloat16, "none", [], ""
     )
-
-
-def main() -> None:
-    """Measures one release."""
-    checkpoint, release, seconds = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
-    products, flop_per_image = products_of(checkpoint)
-    precision = read_release(release).info.precision
-    rate = classifier_rate(release, seconds)
-    ceiling = ceiling_flops(products, precision)
-    print(json.dumps({"ceiling_gflops": ceiling / 1e9, "images_per_s": rate, "gflop_per_image": flop_per_image / 1e9}))
-
-
-if __name__ == "__main__":
-    main()

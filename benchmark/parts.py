@@ -1,13 +1,11 @@
 """What `deepfake-bench run` measures: each part starts the servers it needs and returns its figures."""
 
 import itertools
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 
 from benchmark.bench import Bench
+from benchmark.gemm import ceiling_flops, classifier_rate, products_of
 from benchmark.load import run_load
 from benchmark.results import Figures, Rows, percentile, ratios
 from benchmark.servers import BenchError, Server, stopped
@@ -19,27 +17,28 @@ FRAMES = 30
 LOAD_SHARE = 0.7
 """Share of the closed-loop capacity at which the open loops arrive."""
 
+# Timed in a round: requests of 30 frames, and single images.
+_REQUESTS, _IMAGES = 3, 15
 _CLIENTS = (1, 4)
 _CAPACITY_CLIENTS = 4
-_GEMM_TIMEOUT_S = 600
 
 
 def measure_ratio(bench: Bench) -> Figures:
     """Requests of 30 frames over HTTP: every server in turn, each round."""
 
     def rate(server: Server) -> dict[str, float]:
-        warm_up, *batches = (_files(bench, FRAMES) for _ in range(bench.requests + 1))
-        server.score_frames(warm_up)
-        started = time.perf_counter()
-        for batch in batches:
-            server.score_frames(batch)
-        return {"images/s": bench.requests * FRAMES / (time.perf_counter() - started)}
+        with bench.frames(FRAMES * (_REQUESTS + 1)) as frames:
+            server.score_frames(frames[:FRAMES])
+            started = time.perf_counter()
+            for first in range(FRAMES, len(frames), FRAMES):
+                server.score_frames(frames[first : first + FRAMES])
+            return {"images/s": _REQUESTS * FRAMES / (time.perf_counter() - started)}
 
     rows, ratio_columns = _in_turn(bench, rate, "images/s")
     return Figures(
         title="Requests of 30 frames over HTTP",
         note=f"{FRAMES} JPEG frames of 1280 x 720 with a face in one `POST /api/v1/inference`, one client, "
-        f"{bench.requests} requests a round after one to warm up. `plain` is a plain Flask + transformers service, "
+        f"{_REQUESTS} requests a round after one to warm up. `plain` is a plain Flask + transformers service, "
         "with 1 or 8 frames in a batch.",
         columns={"images/s": 2, **ratio_columns},
         rows=rows,
@@ -51,17 +50,18 @@ def measure_latency(bench: Bench) -> Figures:
 
     def percentiles(server: Server) -> dict[str, float]:
         times_ms = []
-        for path in _files(bench, 5 * bench.requests + 1):
-            started = time.perf_counter()
-            server.score_frames([path], "IMAGE")
-            times_ms.append((time.perf_counter() - started) * 1e3)
+        with bench.frames(_IMAGES + 1) as frames:
+            for frame in frames:
+                started = time.perf_counter()
+                server.score_frames([frame], "IMAGE")
+                times_ms.append((time.perf_counter() - started) * 1e3)
         times = times_ms[1:]  # the first warms up
         return {"p50, ms": percentile(times, 50), "p95, ms": percentile(times, 95)}
 
     rows, ratio_columns = _in_turn(bench, percentiles, "p50, ms")
     return Figures(
         title="One image alone",
-        note=f"One client, one image at a time, {5 * bench.requests} requests a round after one to warm up.",
+        note=f"One client, one image at a time, {_IMAGES} requests a round after one to warm up.",
         columns={"p50, ms": 1, "p95, ms": 1, **ratio_columns},
         rows=rows,
     )
@@ -114,18 +114,11 @@ def measure_gemm(bench: Bench) -> Figures:
 
     def one_round() -> Measured:
         for precision in bench.ours:
-            arguments = [str(bench.checkpoint), str(bench.release(precision)), str(bench.window_s)]
-            command = [sys.executable, "-m", "benchmark.gemm", *arguments]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_GEMM_TIMEOUT_S)
-            if done.returncode:
-                raise BenchError(f"benchmark.gemm ended with code {done.returncode}: {done.stderr.strip()[-500:]}")
-            found = json.loads(done.stdout.splitlines()[-1])
-            ceiling, rate = found["ceiling_gflops"], found["images_per_s"]
-            share = rate * found["gflop_per_image"] / ceiling
-            yield (
-                precision,
-                {"ceiling, GFLOP/s": ceiling, "classifier, images/s": rate, "share of the ceiling": share},
-            )
+            rate = classifier_rate(bench.release(precision), bench.window_s)
+            products, flop_per_image = products_of(bench.checkpoint)
+            ceiling = ceiling_flops(products, precision)
+            cells = {"ceiling, GFLOP/s": ceiling / 1e9, "classifier, images/s": rate}
+            yield precision, {**cells, "share of the ceiling": rate * flop_per_image / ceiling}
 
     return Figures(
         title="The classifier against the machine's matrix products",
@@ -172,7 +165,6 @@ def _in_turn(bench: Bench, measure: Callable[[Server], dict[str, float]], compar
     def one_round() -> Measured:
         for server in servers:
             yield server.name, measure(server)
-            bench.supply.forget()
         servers.reverse()
 
     rows = _rounds(bench, one_round)
@@ -181,8 +173,3 @@ def _in_turn(bench: Bench, measure: Callable[[Server], dict[str, float]], compar
         for cells in rows.values():
             cells[f"over {baseline.name}"] = ratios(cells[compared], base)
     return rows, {f"over {baseline.name}": 3 for baseline in baselines}
-
-
-def _files(bench: Bench, count: int) -> list[str]:
-    """New frames, as paths below the media root, wherever the server sees that folder."""
-    return [str(path.relative_to(bench.media)) for path in bench.supply.files(count)]

@@ -8,18 +8,13 @@ videos a day of F frames and r frames/s of a node:
     c = least number with  λ S / c <= utilisation bound  and  95th percentile of the wait <= its bound
     nodes = c + spare                     so that the bounds hold while `spare` of them are away
 
-The wait is that of the queue M/G/c: arrivals at random moments (a Poisson process), one queue, c equal servers. With
-the offered load a = λ S and C = C(c, a), Erlang's probability that a video has to wait at all:
+The wait is that of the queue M/M/c: arrivals at random moments (a Poisson process), one queue, c equal servers, and
+work of exponential length. Videos of equal work wait about half as long. With the offered load a = λ S and C = C(c, a),
+the probability that a video has to wait at all (A. K. Erlang, "Solution of some problems in the theory of probabilities
+of significance in automatic telephone exchanges", 1917):
 
-    Wq = C S / (c - a) * (1 + cv^2) / 2           mean wait
+    Wq = C S / (c - a)                            mean wait
     P(W > t) = C e^(-t C / Wq)                    so the 95th percentile is Wq / C * ln(C / 0.05), or 0
-
-- Erlang C: A. K. Erlang, "Solution of some problems in the theory of probabilities of significance in automatic
-  telephone exchanges", 1917.
-- The mean: the Allen-Cunneen approximation, A. O. Allen, "Probability, Statistics, and Queueing Theory with Computer
-  Science Applications", 2nd ed., Academic Press 1990, chapter 5; exact for exponential S, and for one server.
-- The percentile is exact for exponential S, an approximation otherwise (W. Whitt, "Approximations for the GI/G/m
-  queue", Production and Operations Management 2 (1993) 114-161).
 
 `tests/benchmark/test_plan.py` compares all of it with a simulation.
 """
@@ -39,8 +34,7 @@ from benchmark.servers import BenchError
 
 DAY_S = 86_400
 _MOST_NODES = 1_000_000
-_ROUNDING = 1e-9
-"""0.7 / 0.7 may come out a hair above 1, which is no reason for a second node."""
+_ROUNDING = 1e-9  # 0.7 / 0.7 may come out a hair above 1, which is no reason for a second node
 
 _TABLE = (
     ("frames/s of a node", "{:.1f}", "frames_per_s"),
@@ -66,7 +60,6 @@ class Demand:
     peak_to_mean: float = 3
     utilisation: float = 0.7
     p95_wait_s: float = 5
-    service_cv: float = 1
     spare: int = 1
     node_price: float | None = None
 
@@ -117,15 +110,15 @@ def erlang_c(servers: int, offered: float) -> float:
     return blocked / (1 - offered / servers * (1 - blocked))
 
 
-def waits_s(servers: int, arrivals_per_s: float, service_s: float, service_cv: float) -> tuple[float, float]:
-    """Mean and 95th percentile of the wait in M/G/c, in seconds.
+def waits_s(servers: int, arrivals_per_s: float, service_s: float) -> tuple[float, float]:
+    """Mean and 95th percentile of the wait in M/M/c, in seconds.
 
     Raises:
         BenchError: The servers cannot do the work.
     """
     offered = arrivals_per_s * service_s
     waiting = erlang_c(servers, offered)
-    mean_s = waiting * service_s / (servers - offered) * (1 + service_cv**2) / 2
+    mean_s = waiting * service_s / (servers - offered)
     return mean_s, mean_s / waiting * math.log(waiting / 0.05) if waiting > 0.05 else 0.0
 
 
@@ -142,25 +135,25 @@ def needed(frames_per_s: float, demand: Demand) -> Need:
     service_s = demand.frames / frames_per_s
     offered = demand.peak_videos_per_s * service_s
 
-    def waits(nodes: int) -> tuple[float, float]:
-        return waits_s(nodes, demand.peak_videos_per_s, service_s, demand.service_cv)
+    def keeps_wait(nodes: int) -> bool:
+        return waits_s(nodes, demand.peak_videos_per_s, service_s)[1] <= demand.p95_wait_s
 
     fewest = max(math.ceil(offered / demand.utilisation - _ROUNDING), 1)
     candidates = range(fewest, _MOST_NODES + 1)
-    # More nodes never wait longer.
-    index = bisect.bisect_left(candidates, True, key=lambda nodes: waits(nodes)[1] <= demand.p95_wait_s)
+    index = bisect.bisect_left(candidates, True, key=keeps_wait)  # more nodes never wait longer
     if index == len(candidates):
         raise BenchError(f"more than {_MOST_NODES:,} nodes would be needed: check the demand and the rate")
     least = candidates[index]
     nodes = least + demand.spare
+    mean_wait_s, p95_wait_s = waits_s(least, demand.peak_videos_per_s, service_s)
     return Need(
         frames_per_s=frames_per_s,
         least_nodes=least,
         nodes=nodes,
         utilisation=offered / least,
         service_s=service_s,
-        mean_wait_s=waits(least)[0],
-        p95_wait_s=waits(least)[1],
+        mean_wait_s=mean_wait_s,
+        p95_wait_s=p95_wait_s,
         cost_per_day=None if demand.node_price is None else nodes * demand.node_price * 24,
     )
 
@@ -181,9 +174,6 @@ def plan(
     p95_wait_s: Annotated[
         float, typer.Option(min=0, max=1e6, help="Most that 95 of 100 videos wait before their work begins.")
     ] = Demand.p95_wait_s,
-    service_cv: Annotated[
-        float, typer.Option(min=0, max=1e3, help="Standard deviation of a video's work over its mean.")
-    ] = Demand.service_cv,
     spare: Annotated[int, typer.Option(min=0, help="Nodes that may be away while the bounds hold.")] = Demand.spare,
     node_price: Annotated[float | None, typer.Option(min=0, help="Of a node's hour, in any currency.")] = None,
 ) -> None:
@@ -194,7 +184,7 @@ def plan(
 
     Exit codes: 0 planned, 1 it cannot be planned (the message says why), 2 usage.
     """
-    demand = Demand(videos_per_day, frames, peak_to_mean, utilisation, p95_wait_s, service_cv, spare, node_price)
+    demand = Demand(videos_per_day, frames, peak_to_mean, utilisation, p95_wait_s, spare, node_price)
     if not all(math.isfinite(value or 0) for value in [*asdict(demand).values(), *frames_per_second]):
         raise typer.BadParameter("every number must be finite")
     rounds = {

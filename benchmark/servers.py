@@ -85,17 +85,14 @@ class Server:
             with _OPENER.open(request, timeout=_CALL_TIMEOUT_S) as answer:
                 found: dict[str, Any] = json.loads(answer.read())
                 return found
-        except urllib.error.HTTPError as error:
-            text = error.read()[:300].decode(errors="replace")
-            raise BenchError(f"{self.name}, {route}: {error.code} {text}") from error
         except (OSError, ValueError) as error:
-            raise BenchError(f"{self.name}, {route}: {error}") from error
+            said = error.read()[:300] if isinstance(error, urllib.error.HTTPError) else b""
+            raise BenchError(f"{self.name}, {route}: {error} {said.decode(errors='replace')}") from error
 
 
-@contextmanager
 def serve_ours(
     name: str, checkpoint: Path, precision: str, media_root: Path, folder: Path, checkout: Path = ROOT
-) -> Iterator[Server]:
+) -> AbstractContextManager[Server]:
     """The service of a checkout, as its `make serve` starts it.
 
     Args:
@@ -125,8 +122,7 @@ def serve_ours(
     both = {**settings, **{f"DEEPFAKE_{key}": value for key, value in settings.items() if key not in _UNPREFIXED}}
     python = sys.executable if checkout == ROOT else str(checkout / ".venv" / "bin" / "python")
     server = Server(name, f"http://127.0.0.1:{port}", "/detect")
-    with _running(server, [python, "-m", "deploy.local"], both, folder, checkout) as running:
-        yield running
+    return _running(server, [python, "-m", "deploy.local"], both, folder, checkout)
 
 
 def serve_plain(checkpoint: Path, media_root: Path, batch: int, folder: Path) -> AbstractContextManager[Server]:

@@ -1,12 +1,11 @@
 """The robustness run: every file is scored again under each degradation, each frame beside its clean score."""
 
-from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from threading import BoundedSemaphore
 
+from deepfake_client.batch.scoring import VIDEO_WORKERS, in_order
 from deepfake_client.detector import Detector
 from deepfake_client.errors import (
     DetectionError,
@@ -23,8 +22,6 @@ from deepfake_client.result import ScoredFrame
 from deepfake_client.scorer import OK, Deadline, Scoring
 from evaluation.degradation import Degradation
 from evaluation.scoring import NOT_TRIED, ScoredFile, check_model
-
-_VIDEO_WORKERS = 2  # the frames of each video in progress are held in memory
 
 NO_FACE = "NO_FACE"
 """Code of a file without a face, for a degradation that needs one."""
@@ -138,9 +135,9 @@ def score_degraded(
     Raises:
         ModelChangedError: Another model has answered.
     """
-    run = _DegradedRun(detector, degradations, info, timeout_s, BoundedSemaphore(_VIDEO_WORKERS))
+    run = _DegradedRun(detector, degradations, info, timeout_s, BoundedSemaphore(VIDEO_WORKERS))
     answered = 0
-    with closing(_in_order(run, rows, workers)) as answers:
+    with closing(in_order(rows, run.pairs, run.pairs, workers=workers)) as answers:
         try:
             for pairs in answers:
                 answered += 1
@@ -148,31 +145,6 @@ def score_degraded(
         except ServiceError as error:
             not_tried = PairedScore(error_code=NOT_TRIED, error_message=f"server lost: {error}")
             yield from ((not_tried,) * len(degradations) for _ in rows[answered:])
-
-
-def _in_order(
-    run: _DegradedRun, rows: Sequence[ScoredFile], workers: int
-) -> Generator[tuple[PairedScore, ...], None, None]:
-    waiting: deque[tuple[ScoredFile, Future[tuple[PairedScore, ...]]]] = deque()
-
-    def first() -> tuple[PairedScore, ...]:
-        row, future = waiting.popleft()
-        try:
-            return future.result()
-        except ServiceError:
-            return run.pairs(row)
-
-    with ThreadPoolExecutor(workers, thread_name_prefix="degrade") as pool:
-        try:
-            for row in rows:
-                waiting.append((row, pool.submit(run.pairs, row)))
-                if len(waiting) > 2 * workers:
-                    yield first()
-            while waiting:
-                yield first()
-        finally:
-            for _, future in waiting:
-                future.cancel()
 
 
 def _mean_pair(clean_frames: Sequence[ScoredFrame], scoring: Scoring) -> PairedScore:

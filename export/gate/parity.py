@@ -205,14 +205,14 @@ def _measure(reference: Floats, alone: Floats, batched: list[Floats], fake: list
     return {
         "max_dp": float(dp.max()),
         "mean_dp": float(dp.mean()),
-        "max_dlogit": float(np.abs(_log_odds(alone, fake) - _log_odds(reference, fake)).max()),
+        "max_dlogit": float(np.abs(log_odds(alone, fake) - log_odds(reference, fake)).max()),
         "flipped": int((((p_alone > 0.5) != (p > 0.5)) & decided).sum()),
         "std_p": float(p.std()),
         "max_batch_dp": float(max((np.abs(p_alone[: len(v)] - v).max() for v in p_batched), default=0.0)),
     }
 
 
-def _log_odds(log_probabilities: Floats, fake: list[int]) -> Floats:
+def log_odds(log_probabilities: Floats, fake: list[int]) -> Floats:
     """log(P(fake) / P(not fake)), exact where one of them is tiny: log-probabilities keep what 1 - p would lose."""
     others = [i for i in range(log_probabilities.shape[1]) if i not in fake]
     return np.asarray(

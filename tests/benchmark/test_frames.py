@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from assets import FACE_MODELS, fetch_assets
-from benchmark.frames import SIZE_PX, FrameSupply, make_face_frames, with_comment
+from benchmark.frames import SIZE_PX, fresh_frames, make_face_frames, with_comment
 from preprocessing import FaceFinder
 
 
@@ -31,14 +31,11 @@ def test_no_frame_comes_twice_and_every_pixel_stays(tmp_path: Path) -> None:
     pool = [tmp_path / f"{number}.jpg" for number in range(2)]
     for number, path in enumerate(pool):
         Image.new("RGB", (32, 16), (number * 100, 50, 50)).save(path)
-    supply = FrameSupply(pool, tmp_path / "run")
-    files = supply.files(5) + supply.files(5)
+    files = fresh_frames(pool, tmp_path / "run", 5) + fresh_frames(pool, tmp_path / "run", 5)
     frames = [path.read_bytes() for path in files]
     assert len(set(frames)) == 10
     shown = sorted(np.asarray(Image.open(io.BytesIO(frame))).tobytes() for frame in frames)
     assert set(shown) == {np.asarray(Image.open(path)).tobytes() for path in pool}
-    supply.forget()
-    assert not any(path.exists() for path in files)
 
 
 def test_only_jpeg_files_take_a_comment() -> None:

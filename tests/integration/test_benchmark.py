@@ -10,8 +10,9 @@ from tests.service import Service
 
 
 def run(service: Service, folder: Path, only: str, *options: str) -> Result:
-    arguments = ["run", "--quick", "--only", only, "--gateway", service.url, "--folder", str(folder), *options]
-    return CliRunner().invoke(app, [*arguments, "--output", str(folder / "results")])
+    arguments = ["run", "--rounds", "1", "--window-s", "1", "--only", only, "--gateway", service.url]
+    folders = ["--folder", str(folder), "--output", str(folder / "results")]
+    return CliRunner().invoke(app, [*arguments, *folders, *options])
 
 
 def results_in(folder: Path) -> Results:

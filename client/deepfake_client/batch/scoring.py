@@ -4,9 +4,10 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from deepfake_client.batch.inputs import OpenMedia
 from deepfake_client.detector import Detector
@@ -15,6 +16,9 @@ from deepfake_client.media import Media, MediaType, identify, open_media
 from deepfake_client.pictures import canary_image
 from deepfake_client.result import DetectionOutput
 from deepfake_client.scorer import OK, Deadline
+
+_Item = TypeVar("_Item")
+_Outcome = TypeVar("_Outcome")
 
 WORKERS = 16
 VIDEO_WORKERS = 2
@@ -69,19 +73,48 @@ def detect_files(
         ServiceError: The service is lost. Files that have not been reported have not been scored.
     """
     batch = _Batch(detector, media_type, timeout_s, threading.BoundedSemaphore(video_workers), open_file, keep_frames)
-    waiting: deque[tuple[os.PathLike[str], Future[FileReport]]] = deque()
+    return in_order(paths, batch.detect, batch.detect_again, workers=workers, cancel=batch.cancel)
+
+
+def in_order(
+    items: Iterable[_Item],
+    work: Callable[[_Item], _Outcome],
+    again: Callable[[_Item], _Outcome],
+    *,
+    workers: int,
+    cancel: Callable[[], None] = lambda: None,
+) -> Generator[_Outcome]:
+    """The outcomes of work on several threads, in the order of the items.
+
+    Args:
+        items: Taken as the work gets on; never many more than were reported.
+        work: Called in a thread for each item.
+        again: Called in place of `work`, once, when an item for which it raised a ServiceError is the next to be
+            reported. What it raises ends the run.
+        workers: Items in progress at the same time.
+        cancel: Called at the end, also an early one: ends what is still in progress.
+    """
+    waiting: deque[tuple[_Item, Future[_Outcome]]] = deque()
+
+    def first() -> _Outcome:
+        item, future = waiting.popleft()
+        try:
+            return future.result()
+        except ServiceError:
+            return again(item)
+
     with ThreadPoolExecutor(workers, thread_name_prefix="detect") as pool:
         try:
-            for path in paths:
-                waiting.append((path, pool.submit(batch.detect, path)))
+            for item in items:
+                waiting.append((item, pool.submit(work, item)))
                 if len(waiting) > _WINDOW * workers:
-                    yield batch.report(*waiting.popleft())
+                    yield first()
             while waiting:
-                yield batch.report(*waiting.popleft())
+                yield first()
         finally:
             for _, future in waiting:
                 future.cancel()
-            batch.cancel()
+            cancel()
 
 
 @dataclass(frozen=True)
@@ -120,12 +153,8 @@ class _Batch:
         except Exception as error:  # one file must never end the run
             return FileReport(path, error_code="INTERNAL", error_message=f"{type(error).__name__}: {error}")
 
-    def report(self, path: os.PathLike[str], future: "Future[FileReport]") -> FileReport:
-        """The outcome of a file that was submitted; a ServiceError says that the service is lost."""
-        try:
-            return future.result()
-        except ServiceError:
-            pass
+    def detect_again(self, path: os.PathLike[str]) -> FileReport:
+        """The outcome of a file during which the service failed; a ServiceError says that the service is lost."""
         try:
             return self.detect(path)
         except ServiceError as error:
