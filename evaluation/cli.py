@@ -5,6 +5,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -13,15 +14,14 @@ import typer
 from deepfake_client import ConfigurationError, DetectionError, Detector, ModelInfo
 from deepfake_client.batch.progress import with_progress
 from deepfake_client.connect import connect_for_batch
-from evaluation.bootstrap import BootstrapPlan
-from evaluation.dataset import Dataset, find_dataset
+from evaluation.dataset import find_dataset
 from evaluation.degradation import STANDARD_SET, parse_degradation
-from evaluation.document import Run, RunSettings, build_results
+from evaluation.document import Run, build_results
 from evaluation.errors import EvaluationError, ModelChangedError, OutputError
 from evaluation.figures import FigureData, write_figures
 from evaluation.measure import ScoreTable
 from evaluation.report import print_report
-from evaluation.results import RESULTS_NAME, Results, check_output, staged
+from evaluation.results import RESULTS_NAME, CommandResult, Results, check_output, staged
 from evaluation.robustness import score_degraded
 from evaluation.scoring import score_files
 
@@ -102,10 +102,12 @@ def evaluate(
         check_output(output, overwrite)
         _require_packages()
         with _connect(url, outage_wait_s) as (detector, model):
-            plan = BootstrapPlan(resamples, seed)
-            deadline_s = timeout_s or detector.settings.timeout_s
-            settings = RunSettings(url, workers, deadline_s, outage_wait_s, plan, degradations)
-            run = _score(detector, model, dataset, settings)
+            command = CommandResult(
+                directory=str(directory), target=url, workers=workers, outage_wait_s=outage_wait_s, seed=seed,
+                timeout_s=timeout_s or detector.settings.timeout_s, resamples=resamples,
+                degradations=[degradation.name for degradation in degradations],
+            )  # fmt: skip
+            run = _score(detector, Run(command, degradations, dataset, model))
         names = _report(build_results(run), run, output, ("png", "svg") if svg else ("png",))
     except EvaluationError as error:
         _fail(str(error), _EXIT_CODES.get(type(error), EXIT_USAGE))
@@ -117,23 +119,22 @@ def evaluate(
     raise typer.Exit(0 if run.all_scored else EXIT_SOME_FAILED)
 
 
-def _score(detector: Detector, model: ModelInfo, dataset: Dataset, settings: RunSettings) -> Run:
-    """The clean run, then the degraded one."""
-    total = len(dataset.files)
-    timeout_s, workers = settings.timeout_s, settings.workers
-    scoring = score_files(detector, dataset.files, model, timeout_s=timeout_s, workers=workers)
-    rows = tuple(with_progress(scoring, total, "scoring"))
-    if not settings.degradations:
-        return Run(settings, dataset, model, rows)
-    degrading = score_degraded(detector, rows, settings.degradations, model, timeout_s=timeout_s, workers=workers)
-    return Run(settings, dataset, model, rows, tuple(with_progress(degrading, total, "degrading")))
+def _score(detector: Detector, run: Run) -> Run:
+    """The run with its scores: the clean ones, then the degraded ones."""
+    files, model, timeout_s, workers = run.dataset.files, run.model, run.command.timeout_s, run.command.workers
+    scoring = score_files(detector, files, model, timeout_s=timeout_s, workers=workers)
+    rows = tuple(with_progress(scoring, len(files), "scoring"))
+    if not run.degradations:
+        return replace(run, rows=rows)
+    degrading = score_degraded(detector, rows, run.degradations, model, timeout_s=timeout_s, workers=workers)
+    return replace(run, rows=rows, pairs=tuple(with_progress(degrading, len(files), "degrading")))
 
 
 def _report(results: Results, run: Run, output: Path, suffixes: tuple[str, ...]) -> list[str]:
     """Writes the figures and results.json, and returns their names. Prints the tables, also when writing fails."""
     try:
         with staged(output) as scratch:
-            data = FigureData(results, ScoreTable.of(run.rows), run.settings.plan)
+            data = FigureData(results, ScoreTable.of(run.rows))
             drawn = write_figures(data, scratch, suffixes)
             text = results.model_copy(update={"figures": drawn}).json_text()
             (scratch / RESULTS_NAME).write_text(text, encoding="utf-8")

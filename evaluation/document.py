@@ -9,7 +9,6 @@ from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import OK
 from deepfake_client.scores import DetectionResult
 from evaluation import results
-from evaluation.bootstrap import BootstrapPlan
 from evaluation.dataset import UNREADABLE, Dataset, Label
 from evaluation.degradation import Degradation
 from evaluation.measure import ScoreTable, clean_metrics, latency, robustness_row
@@ -28,42 +27,23 @@ _FEW_FOR_P99 = 100
 
 
 @dataclass(frozen=True)
-class RunSettings:
-    """What the command was asked to do.
-
-    Attributes:
-        target: Triton address, or directory of a release or checkpoint.
-        workers: Files in progress at the same time.
-        timeout_s: Deadline of each file.
-        outage_wait_s: How long a file waits for a server that is away or overloaded.
-        plan: Resamples and seed of the bootstrap.
-        degradations: What the robustness run does to the frames; may be empty.
-    """
-
-    target: str
-    workers: int
-    timeout_s: float
-    outage_wait_s: float
-    plan: BootstrapPlan
-    degradations: tuple[Degradation, ...] = ()
-
-
-@dataclass(frozen=True)
 class Run:
     """Everything that was scored.
 
     Attributes:
-        settings: What was asked for.
+        command: What was asked for.
+        degradations: What the robustness run did to the frames.
         dataset: The labelled files.
         model: Who answered.
         rows: The clean run, one for each file.
         pairs: For each file one entry per degradation; empty without degradations.
     """
 
-    settings: RunSettings
+    command: results.CommandResult
+    degradations: tuple[Degradation, ...]
     dataset: Dataset
     model: ModelInfo
-    rows: tuple[ScoredFile, ...]
+    rows: tuple[ScoredFile, ...] = ()
     pairs: tuple[tuple[PairedScore, ...], ...] = ()
 
     @property
@@ -81,12 +61,11 @@ class Run:
 
 def build_results(run: Run) -> results.Results:
     """The document without its figures' names: metrics, intervals, notes and rows."""
-    settings = run.settings
     table = ScoreTable.of(run.rows)
-    metrics = results.MetricsResult(**clean_metrics(run.rows, settings.plan))
+    metrics = results.MetricsResult(**clean_metrics(run.rows, run.command.plan))
     robustness = [
-        robustness_row(run.rows, [pairs[i] for pairs in run.pairs], degradation, settings.plan)
-        for i, degradation in enumerate(settings.degradations)
+        robustness_row(run.rows, [pairs[i] for pairs in run.pairs], degradation, run.command.plan)
+        for i, degradation in enumerate(run.degradations)
     ]
     counts = results.CountsResult(real=_class(run.rows, Label.REAL), fake=_class(run.rows, Label.FAKE))
     return results.Results(
@@ -95,7 +74,7 @@ def build_results(run: Run) -> results.Results:
         software=results.SoftwareResult(
             deepfake_serving=_installed("deepfake-serving"), numpy=_installed("numpy"), pillow=_installed("pillow")
         ),
-        command=_command(run),
+        command=run.command,
         model=_model(run.model),
         dataset=results.DatasetResult(
             digest=run.dataset.digest,
@@ -110,10 +89,10 @@ def build_results(run: Run) -> results.Results:
         metrics=metrics,
         confusion_matrix=confusion_matrix(table.is_fake, table.p),
         calibration=list(calibration_bins(table.is_fake, table.p)),
-        latency=results.LatencyResult(concurrency=settings.workers, **latency(run.rows, settings.plan)),
+        latency=results.LatencyResult(concurrency=run.command.workers, **latency(run.rows, run.command.plan)),
         robustness=robustness,
         figures=[],
-        files=[_file(row, run.pairs[i] if run.pairs else (), settings.degradations) for i, row in enumerate(run.rows)],
+        files=[_file(row, run.pairs[i] if run.pairs else (), run.degradations) for i, row in enumerate(run.rows)],
     )
 
 
@@ -122,20 +101,6 @@ def _installed(distribution: str) -> str:
         return version(distribution)
     except PackageNotFoundError:
         return "unknown"
-
-
-def _command(run: Run) -> results.CommandResult:
-    settings = run.settings
-    return results.CommandResult(
-        directory=_text(str(run.dataset.directory)),
-        target=settings.target,
-        workers=settings.workers,
-        timeout_s=settings.timeout_s,
-        outage_wait_s=settings.outage_wait_s,
-        resamples=settings.plan.resamples,
-        seed=settings.plan.seed,
-        degradations=[degradation.name for degradation in settings.degradations],
-    )
 
 
 def _model(info: ModelInfo) -> results.ModelResult:
@@ -170,7 +135,7 @@ def _class(rows: Sequence[ScoredFile], label: Label) -> results.ClassResult:
 def _file(row: ScoredFile, pairs: Sequence[PairedScore], degradations: Sequence[Degradation]) -> results.FileResult:
     statuses = [frame.score.status for frame in row.frames]
     return results.FileResult(
-        path=_text(row.file.name),
+        path=row.file.name,
         label=row.file.label.value,
         sha256=None if row.file.sha256 == UNREADABLE else row.file.sha256,
         media_type=row.media_type.value if row.media_type else None,
@@ -195,12 +160,7 @@ def _file(row: ScoredFile, pairs: Sequence[PairedScore], degradations: Sequence[
 
 
 def _error(code: str, message: str) -> results.ErrorResult | None:
-    return results.ErrorResult(code=code, message=_text(message)) if code else None
-
-
-def _text(text: str) -> str:
-    """Valid Unicode, also for a file name in another encoding."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return results.ErrorResult(code=code, message=message) if code else None
 
 
 def _notes_on_the_run(run: Run) -> list[str]:

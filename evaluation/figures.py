@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluation.bootstrap import CONFIDENCE, BootstrapPlan, resample
+from evaluation.bootstrap import CONFIDENCE, resample
 from evaluation.measure import ScoreTable
 from evaluation.metrics import FloatArray, RocCurve, roc_curve
 from evaluation.results import Results
@@ -37,12 +37,10 @@ class FigureData:
     Attributes:
         results: The document, for figures and captions.
         table: The scored files.
-        plan: Bootstrap of the band around the ROC curve.
     """
 
     results: Results
     table: ScoreTable
-    plan: BootstrapPlan
 
 
 def write_figures(data: FigureData, folder: Path, suffixes: Sequence[str]) -> list[str]:
@@ -98,7 +96,7 @@ def _roc_band(data: FigureData, grid: FloatArray) -> tuple[FloatArray, FloatArra
     curves = np.array(
         [
             _tpr_along(roc_curve(table.is_fake[chosen], table.p[chosen]), grid)
-            for chosen in resample(table.is_fake, data.plan)
+            for chosen in resample(table.is_fake, data.results.command.plan)
         ]
     )
     band: FloatArray = np.percentile(curves, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)], axis=0)

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from deepfake_client.release import VerdictBands
-from evaluation.bootstrap import IN_RESULTS, Estimate
+from evaluation.bootstrap import IN_RESULTS, BootstrapPlan, Estimate
 from evaluation.errors import OutputError, OutputExistsError
 from evaluation.metrics import CalibrationBin, ConfusionMatrix
 
@@ -22,6 +23,14 @@ RESULTS_NAME = "results.json"
 FIGURE_NAMES = ("roc", "scores", "reliability")
 
 _OURS = (RESULTS_NAME, *(f"{name}.{suffix}" for name in FIGURE_NAMES for suffix in ("png", "svg")))
+
+
+def _valid_unicode(text: object) -> object:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if isinstance(text, str) else text
+
+
+Text = Annotated[str, BeforeValidator(_valid_unicode)]
+"""Valid Unicode, also for a file name in another encoding."""
 
 
 class _Part(BaseModel):
@@ -39,7 +48,7 @@ class SoftwareResult(_Part):
 class CommandResult(_Part):
     """The settings of the run."""
 
-    directory: str
+    directory: Text
     target: str
     """Triton address, or directory of a release or checkpoint."""
     workers: int
@@ -53,6 +62,11 @@ class CommandResult(_Part):
     seed: int
     """Seed of the bootstrap."""
     degradations: list[str]
+
+    @property
+    def plan(self) -> BootstrapPlan:
+        """How the intervals are made."""
+        return BootstrapPlan(self.resamples, self.seed)
 
 
 class BandsResult(_Part, VerdictBands):
@@ -181,7 +195,7 @@ class ErrorResult(_Part):
     """Why there is no score."""
 
     code: str
-    message: str
+    message: Text
 
 
 class DegradedFileResult(_Part):
@@ -199,7 +213,7 @@ class DegradedFileResult(_Part):
 class FileResult(_Part):
     """One file."""
 
-    path: str
+    path: Text
     """Below the directory, with forward slashes."""
     label: str
     sha256: str | None

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+from deepfake_client import errors
 from deepfake_client.batch.scoring import FileReport, detect_files
 from deepfake_client.detector import Detector
-from deepfake_client.errors import InputError, ServiceError
+from deepfake_client.errors import ServiceError
 from deepfake_client.media import MediaType
 from deepfake_client.release import ModelInfo
 from deepfake_client.result import ScoredFrame
@@ -113,10 +114,6 @@ def _scored(file: LabelledFile, report: FileReport, info: ModelInfo) -> ScoredFi
     )
 
 
-def _subclasses(kind: type[InputError]) -> Iterator[type[InputError]]:
-    yield kind
-    for below in kind.__subclasses__():
-        yield from _subclasses(below)
-
-
-_INPUT_CODES = frozenset(kind.code for kind in _subclasses(InputError))
+_INPUT_CODES = frozenset(
+    kind.code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.InputError)
+)

@@ -7,12 +7,12 @@ import pytest
 from typer.testing import CliRunner
 
 from deepfake_client import DetectionResult, ModelInfo
-from evaluation.bootstrap import BootstrapPlan, Estimate
+from evaluation.bootstrap import Estimate
 from evaluation.compare import Contestant, auc_difference, command_app, comparison_table, read_contestant
 from evaluation.dataset import Dataset, Label, LabelledFile
-from evaluation.document import Run, RunSettings, build_results
+from evaluation.document import Run, build_results
 from evaluation.errors import ComparisonError
-from evaluation.results import ComparisonResult, Results, RobustnessResult
+from evaluation.results import CommandResult, ComparisonResult, Results, RobustnessResult
 from evaluation.scoring import ScoredFile
 from tests.evaluation.conftest import Evaluate
 from tests.inference_server import DESCRIPTION, InferenceServer
@@ -28,9 +28,12 @@ def result_of(scores: Sequence[float | None], first_hash: int = 0) -> Results:
             rows.append(ScoredFile(file, error_code="DECODE_FAILED", error_message="broken"))
         else:
             rows.append(ScoredFile(file, p, DetectionResult.REAL, latency_s=0.1))
-    settings = RunSettings("host:1", 2, 60.0, 30.0, BootstrapPlan(100))
+    command = CommandResult(
+        directory="set", target="host:1", workers=2, timeout_s=60.0, outage_wait_s=30.0, resamples=100, seed=0,
+        degradations=[],
+    )  # fmt: skip
     info = ModelInfo.from_json(json.dumps(DESCRIPTION))
-    return build_results(Run(settings, Dataset(Path("set"), tuple(row.file for row in rows)), info, tuple(rows)))
+    return build_results(Run(command, (), Dataset(Path("set"), tuple(row.file for row in rows)), info, tuple(rows)))
 
 
 @pytest.fixture

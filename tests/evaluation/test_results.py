@@ -8,13 +8,12 @@ import pytest
 
 from deepfake_client import DetectionResult, ModelInfo
 from evaluation import results
-from evaluation.bootstrap import BootstrapPlan
 from evaluation.dataset import Dataset, Label, LabelledFile
-from evaluation.document import Run, RunSettings, build_results
+from evaluation.document import Run, build_results
 from evaluation.errors import OutputError, OutputExistsError
 from evaluation.figures import FigureData, write_figures
 from evaluation.measure import ScoreTable
-from evaluation.results import FIGURE_NAMES, RESULTS_NAME, check_output, staged
+from evaluation.results import FIGURE_NAMES, RESULTS_NAME, CommandResult, check_output, staged
 from evaluation.scoring import ScoredFile
 from tests.inference_server import DESCRIPTION
 from tests.service import ROOT
@@ -42,8 +41,11 @@ def a_run(real: list[float], fake: list[float], seed: int = 0) -> Run:
         for n, (label, p) in enumerate(files)
     )
     info = ModelInfo.from_json(json.dumps(DESCRIPTION))
-    settings = RunSettings("host:1", 2, 60.0, 30.0, BootstrapPlan(100, seed))
-    return Run(settings, Dataset(Path("set"), tuple(row.file for row in rows)), info, rows)
+    command = CommandResult(
+        directory="set", target="host:1", workers=2, timeout_s=60.0, outage_wait_s=30.0, resamples=100, seed=seed,
+        degradations=[],
+    )  # fmt: skip
+    return Run(command, (), Dataset(Path("set"), tuple(row.file for row in rows)), info, rows)
 
 
 def test_the_same_seed_gives_the_same_intervals_and_pictures(tmp_path: Path) -> None:
@@ -56,7 +58,7 @@ def test_the_same_seed_gives_the_same_intervals_and_pictures(tmp_path: Path) -> 
     for number, run in enumerate(runs[:2]):
         folder = tmp_path / str(number)
         folder.mkdir()
-        names = write_figures(FigureData(one, ScoreTable.of(run.rows), run.settings.plan), folder, ["png"])
+        names = write_figures(FigureData(one, ScoreTable.of(run.rows)), folder, ["png"])
         assert names == ["roc.png", "scores.png", "reliability.png"]
         pictures.append([(folder / name).read_bytes() for name in names])
     assert pictures[0] == pictures[1]
