@@ -101,10 +101,12 @@ def render(recipe: Recipe, photos: Mapping[str, Image.Image]) -> bytes:
         (ImageEnhance.Contrast, recipe.contrast),
         (ImageEnhance.Color, recipe.colour),
     ):
-        image = enhancer(image).enhance(factor)
+        if factor != 1:
+            image = enhancer(image).enhance(factor)
     if recipe.blur_px:
         image = image.filter(ImageFilter.GaussianBlur(recipe.blur_px))
-    image = _with_noise(image, recipe.noise, recipe.seed)
+    if recipe.noise:
+        image = _with_noise(image, recipe.noise, recipe.seed)
     stream = io.BytesIO()
     image.save(stream, recipe.format, quality=recipe.quality)
     return stream.getvalue()
