@@ -8,15 +8,12 @@ videos a day of F frames and r frames/s of a node:
     c = least number with  λ S / c <= utilisation bound  and  95th percentile of the wait <= its bound
     nodes = c + spare                     so that the bounds hold while `spare` of them are away
 
-The wait is that of the queue M/M/c: arrivals at random moments (a Poisson process), one queue, c equal servers, and
-work of exponential length. Videos of equal work wait about half as long. With the offered load a = λ S and C = C(c, a),
-the probability that a video has to wait at all (A. K. Erlang, "Solution of some problems in the theory of probabilities
-of significance in automatic telephone exchanges", 1917):
+The wait is that of the queue M/G/c: arrivals at random moments (a Poisson process), one queue, c equal servers, work
+of any length whose standard deviation over its mean is cv. With the offered load a = λ S and Erlang's probability
+C = C(c, a) that a video has to wait at all:
 
-    Wq = C S / (c - a)                            mean wait
+    Wq = C S / (c - a) * (1 + cv^2) / 2           mean wait (Allen and Cunneen; exact for exponential S)
     P(W > t) = C e^(-t C / Wq)                    so the 95th percentile is Wq / C * ln(C / 0.05), or 0
-
-`tests/benchmark/test_plan.py` compares all of it with a simulation.
 """
 
 import bisect
@@ -60,6 +57,7 @@ class Demand:
     peak_to_mean: float = 3
     utilisation: float = 0.7
     p95_wait_s: float = 5
+    service_cv: float = 1
     spare: int = 1
     node_price: float | None = None
 
@@ -110,15 +108,15 @@ def erlang_c(servers: int, offered: float) -> float:
     return blocked / (1 - offered / servers * (1 - blocked))
 
 
-def waits_s(servers: int, arrivals_per_s: float, service_s: float) -> tuple[float, float]:
-    """Mean and 95th percentile of the wait in M/M/c, in seconds.
+def waits_s(servers: int, arrivals_per_s: float, service_s: float, service_cv: float) -> tuple[float, float]:
+    """Mean and 95th percentile of the wait in M/G/c, in seconds.
 
     Raises:
         BenchError: The servers cannot do the work.
     """
     offered = arrivals_per_s * service_s
     waiting = erlang_c(servers, offered)
-    mean_s = waiting * service_s / (servers - offered)
+    mean_s = waiting * service_s / (servers - offered) * (1 + service_cv**2) / 2
     return mean_s, mean_s / waiting * math.log(waiting / 0.05) if waiting > 0.05 else 0.0
 
 
@@ -135,17 +133,18 @@ def needed(frames_per_s: float, demand: Demand) -> Need:
     service_s = demand.frames / frames_per_s
     offered = demand.peak_videos_per_s * service_s
 
-    def keeps_wait(nodes: int) -> bool:
-        return waits_s(nodes, demand.peak_videos_per_s, service_s)[1] <= demand.p95_wait_s
+    def waits(nodes: int) -> tuple[float, float]:
+        return waits_s(nodes, demand.peak_videos_per_s, service_s, demand.service_cv)
 
     fewest = max(math.ceil(offered / demand.utilisation - _ROUNDING), 1)
     candidates = range(fewest, _MOST_NODES + 1)
-    index = bisect.bisect_left(candidates, True, key=keeps_wait)  # more nodes never wait longer
+    # More nodes never wait longer.
+    index = bisect.bisect_left(candidates, True, key=lambda nodes: waits(nodes)[1] <= demand.p95_wait_s)
     if index == len(candidates):
         raise BenchError(f"more than {_MOST_NODES:,} nodes would be needed: check the demand and the rate")
     least = candidates[index]
     nodes = least + demand.spare
-    mean_wait_s, p95_wait_s = waits_s(least, demand.peak_videos_per_s, service_s)
+    mean_wait_s, p95_wait_s = waits(least)
     return Need(
         frames_per_s=frames_per_s,
         least_nodes=least,
@@ -174,6 +173,9 @@ def plan(
     p95_wait_s: Annotated[
         float, typer.Option(min=0, max=1e6, help="Most that 95 of 100 videos wait before their work begins.")
     ] = Demand.p95_wait_s,
+    service_cv: Annotated[
+        float, typer.Option(min=0, max=1e3, help="Standard deviation of a video's work over its mean.")
+    ] = Demand.service_cv,
     spare: Annotated[int, typer.Option(min=0, help="Nodes that may be away while the bounds hold.")] = Demand.spare,
     node_price: Annotated[float | None, typer.Option(min=0, help="Of a node's hour, in any currency.")] = None,
 ) -> None:
@@ -184,7 +186,7 @@ def plan(
 
     Exit codes: 0 planned, 1 it cannot be planned (the message says why), 2 usage.
     """
-    demand = Demand(videos_per_day, frames, peak_to_mean, utilisation, p95_wait_s, spare, node_price)
+    demand = Demand(videos_per_day, frames, peak_to_mean, utilisation, p95_wait_s, service_cv, spare, node_price)
     if not all(math.isfinite(value or 0) for value in [*asdict(demand).values(), *frames_per_second]):
         raise typer.BadParameter("every number must be finite")
     rounds = {
