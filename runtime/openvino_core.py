@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import functools
 import gc
+import signal
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -44,6 +45,8 @@ def _only_core() -> Any:
 def signal_stack_restored() -> Iterator[None]:
     """Restores the calling thread's alternate signal stack afterwards, for libraries that make cores of their own."""
     libc = ctypes.CDLL(None)
+    # Until the stack is restored, other threads take the signals, which have no such stack.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD})
     before = SignalStack()
     libc.sigaltstack(None, ctypes.byref(before))
     try:
@@ -53,3 +56,4 @@ def signal_stack_restored() -> Iterator[None]:
         if not before.ss_sp:
             before = SignalStack(None, SS_DISABLE, 0)
         libc.sigaltstack(ctypes.byref(before), None)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
