@@ -109,6 +109,6 @@ quiet=--quiet
 [[ -t 1 ]] && quiet= # on a terminal pip shows its progress
 $venv_python -m pip install $quiet --disable-pip-version-check -r "$lock" ||
   fail "pip could not install $lock: is the package index reachable?"
-$venv_python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable ./client --editable .
+PYTHONWARNINGS=ignore $venv_python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable ./client --editable .
 echo "$wanted" >"$stamp"
 unpack_programs

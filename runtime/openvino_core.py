@@ -18,7 +18,6 @@ from typing import Any
 import openvino
 
 _LOCK = threading.Lock()
-SS_DISABLE = 2  # sigaltstack(2)
 
 
 class SignalStack(ctypes.Structure):
@@ -45,7 +44,7 @@ def _only_core() -> Any:
 def signal_stack_restored() -> Iterator[None]:
     """Restores the calling thread's alternate signal stack afterwards, for libraries that make cores of their own."""
     libc = ctypes.CDLL(None)
-    # Until the stack is restored, other threads take the signals, which have no such stack.
+    # Until the stack is restored, signals wait, or go to threads that have no such stack.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD})
     before = SignalStack()
     libc.sigaltstack(None, ctypes.byref(before))
@@ -53,7 +52,5 @@ def signal_stack_restored() -> Iterator[None]:
         yield
     finally:
         gc.collect()  # a core that is freed later would put its stack back
-        if not before.ss_sp:
-            before = SignalStack(None, SS_DISABLE, 0)
         libc.sigaltstack(ctypes.byref(before), None)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -12,7 +12,7 @@ from export.run import export_checkpoint
 from export.settings import ExportSettings
 from tests.made_once import made_once
 from tests.seeded_checkpoint import make_untrained_checkpoint
-from tests.service import Service, run_service
+from tests.service import Service, await_ends, run_service
 
 CARD = "---\nlicense: mit\n---\n# A card\n\nFor tests: grün ist kein Beweis.\n"
 
@@ -23,6 +23,12 @@ def _one_torch_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_service_outlives_the_run() -> Iterator[None]:
+    yield
+    await_ends()
 
 
 @pytest.fixture(scope="session")

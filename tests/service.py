@@ -16,6 +16,7 @@ from runtime.free_ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 240.0
+_ENDING: "list[Service]" = []
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def run_service(
     cwd: Path = ROOT,
     prefix: Sequence[str] = (),
 ) -> Iterator[Service]:
-    """Starts the service, waits until it says that it is ready, and ends it with SIGTERM.
+    """Starts the service, waits until it says that it is ready, and asks it to end with SIGTERM.
 
     `prefix`: a command that ends by executing its arguments, the service's own command.
     """
@@ -122,7 +123,15 @@ def run_service(
         _await_ready(running)
         yield running
     finally:
-        stop(running)
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        _ENDING.append(running)
+
+
+def await_ends() -> None:
+    """Waits for the services that `run_service` has asked to end. Triton takes some seconds, beside the next tests."""
+    while _ENDING:
+        stop(_ENDING.pop())
 
 
 def _await_ready(running: Service) -> None:

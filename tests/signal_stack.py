@@ -2,7 +2,9 @@
 
 import ctypes
 
-from runtime.openvino_core import SS_DISABLE, SignalStack
+from runtime.openvino_core import SignalStack
+
+SS_DISABLE = 2  # sigaltstack(2)
 
 
 def signal_stack() -> int | None:

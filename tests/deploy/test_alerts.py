@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from deploy.process import Child
 from export.release import Release
 from runtime.free_ports import free_ports
@@ -22,6 +24,7 @@ EXPECTED = {"DeepfakeTritonDown", "DeepfakeModelUnhealthy"}
 _LIMIT_S = 90.0
 
 
+@pytest.mark.long
 def test_a_real_prometheus_sees_triton_die_and_come_back(tiny_release: Release, tmp_path: Path) -> None:
     gateway, http, grpc, metrics, prometheus = free_ports(5)
     write_configuration(tmp_path, gateway, metrics)

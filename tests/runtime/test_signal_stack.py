@@ -55,13 +55,17 @@ def leave_a_stack_that_is_gone():
 if sys.argv[1] == "restored":
     with signal_stack_restored():
         leave_a_stack_that_is_gone()
+elif sys.argv[1] == "meanwhile":
+    with signal_stack_restored():
+        leave_a_stack_that_is_gone()
+        os.kill(os.getpid(), signal.SIGTERM)
 else:
     leave_a_stack_that_is_gone()
 os.kill(os.getpid(), signal.SIGTERM)
 """
 
 
-@pytest.mark.parametrize(("what", "code"), [("left", -signal.SIGSEGV), ("restored", 7)])
+@pytest.mark.parametrize(("what", "code"), [("left", -signal.SIGSEGV), ("restored", 7), ("meanwhile", 7)])
 def test_a_stack_that_is_gone_is_replaced(what: str, code: int) -> None:
     root = Path(__file__).parents[2]
     run = subprocess.run([sys.executable, "-c", _FREED_STACK, what], cwd=root, check=False, timeout=60)
