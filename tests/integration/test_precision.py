@@ -29,7 +29,8 @@ def test_it_says_which_precision_it_serves_and_why(chosen: tuple[Service, Path])
     assert f"precision {precision}" in served
     assert "images/s" in served
     assert "max |dp|" in served
-    tried = [line for line in service.printed().splitlines() if "precision " in line]
+    (log,) = service.run_dir.glob("logs-*/serve.log")
+    tried = [line for line in log.read_text("utf-8").splitlines() if "precision " in line]
     assert {line.split("precision ")[1].split()[0].rstrip(":") for line in tried} >= {precision, "int8"}
     assert requests.get(f"{service.url}/health", timeout=10).json()["status"] == "healthy"
 
