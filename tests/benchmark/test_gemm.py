@@ -26,4 +26,4 @@ def test_products_follow_the_config(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
 def test_the_ceiling_of_one_product(precision: str) -> None:
-    assert ceiling_flops([Product(64, 64, 64, 1)], precision) > 1e8
+    assert ceiling_flops([Product(64, 64, 64, 1)], precision) > 1e6

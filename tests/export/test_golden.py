@@ -15,6 +15,7 @@ from export.release import Release, read_release, verify_files
 from export.run import existing_release, export_checkpoint
 from export.settings import ExportSettings
 from tests.conftest import CARD
+from tests.processor import LOW_PRECISIONS
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -59,7 +60,7 @@ def test_the_release_has_them_within_its_precisions_tolerance(golden_checkpoint:
     verify_files(golden_release)
 
 
-@pytest.mark.parametrize("precision", ["bf16", "int8"])
+@pytest.mark.parametrize("precision", LOW_PRECISIONS)
 def test_low_precisions_pass_with_more_room(precision: str, golden_checkpoint: Path, tmp_path: Path) -> None:
     release = exported(golden_checkpoint, tmp_path, precision=precision)
     golden = read_golden(release.path)
