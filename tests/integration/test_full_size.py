@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,27 +17,30 @@ from tests.seeded_checkpoint import make_untrained_checkpoint
 from tests.service import Service, run_service
 
 
+@dataclass(frozen=True)
+class Served:
+    """A running service, the checkpoint that it was made from, and its folder of releases."""
+
+    service: Service
+    checkpoint: Path
+    releases: Path
+
+
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param({"hidden_size": 64, "layers": 2}, id="small"),
-        pytest.param({}, id="SigLIP2-base", marks=[pytest.mark.long, pytest.mark.full_size]),
-    ],
+    params=["small", pytest.param("SigLIP2-base", marks=[pytest.mark.long, pytest.mark.full_size])],
 )
-def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seeded weights."""
-    folder = tmp_path_factory.mktemp("checkpoints") / "seeded"
-    make_untrained_checkpoint(folder, **request.param)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def served_alone(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The service over it, nothing exported before."""
-    folder = tmp_path_factory.mktemp("service")
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Seeded weights. The small form is the service that other tests use too."""
+    if request.param == "small":
+        releases = request.getfixturevalue("tiny_release").path.parent
+        yield Served(request.getfixturevalue("service"), request.getfixturevalue("tiny_checkpoint"), releases)
+        return
+    folder = tmp_path_factory.mktemp("full-size")
+    make_untrained_checkpoint(folder / "seeded")
     patient = {"DEEPFAKE_REQUEST_DEADLINE_S": "100"}  # thirty frames in fp32, beside whatever else this machine does
-    with run_service(checkpoint, folder / "releases", folder, patient) as running:
-        yield running
+    with run_service(folder / "seeded", folder / "releases", folder / "service", patient) as running:
+        yield Served(running, folder / "seeded", folder / "releases")
 
 
 def no_face_frames() -> list[tuple[str, bytes]]:
@@ -56,31 +60,31 @@ def no_face_frames() -> list[tuple[str, bytes]]:
     return frames
 
 
-def test_untrained_weights_are_said_to_be_that(served_alone: Service) -> None:
-    health = requests.get(f"{served_alone.url}/health", timeout=10).json()
+def test_untrained_weights_are_said_to_be_that(served: Served) -> None:
+    health = requests.get(f"{served.service.url}/health", timeout=10).json()
     assert health["model"] == "seeded-untrained"
     assert health["trained"] is False
 
 
-def test_scores_equal_the_transformers_pipeline_and_the_formulas(served_alone: Service, checkpoint: Path) -> None:
+def test_scores_equal_the_transformers_pipeline_and_the_formulas(served: Served) -> None:
     from transformers import pipeline
 
     paths = []
     for name, encoded in no_face_frames():
-        paths.append(served_alone.media_root / name)
+        paths.append(served.service.media_root / name)
         paths[-1].write_bytes(encoded)
     body = requests.post(
-        f"{served_alone.url}/api/v1/inference",
+        f"{served.service.url}/api/v1/inference",
         json={"mediaType": "VIDEO", "extractedFrames": [p.name for p in paths], "include": ["frames"]},
         timeout=120,
     ).json()
     assert body["faces_detected"] == 0
 
-    classify = pipeline("image-classification", model=str(checkpoint), use_fast=False, device="cpu")
+    classify = pipeline("image-classification", model=str(served.checkpoint), use_fast=False, device="cpu")
     expected = np.array([_fake(classify(Image.open(path))) for path in paths])
-    served = np.array([frame["fake_probability"] for frame in body["frames"]])
+    answered = np.array([frame["fake_probability"] for frame in body["frames"]])
     assert expected.std() > 0.1  # equal constants would prove nothing
-    assert np.abs(served - expected).max() <= 1e-4
+    assert np.abs(answered - expected).max() <= 1e-4
 
     p = expected
     video_score, peak = 100 * np.quantile(p, 0.9), 100 * p.max()
@@ -103,8 +107,7 @@ def _fake(answer: list[dict[str, object]]) -> float:
     return float(next(entry["score"] for entry in answer if entry["label"] == "Fake"))  # type: ignore[arg-type]
 
 
-def test_the_release_passed_the_gate(served_alone: Service) -> None:
-    report = served_alone.run_dir.parent.parent / "releases" / "current" / "export_report.json"
-    parity = json.loads(report.read_text())["parity"]
+def test_the_release_passed_the_gate(served: Served) -> None:
+    parity = json.loads((served.releases / "current" / "export_report.json").read_text())["parity"]
     assert parity["max_dp"] <= 1e-5
     assert parity["std_p"] >= 0.2
