@@ -13,6 +13,7 @@ from export.settings import ExportSettings
 from tests.made_once import made_once
 from tests.seeded_checkpoint import make_untrained_checkpoint
 from tests.service import Service, await_ends, run_service
+from tests.signal_stack import signal_stack
 
 CARD = "---\nlicense: mit\n---\n# A card\n\nFor tests: grün ist kein Beweis.\n"
 
@@ -45,6 +46,18 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_release(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
     """The tiny checkpoint, exported and current in its folder of releases."""
     return _current(made_once(tmp_path_factory, "tiny-releases", lambda folder: _export(tiny_checkpoint, folder)))
+
+
+@pytest.fixture(scope="session")
+def int8_release(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """The tiny checkpoint in int8, current in its folder of releases."""
+
+    def make(folder: Path) -> None:
+        before = signal_stack()  # pytest's faulthandler has one
+        _export(tiny_checkpoint, folder, "int8")
+        assert signal_stack() == before  # the cores that NNCF makes have put theirs back
+
+    return _current(made_once(tmp_path_factory, "tiny-int8-releases", make))
 
 
 @pytest.fixture(scope="session")
@@ -87,8 +100,9 @@ def golden_release(golden_checkpoint: Path, tmp_path_factory: pytest.TempPathFac
     return _current(made_once(tmp_path_factory, "golden-releases", lambda folder: _export(golden_checkpoint, folder)))
 
 
-def _export(checkpoint: Path, releases: Path) -> None:
-    promote(export_checkpoint(locate_checkpoint(str(checkpoint)), ExportSettings(releases, parity_images=8)))
+def _export(checkpoint: Path, releases: Path, precision: str = "fp32") -> None:
+    settings = ExportSettings(releases, precision=precision, parity_images=8)
+    promote(export_checkpoint(locate_checkpoint(str(checkpoint)), settings))
 
 
 def _current(releases: Path) -> Release:

@@ -28,6 +28,7 @@ class Service:
         port: The gateway's port.
         triton_http_port: Triton's HTTP port.
         triton_grpc_port: Triton's gRPC port.
+        triton_metrics_port: Triton's metrics port.
         media_root: Folder for extractedFrames.
         output: File with what the supervisor printed.
         run_dir: Where it keeps its state.
@@ -37,6 +38,7 @@ class Service:
     port: int
     triton_http_port: int
     triton_grpc_port: int
+    triton_metrics_port: int
     media_root: Path
     output: Path
     run_dir: Path
@@ -118,7 +120,7 @@ def run_service(
             [*prefix, sys.executable, "-m", "deploy.local"],
             cwd=cwd, env=service_environment(**settings), stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
-    running = Service(process, port, http, grpc, media_root, output, cache / "run")
+    running = Service(process, port, http, grpc, metrics, media_root, output, cache / "run")
     try:
         _await_ready(running)
         yield running

@@ -66,6 +66,7 @@ def test_the_plain_service_answers_the_contracts_scores(
     assert video == pytest.approx(media_scores(expected, MediaType.VIDEO).rounded(), abs=0.02)
 
 
+@pytest.mark.long  # other people's servers: what they answer does not change with this product
 @pytest.mark.parametrize("framework", ["LitServe", "mosec"])
 def test_a_framework_answers_as_the_release_also_under_load(
     framework: str,

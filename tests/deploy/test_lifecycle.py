@@ -92,7 +92,8 @@ def regions_of(service: Service) -> list[str]:
     return [r.name for r in SHM.iterdir() if any(r.name.startswith(prefix) for prefix in prefixes)]
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
+# Every service of the tests is ended with SIGTERM.
+@pytest.mark.parametrize("signal_number", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGINT])
 def test_it_stops_cleanly(
     signal_number: signal.Signals, tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path
 ) -> None:

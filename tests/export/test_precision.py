@@ -26,7 +26,6 @@ from export.target import Int8Recipe, Target, variants_of
 from runtime import Classifier, load_classifier
 from tests.export import checkpoints
 from tests.processor import BF16_OR_FP32, LOW_PRECISIONS
-from tests.signal_stack import signal_stack
 
 
 def export(path: Path, releases: Path, **settings: object) -> Release:
@@ -40,14 +39,6 @@ def report(release: Release) -> dict[str, dict[str, float]]:
 
 def classifier_folder(release: Release) -> Path:
     return release.repository / "classifier" / "1"
-
-
-@pytest.fixture(scope="module")
-def int8_release(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
-    before = signal_stack()  # pytest's faulthandler has one
-    release = export(tiny_checkpoint, tmp_path_factory.mktemp("int8"), precision="int8")
-    assert signal_stack() == before  # the cores that NNCF makes have put theirs back
-    return release
 
 
 def with_rates(rates: dict[str, float]) -> Callable[..., list[object]]:

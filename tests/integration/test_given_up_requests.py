@@ -39,7 +39,7 @@ def settled(service: Service) -> float:
         before = now
 
 
-@pytest.mark.parametrize("by", ["our client", "tritonclient"])
+@pytest.mark.parametrize("by", ["our client", pytest.param("tritonclient", marks=pytest.mark.long)])
 def test_a_request_that_is_given_up_stops_after_the_image_at_hand(service: Service, by: str) -> None:
     with tritonclient.grpc.InferenceServerClient(service.grpc) as client:
         start = settled(service)

@@ -10,35 +10,37 @@ import requests
 from deepfake_client.in_process import InProcessScorer
 from deepfake_client.scorer import Deadline
 from deepfake_client.triton.scorer import TritonScorer
-from export.release import read_release
+from export.release import Release
 from tests.service import Service, run_service
 
 
 @pytest.fixture(scope="module")
-def chosen(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Path]]:
-    """The service with the fastest precision of this machine, and its release."""
-    folder = tmp_path_factory.mktemp("auto")
-    with run_service(tiny_checkpoint, folder / "releases", folder, {"DEEPFAKE_PRECISION": "auto"}) as service:
-        yield service, folder / "releases" / "current"
+def served(
+    tiny_checkpoint: Path, int8_release: Release, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Service, Path]]:
+    """A service in int8, and its release."""
+    folder = tmp_path_factory.mktemp("int8-service")
+    releases = int8_release.path.parent
+    with run_service(tiny_checkpoint, releases, folder, {"DEEPFAKE_PRECISION": "int8"}) as service:
+        yield service, int8_release.path
 
 
-def test_it_says_which_precision_it_serves_and_why(chosen: tuple[Service, Path]) -> None:
-    service, release = chosen
-    precision = read_release(release).info.precision
-    (served,) = [line for line in service.printed().splitlines() if line.endswith("<- served")]
-    assert f"precision {precision}" in served
-    assert "images/s" in served
-    assert "max |dp|" in served
+def test_it_says_which_precision_it_serves_and_why(served: tuple[Service, Path]) -> None:
+    service, _ = served
+    assert "exporting" not in service.printed()
+    (said,) = [line for line in service.printed().splitlines() if line.endswith("<- served")]
+    assert "precision int8" in said
+    assert "max |dp|" in said
     (log,) = service.run_dir.glob("logs-*/serve.log")
-    tried = [line for line in log.read_text("utf-8").splitlines() if "precision " in line]
-    assert {line.split("precision ")[1].split()[0].rstrip(":") for line in tried} >= {precision, "int8"}
-    assert requests.get(f"{service.url}/health", timeout=10).json()["status"] == "healthy"
+    assert log.read_text("utf-8").splitlines()[0] == said.partition(" ")[2]
+    health = requests.get(f"{service.url}/health", timeout=10).json()
+    assert (health["status"], health["precision"]) == ("healthy", "int8")
 
 
 def test_a_frame_scores_the_same_alone_in_any_batch_and_in_process(
-    chosen: tuple[Service, Path], images: dict[str, bytes]
+    served: tuple[Service, Path], images: dict[str, bytes]
 ) -> None:
-    service, release = chosen
+    service, release = served
     frames = [*images.values()] * 4
     remote, local = TritonScorer(service.grpc), InProcessScorer.open(release.resolve())
     try:

@@ -61,8 +61,17 @@ LOSSES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGSTOP])
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(
+    ("name", "signal_number"),
+    [
+        ("stub", signal.SIGKILL),
+        ("stub", signal.SIGSTOP),
+        ("tritonserver", signal.SIGKILL),
+        pytest.param("tritonserver", signal.SIGSTOP, marks=pytest.mark.long),  # noticed as a stopped stub is
+        ("gateway", signal.SIGKILL),
+        ("gateway", signal.SIGSTOP),
+    ],
+)
 def test_it_comes_back(name: str, signal_number: signal.Signals, victim: Service) -> None:
     loss = LOSSES[name]
     stubs = len(victim.stub_pids())

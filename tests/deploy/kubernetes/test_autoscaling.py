@@ -1,7 +1,6 @@
 """What scales Triton: the adapter's query, on numbers of ours and on the metrics of a real server."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,10 @@ import pytest
 import yaml
 
 from deepfake_client import create_detector
-from export.release import Release
 from tests.deploy.kubernetes.rendered import KUBERNETES, Manifest, of_kind, render
-from tests.deploy.test_triton_container import run_container
 from tests.media import photo
 from tests.prometheus import Page, program
+from tests.service import Service
 
 VALUES: dict[str, Any] = yaml.safe_load((KUBERNETES / "prometheus-adapter" / "values.yaml").read_text("utf-8"))
 
@@ -68,13 +66,10 @@ def test_the_ratio_is_that_of_the_busiest_model_and_0_for_idle_pods(tmp_path: Pa
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_metric_of_the_query_is_one_of_a_real_triton(tiny_release: Release, tmp_path: Path) -> None:
-    # As in a pod: not a link called `current` beside other releases, but one release mounted there.
-    shutil.copytree(tiny_release.path, tmp_path / "releases" / "current")
-    with run_container(tmp_path / "releases", tmp_path) as container:
-        with create_detector(container.grpc) as detector:
-            detector.detect(photo("astronaut.png"))
-        page = Page.fetch(f"http://127.0.0.1:{container.env['DEEPFAKE_TRITON_METRICS_PORT']}/metrics")
+def test_every_metric_of_the_query_is_one_of_a_real_triton(service: Service) -> None:
+    with create_detector(service.grpc) as detector:
+        detector.detect(photo("astronaut.png"))
+    page = Page.fetch(f"http://127.0.0.1:{service.triton_metrics_port}/metrics")
     used = set(re.findall(r"\bnv_\w+", rule()["metricsQuery"] + rule()["seriesQuery"]))
     assert len(used) == 2
     for name in used:
