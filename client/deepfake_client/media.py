@@ -44,6 +44,19 @@ class MediaFormat:
 
 
 @dataclass(frozen=True)
+class VideoTrack:
+    """One of a file's video tracks; cover pictures are none.
+
+    Attributes:
+        number: From 1, in the file's order.
+        of: How many there are.
+    """
+
+    number: int
+    of: int
+
+
+@dataclass(frozen=True)
 class Frame:
     """One frame of a media file.
 
@@ -51,11 +64,13 @@ class Frame:
         index: Position among the extracted frames, from 0.
         timestamp_s: Presentation time in seconds from the first frame; 0.0 for an image.
         encoded: The frame as an encoded image file.
+        video_track: That it is of, in a file with several.
     """
 
     index: int
     timestamp_s: float
     encoded: bytes
+    video_track: VideoTrack | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepfake_client.errors import NothingScoredError
-from deepfake_client.media import Frame, MediaFormat, MediaType
+from deepfake_client.media import Frame, MediaFormat, MediaType, VideoTrack
 from deepfake_client.release import ModelIdentity, ModelInfo
 from deepfake_client.scorer import FrameScore, Scoring
 from deepfake_client.scores import DetectionResult, MediaScores, media_scores, verdict
@@ -51,6 +51,8 @@ class DetectionDetails(_Part):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     """Of the file."""
     model: ModelIdentity
+    video_track: VideoTrack | None = Field(default=None, exclude_if=lambda track: track is None)
+    """Which track was judged, in a video file with several: the one that players show. Left out otherwise."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,7 @@ def detection_output(
             faces_detected=whole.faces_detected,
             sha256=sha256,
             model=model.identity(),
+            video_track=next((frame.video_track for frame in frames), None),
         ),
         model_version=model.version,
         scores=whole.scores,

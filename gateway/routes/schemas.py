@@ -118,7 +118,7 @@ DetectForm.model_json_schema = functools.cache(DetectForm.model_json_schema)  # 
 
 
 class DetectMetadata(DetectionDetails):
-    """Details of a verdict. The keys after `model` are there only when asked for with `include`."""
+    """Details of a verdict. The keys after `video_track` are there only when asked for with `include`."""
 
     scores: MediaScores | None = Field(
         default=None,

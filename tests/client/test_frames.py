@@ -25,8 +25,8 @@ from deepfake_client.media import Frame, MediaType, identify, open_media
 from deepfake_client.scorer import Deadline
 from deepfake_client.scores import sample_indices
 from deepfake_client.video import sample as video_module
+from deepfake_client.video.picture import encode_picture
 from deepfake_client.video.sampling import Sampling
-from deepfake_client.video.source import encode_frame
 from tests.client.clips import CLIPS
 from tests.media import (
     H264_LONG_GOP,
@@ -460,7 +460,7 @@ def test_ffmpeg_prints_nothing_about_damaged_files(
 @pytest.mark.parametrize(("size", "magic"), [((1920, 1080), b"BM"), ((2560, 1440), b"\x89PNG")])
 def test_frames_beyond_1080p_are_png_and_lossless_too(size: tuple[int, int], magic: bytes) -> None:
     (pixels,) = numbered_frames(1, *size)
-    encoded = encode_frame(av.VideoFrame.from_ndarray(pixels, format="rgb24"))
+    encoded = encode_picture(pixels)
     assert encoded.startswith(magic)
     np.testing.assert_array_equal(pixels_of(encoded), pixels)
 
@@ -493,11 +493,11 @@ def test_large_frames_are_not_kept_decoded(tmp_path: Path, monkeypatch: pytest.M
     path = write_video(tmp_path / "large.mp4", VideoSpec(8, size=(2560, 1440), options={"preset": "ultrafast"}))
     alive = []
 
-    def counted(frame: av.VideoFrame) -> bytes:
+    def counted(pixels: np.ndarray) -> bytes:
         alive.append(sum(type(one) is av.VideoFrame for one in gc.get_objects()))
-        return encode_frame(frame)
+        return encode_picture(pixels)
 
-    monkeypatch.setattr("deepfake_client.video.source.encode_frame", counted)
+    monkeypatch.setattr("deepfake_client.video.source.encode_picture", counted)
     gc.disable()
     try:
         assert len(frames_of(path)) == 8

@@ -14,7 +14,7 @@ from deepfake_client.media import MediaType, TextEnum
 from deepfake_client.release import ModelInfo, VerdictBands
 from deepfake_client.scores import DetectionResult, MediaScores
 
-SCHEMA_VERSION: Literal["2.0"] = "2.0"
+SCHEMA_VERSION: Literal["2.1"] = "2.1"
 """Of the JSON form: the first number changes when a reader of the old form would go wrong, the second for additions."""
 
 DIGITS = 4
@@ -53,6 +53,7 @@ class FindingCode(TextEnum):
     SMALL_FACE = "SMALL_FACE"
     FACE_DETECTION_OFF = "FACE_DETECTION_OFF"
     LOW_RESOLUTION = "LOW_RESOLUTION"
+    MULTIPLE_VIDEO_TRACKS = "MULTIPLE_VIDEO_TRACKS"
     FRAMES_FAILED = "FRAMES_FAILED"
     FEW_FRAMES = "FEW_FRAMES"
     SHORT_VIDEO = "SHORT_VIDEO"
@@ -210,7 +211,7 @@ class Run(Document):
 class Evidence(Document):
     """An evidence report."""
 
-    schema_version: Literal["2.0"] = SCHEMA_VERSION
+    schema_version: Literal["2.1"] = SCHEMA_VERSION
     input: InputFile
     verdict: Verdict
     findings: list[Finding]

@@ -152,6 +152,12 @@ def _of_frames(output: DetectionOutput, frame_size_px: tuple[int, int] | None) -
             f"The picture is {width} x {height} px, its shorter side under {LOW_RESOLUTION_PX} px: fine traces of a "
             "manipulation may be lost.",
         )
+    if (track := output.details.video_track) is not None:
+        yield (
+            FindingCode.MULTIPLE_VIDEO_TRACKS,
+            f"The file holds {track.of} video tracks. Number {track.number} was judged, which players show; another "
+            "one may show something else.",
+        )
     if failed := Counter(frame.score.status for frame in frames if frame.score.status != OK):
         reasons = "; ".join(
             f"{status} ({count}): {output.model.status_meaning(status)}".removesuffix(": ")

@@ -20,7 +20,7 @@ import selectors
 import signal
 import socket
 import sys
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, BinaryIO
 
 from deepfake_client.errors import DetectionError
@@ -188,7 +188,11 @@ def _decode(task: dict[str, Any]) -> None:
         except DetectionError as error:
             index = {"error": error.code, "message": str(error)}
         else:
-            index = {"frames": [[frame.index, frame.timestamp_s, *json.loads(frame.encoded)] for frame in frames]}
+            track = frames[0].video_track
+            index = {
+                "frames": [[frame.index, frame.timestamp_s, *json.loads(frame.encoded)] for frame in frames],
+                "track": track and astuple(track),
+            }
         encoded = json.dumps(index).encode("ascii")
         result.write(encoded + len(encoded).to_bytes(INDEX_LENGTH_BYTES, "big"))
 

@@ -31,7 +31,7 @@ from deepfake_client.errors import (
     OverloadedError,
     ServerUnavailableError,
 )
-from deepfake_client.media import SNIFF_BYTES, Frame, Media
+from deepfake_client.media import SNIFF_BYTES, Frame, Media, VideoTrack
 from deepfake_client.scorer import Deadline
 from deepfake_client.video.decode_process import INDEX_LENGTH_BYTES, NO_MEMORY, READY, REFUSED
 from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling
@@ -304,12 +304,13 @@ def _parse_result(result: int, name: str) -> list[Frame]:
     index: dict[str, Any] = json.loads(os.pread(result, length, end))
     if "error" in index:
         raise _error(index, name)
+    track = index["track"] and VideoTrack(*map(int, index["track"]))
     frames = []
     # From the last one, and what was read is given back at once: never all frames in memory twice.
     for number, timestamp_s, start, count in sorted(index["frames"], key=lambda entry: entry[2], reverse=True):
         if not (0 <= start < start + count <= end and math.isfinite(timestamp_s)):
             raise ValueError("frames and index do not agree")
-        frames.append(Frame(int(number), float(timestamp_s), os.pread(result, count, start)))
+        frames.append(Frame(int(number), float(timestamp_s), os.pread(result, count, start), track))
         os.ftruncate(result, start)
         end = start
     return sorted(frames, key=lambda frame: frame.index)

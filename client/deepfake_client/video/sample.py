@@ -2,12 +2,14 @@
 
 from array import array
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 import av
 import numpy as np
 
 from deepfake_client.errors import MediaDecodeError
 from deepfake_client.media import Frame, Media
+from deepfake_client.video.picture import DecodedFrame
 from deepfake_client.video.sampling import (
     DEFAULT_SAMPLING,
     LONG_VIDEO_S,
@@ -17,10 +19,15 @@ from deepfake_client.video.sampling import (
     spread,
     spread_on_keyframes,
 )
-from deepfake_client.video.source import FrameStore, VideoSource
+from deepfake_client.video.source import FrameBeforeMissingError, FrameStore, VideoSource
 
 _WORTH_SEEKING = 0.9  # share of the frames that must still be decoded; above it one pass from the start is as fast
 _UNKNOWN = np.iinfo(np.int64).min  # the time of a frame that has none
+_FAULTS = (av.error.FFmpegError, OSError, ValueError, ArithmeticError, LookupError, AttributeError)
+_FAULTY = (  # whatever the decoder itself says about it
+    "it is damaged, not complete, or coded in a way that is not supported; send the whole file, or convert it to MP4 "
+    "with H.264"
+)
 _ATTEMPTS = 5  # at a long video whose key frames turn out to be damaged, before all of it is decoded
 
 
@@ -30,7 +37,7 @@ def sample_video(media: Media, sampling: Sampling = DEFAULT_SAMPLING, store: Fra
     The packets are listed first without decoding, which gives the real time stamps whatever the container's header
     claims. Then only the groups of pictures that hold a wanted frame are decoded; whenever that does not give exactly
     the wanted frames, and where it would save little, the video is decoded once from its start. The pixels are those
-    that decoding from the start gives. Frames are turned as the file asks.
+    that decoding from the start gives. Frames are as players show them: `picture` says more.
 
     First and last frame are included. Between them, in videos longer than `places.LONG_VIDEO_S`, a key frame within
     a quarter of the sample interval is taken for the frame at the even place, if `sampling` allows it.
@@ -52,11 +59,12 @@ def sample_video(media: Media, sampling: Sampling = DEFAULT_SAMPLING, store: Fra
         if not frames:
             source.keep_damaged = True
             frames = _decode_in_order(source, timeline, sampling.count)
-    except (av.error.FFmpegError, OSError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-        raise MediaDecodeError(f"{name}: cannot be decoded as {format_.name}: {_reason(error)}") from error
+    except (MediaDecodeError, *_FAULTS) as error:
+        reason = str(error) if isinstance(error, MediaDecodeError) else _FAULTY
+        raise MediaDecodeError(f"{name}: cannot be decoded as {format_.name}: {reason}") from error
     if not frames:
         raise MediaDecodeError(f"{name}: this {format_.name} file holds no video frame that can be decoded")
-    return frames
+    return [replace(frame, video_track=source.track) for frame in frames]
 
 
 def _read_timeline(source: VideoSource) -> Timeline:
@@ -126,19 +134,22 @@ def _decode_each(source: VideoSource, groups: dict[int, list[int]]) -> tuple[dic
     """The wanted frames of all groups, encoded, by their times; and the last time that each group was decoded to."""
     found: dict[int, bytes] = {}
     reached: dict[int, int | None] = {}
-    with source.open_video() as (container, video):
-        for keyframe, group in groups.items():
-            try:
-                container.seek(keyframe, stream=video, backward=True)
-            except av.error.FFmpegError:
-                reached[keyframe] = None
-                continue
-            reached[keyframe] = _decode_group(source, source.decoded(container, video, group), group, found)
+    try:
+        with source.open_video() as (container, video):
+            for keyframe, group in groups.items():
+                try:
+                    container.seek(keyframe, stream=video, backward=True)
+                except av.error.FFmpegError:
+                    reached[keyframe] = None
+                    continue
+                reached[keyframe] = _decode_group(source, source.decoded(container, video, group), group, found)
+    except FrameBeforeMissingError:
+        return _decode_each(source, groups)  # which leaves out no frame any more
     return found, reached
 
 
 def _decode_group(
-    source: VideoSource, decoded: "Iterator[av.VideoFrame]", wanted: list[int], found: dict[int, bytes]
+    source: VideoSource, decoded: Iterator[DecodedFrame], wanted: list[int], found: dict[int, bytes]
 ) -> int | None:
     """Adds the frames with the wanted times to `found`; stops early when times run backwards or past the last one.
 
@@ -177,7 +188,7 @@ def _lost_spans(
 def _decode_in_order(source: VideoSource, timeline: Timeline, count: int) -> list[Frame]:
     """Decodes from the start, and once more when some packets turn out to give no frame: those move the others."""
     pictures, decoded = _pick(source, spread(timeline.pts, count))
-    times = _display_times(timeline, decoded)
+    times = _display_times(timeline, decoded, source.frame_ticks)
     wanted = spread(times, count)
     if any(i not in pictures for i in wanted):
         pictures.clear()  # never the frames of two passes in memory
@@ -199,15 +210,13 @@ def _pick(source: VideoSource, wanted: Collection[int]) -> tuple[dict[int, bytes
     return pictures, np.array(times, np.int64)
 
 
-def _display_times(timeline: Timeline, decoded: Times) -> Times:
-    """The frames' own times if they ascend; otherwise the packets' times in order, which is all that is known."""
+def _display_times(timeline: Timeline, decoded: Times, frame_ticks: float) -> Times:
+    """The frames' own times if they ascend; otherwise the packets' times in order, which is all that is known.
+
+    Where not even these tell the frames apart, as when all are 0, frames follow each other at the stream's frame rate.
+    """
     if timeline.reliable and bool(np.all(decoded[:-1] < decoded[1:])) and _UNKNOWN not in decoded[:1]:
         return decoded
     if len(timeline.pts) >= len(decoded):
         return timeline.pts[: len(decoded)]
-    return np.arange(len(decoded), dtype=np.int64)
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error)
-    return text or type(error).__name__
+    return (np.arange(len(decoded)) * max(frame_ticks, 1.0)).astype(np.int64)

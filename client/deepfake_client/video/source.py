@@ -3,34 +3,39 @@
 import contextlib
 import gc
 import importlib
-import io
 import itertools
 import pkgutil
-import struct
 from collections.abc import Collection, Iterator
 from fractions import Fraction
 from typing import Any, Protocol
 
 import av
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from av.video.reformatter import ColorTrc
 
-from deepfake_client.errors import MediaTooLargeError
-from deepfake_client.media import Media
+from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
+from deepfake_client.media import Media, VideoTrack
+from deepfake_client.video.colour import RgbConverter
+from deepfake_client.video.interlacing import deinterlaced
+from deepfake_client.video.picture import MAX_BMP_BYTES, DecodedFrame, encode_picture, picture, shown_size_px
 from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling
+from deepfake_client.video.tracks import shown_track
 
 MAX_FRAME_PIXELS = 50_000_000
 """Largest width x height of a video, as for images: checked on the header, and by the decoder on every frame."""
 
-_MAX_BMP_BYTES = 8 * 2**20
-"""As BMP up to some 1080p, where memory is no matter and time is; larger frames as PNG."""
+_USUAL_RATE = 25
+"""Frames a second of a video that does not say it."""
 
 _READ_BYTES = 2**18
 
 _SAYS_WHAT_NOTHING_REFERS_TO = frozenset({"h264"})
 """Decoders that skip exactly what nothing refers to: HEVC's mark holds within one temporal layer only, and dav1d takes
 the setting once, when it opens."""
+
+
+class FrameBeforeMissingError(Exception):
+    """A frame is interlaced, and the one before it may not have been decoded; from now on none is left out."""
 
 
 class FrameStore(Protocol):
@@ -50,7 +55,9 @@ class VideoSource:
         """Opens nothing yet.
 
         `keep_damaged` may be set for pictures that a decoder made up; `skips_unreferenced` says, once the video was
-        opened, whether decoding only wanted frames saves more than the frames that it does not come to.
+        opened, whether decoding only wanted frames saves more than the frames that it does not come to; `track` is the
+        one that was opened, None where it is the only one; `frame_ticks` is the time between two frames at its frame
+        rate.
 
         Args:
             media: The file, of whose format one demuxer is allowed.
@@ -63,8 +70,13 @@ class VideoSource:
         self._deadline = sampling.deadline
         self._max_bytes = sampling.max_bytes
         self._encoded_bytes = 0
+        self._converter = RgbConverter()
+        self._pixel_aspect: Fraction | None = None
+        self._interlaced = False
         self.keep_damaged = False
         self.skips_unreferenced = False
+        self.track: VideoTrack | None = None
+        self.frame_ticks = 1.0
 
     @contextlib.contextmanager
     def open_video(self) -> "Iterator[tuple[av.container.InputContainer, av.VideoStream]]":
@@ -82,17 +94,15 @@ class VideoSource:
             buffer_size=_READ_BYTES,
             io_open=_refuse_to_open,
         ) as container:
-            streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-            if not streams:
-                raise ValueError("it has no video stream")
-            video = streams[0]
-            if video.codec_context is None:
-                raise ValueError("its video codec is not known")
-            if video.width * video.height > MAX_FRAME_PIXELS:
-                raise ValueError(f"its frames are {video.width} x {video.height}, over {MAX_FRAME_PIXELS} pixels")
+            video, self.track = shown_track(container)
+            self._pixel_aspect = video.sample_aspect_ratio
+            self.frame_ticks = float(1 / (video.guessed_rate or _USUAL_RATE) / (video.time_base or 1))
+            width, height = shown_size_px(video.width, video.height, self._pixel_aspect)
+            if width * height > MAX_FRAME_PIXELS:
+                raise MediaDecodeError(f"its frames are {width} x {height}, over {MAX_FRAME_PIXELS} pixels")
             video.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
             video.thread_type = "AUTO"
-            self.skips_unreferenced = video.codec_context.name in _SAYS_WHAT_NOTHING_REFERS_TO
+            self.skips_unreferenced = video.codec_context.name in _SAYS_WHAT_NOTHING_REFERS_TO and not self._interlaced
             yield container, video
 
     def packets(self, container: "av.container.InputContainer", video: "av.VideoStream") -> "Iterator[av.Packet]":
@@ -115,20 +125,34 @@ class VideoSource:
         container: "av.container.InputContainer",
         video: "av.VideoStream",
         wanted: Collection[int] | None = None,
-    ) -> "Iterator[av.VideoFrame]":
+    ) -> Iterator[DecodedFrame]:
         """Frames in display order from the current position; what cannot be decoded is left out.
-
-        After damage a decoder goes on from pictures that it made up, so what follows is left out too, up to the next
-        key frame.
 
         Args:
             container: With `wanted`, positioned at a key frame before those frames. Decoding has to go on at a seek.
             video: Its video stream.
             wanted: Presentation times, in a file whose packets carry the times of their frames. Decoding ends with
                 their packets, and leaves out frames that no other refers to, where the bit stream says which those
-                are: the wanted frames are, bit for bit, those that decoding everything gives.
+                are: the wanted frames are, bit for bit, those that decoding everything gives. Interlaced frames need
+                the one shown before, so once one was met, nothing is left out.
+
+        Raises:
+            FrameBeforeMissingError: A wanted frame needs one that was left out.
         """
-        packets = self.packets(container, video) if wanted is None else self._packets_until(container, video, wanted)
+        needed = None if self._interlaced else wanted
+        packets = self.packets(container, video) if needed is None else self._packets_until(container, video, needed)
+        key_frame = before = None
+        for frame in self._undamaged(video, packets):
+            if frame.key_frame:
+                key_frame, before = frame, None
+            elif needed is not None and frame.interlaced_frame and frame.pts in needed:
+                self._interlaced = True
+                raise FrameBeforeMissingError
+            yield DecodedFrame(frame, key_frame, before)
+            before = frame
+
+    def _undamaged(self, video: "av.VideoStream", packets: "Iterator[av.Packet]") -> "Iterator[av.VideoFrame]":
+        """After damage a decoder goes on from pictures that it made up: all up to the next key frame is left out."""
         damaged = False
         for packet in itertools.chain(packets, [None]):
             try:
@@ -153,17 +177,19 @@ class VideoSource:
             if not missing:
                 return  # the decoder is drained at once: it need not be fed until it lets the last frame go
 
-    def encode(self, frame: "av.VideoFrame") -> bytes:
-        """A decoded frame as an image file, see `encode_frame`.
+    def encode(self, decoded: DecodedFrame) -> bytes:
+        """The picture of a decoded frame as an image file, see `picture` and `encode_picture`.
 
         Raises:
             MediaTooLargeError: The frames of this pass hold more than `max_bytes`.
+            MediaDecodeError: The frame's colour model is not supported.
         """
-        if 3 * frame.width * frame.height > _MAX_BMP_BYTES:
+        frame = decoded.frame
+        if 3 * frame.width * frame.height > MAX_BMP_BYTES:
             # A frame whose side data were read stands in a cycle with them: on the collector's own schedule all frames
             # would be in memory decoded as well as encoded. It costs little beside the PNG.
             gc.collect()
-        encoded = encode_frame(frame)
+        encoded = encode_picture(picture(decoded, self._pixel_aspect, self._converter))
         self._encoded_bytes += len(encoded)
         if self._max_bytes is not None and self._encoded_bytes > self._max_bytes:
             raise MediaTooLargeError(
@@ -180,42 +206,7 @@ class VideoSource:
 
 
 def _refuse_to_open(url: str, *_: Any) -> Any:
-    raise PermissionError(f"the file refers to another one ({url[:80]!r}), which is not opened")
-
-
-def encode_frame(frame: "av.VideoFrame") -> bytes:
-    """A decoded frame as a lossless image file, turned as the video asks: BMP, far cheaper than PNG, if small."""
-    pixels = _upright(frame.to_ndarray(format="rgb24"), frame)
-    pixels = np.ascontiguousarray(pixels)
-    if pixels.nbytes > _MAX_BMP_BYTES:
-        return _png(pixels)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "BMP")
-    return buffer.getvalue()
-
-
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    """By FFmpeg's encoder, twice as fast as Pillow's: 0.15 to 0.35 s for a 4K frame, of 3 to 16 MB."""
-    encoder = av.CodecContext.create("png", "w")
-    encoder.height, encoder.width = pixels.shape[:2]
-    encoder.pix_fmt = "rgb24"
-    encoder.time_base = Fraction(1)
-    encoder.options = {"pred": "up", "compression_level": "1"}
-    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
-
-
-def _upright(pixels: NDArray[np.uint8], frame: "av.VideoFrame") -> NDArray[np.uint8]:
-    """Applies the display matrix: x' = a x + c y and y' = b x + d y, stored as a, b, u, c, d, v, ... (ISO 14496-12)."""
-    matrix = next((bytes(data) for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
-    if matrix is None:
-        return pixels
-    a, b, _, c, d = struct.unpack("=5i", matrix[:20])
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        pixels, right_to_left, bottom_up = pixels.transpose(1, 0, 2), c < 0, b < 0
-    else:
-        right_to_left, bottom_up = a < 0, d < 0
-    return pixels[:: -1 if bottom_up else 1, :: -1 if right_to_left else 1]
+    raise MediaDecodeError(f"the file refers to another one ({url[:80]!r}), which is not opened")
 
 
 def warm_up() -> None:
@@ -224,5 +215,7 @@ def warm_up() -> None:
         if not module.name.startswith(("av.__main__", "av.datasets")):
             importlib.import_module(module.name)
     np.unique(np.zeros(1, np.int64))  # loads numpy.ma in NumPy 2.5
-    for side in (8, 2048):  # as BMP and as PNG
-        encode_frame(av.VideoFrame.from_ndarray(np.zeros((side, side, 3), np.uint8), format="rgb24"))
+    for side, trc in ((8, ColorTrc.SMPTE2084), (8, ColorTrc.ARIB_STD_B67), (2048, ColorTrc.UNSPECIFIED)):  # BMP and PNG
+        frame = av.VideoFrame.from_ndarray(np.zeros((side, side, 3), np.uint8), format="rgb24")
+        frame.color_trc = trc
+        encode_picture(picture(DecodedFrame(deinterlaced(frame, None)), None, RgbConverter()))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 
-from deepfake_client.media import Frame, sniff
+from deepfake_client.media import Frame, VideoTrack, sniff
 from deepfake_client.release import ModelInfo
 from deepfake_client.result import DetectionOutput, detection_output
 from deepfake_client.scorer import OK, FrameScore, Scoring
@@ -34,6 +34,7 @@ def made_output(
     face_side_px: float | None = None,
     elapsed_s: float = 1.25,
     keep_frames: bool = True,
+    video_track: VideoTrack | None = None,
 ) -> DetectionOutput:
     """A detection as the detector would give it for these scores.
 
@@ -46,8 +47,9 @@ def made_output(
         face_side_px: Side of every face box; its real size if None.
         elapsed_s: Processing time.
         keep_frames: Whether the frames are kept.
+        video_track: That the frames are of, in a file with several.
     """
-    frames = [Frame(i, i * interval_s, _picture(_offset(i))) for i in range(len(scores))]
+    frames = [Frame(i, i * interval_s, _picture(_offset(i)), video_track) for i in range(len(scores))]
     answers = [_answer(score, i, i not in without_face, face_side_px) for i, score in enumerate(scores)]
     format_ = VIDEO if is_video else IMAGE
     assert format_ is not None

@@ -10,6 +10,7 @@ from deepfake_client.evidence import findings
 from deepfake_client.evidence.builder import build_evidence
 from deepfake_client.evidence.document import BandsOrigin, FindingCode, KeyFrameReason, Severity
 from deepfake_client.evidence.key_frames import MAX_PEAKS, PEAK_PROMINENCE, SMALL_FACE_PX, choose_key_frames, find_peaks
+from deepfake_client.media import VideoTrack
 from deepfake_client.release import ModelInfo, ReleaseBands, VerdictBands
 from deepfake_client.result import ScoredFrame
 from tests.client.evidence.cases import FACE_PX, MODEL, SIZE_PX, made_output
@@ -80,6 +81,12 @@ def test_low_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
     assert codes(SOUND) == {"LOW_RESOLUTION"}
     assert "480 x 384 px" in sentence("LOW_RESOLUTION", SOUND)
     assert codes(SOUND, keep_frames=False) == set(), "not known without the frames"
+
+
+def test_several_video_tracks() -> None:
+    message = sentence("MULTIPLE_VIDEO_TRACKS", SOUND, video_track=VideoTrack(2, 3))
+    assert message.startswith("The file holds 3 video tracks. Number 2 was judged")
+    assert codes(SOUND, video_track=VideoTrack(2, 3)) == {"MULTIPLE_VIDEO_TRACKS"}
 
 
 def test_failed_frames_say_why() -> None:
@@ -157,6 +164,7 @@ def test_every_code_can_be_found() -> None:
     )  # fmt: skip
     found = codes([0.1, "DECODE_FAILED", 0.9], model=off, face_side_px=20.0)
     found |= codes([0.1] * 29 + [0.9]) | codes(SOUND, without_face=range(16)) | codes(SOUND, without_face=range(30))
+    found |= codes(SOUND, video_track=VideoTrack(1, 2))
     assert found | codes([0.81], is_video=False) | {"LOW_RESOLUTION"} == set(FindingCode)
 
 

@@ -1,6 +1,7 @@
 """The video engine on long, odd and damaged clips: pixels of decoding everything, real times, little memory."""
 
 import json
+import re
 import struct
 import subprocess
 import sys
@@ -17,9 +18,10 @@ from deepfake_client.errors import MediaDecodeError
 from deepfake_client.media import Frame, identify, open_media
 from deepfake_client.scores import sample_indices
 from deepfake_client.video import sample as video_module
+from deepfake_client.video.colour import RgbConverter
+from deepfake_client.video.picture import DecodedFrame, encode_picture, picture
 from deepfake_client.video.sample import sample_video
 from deepfake_client.video.sampling import LONG_VIDEO_S, Sampling, Timeline
-from deepfake_client.video.source import encode_frame
 from tests.media import (
     H264_SHORT_GOP,
     VideoSpec,
@@ -62,7 +64,14 @@ def decoded_in_order(path: Path) -> list[bytes]:
     with av.open(str(path)) as container:
         video = container.streams.video[0]
         video.codec_context.thread_count = 1
-        return [encode_frame(frame) for frame in container.decode(video)]
+        every, converter = [], RgbConverter()
+        key_frame = before = None
+        for frame in container.decode(video):
+            if frame.key_frame:
+                key_frame, before = frame, None
+            every.append(encode_picture(picture(DecodedFrame(frame, key_frame, before), None, converter)))
+            before = frame
+        return every
 
 
 X264_STREAMS = {
@@ -182,6 +191,21 @@ def test_frames_that_an_edit_list_cuts_off_are_not_scored(tmp_path: Path) -> Non
     assert [frame.timestamp_s for frame in frames] == pytest.approx([n / 25 for n in sample_indices(400)], abs=2e-3)
 
 
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.99])
+@pytest.mark.parametrize("container", ["mp4", "mkv", "avi"])
+def test_refusals_are_in_words_of_our_own(tmp_path: Path, container: str, share: float) -> None:
+    """Not in the decoder's, which no user knows: "Invalid data found when processing input"."""
+    path = write_from(tmp_path / f"cut.{container}", 0, 30)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)] if container == "mp4" else content[: int(100 * share)])
+    with pytest.raises(MediaDecodeError) as caught:
+        sampled(path)
+    message = str(caught.value)
+    assert re.fullmatch(
+        rf"cut\.{container}: (cannot be decoded as {container}: it is damaged.*MP4 with H\.264|.* no video .*)", message
+    )
+
+
 @pytest.mark.parametrize("claimed", [0, 1, 0xFFFFFFF0])
 def test_the_duration_that_an_mp4_declares_is_not_believed(long_clip: Path, tmp_path: Path, claimed: int) -> None:
     content = bytearray(long_clip.read_bytes())
@@ -239,6 +263,19 @@ def test_a_file_of_sound_alone_is_refused(tmp_path: Path, suffix: str, codec: st
             container.mux(packet)
     with pytest.raises(MediaDecodeError, match="no video stream"):
         sampled(path)
+
+
+def test_where_all_times_are_zero_the_frame_rate_gives_them(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "zero.mp4", VideoSpec(60, size=(256, 64), rate=24, options={**_X264, "bf": "0"}))
+    content = bytearray(path.read_bytes())
+    at = content.index(b"stts") + 8
+    (entries,) = struct.unpack_from(">I", content, at)
+    for entry in range(entries):
+        content[at + 8 + 8 * entry : at + 12 + 8 * entry] = bytes(4)  # the time that its frames last
+    path.write_bytes(content)
+    frames = sampled(path)
+    assert numbers_of(frames) == sample_indices(60)
+    assert [frame.timestamp_s for frame in frames] == pytest.approx([n / 24 for n in sample_indices(60)], abs=1e-3)
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])

@@ -1,0 +1,90 @@
+"""A decoded frame as the picture that a player shows, and that picture as a lossless image file."""
+
+import io
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from deepfake_client.video.colour import RgbConverter
+from deepfake_client.video.interlacing import deinterlaced
+from deepfake_client.video.orientation import display_matrix, upright
+
+MAX_BMP_BYTES = 8 * 2**20
+"""As BMP up to some 1080p, where memory is no matter and time is; larger frames as PNG."""
+
+_VISIBLE_STRETCH = 1.01
+"""Pixels closer to square than this are left alone: nobody sees it, and resampling would smooth fine traces."""
+
+_MOST_STRETCH = 10
+"""What a file says beyond this is a fault of the file."""
+
+
+@dataclass(frozen=True)
+class DecodedFrame:
+    """A frame with those that it takes to show it.
+
+    Attributes:
+        frame: As decoded.
+        key_frame: The last key frame up to it in display order, itself perhaps. What it says of the orientation holds
+            for the frames after it too.
+        before: The frame shown before it; None for a key frame, and for the first one.
+    """
+
+    frame: "av.VideoFrame"
+    key_frame: "av.VideoFrame | None" = None
+    before: "av.VideoFrame | None" = None
+
+    @property
+    def pts(self) -> int | None:
+        """Presentation time in ticks."""
+        pts: int | None = self.frame.pts
+        return pts
+
+
+def shown_size_px(width: int, height: int, pixel_aspect: Fraction | None) -> tuple[int, int]:
+    """Width and height of frames whose pixels have this width to height, before any rotation; never made smaller."""
+    ratio = float(pixel_aspect or 1)
+    if not _VISIBLE_STRETCH <= max(ratio, 1 / ratio) <= _MOST_STRETCH:
+        return width, height
+    return (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
+
+
+def picture(decoded: DecodedFrame, pixel_aspect: Fraction | None, converter: RgbConverter) -> NDArray[np.uint8]:
+    """What a player shows: (H, W, 3) uint8 RGB, deinterlaced, in the pixels' proportions, upright.
+
+    Raises:
+        MediaDecodeError: The frame's colour model is not supported.
+    """
+    frame = decoded.frame
+    matrix = display_matrix(frame)
+    if matrix is None and decoded.key_frame is not None and decoded.key_frame is not frame:
+        matrix = display_matrix(decoded.key_frame)
+    if frame.interlaced_frame:
+        frame = deinterlaced(frame, decoded.before)
+    size_px = shown_size_px(frame.width, frame.height, pixel_aspect)
+    return upright(converter.rgb(frame, size_px), matrix)
+
+
+def encode_picture(pixels: NDArray[np.uint8]) -> bytes:
+    """(H, W, 3) uint8 RGB as a lossless image file: BMP, far cheaper than PNG, if small."""
+    pixels = np.ascontiguousarray(pixels)
+    if pixels.nbytes > MAX_BMP_BYTES:
+        return _png(pixels)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "BMP")
+    return buffer.getvalue()
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    """By FFmpeg's encoder, twice as fast as Pillow's: 0.15 to 0.35 s for a 4K frame, of 3 to 16 MB."""
+    encoder = av.CodecContext.create("png", "w")
+    encoder.height, encoder.width = pixels.shape[:2]
+    encoder.pix_fmt = "rgb24"
+    encoder.time_base = Fraction(1)
+    encoder.options = {"pred": "up", "compression_level": "1"}
+    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
