@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from assets import AssetError
+from deepfake_client.plain_text import shown
 from export.checkpoint.hub import locate_checkpoint
 from export.errors import ExportError
 from export.release import Release, promote, verify_files
@@ -158,7 +159,7 @@ def _release(
         release = None if force else existing_release(located, settings)
         if release is not None:
             verify_files(release)
-            typer.echo(f"release {release.release_id} of {located.name} is up to date", err=True)
+            _say(f"release {release.release_id} of {located.name} is up to date", err=True)
         else:
             with _step_reporter(check) as report:
                 release = export_checkpoint(located, settings, report)
@@ -167,7 +168,7 @@ def _release(
             promote(release)
     except (ExportError, AssetError) as error:
         check()
-        typer.echo(f"deepfake-export: {error}", err=True)
+        _say(f"deepfake-export: {error}", err=True)
         raise typer.Exit(1) from error
     return release
 
@@ -198,18 +199,22 @@ def _ends_on_sigterm() -> Iterator[Callable[[], None]]:
     check()
 
 
+def _say(line: str, *, err: bool = False) -> None:
+    typer.echo(shown(line), err=err)
+
+
 def _print_release(release: Release) -> None:
     info = release.info
-    typer.echo(f"model        {info.name}  ({info.architecture}, {info.precision})")
-    typer.echo(f"labels       {', '.join(info.labels)}; fake = P({' or '.join(info.fake_labels)})")
-    typer.echo(f"release      {release.path}")
-    typer.echo(f"export id    {info.export_id}")
+    _say(f"model        {info.name}  ({info.architecture}, {info.precision})")
+    _say(f"labels       {', '.join(info.labels)}; fake = P({' or '.join(info.fake_labels)})")
+    _say(f"release      {release.path}")
+    _say(f"export id    {info.export_id}")
     if built := release.manifest.get("built_on"):
-        typer.echo(f"for          {built['gpu']}, driver {built['driver']}, TensorRT {built['tensorrt']}, and no other")
+        _say(f"for          {built['gpu']}, driver {built['driver']}, TensorRT {built['tensorrt']}, and no other")
     for line in explain_choice(release.path):
-        typer.echo(line)
+        _say(line)
     if info.notice:
-        typer.echo(f"notice       {info.notice}")
+        _say(f"notice       {info.notice}")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from deepfake_client.release import first_fault
+from export.checkpoint.hub import own_file
 from export.errors import GoldenError
 
 FOLDER = "golden"
@@ -135,13 +136,15 @@ def read_golden(checkpoint_or_release: Path) -> GoldenSet | None:
 
     Raises:
         GoldenError: They are damaged, or not what `golden.json` may say.
+        CheckpointError: One is a link that leaves the directory.
     """
     folder = checkpoint_or_release / FOLDER
     if not folder.is_dir():
         return None
     try:
         manifest = GoldenManifest.model_validate_json((folder / MANIFEST).read_bytes())
-        images = tuple(_read_png(folder / entry.file) for entry in manifest.images)
+        names = [f"{FOLDER}/{entry.file}" for entry in manifest.images]
+        images = tuple(_read_png(own_file(checkpoint_or_release, n) or checkpoint_or_release / n) for n in names)
     except ValidationError as error:
         raise GoldenError(f"{folder / MANIFEST}: {first_fault(error)}") from error
     except OSError as error:

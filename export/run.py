@@ -16,7 +16,7 @@ from PIL import Image
 
 from assets import FACE_MODELS, fetch_assets
 from deepfake_client.release import Description, Preprocess, Status
-from export.checkpoint.hub import LocatedCheckpoint
+from export.checkpoint.hub import LocatedCheckpoint, own_file
 from export.checkpoint.load import Checkpoint, checkpoint_digest, load_checkpoint
 from export.checkpoint.model_card import README
 from export.errors import ReleaseError
@@ -185,7 +185,7 @@ def _write_release(job: _Job, chosen: Candidate, partial: Path) -> dict[str, Any
     write_ensemble(ensemble, job.plan)
     if job.golden is not None:
         job.golden.for_precision(job.limits(chosen.variant)).write(partial / FOLDER)
-    if (readme := job.checkpoint.located.path / README).is_file():
+    if readme := own_file(job.checkpoint.located.path, README):
         shutil.copyfile(readme, partial / CARD)
     description, files = _description(job, chosen.variant), hashed_files(partial)
     manifest: dict[str, Any] = {

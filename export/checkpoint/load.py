@@ -1,6 +1,7 @@
 """Loads an image classifier and its image processor, and refuses what cannot be served."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,10 @@ class Sidecar(BaseModel):
     verdict_bands: ReleaseBands = ReleaseBands()
     calibration: CalibrationRecord | None = None
     model_card: CardFields | None = None
+
+
+LOADING: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+"""How transformers loads a checkpoint here: from the disk alone, and never by code that the checkpoint brings."""
 
 
 @dataclass(frozen=True)
@@ -107,22 +112,21 @@ def load_checkpoint(located: LocatedCheckpoint, fake_labels: Sequence[str] = ())
     """Loads model and processor with transformers.
 
     Raises:
-        CheckpointError: Not an image classifier with a fixed-size RGB input, or damaged.
+        CheckpointError: Not an image classifier with a fixed-size RGB input, damaged, or made for code of its own.
         LabelError: The labels do not say which class is fake.
     """
     import torch
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
+    refuse_own_code(located)
     try:
-        config = AutoConfig.from_pretrained(located.path, local_files_only=True)
+        config = AutoConfig.from_pretrained(located.path, **LOADING)
         _refuse_unsuitable(config, located)
-        processor = AutoImageProcessor.from_pretrained(located.path, local_files_only=True, use_fast=False)
+        processor = AutoImageProcessor.from_pretrained(located.path, use_fast=False, **LOADING)
         resize, normalisation = read_processor(processor, located.name)
         _refuse_other_size(config, resize, located)
-        model = AutoModelForImageClassification.from_pretrained(
-            located.path, local_files_only=True, dtype=torch.float32
-        ).eval()
+        model = AutoModelForImageClassification.from_pretrained(located.path, dtype=torch.float32, **LOADING).eval()
     except CheckpointError:
         raise
     except (
@@ -146,6 +150,24 @@ def load_checkpoint(located: LocatedCheckpoint, fake_labels: Sequence[str] = ())
         sidecar=sidecar,
         model_card=read_card(located.path, sidecar.model_card, name),
     )
+
+
+def refuse_own_code(located: LocatedCheckpoint) -> None:
+    """Refuses a checkpoint that is to be loaded by Python modules of its own. None of them is ever run.
+
+    Raises:
+        CheckpointError: Its settings name such modules (`auto_map`).
+    """
+    for name in ("config.json", "preprocessor_config.json", "processor_config.json"):
+        try:
+            settings = json.loads((located.path / name).read_bytes())
+        except (OSError, ValueError):
+            continue  # transformers says what is wrong with it
+        if isinstance(settings, dict) and settings.get("auto_map"):
+            raise CheckpointError(
+                f"{located.name}: its {name} asks for Python code of the checkpoint (auto_map), which is never run; "
+                "take a checkpoint of a model that transformers itself has"
+            )
 
 
 def _refuse_unsuitable(config: Any, located: LocatedCheckpoint) -> None:

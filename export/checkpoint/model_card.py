@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deepfake_client.release import CardFields, ModelCard
+from export.checkpoint.hub import own_file
 from export.errors import CheckpointError
 
 README = "README.md"
@@ -26,23 +27,22 @@ def read_card(checkpoint: Path, fields: CardFields | None, name: str) -> ModelCa
         name: What the model is called where the block does not say.
 
     Raises:
-        CheckpointError: README.md cannot be read.
+        CheckpointError: README.md cannot be read, or is a link that leaves the directory.
     """
-    readme = checkpoint / README
-    has_text = readme.is_file()
-    if fields is None and not has_text:
+    readme = own_file(checkpoint, README)
+    if fields is None and readme is None:
         return None
     said = (fields or CardFields()).model_dump()
     try:
-        content = readme.read_bytes() if has_text else b""
+        content = readme.read_bytes() if readme else b""
     except OSError as error:
         raise CheckpointError(f"{readme} cannot be read: {error.strerror}") from error
-    said["licence"] = said["licence"] or (_licence_of(readme) if has_text else "")
+    said["licence"] = said["licence"] or (_licence_of(readme) if readme else "")
     return ModelCard.model_validate(
         {
             **said,
             "name": said["name"] or name[:200],
-            "sha256": hashlib.sha256(content).hexdigest() if has_text else "",
+            "sha256": hashlib.sha256(content).hexdigest() if readme else "",
             "text": content.decode("utf-8", "replace") if len(content) <= MAX_SERVED_BYTES else "",
         }
     )

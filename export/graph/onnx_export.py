@@ -40,6 +40,7 @@ def export_logits_graph(checkpoint_dir: Path, scratch_dir: Path) -> onnx.ModelPr
                 opset=OPSET,
                 do_validation=False,
                 local_files_only=True,
+                trust_remote_code=False,
             )
         except (ValueError, KeyError, RuntimeError, NotImplementedError) as error:
             raise ExportError(f"optimum cannot export {checkpoint_dir.name}: {error}") from error

@@ -183,8 +183,12 @@ def test_a_cached_hub_snapshot_needs_no_network(tmp_path: Path, monkeypatch: pyt
     snapshot = checkpoints.siglip(repository / "snapshots" / commit, {0: "Fake", 1: "Real"})
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(commit)
+    (repository / "blobs").mkdir()
+    (repository / "blobs" / "5eed").write_text("# A card")
+    (snapshot / "README.md").symlink_to("../../blobs/5eed")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     located = locate_checkpoint("someone/some-model")
     assert located == LocatedCheckpoint(snapshot, "someone/some-model", commit)
-    assert load_checkpoint(located).name == "someone/some-model"
+    loaded = load_checkpoint(located)
+    assert (loaded.name, loaded.model_card and loaded.model_card.text) == ("someone/some-model", "# A card")

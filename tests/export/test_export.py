@@ -198,6 +198,21 @@ def test_processors_without_a_fixed_square_are_refused(change: dict[str, object]
         export(checkpoint, tmp_path / "releases")
 
 
+@pytest.mark.parametrize("model_type", ["vit", "own"])
+@pytest.mark.parametrize("file", ["config.json", "preprocessor_config.json"])
+def test_code_of_the_checkpoint_is_refused_and_never_run(model_type: str, file: str, tmp_path: Path) -> None:
+    path, ran = checkpoints.vit(tmp_path / "checkpoint"), tmp_path / "ran"
+    (path / "own.py").write_text(f"open({str(ran)!r}, 'w')\n")
+    classes = {"AutoConfig": "Own", "AutoModelForImageClassification": "Own", "AutoImageProcessor": "Own"}
+    edits: dict[str, dict[str, object]] = {"config.json": {"model_type": model_type}}
+    edits.setdefault(file, {})["auto_map"] = {name: f"own.{class_}" for name, class_ in classes.items()}
+    for name, changed in edits.items():
+        (path / name).write_text(json.dumps({**json.loads((path / name).read_text()), **changed}))
+    with pytest.raises(CheckpointError, match="Python code of the checkpoint"):
+        export(path, tmp_path / "releases")
+    assert not ran.exists()
+
+
 def test_a_directory_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be loaded"):
         export(tmp_path, tmp_path / "releases")

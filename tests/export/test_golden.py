@@ -204,6 +204,16 @@ def test_a_long_card_is_named_and_not_sent(copy: Path, tmp_path: Path) -> None:
     assert (release.path / "MODEL_CARD.md").stat().st_size == 20_000
 
 
+@pytest.mark.parametrize("file", ["README.md", "golden/*.png"])
+def test_a_link_that_leaves_the_checkpoint_is_refused(file: str, copy: Path, tmp_path: Path) -> None:
+    linked = next(copy.glob(file))
+    secret = linked.rename(tmp_path / "secret")
+    linked.symlink_to(secret)
+    with pytest.raises(CheckpointError, match="leads out of"):
+        exported(copy, tmp_path / "releases")
+    assert not list((tmp_path / "releases").rglob("MODEL_CARD.md"))
+
+
 def test_a_checkpoint_without_any_of_it_exports_as_before(tiny_release: Release) -> None:
     assert {"calibration", "model_card"} & set(tiny_release.manifest["description"]) == set()
     assert not (tiny_release.path / "golden").exists()

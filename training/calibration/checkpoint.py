@@ -8,6 +8,7 @@ from typing import Any
 
 from deepfake_client.release import CalibrationRecord, ReleaseBands
 from evaluation.metrics import CalibrationBin
+from export.checkpoint.hub import own_file
 from export.checkpoint.load import SIDECAR, Checkpoint, read_sidecar
 from training.errors import CalibrationError
 
@@ -60,6 +61,7 @@ def write_calibrated(
 
     Raises:
         CalibrationError: The head cannot be scaled.
+        CheckpointError: A file to be copied is a link that leaves the checkpoint.
         OSError: The folder cannot be written.
     """
     source = checkpoint.located.path
@@ -69,8 +71,9 @@ def write_calibrated(
         sidecar = sidecar.model_copy(update={"name": checkpoint.name})  # the folder's name is another one now
     for path in source.iterdir():
         kept = path.suffix in _KEPT_SUFFIXES or path.stem.upper() in _KEPT_NAMES
-        if path.is_file() and kept and path.name not in _WRITTEN_ANEW and not path.name.endswith(".index.json"):
-            shutil.copyfile(path, folder / path.name)
+        kept = kept and path.name not in _WRITTEN_ANEW and not path.name.endswith(".index.json")
+        if kept and (own := own_file(source, path.name)):
+            shutil.copyfile(own, folder / path.name)
     checkpoint.model.save_pretrained(folder)
     text = json.dumps(sidecar.model_dump(mode="json", exclude_none=True), indent=1)
     (folder / SIDECAR).write_text(text + "\n", encoding="utf-8")

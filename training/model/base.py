@@ -11,7 +11,15 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassi
 
 from evaluation.dataset import Label
 from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint
-from export.checkpoint.load import SIDECAR, Normalisation, Sidecar, checkpoint_digest, read_processor
+from export.checkpoint.load import (
+    LOADING,
+    SIDECAR,
+    Normalisation,
+    Sidecar,
+    checkpoint_digest,
+    read_processor,
+    refuse_own_code,
+)
 from export.errors import ExportError
 from preprocessing import ResizeSpec
 from training.data.views import CLASS_INDEX
@@ -72,9 +80,9 @@ class BaseModel:
             network = AutoModelForImageClassification.from_pretrained(
                 self.located.path,
                 config=self.config,
-                local_files_only=True,
                 dtype=torch.float32,
                 ignore_mismatched_sizes=True,
+                **LOADING,
             )
         except (OSError, ValueError, LookupError, TypeError, RuntimeError, ImportError) as error:
             raise _unusable(self.located.name, error) from error
@@ -93,9 +101,10 @@ def find_base(base: str, revision: str | None = None) -> BaseModel:
     """
     try:
         located = locate_checkpoint(base, revision)
-        config = AutoConfig.from_pretrained(located.path, local_files_only=True)
+        refuse_own_code(located)
+        config = AutoConfig.from_pretrained(located.path, **LOADING)
         _refuse_unsuitable(config, located.name)
-        processor = AutoImageProcessor.from_pretrained(located.path, local_files_only=True, use_fast=False)
+        processor = AutoImageProcessor.from_pretrained(located.path, use_fast=False, **LOADING)
         resize, normalisation = read_processor(processor, located.name)
         sidecar_file = located.path / SIDECAR
         has_sidecar = sidecar_file.is_file()
