@@ -14,6 +14,7 @@ from bulk.worker import Task
 from deepfake_client.batch.progress import with_progress
 from deepfake_client.connect import connect_for_batch
 from deepfake_client.errors import ConfigurationError, DetectionError
+from deepfake_client.plain_text import shown
 
 _LONGEST_OUTAGE_WAIT_S = 30.0
 
@@ -107,7 +108,7 @@ def run(
 
 
 def _fail(error: BulkError | DetectionError) -> NoReturn:
-    typer.echo(f"deepfake-bulk: {error}", err=True)
+    typer.echo(shown(f"deepfake-bulk: {error}"), err=True)
     otherwise = EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_UNREACHABLE
     raise typer.Exit(error.exit_code if isinstance(error, BulkError) else otherwise)
 

@@ -18,8 +18,9 @@ from pyarrow import fs
 
 from bulk.errors import EXIT_CLUSTER, EXIT_NOT_WRITTEN, BulkError
 from bulk.stores import file_system
-from deepfake_client.batch.rows import CSV_COLUMNS, escaped, flat_row, report_json
+from deepfake_client.batch.rows import CSV_COLUMNS, flat_row, report_json
 from deepfake_client.batch.scoring import FileReport
+from deepfake_client.plain_text import escaped
 
 WORKER_LOST = "WORKER_LOST"
 """Error code of a file whose process dies whenever it scores this file alone."""
@@ -119,7 +120,7 @@ class Output:
         listed = {escaped(name) for name in names}
         rows = [row for _, rows in self._rows() for row in rows]
         counts = Counter(row["file"] for row in rows)
-        others = {row["model_version"] for row in rows} - {model_version, None}
+        others = {row["model_version"] for row in rows} - {escaped(model_version), None}
         problems = [
             *(f"{name} has no row" for name in sorted(listed - counts.keys())),
             *(f"{name} has {count} rows" for name, count in counts.items() if count > 1),

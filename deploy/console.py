@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from assets import AssetError
 from deepfake_client.environment import PREFIX
+from deepfake_client.plain_text import shown
 from deploy.errors import DeployError
 from deploy.settings import DeploySettings
 from export.errors import ExportError
@@ -22,7 +23,7 @@ Say = Callable[[str], None]
 
 def say(line: str) -> None:
     """Shows one line with the time."""
-    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+    print(f"{time.strftime('%H:%M:%S')} {shown(line)}", flush=True)
 
 
 @contextmanager
@@ -32,12 +33,12 @@ def exits_with_one_line(program: str) -> Iterator[None]:
         yield
     except ValidationError as error:
         problems = "; ".join(f"{_variable(e['loc'])}: {e['msg']}" for e in error.errors())
-        print(f"{program}: {problems}", file=sys.stderr)
+        print(shown(f"{program}: {problems}"), file=sys.stderr)
         sys.exit(2)
     except (DeployError, ExportError, AssetError) as error:
-        sys.exit(f"{program}: {error}")
+        sys.exit(shown(f"{program}: {error}"))
     except OSError as error:
-        sys.exit(f"{program}: {error.filename or 'file system'}: {error.strerror}")
+        sys.exit(shown(f"{program}: {error.filename or 'file system'}: {error.strerror}"))
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
@@ -70,4 +71,4 @@ def others_to(log: Path) -> Iterator[Say]:
             undo.callback(os.dup2, saved, stream.fileno())
             undo.callback(stream.flush)
             os.dup2(file.fileno(), stream.fileno())
-        yield lambda line: print(line, file=terminal)
+        yield lambda line: print(shown(line), file=terminal)

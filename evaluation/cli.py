@@ -14,6 +14,7 @@ import typer
 from deepfake_client import ConfigurationError, DetectionError, Detector, ModelInfo
 from deepfake_client.batch.progress import with_progress
 from deepfake_client.connect import connect_for_batch
+from deepfake_client.plain_text import shown
 from evaluation.dataset import find_dataset
 from evaluation.degradation import STANDARD_SET, parse_degradation
 from evaluation.document import Run, build_results
@@ -164,7 +165,7 @@ def _connect(url: str, outage_wait_s: float) -> Iterator[tuple[Detector, ModelIn
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"deepfake-evaluate: {message}", err=True)
+    typer.echo(shown(f"deepfake-evaluate: {message}"), err=True)
     raise typer.Exit(code)
 
 

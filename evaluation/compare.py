@@ -14,6 +14,7 @@ import typer
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from deepfake_client.plain_text import shown
 from evaluation.bootstrap import BootstrapPlan, Estimate, estimate
 from evaluation.errors import ComparisonError, EvaluationError
 from evaluation.metrics import ranking_metrics
@@ -128,7 +129,7 @@ def main(
             raise ComparisonError("give two results at least")
         print(comparison_table([read_contestant(argument) for argument in results]), end="")
     except EvaluationError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(shown(f"error: {error}"), err=True)
         raise typer.Exit(1) from error
 
 

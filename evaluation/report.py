@@ -6,6 +6,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Column, Table
 
+from deepfake_client.plain_text import shown
 from evaluation.bootstrap import Estimate
 from evaluation.document import FEWEST_REAL
 from evaluation.results import ComparisonResult, FileResult, Results
@@ -37,7 +38,7 @@ def print_report(results: Results, stream: TextIO) -> None:
     """Prints the tables and the notes."""
     console = Console(file=stream, markup=False, highlight=False, width=None if stream.isatty() else PIPED_WIDTH)
     model = results.model
-    console.print(f"model    {model.name}@{model.precision}-{model.release_id}")
+    console.print(shown(f"model    {model.name}@{model.precision}-{model.release_id}"))
     console.print(
         f"data set {results.dataset.real_files} real, {results.dataset.fake_files} fake, "
         f"digest {results.dataset.digest[:16]}"
@@ -49,7 +50,7 @@ def print_report(results: Results, stream: TextIO) -> None:
     if failures := [file for file in results.files if file.error]:
         console.print(_failures(failures))
     for note in results.notes:
-        console.print(f"- {note}", soft_wrap=True)
+        console.print(shown(f"- {note}"), soft_wrap=True)
 
 
 def _counts(results: Results) -> Table:
@@ -100,7 +101,7 @@ def _failures(failures: Sequence[FileResult]) -> Table:
     table = Table("file without a score", "reason")
     for file in failures[:_MAX_FAILURES]:
         reason = f"{file.error.code}: {file.error.message}" if file.error else ""
-        table.add_row(_printable(file.path), _printable(reason))
+        table.add_row(shown(file.path), shown(reason))
     if len(failures) > _MAX_FAILURES:
         table.add_row(f"{len(failures) - _MAX_FAILURES} more", "see results.json")
     return table
@@ -129,8 +130,3 @@ def _compared(comparison: ComparisonResult, wide: bool) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def _printable(text: str) -> str:
-    """Without control characters, which a file name may hold."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

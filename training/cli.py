@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from deepfake_client.plain_text import shown
 from training.errors import StoppedError, TrainingError
 from training.options import TrainingOptions
 from training.run_state import StopRequest, stops_on_signals
@@ -40,10 +41,10 @@ def train_command(**options: Any) -> None:
     try:
         trained = _train(TrainingOptions(**options))
     except StoppedError as error:
-        typer.echo(f"deepfake-train: {error}", err=True)
+        typer.echo(shown(f"deepfake-train: {error}"), err=True)
         raise typer.Exit(128 + error.signal_number) from error
     except TrainingError as error:
-        typer.echo(f"deepfake-train: {error}", err=True)
+        typer.echo(shown(f"deepfake-train: {error}"), err=True)
         raise typer.Exit(1) from error
     if _is_first_process():
         _print_result(trained)
@@ -83,9 +84,18 @@ def _train(options: TrainingOptions) -> "TrainedCheckpoint":
 def _say_to_standard_error() -> None:
     """Sends this package's messages to standard error. On several GPUs only the first process speaks."""
     log = logging.getLogger("training")
-    log.handlers = [logging.StreamHandler(sys.stderr)]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Shown())
+    log.handlers = [handler]
     log.setLevel(logging.INFO if _is_first_process() else logging.ERROR)
     log.propagate = False
+
+
+class _Shown(logging.Formatter):
+    """Messages name files, whose names may hold anything."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(super().format(record))
 
 
 def _is_first_process() -> bool:

@@ -56,9 +56,9 @@ def test_a_wrong_setting(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:
-    done = serve(tmp_path, CHECKPOINT=str(tmp_path / "nowhere"))
+    done = serve(tmp_path, CHECKPOINT=str(tmp_path / "no\x1b[2Jwhere"))
     assert done.returncode == 1
-    assert "no such directory" in last_line(done)
+    assert "no\\x1b[2Jwhere: no such directory" in last_line(done)
 
 
 def test_a_chosen_hub_model_never_falls_back(tmp_path: Path) -> None:

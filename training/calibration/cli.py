@@ -10,6 +10,7 @@ import typer
 
 from assets import AssetError
 from deepfake_client.batch.progress import with_progress
+from deepfake_client.plain_text import shown
 from deepfake_client.release import BandRecord, CalibrationRecord, VerdictBands
 from evaluation.bootstrap import BootstrapPlan
 from evaluation.dataset import Dataset, find_dataset
@@ -76,7 +77,7 @@ def main_command(
             _write_report(folder / REPORT_FOLDER, found, record)
             _write_golden(folder, pictures, loaded, labels)
     except (TrainingError, EvaluationError, ExportError, AssetError) as error:
-        typer.echo(f"deepfake-calibrate: {error}", err=True)
+        typer.echo(shown(f"deepfake-calibrate: {error}"), err=True)
         raise typer.Exit(1) from error
     _print(record, found, output)
 
@@ -88,7 +89,7 @@ def _score(
     items = list(with_progress(scoring, len(dataset.files), "scoring"))
     unscored = [item for item in items if isinstance(item, UnscoredMedia)]
     for item in unscored:
-        print(f"not scored: {item.name}: {item.reason}", file=sys.stderr)
+        print(shown(f"not scored: {item.name}: {item.reason}"), file=sys.stderr)
     return [item for item in items if isinstance(item, ScoredMedia)], unscored
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets import default_cache_dir
+from deepfake_client.plain_text import csv_cell
 from evaluation.dataset import Label
 from preprocessing import ResizeSpec
 from training.data.faces import CutParams, FaceImage
@@ -149,5 +150,5 @@ def _write_split(output: Path, split: Sequence[SplitFile]) -> None:
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([header, *rows])
+    writer.writerows([header, *([csv_cell(value) for value in row] for row in rows)])
     write_text(path, text.getvalue())

@@ -1,6 +1,7 @@
 """Writes the reports of a run to standard output, or to a results file that a later run can continue."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -113,13 +114,13 @@ class Output:
 def _write_missing(
     results: ResultsFile, format_: RowFormat, paths: list[Path], score: Score, model_version: str
 ) -> None:
-    if others := results.model_versions - {model_version}:
+    if others := results.model_versions - {format_.text(model_version)}:
         results.discard_if_unchanged()
         raise ConfigurationError(
             f"the rows that are there are scores of {', '.join(sorted(others))}, and {model_version} is served now: "
             "serve that model again to continue, or score everything again into another file"
         )
-    missing = [path for path in paths if format_.file_name(path) not in results.done]
+    missing = [path for path in paths if format_.text(os.fspath(path)) not in results.done]
     if results.done:
         print(f"{len(results.done)} files have a row already, {len(missing)} are left", file=sys.stderr)
     with contextlib.closing(score(missing)) as reports:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from deepfake_client.batch.scoring import FileReport
+from deepfake_client.plain_text import csv_cell, escaped
 from deepfake_client.scores import DetectionResult
 
 _STYLES = {DetectionResult.FAKE: "red", DetectionResult.REAL: "green", DetectionResult.UNCERTAIN: "yellow"}
@@ -43,8 +44,8 @@ class Row:
     """The parts of a row that are read back.
 
     Attributes:
-        file: The file's name as the row has it; `RowFormat.file_name` gives the same for a path.
-        model_version: Which model scored it, "" if none did: the file failed.
+        file: The file's name, as `RowFormat.text` gives it.
+        model_version: Which model scored it, likewise; "" if none did: the file failed.
     """
 
     file: str
@@ -57,8 +58,8 @@ class RowFormat(Protocol):
     name: str
     header: str
 
-    def file_name(self, path: os.PathLike[str]) -> str:
-        """A path as it stands in a row; different paths stay different."""
+    def text(self, text: str) -> str:
+        """A name as it is read back from a row; different names stay different."""
 
     def write_row(self, report: FileReport, stream: TextIO) -> None:
         """Writes one line with its line feed."""
@@ -77,9 +78,9 @@ class JsonLines:
     name = "jsonl"
     header = ""
 
-    def file_name(self, path: os.PathLike[str]) -> str:
+    def text(self, text: str) -> str:
         """See `RowFormat`."""
-        return os.fspath(path)
+        return text
 
     def write_row(self, report: FileReport, stream: TextIO) -> None:
         """See `RowFormat`."""
@@ -93,18 +94,22 @@ class JsonLines:
 
 
 class CommaSeparated:
-    """CSV with a header. Backslashes and characters that cannot be printed are escaped as in Python's strings."""
+    """CSV with a header. Backslashes and characters that cannot be printed are escaped as in Python's strings.
+
+    A text that a spreadsheet program would take for a formula begins with an apostrophe.
+    """
 
     name = "csv"
     header = ",".join(CSV_COLUMNS) + "\n"
 
-    def file_name(self, path: os.PathLike[str]) -> str:
+    def text(self, text: str) -> str:
         """See `RowFormat`."""
-        return escaped(os.fspath(path))
+        return csv_cell(escaped(text))
 
     def write_row(self, report: FileReport, stream: TextIO) -> None:
         """See `RowFormat`."""
-        csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n").writerow(flat_row(report))
+        row = {name: csv_cell(value) if isinstance(value, str) else value for name, value in flat_row(report).items()}
+        csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n").writerow(row)
 
     def read_rows(self, stream: TextIO) -> Iterator[Row]:
         """See `RowFormat`."""
@@ -139,18 +144,9 @@ def flat_row(report: FileReport) -> dict[str, Any]:
     row = report_json(report)
     error = row["error"] or {"code": None, "message": ""}
     values = {**row, **(row["scores"] or {}), **(row["metadata"] or {})}
-    values |= {"error_code": error["code"], "error_message": escaped(error["message"]) or None}
-    return {**{column: values.get(column) for column in CSV_COLUMNS}, "file": escaped(row["file"])}
-
-
-def escaped(text: str) -> str:
-    """The text on one line, without control characters and lone surrogates; different texts stay different."""
-    return "".join(
-        character
-        if character.isprintable() and character != "\\"
-        else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
+    values |= {"error_code": error["code"], "error_message": error["message"] or None}
+    chosen = {column: values.get(column) for column in CSV_COLUMNS}
+    return {name: escaped(value) if isinstance(value, str) else value for name, value in chosen.items()}
 
 
 def write_table(reports: Iterable[FileReport], stream: TextIO) -> None:
