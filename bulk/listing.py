@@ -11,7 +11,7 @@ from pyarrow import fs
 
 from bulk.errors import BulkError
 from bulk.stores import file_system, local_path
-from deepfake_client.batch.inputs import SCANNED_SUFFIXES, find_media, read_list
+from deepfake_client.batch.inputs import find_media, read_list, scanned
 
 NAME_COLUMNS = ("file", "path", "uri", "url")
 """Columns that hold the names, in this order; else it is the first column."""
@@ -55,7 +55,7 @@ def _entries(location: str, column: str | None) -> list[str]:
     folder, prefix = path.rstrip("/"), location.rstrip("/")
     files = (info.path for info in system.get_file_info(fs.FileSelector(folder, recursive=True)) if info.is_file)
     names = (file[file.index(folder) + len(folder) :] for file in files)
-    return sorted(prefix + name for name in names if Path(name).suffix.lower() in SCANNED_SUFFIXES)
+    return sorted(scanned((prefix + name for name in names), location))
 
 
 def _names_in(content: bytes, suffix: str, column: str | None) -> list[str]:

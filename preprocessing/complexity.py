@@ -6,6 +6,8 @@ core of a Xeon server, with Pillow 13.
 """
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from preprocessing.status import ImageRejectedError, Status
 
@@ -32,6 +34,7 @@ MAX_BMP_RLE_WORK = 10_000_000
 _ARITHMETIC_SCAN_WEIGHT = 10
 _ARITHMETIC_FRAMES = frozenset({0xC9, 0xCA, 0xCD, 0xCE})
 
+_FRAMES = frozenset({0xC0, 0xC1, 0xC2}) | _ARITHMETIC_FRAMES
 _SOS, _EOI = 0xDA, 0xD9
 # SOF, DHT, DAC; then SOS, DQT, DNL, DRI; APPn; COM: what libjpeg skips or reads by its length. It refuses all others.
 _WITH_LENGTH = frozenset({*range(0xC0, 0xD0), *range(0xDA, 0xDE), *range(0xE0, 0xF0), 0xFE})
@@ -39,25 +42,32 @@ _WITH_LENGTH = frozenset({*range(0xC0, 0xD0), *range(0xDA, 0xDE), *range(0xE0, 0
 _MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 
 
-def check_structure(encoded: bytes) -> int:
-    """Refuses a file whose structure makes it costly; walks over it without decoding.
+@dataclass(frozen=True)
+class Structure:
+    """What a file's structure says.
 
-    Args:
-        encoded: A file of any format.
+    Attributes:
+        scans: How often a decoder visits each pixel, the JPEG's scans; 1 for other formats.
+        lacks_end: Whether it is a JPEG that begins all the scans it needs and has no end marker.
+    """
 
-    Returns:
-        How often a decoder visits each pixel, the JPEG's scans; 1 for other formats.
+    scans: int = 1
+    lacks_end: bool = False
+
+
+def check_structure(encoded: bytes) -> Structure:
+    """Refuses a file of any format whose structure makes it costly; walks over it without decoding.
 
     Raises:
         ImageRejectedError: With `TOO_COMPLEX`.
     """
     if encoded.startswith(b"\xff\xd8"):
-        return _count_scans(encoded)
+        return _check_segments(encoded)
     if encoded.startswith(b"\x89PNG\r\n\x1a\n"):
         _check_chunks(encoded)
     elif encoded.startswith(b"BM"):
         _check_runs(encoded)
-    return 1
+    return Structure()
 
 
 def check_work(scans: int, width: int, height: int) -> None:
@@ -75,27 +85,58 @@ def check_work(scans: int, width: int, height: int) -> None:
         )
 
 
-def _count_scans(encoded: bytes) -> int:
-    """Scans up to the end of the first image, where libjpeg stops; previews lie within segments and do not count."""
-    scans = segments = 0
-    weight = 1
-    position = 2
-    while match := _MARKER.search(encoded, position):
-        marker = match[1][0]
-        position = match.end()
+def _check_segments(encoded: bytes) -> Structure:
+    """Counts up to the end of the first image, where libjpeg stops; previews lie within segments and do not count."""
+    scans, weight = 0, 1
+    coverage = _Coverage()
+    for segments, (marker, start) in enumerate(_segments(encoded), start=1):
         if marker == _EOI:
-            break
-        if marker not in _WITH_LENGTH:
-            continue
-        segments += 1
+            return Structure(scans)
         if marker in _ARITHMETIC_FRAMES:
             weight = _ARITHMETIC_SCAN_WEIGHT
         if marker == _SOS:
             scans += weight
         if scans > MAX_JPEG_SCANS or segments > MAX_JPEG_SEGMENTS:
             raise ImageRejectedError(Status.TOO_COMPLEX, f"over {MAX_JPEG_SCANS} scans or {MAX_JPEG_SEGMENTS} segments")
-        position += max(int.from_bytes(encoded[position : position + 2], "big"), 2)
-    return scans
+        coverage.add(marker, encoded[start : start + 8 + 3 * 4])
+    # Of arithmetic coding libjpeg does not say where data are missing.
+    return Structure(scans, lacks_end=weight == 1 and coverage.is_complete)
+
+
+def _segments(encoded: bytes) -> Iterator[tuple[int, int]]:
+    """Each marker that has a length, and the place of that length; last the end of the image, if there is one."""
+    position = 2
+    while match := _MARKER.search(encoded, position):
+        marker = match[1][0]
+        position = match.end()
+        if marker in _WITH_LENGTH or marker == _EOI:
+            yield marker, position
+            if marker == _EOI:
+                return
+            position += max(int.from_bytes(encoded[position : position + 2], "big"), 2)
+
+
+class _Coverage:
+    """Which coefficients of which components the scans of a JPEG bring, to their last bit (ITU-T T.81, B.2 and G.1)."""
+
+    def __init__(self) -> None:
+        self._missing: dict[int, set[int]] = {}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is missing."""
+        return bool(self._missing) and not any(self._missing.values())
+
+    def add(self, marker: int, content: bytes) -> None:
+        """Takes note of a segment: its length in two bytes, and what follows."""
+        if marker in _FRAMES:
+            components = content[8::3][: int.from_bytes(content[7:8], "big")]
+            self._missing = {component: set(range(64)) for component in components}
+        elif marker == _SOS and len(content) > 5 and len(content) >= (end := 3 + 2 * content[2]) + 3:
+            first, last, bits = content[end : end + 3]
+            for component in content[3:end:2]:
+                if bits & 15 == 0:
+                    self._missing.get(component, set()).difference_update(range(first, last + 1))
 
 
 def _check_chunks(encoded: bytes) -> None:

@@ -1,18 +1,21 @@
 """Encoded bytes to RGB pixels: structure and header first, then decode, RGB, EXIF orientation.
 
 The result equals what transformers' image pipelines load (Pillow, `exif_transpose`, `convert("RGB")`), so that the
-service scores the pixels the checkpoint's authors scored. The one exception is 16-bit grey, which Pillow clips and
-which is scaled here.
+service scores the pixels the checkpoint's authors scored. There are three exceptions:
+
+- 16-bit grey, which Pillow clips, is scaled.
+- What is transparent lies on white, as viewers show it: `convert("RGB")` would give the colours that nobody sees.
+- A JPEG that lacks nothing but its end marker is decoded; Pillow refuses it.
 """
 
 import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageChops, UnidentifiedImageError
 
 from preprocessing.complexity import check_structure, check_work
-from preprocessing.jpeg import decode_jpeg
+from preprocessing.jpeg import decode_jpeg, decode_jpeg_without_end
 from preprocessing.orientation import read_orientation, upright
 from preprocessing.status import ImageRejectedError, Status
 
@@ -49,13 +52,13 @@ def decode_rgb(encoded: bytes, *, max_bytes: int, max_pixels: int) -> NDArray[np
     if len(encoded) > max_bytes:
         raise ImageRejectedError(Status.TOO_MANY_BYTES, f"{len(encoded)} bytes; the limit is {max_bytes}")
     _check_webp_header(encoded, max_pixels)
-    scans = check_structure(encoded)
+    structure = check_structure(encoded)
     image = _open_header(encoded)
     with image:
         _check_pixels(image.width, image.height, max_pixels)
-        check_work(scans, image.width, image.height)
+        check_work(structure.scans, image.width, image.height)
         try:
-            pixels = decode_jpeg(image, encoded)
+            pixels = (decode_jpeg_without_end if structure.lacks_end else decode_jpeg)(image, encoded)
             if pixels is None:
                 pixels = _load_rgb(image)
             return upright(pixels, read_orientation(image))
@@ -118,9 +121,23 @@ def _check_pixels(width: int, height: int, max_pixels: int) -> None:
 
 
 def _load_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    if "RGB;16B" in [tile.args for tile in getattr(image, "tile", ())]:
+        image.info.pop("transparency", None)  # a colour of 16 bits, which Pillow compares with pixels of 8
     image.load()
     if image.mode.startswith("I"):
-        grey = (np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
+        values = np.asarray(image).astype(np.uint32)
+        grey = (values >> 8).clip(0, 255).astype(np.uint8)
+        grey[values == image.info.get("transparency")] = 255
         return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
-    image.info.pop("transparency", None)  # changes no colour, but Pillow warns about some palettes that have it
+    if image.has_transparency_data:
+        image = _on_white(image.convert("RGBA"))
     return np.ascontiguousarray(np.asarray(image if image.mode == "RGB" else image.convert("RGB")))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """RGBA to RGB; opaque pixels keep their values exactly."""
+    uncovered = ImageChops.invert(image.getchannel("A"))
+    shown = image.convert("RGB")
+    if uncovered.getbbox() is not None:
+        shown.paste("white", mask=uncovered)
+    return shown

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-PREPROCESSING_VERSION = 1
+PREPROCESSING_VERSION = 2
 """Raised whenever the pixels, box or score of any accepted image could change; releases record it.
 
 Faster decoders and turns that are equal bit for bit, as tests/preprocessing proves of the present ones, leave it alone.
@@ -64,7 +64,7 @@ class PreprocessParams:
     crop_factor: float = 1.3
     min_face_score: float = 0.5
     max_bytes: int = 64 * 2**20
-    max_pixels: int = 50_000_000
+    max_pixels: int = 64_000_000
 
     def __post_init__(self) -> None:
         if not 1.0 <= self.crop_factor <= 10.0:

@@ -148,6 +148,13 @@ def pixels_of(encoded: bytes) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
+def on_white(image: Image.Image) -> np.ndarray:
+    """(H, W, 3) uint8 RGB: what viewers show of an image on a white page."""
+    rgba = np.asarray(image.convert("RGBA")).astype(np.float64)
+    alpha = rgba[..., 3:] / 255
+    return np.rint(rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+
+
 def encode_image(pixels: np.ndarray, format_: str, **options: object) -> bytes:
     """Pixels as the bytes of an image file of Pillow's format name."""
     buffer = io.BytesIO()

@@ -65,7 +65,8 @@ class Detector:
         deadline = self.deadline(timeout_s)
         with _opened(media) as file:
             if media_type is not None and file.format.media_type is not media_type:
-                raise InputError(f"{file.name}: said to be a {media_type.value} but its content is {file.format.name}")
+                found = f"{'animated ' if file.format.is_animation else ''}{file.format.name}"
+                raise InputError(f"{file.name}: said to be a {media_type.value} but its content is {found}")
             frames = self.read_frames(file, deadline)
             scoring = self.scorer.score([frame.encoded for frame in frames], deadline, request_id)
             return detection_output(

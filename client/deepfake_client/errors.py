@@ -28,6 +28,12 @@ class MediaNotFoundError(InputError):
     code = "MEDIA_NOT_FOUND"
 
 
+class EmptyFileError(InputError):
+    """The file holds no byte."""
+
+    code = "EMPTY_FILE"
+
+
 class UnsupportedMediaError(InputError):
     """The content is neither an accepted image nor an accepted video."""
 

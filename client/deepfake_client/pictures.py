@@ -11,13 +11,14 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageChops, ImageOps
 
 from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
 
-MAX_PIXELS = 50_000_000
+MAX_PIXELS = 64_000_000
 """Default limit of width x height, that of a release's preprocessing."""
 
 Box = tuple[float, float, float, float]
@@ -25,16 +26,23 @@ Box = tuple[float, float, float, float]
 
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 _JPEG_QUALITY = 82
+_JPEG_END = b"\xff\xd9"
 _OVERSAMPLING = 2  # a JPEG is decoded at twice the wanted size or more, so that the resize can filter
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
+def with_end(encoded: bytes) -> bytes:
+    """A frame that the service has scored. An end marker may be all that a JPEG lacks, and Pillow insists on it."""
+    whole = not encoded.startswith(b"\xff\xd8") or encoded.endswith(_JPEG_END)
+    return encoded if whole else encoded + _JPEG_END
+
+
 @contextmanager
-def open_picture(encoded: bytes, max_pixels: int) -> Iterator[Image.Image]:
+def open_picture(encoded: bytes | BinaryIO, max_pixels: int) -> Iterator[Image.Image]:
     """The image, its pixels not yet decoded.
 
     Args:
-        encoded: A JPEG, PNG, BMP or WebP file.
+        encoded: A JPEG, PNG, BMP or WebP file, or its stream.
         max_pixels: Limit of width x height, checked on the header before any pixel is decoded.
 
     Raises:
@@ -42,11 +50,13 @@ def open_picture(encoded: bytes, max_pixels: int) -> Iterator[Image.Image]:
         MediaTooLargeError: The image has more than `max_pixels`.
     """
     try:
-        with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded, formats=_FORMATS) as image:
             if image.width * image.height > max_pixels:
                 raise MediaTooLargeError(
                     f"the frame is too large: {image.width} x {image.height} pixels, the limit is {max_pixels}"
                 )
+            if "RGB;16B" in [tile.args for tile in image.tile]:
+                image.info.pop("transparency", None)  # a colour of 16 bits, which Pillow compares with pixels of 8
             yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise MediaTooLargeError(f"the frame is too large: {error}") from error
@@ -64,7 +74,7 @@ def upright_size_px(image: Image.Image) -> tuple[int, int]:
 
 
 def decode_upright(image: Image.Image, least_px: tuple[int, int] | None = None) -> Image.Image:
-    """The upright pixels as RGB.
+    """The upright pixels as RGB, on white where they are transparent: what the service scores.
 
     Args:
         image: From `open_picture`.
@@ -79,10 +89,26 @@ def decode_upright(image: Image.Image, least_px: tuple[int, int] | None = None) 
     except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):
         upright = image
     if upright.mode.startswith("I"):  # 16-bit grey, which Pillow would clip to white
-        grey = (np.asarray(upright).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
+        values = np.asarray(upright).astype(np.uint32)
+        grey = (values >> 8).clip(0, 255).astype(np.uint8)
+        grey[values == upright.info.get("transparency")] = 255
         return Image.fromarray(grey).convert("RGB")
-    upright.info.pop("transparency", None)  # Pillow warns about some palettes that have it
-    return upright.convert("RGB")
+    if not upright.has_transparency_data:
+        return upright.convert("RGB")
+    covered = upright.convert("RGBA")
+    shown = covered.convert("RGB")
+    shown.paste("white", mask=ImageChops.invert(covered.getchannel("A")))
+    return shown
+
+
+def is_transparent(encoded: bytes, max_pixels: int = MAX_PIXELS) -> bool:
+    """Whether a background shows through any pixel of an image file; raises as `open_picture`."""
+    with open_picture(encoded, max_pixels) as image:
+        if image.mode.startswith("I"):
+            return "transparency" in image.info
+        if not image.has_transparency_data:
+            return False
+        return image.convert("RGBA").getchannel("A").getextrema() != (255, 255)
 
 
 @dataclass(frozen=True)
@@ -119,7 +145,7 @@ def make_thumbnail(
         max_side_px: Longest side of the thumbnail.
         max_pixels: See `open_picture`, which says what is raised.
     """
-    with open_picture(encoded, max_pixels) as image:
+    with open_picture(with_end(encoded), max_pixels) as image:
         frame = upright_size_px(image)
         left, top, width, height = 0, 0, *frame
         if face_box_px is not None and crop_factor is not None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from deepfake_client import (
     ClientSettings,
@@ -12,6 +13,7 @@ from deepfake_client import (
     DeadlineExceededError,
     DetectionResult,
     Detector,
+    EmptyFileError,
     InputError,
     MediaNotFoundError,
     MediaTooLargeError,
@@ -157,7 +159,26 @@ def test_what_is_no_media(detector: Detector, tmp_path: Path) -> None:
     with pytest.raises(MediaNotFoundError, match="no such file"):
         detector.detect(tmp_path / "none.jpg")
     with pytest.raises(UnsupportedMediaError):
-        detector.detect(b"")
+        detector.detect(b"text")
+    (tmp_path / "empty.jpg").touch()
+    for nothing in (b"", io.BytesIO(), tmp_path / "empty.jpg"):
+        with pytest.raises(EmptyFileError, match="the file is empty"):
+            detector.detect(nothing)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(MediaNotFoundError, match="no regular file"):
+        detector.detect(tmp_path / "pipe.jpg")
+
+
+@pytest.mark.parametrize(("format_", "name"), [("PNG", "png"), ("WEBP", "webp")])
+def test_an_animated_picture_is_a_video(detector: Detector, format_: str, name: str) -> None:
+    first, *others = [Image.new("RGB", (32, 32), colour) for colour in ("red", "green", "blue")]
+    encoded = io.BytesIO()
+    first.save(encoded, format_, save_all=True, append_images=others, duration=500)
+    output = detector.detect(encoded.getvalue())
+    assert (output.metadata["input_type"], output.metadata["format"]) == ("video", name)
+    assert output.metadata["frames_analyzed"] == 30
+    with pytest.raises(InputError, match=f"said to be a image but its content is animated {name}"):
+        detector.detect(encoded.getvalue(), MediaType.IMAGE)
 
 
 def test_the_deadline_covers_the_whole_detection(detector: Detector, server: InferenceServer) -> None:
@@ -202,6 +223,8 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         (b"\x00\x00\x00\x14ftypqt  " + b"\0" * 40, "mov"),
         (b"\x00\x00\x00\x08wide\0\0\0\0mdat", "mov"),
         (b"BMW is a car", None),
+        (b"BM" + bytes(12) + b"\x28\0\0\0", "bmp"),
+        (b"BM\x1a\0\0\0\x15\0\x10\0\x1a\3\0\0\x0c\0\0\0", "bmp"),  # its bytes 6 to 9 are a hot spot
         (b"RIFF\0\0\0\0WAVE", None),
         (b"RIFF\0\0\0\0WEBPVP8 ", "webp"),
         (b"II*\0", None),

@@ -14,6 +14,7 @@ PUBLIC = {
     "DetectionResult",
     "Detector",
     "DetectorClosedError",
+    "EmptyFileError",
     "Evidence",
     "FrameScore",
     "InputError",
@@ -59,6 +60,7 @@ CODES = {
     "ServerNotTrustedError": ("SERVER_NOT_TRUSTED", False),
     "ServerUnavailableError": ("MODEL_UNAVAILABLE", True),
     "ServiceError": ("SERVICE_FAILED", False),
+    "EmptyFileError": ("EMPTY_FILE", False),
     "UnsupportedMediaError": ("UNSUPPORTED_MEDIA", False),
 }
 

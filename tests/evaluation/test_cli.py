@@ -49,6 +49,7 @@ def test_what_is_printed(evaluate: Evaluate, server: InferenceServer, folder: Pa
     assert "too few real files" in printed
     assert "4 real files are too few for a TPR at 1% FPR" in printed
     assert "\x1b[" not in printed
+    assert "no\\x1b[2J is no directory" in evaluate(Path("no\x1b[2J")).stderr
     assert "results.json, roc.png, scores.png, reliability.png" in printed
 
 

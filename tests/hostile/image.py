@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from preprocessing import Status
 from tests.hostile.media_structure import jpeg_segment
+from tests.media import on_white
 
 Pixels = NDArray[np.uint8]
 
@@ -48,12 +49,11 @@ class HostileImage:
 
 
 def as_pillow_decodes(encoded: bytes) -> Pixels:
-    """What transformers' pipelines load: (H, W, 3) uint8 RGB, upright."""
+    """What transformers' pipelines load, on white where it is transparent: (H, W, 3) uint8 RGB, upright."""
     with Image.open(io.BytesIO(encoded)) as image:
         image.load()
         upright = ImageOps.exif_transpose(image)
-        upright.info.pop("transparency", None)
-        return np.asarray(upright.convert("RGB"))
+        return on_white(upright) if upright.has_transparency_data else np.asarray(upright.convert("RGB"))
 
 
 @cache

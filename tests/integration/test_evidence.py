@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deepfake_client.batch.cli import app
+from preprocessing import PREPROCESSING_VERSION
 from tests.client.clips import CLIPS
 from tests.media import write_video
 from tests.service import Service
@@ -29,7 +30,7 @@ def test_a_real_video_through_a_real_triton(service: Service, tmp_path: Path) ->
     codes = [finding["code"] for finding in first["findings"]]
     assert codes[0] == "UNTRAINED_MODEL"
     assert "LOW_RESOLUTION" in codes
-    assert first["model"]["preprocessing_version"] == 1
+    assert first["model"]["preprocessing_version"] == PREPROCESSING_VERSION
     assert first["model"]["preprocess"]["crop_factor"] == 1.3
     assert len(first["model"]["checkpoint_sha256"]) == 64
     faces = [frame for frame in first["frames"] if frame["face_box_px"]]

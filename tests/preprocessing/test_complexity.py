@@ -25,7 +25,7 @@ EOI = b"\xff\xd9"
 
 def outcome_of(encoded: bytes) -> Status:
     try:
-        decode_rgb(encoded, max_bytes=64 * 2**20, max_pixels=50_000_000)
+        decode_rgb(encoded, max_bytes=64 * 2**20, max_pixels=64_000_000)
     except ImageRejectedError as error:
         return error.status
     return Status.OK
@@ -41,7 +41,7 @@ def with_scans(encoded: bytes, scans: int) -> bytes:
     """The file with its last scan repeated until there are so many."""
     assert encoded.endswith(EOI)
     last = encoded[encoded.rindex(SOS) : -2]
-    return encoded[:-2] + last * (scans - check_structure(encoded)) + EOI
+    return encoded[:-2] + last * (scans - check_structure(encoded).scans) + EOI
 
 
 def segment(marker: int, body: bytes) -> bytes:
@@ -67,14 +67,14 @@ def run_length_bmp(width: int, height: int, runs: bytes) -> bytes:
 
 @pytest.mark.parametrize(("mode", "scans"), [("L", 6), ("RGB", 10), ("CMYK", 18)])
 def test_ordinary_progressive_files(mode: str, scans: int) -> None:
-    assert check_structure(progressive(mode=mode)) == scans
+    assert check_structure(progressive(mode=mode)).scans == scans
     assert outcome_of(progressive(mode=mode)) is Status.OK
 
 
 def test_a_baseline_file_has_one_scan() -> None:
     buffer = io.BytesIO()
     Image.fromarray(photo_pixels("coffee.png")).save(buffer, "JPEG", quality=95)
-    assert check_structure(buffer.getvalue()) == 1
+    assert check_structure(buffer.getvalue()).scans == 1
 
 
 def test_twenty_thousand_scans_are_refused_at_once() -> None:
@@ -113,25 +113,25 @@ def test_nothing_between_scans_hides_them(between: bytes) -> None:
     """Fill bytes, stuffed zeros, restart markers, comments and lengths that are too short."""
     encoded = progressive()
     scan = encoded[encoded.rindex(SOS) : -2]
-    assert check_structure(encoded[:-2] + (between + scan) * 10 + EOI) == 6 + 10
+    assert check_structure(encoded[:-2] + (between + scan) * 10 + EOI).scans == 6 + 10
 
 
 def test_a_marker_that_libjpeg_steps_over_without_its_length_hides_no_scan() -> None:
     encoded = progressive()
     scan = encoded[encoded.rindex(SOS) : -2]
-    assert check_structure(encoded[:-2] + (b"\xff\x02\xff\xff" + scan) * 10 + EOI) == 6 + 10
+    assert check_structure(encoded[:-2] + (b"\xff\x02\xff\xff" + scan) * 10 + EOI).scans == 6 + 10
 
 
 def test_previews_and_second_images_do_not_count() -> None:
     """Cameras keep whole JPEG files in segments, and a second image behind the first."""
     preview = segment(0xE2, b"x" + progressive())
     encoded = progressive()
-    assert check_structure(encoded[:2] + preview * 30 + encoded[2:] + encoded * 30) == 6
+    assert check_structure(encoded[:2] + preview * 30 + encoded[2:] + encoded * 30).scans == 6
 
 
 def test_arithmetic_coding_weighs_more() -> None:
     encoded = progressive()
-    assert check_structure(encoded.replace(b"\xff\xc2", b"\xff\xca")) == 60
+    assert check_structure(encoded.replace(b"\xff\xc2", b"\xff\xca")).scans == 60
 
 
 def test_segments_without_end_are_refused() -> None:
@@ -145,13 +145,13 @@ def test_segments_without_end_are_refused() -> None:
 def test_the_walk_itself_is_cheap(filler: bytes) -> None:
     encoded = progressive()[:-2] + filler * (16 * 2**20 // len(filler))
     started = time.process_time()
-    assert check_structure(encoded) == 6
+    assert check_structure(encoded).scans == 6
     assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize("cut", [2, 3, 4, 30, 200])
 def test_a_file_that_is_cut_is_walked_to_its_end(cut: int) -> None:
-    assert check_structure(progressive()[:cut]) <= 3
+    assert check_structure(progressive()[:cut]).scans <= 3
 
 
 @pytest.mark.parametrize("place", ["before", "data", "after"])

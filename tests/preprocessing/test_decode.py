@@ -9,10 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from preprocessing import ImageRejectedError, Status, decode_rgb
-from tests.media import encode_image, photo, photo_pixels
+from deepfake_client.pictures import MAX_PIXELS
+from deepfake_client.video.source import MAX_FRAME_PIXELS
+from preprocessing import ImageRejectedError, PreprocessParams, Status, decode_rgb
+from tests.media import encode_image, on_white, photo, photo_pixels
 
-LIMITS = {"max_bytes": 64 * 2**20, "max_pixels": 50_000_000}
+LIMITS = {"max_bytes": 64 * 2**20, "max_pixels": PreprocessParams().max_pixels}
 
 
 def decode(encoded: bytes) -> np.ndarray:
@@ -120,9 +122,39 @@ def test_colour_modes() -> None:
         encoded = saved(image, format_, **options)
         pixels = decode(encoded)
         with Image.open(io.BytesIO(encoded)) as reference:
-            reference.load()
-            reference.info.pop("transparency", None)  # Pillow warns about it and ignores it
-            np.testing.assert_array_equal(pixels, np.asarray(reference.convert("RGB")))
+            right = on_white(reference) if reference.has_transparency_data else np.asarray(reference.convert("RGB"))
+            np.testing.assert_array_equal(pixels, right)
+
+
+@pytest.mark.parametrize("format_", ["PNG", "WEBP"])
+@pytest.mark.parametrize("alpha", [0, 1, 128, 254, 255])
+def test_what_is_transparent_lies_on_white(format_: str, alpha: int) -> None:
+    """A picture that no viewer shows must not be scored, and the one that it shows must."""
+    hidden, seen = photo_pixels("coffee.png"), np.full((400, 600), 255, np.uint8)
+    seen[100:300, 100:500] = alpha
+    pixels = decode(encode_image(np.dstack([hidden, seen]), format_, lossless=True, exact=True))
+    shown = np.rint((hidden[100:300, 100:500] * float(alpha) + 255.0 * (255 - alpha)) / 255)
+    np.testing.assert_array_equal(pixels[100:300, 100:500], shown)
+    np.testing.assert_array_equal(pixels[:100], hidden[:100])
+
+
+def test_one_transparent_colour_lies_on_white() -> None:
+    ramp = np.arange(256, dtype=np.uint8).repeat(4).reshape(32, 32)
+    for image, clear in (
+        (Image.fromarray(ramp), 7),
+        (Image.fromarray(np.dstack([ramp] * 3)), (7, 7, 7)),
+        (Image.fromarray(ramp.astype(np.uint16) * 257), 7 * 257),
+    ):
+        right = np.where(ramp == 7, 255, ramp)
+        np.testing.assert_array_equal(decode(saved(image, "PNG", transparency=clear))[..., 1], right)
+
+
+@pytest.mark.parametrize("clear", [(0x8000, 0x8000, 0x8000), (0x0700, 0, 0), (0, 0, 0)])
+def test_a_transparent_colour_of_16_bits_makes_no_other_colour_white(clear: tuple[int, int, int]) -> None:
+    rows = np.zeros((8, 1 + 8 * 6), np.uint8)  # black
+    body = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
+    chunks = (b"IHDR", body), (b"tRNS", struct.pack(">HHH", *clear)), (b"IDAT", zlib.compress(rows.tobytes()))
+    assert not decode(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in (*chunks, (b"IEND", b"")))).any()
 
 
 def test_16_bit_grey_is_scaled_not_clipped() -> None:
@@ -158,10 +190,11 @@ def test_extreme_sizes(size: tuple[int, int], format_: str) -> None:
     assert assert_same_pixels(saved(Image.new("RGB", size, "teal"), format_)).shape == (size[1], size[0], 3)
 
 
-def png_header(width: int, height: int, with_pixels: bool = False) -> bytes:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
+
+def png_header(width: int, height: int, with_pixels: bool = False) -> bytes:
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     data = chunk(b"IDAT", zlib.compress(b"\0" * 10_000_000)) if with_pixels else b""
     return b"\x89PNG\r\n\x1a\n" + header + data + chunk(b"IEND", b"")
@@ -224,6 +257,13 @@ def test_a_webp_bomb_never_reaches_pillow(bomb: bytes, monkeypatch: pytest.Monke
     """Pillow allocates the whole canvas twice when it opens a WebP file, before it compares the size with a limit."""
     monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("opened"))
     assert status_of(bomb) is Status.TOO_MANY_PIXELS
+
+
+def test_the_pixel_limit_is_one_definition_and_takes_the_largest_phones() -> None:
+    assert PreprocessParams().max_pixels == MAX_PIXELS == MAX_FRAME_PIXELS == 64_000_000
+    for width, height in ((8160, 6144), (8192, 6144), (8000, 8000)):
+        assert status_of(png_header(width, height)) is Status.DECODE_FAILED  # not TOO_MANY_PIXELS: it has none
+    assert status_of(png_header(8000, 8001)) is Status.TOO_MANY_PIXELS
 
 
 def test_the_pixel_limit_is_inclusive() -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ import simplejpeg
 from PIL import Image, ImageCms
 
 from preprocessing import ImageRejectedError, Status, decode, decode_rgb
+from preprocessing.complexity import check_structure
 from preprocessing.jpeg import decode_jpeg
 from tests.media import encode_image, photo_pixels
 
 FACE = np.ascontiguousarray(photo_pixels("astronaut.png")[60:130, 160:251])
 GREY = np.ascontiguousarray(FACE[..., 1])
+END = b"\xff\xd9"
 RARE = {
     name: base64.b64decode(text)
     for name, text in json.loads(Path(__file__).with_name("rare_jpegs.json").read_text("utf-8")).items()
@@ -59,6 +62,10 @@ def assert_direct(encoded: bytes) -> None:
         np.testing.assert_array_equal(pixels, np.asarray(image.convert("RGB")))
 
 
+def lacks_end(encoded: bytes) -> bool:
+    return check_structure(encoded).lacks_end
+
+
 def outcome_of(encoded: bytes) -> np.ndarray | Status:
     try:
         return decode_rgb(encoded, max_bytes=10**7, max_pixels=10**6)
@@ -69,11 +76,14 @@ def outcome_of(encoded: bytes) -> np.ndarray | Status:
 def outcome_of_pillow(encoded: bytes, monkeypatch: pytest.MonkeyPatch) -> np.ndarray | Status:
     with monkeypatch.context() as patch:
         patch.setattr(decode, "decode_jpeg", lambda *_: None)
+        patch.setattr(decode, "decode_jpeg_without_end", lambda *_: None)
         return outcome_of(encoded)
 
 
 def assert_same_outcome(encoded: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     found, expected = outcome_of(encoded), outcome_of_pillow(encoded, monkeypatch)
+    if isinstance(found, np.ndarray) and expected is Status.DECODE_FAILED and lacks_end(encoded):
+        expected = outcome_of_pillow(encoded + END, monkeypatch)  # what LOAD_TRUNCATED_IMAGES does
     if isinstance(found, Status) or isinstance(expected, Status):
         assert found is expected, encoded.hex()
     else:
@@ -179,12 +189,67 @@ def test_no_other_size_than_the_checked_one_is_decoded(header: tuple[int, int]) 
         assert decode_jpeg(checked, jpeg()) is None
 
 
-@pytest.mark.parametrize("progressive", [False, True])
-def test_every_truncation_is_refused_as_pillow_refuses_it(progressive: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    encoded = jpeg(FACE[:24, :24].copy(), progressive=progressive, restart_marker_blocks=2, exif=oriented(6))
-    for length in range(3, len(encoded)):
+CODINGS: dict[str, Callable[[], bytes]] = {
+    "baseline": lambda: jpeg(FACE[:24, :24].copy(), exif=oriented(6)),
+    "restarts": lambda: jpeg(FACE[:24, :24].copy(), restart_marker_blocks=1),
+    "progressive": lambda: jpeg(FACE[:24, :24].copy(), progressive=True),
+    "progressive with restarts": lambda: jpeg(FACE[:24, :24].copy(), progressive=True, restart_marker_blocks=2),
+    "grey": lambda: jpeg(GREY[:24, :24].copy()),
+    "grey, progressive": lambda: jpeg(GREY[:24, :24].copy(), progressive=True),
+    "best": lambda: jpeg(FACE[:24, :24].copy(), quality=100, subsampling=0, optimize=True),
+    "flat": lambda: jpeg(np.full((64, 64, 3), 200, np.uint8)),
+    "flat, progressive": lambda: jpeg(np.full((64, 64, 3), 200, np.uint8), progressive=True),
+}
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_every_truncation_is_refused_but_that_of_the_end_marker(coding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = CODINGS[coding]()
+    whole = outcome_of(encoded)
+    for length in range(3, len(encoded) - 2):
         assert outcome_of(encoded[:length]) is Status.DECODE_FAILED, length
-        assert_same_outcome(encoded[:length], monkeypatch)
+    for lost in (1, 2):
+        np.testing.assert_array_equal(outcome_of(encoded[:-lost]), whole)
+        assert_same_outcome(encoded[:-lost], monkeypatch)
+
+
+def test_the_last_byte_of_the_data_is_missed_in_every_picture() -> None:
+    rng = np.random.default_rng(1)
+    for number in range(300):
+        pixels = rng.integers(0, 256, (*rng.integers(1, 40, 2), 3), dtype=np.uint8)
+        encoded = jpeg(pixels, quality=int(rng.integers(5, 101)), progressive=number % 2 == 1)
+        assert isinstance(outcome_of(encoded[:-2]), np.ndarray)
+        assert outcome_of(encoded[:-3]) is Status.DECODE_FAILED, number
+
+
+@pytest.mark.parametrize("behind", [b"text", b"\xff\xfe\0\x06text", b"\xff\xda\0", bytes(5000)])
+@pytest.mark.parametrize("coding", CODINGS)
+def test_other_bytes_in_place_of_the_rest_end_as_with_pillow(
+    coding: str, behind: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as the zeros that a download leaves which broke off."""
+    encoded = CODINGS[coding]()
+    whole = outcome_of(encoded)
+    for length in {*range(encoded.rindex(b"\xff\xda") + 14, len(encoded) - 2, 9), len(encoded) - 2}:
+        damaged = encoded[:length] + behind
+        found, expected = outcome_of(damaged), outcome_of_pillow(damaged, monkeypatch)
+        if isinstance(expected, np.ndarray):
+            np.testing.assert_array_equal(found, expected)
+        else:
+            assert found is Status.DECODE_FAILED or (length == len(encoded) - 2 and np.array_equal(found, whole))
+
+
+def test_a_large_file_without_its_end_marker_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("preprocessing.jpeg._MAX_BYTES", 100)
+    np.testing.assert_array_equal(outcome_of(jpeg()[:-2]), outcome_of(jpeg()))
+
+
+@pytest.mark.parametrize("name", RARE)
+def test_rare_codings_without_their_end_are_whole_or_refused(name: str) -> None:
+    whole = outcome_of(RARE[name])
+    for length in {*range(100, len(RARE[name]), 7), *range(len(RARE[name]) - 12, len(RARE[name]))}:
+        outcome = outcome_of(RARE[name][:length])
+        assert outcome is Status.DECODE_FAILED or np.array_equal(outcome, whole), length
 
 
 def test_a_warning_is_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:

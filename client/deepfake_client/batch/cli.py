@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from deepfake_client.batch.inputs import find_media, named, read_list, standard_input_too
+from deepfake_client.batch.inputs import SCANNED_SUFFIXES, find_media, named, read_list, streams_too
 from deepfake_client.batch.output import Output, OutputFormat, Score
 from deepfake_client.batch.scoring import VIDEO_WORKERS, WORKERS, FileReport, detect_files
 from deepfake_client.connect import connect_for_batch
@@ -17,6 +17,7 @@ from deepfake_client.detector import Detector
 from deepfake_client.errors import ConfigurationError, DetectionError, ServiceError
 from deepfake_client.evidence.builder import check_report_paths, write_evidence
 from deepfake_client.media import MediaType
+from deepfake_client.plain_text import shown
 from deepfake_client.result import DetectionOutput
 
 EXIT_SOME_FAILED = 1
@@ -40,8 +41,8 @@ def detect(
         list[str] | None,
         typer.Argument(
             metavar="FILE|DIRECTORY|GLOB|-...",
-            help="Images and videos; - is one on standard input. Directories are searched recursively for jpg, jpeg, "
-            "png, bmp, webp, mp4, avi, mov, mkv and webm; files that are named are always tried.",
+            help="Images and videos; - is one on standard input. Directories are searched recursively for "
+            f"{', '.join(suffix[1:] for suffix in SCANNED_SUFFIXES)}; files that are named are always tried.",
             show_default=False,
         ),
     ] = None,
@@ -116,7 +117,7 @@ def detect(
         _fail("there is no image or video to score", EXIT_USAGE)
     report = report or []
     _check_report(report, inputs or [], paths, resume)
-    with _connect(url, outage_wait_s) as (detector, model_version), standard_input_too(paths) as open_file:
+    with _connect(url, outage_wait_s) as (detector, model_version), streams_too(paths) as open_file:
         tally = _Tally(
             lambda todo: detect_files(
                 detector,
@@ -205,12 +206,12 @@ def _connect(url: str, outage_wait_s: float) -> Iterator[tuple[Detector, str]]:
         _fail(str(error), EXIT_UNREACHABLE)
     with detector:
         if info.notice:
-            typer.echo(f"{info.version}: {info.notice}", err=True)
+            typer.echo(shown(f"{info.version}: {info.notice}"), err=True)
         yield detector, info.version
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"deepfake-detect: {message}", err=True)
+    typer.echo(shown(f"deepfake-detect: {message}"), err=True)
     raise typer.Exit(code)
 
 

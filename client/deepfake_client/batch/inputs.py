@@ -6,17 +6,25 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
 from deepfake_client.media import open_media
+from deepfake_client.plain_text import escaped
 
-SCANNED_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".mp4", ".avi", ".mov", ".mkv", ".webm"})
+SCANNED_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".webp",
+    ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".avi", ".mkv", ".webm",
+)  # fmt: skip
 """Files that a directory scan takes. A file that is named itself is always tried."""
 
+_SHOWN_SUFFIXES = 8
+
 STANDARD_INPUT = Path("-")
+_DESCRIPTORS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 
 OpenMedia = Callable[[os.PathLike[str]], AbstractContextManager[BinaryIO]]
 
@@ -56,28 +64,64 @@ def read_list(stream: BinaryIO) -> list[str]:
     return [os.fsdecode(name.removesuffix(b"\r")) for name in content.split(separator) if name.strip()]
 
 
+def scanned(names: Iterable[str], where: str) -> list[str]:
+    """The names with one of `SCANNED_SUFFIXES`. Says on standard error how many others there are, by suffix.
+
+    Args:
+        names: Of all files.
+        where: What was searched.
+    """
+    taken, left_out = [], Counter[str]()
+    for name in names:
+        suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - of millions of names
+        if suffix in SCANNED_SUFFIXES:
+            taken.append(name)
+        else:
+            left_out[suffix] += 1
+    if left_out:
+        shares = [f"{suffix or 'no suffix'} {count}" for suffix, count in left_out.most_common(_SHOWN_SUFFIXES)]
+        more = ", ..." if len(left_out) > len(shares) else ""
+        line = f"{where}: {left_out.total()} files are left out by their suffix: {', '.join(shares)}{more}"
+        print(escaped(line), file=sys.stderr)
+    return taken
+
+
 def _scan(directory: Path) -> Iterator[Path]:
     unreadable: list[Path] = []
-    for folder, folders, names in os.walk(directory, onerror=lambda error: unreadable.append(Path(error.filename))):
-        folders.sort()
-        yield from (Path(folder, name) for name in sorted(names) if Path(name).suffix.lower() in SCANNED_SUFFIXES)
+
+    def names() -> Iterator[str]:
+        for folder, folders, files in os.walk(directory, onerror=lambda error: unreadable.append(Path(error.filename))):
+            folders.sort()
+            yield from (os.path.join(folder, name) for name in sorted(files))  # noqa: PTH118
+
+    yield from map(Path, scanned(names(), str(directory)))
     yield from unreadable
 
 
 @contextlib.contextmanager
-def standard_input_too(paths: list[Path]) -> Iterator[OpenMedia]:
-    """Gives a function that opens the paths, `-` too.
+def streams_too(paths: Iterable[Path]) -> Iterator[OpenMedia]:
+    """Gives a function that opens the paths, also `-` and the pipes that a shell makes of `<(...)`.
 
-    Where `-` is among the paths, standard input is copied to a temporary file first, since videos need a seekable file.
+    What comes through them is copied to temporary files first, since media must be seekable.
     """
-    if STANDARD_INPUT not in paths:
-        yield open_media
-        return
-    with tempfile.NamedTemporaryFile(prefix="deepfake-detect-") as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
-        copy.flush()
+    with contextlib.ExitStack() as stack:
+        copies = {path: stack.enter_context(_copied(path)) for path in paths if _is_stream(path)}
 
         def open_named_or_copy(path: os.PathLike[str]) -> BinaryIO:
-            return Path(copy.name).open("rb") if path == STANDARD_INPUT else open_media(path)
+            return copies[path].open("rb") if path in copies else open_media(path)
 
         yield open_named_or_copy
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether this process has it open. Other pipes are refused: opening one may wait for a writer for ever."""
+    return path == STANDARD_INPUT or (str(path).startswith(_DESCRIPTORS) and path.is_fifo())
+
+
+@contextlib.contextmanager
+def _copied(path: Path) -> Iterator[Path]:
+    with tempfile.NamedTemporaryFile(prefix="deepfake-detect-") as copy:
+        with contextlib.nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else path.open("rb") as stream:
+            shutil.copyfileobj(stream, copy)
+        copy.flush()
+        yield Path(copy.name)

@@ -25,7 +25,7 @@ from deepfake_client.evidence.findings import LIMITS, bands_of, duration_of, fin
 from deepfake_client.evidence.html import evidence_html
 from deepfake_client.evidence.key_frames import EXPLANATIONS, choose_key_frames, find_peaks
 from deepfake_client.media import MediaType
-from deepfake_client.pictures import Thumbnail, frame_size_px, make_thumbnail
+from deepfake_client.pictures import Thumbnail, frame_size_px, is_transparent, make_thumbnail
 from deepfake_client.release import ModelInfo, VerdictBands
 from deepfake_client.result import DetectionOutput, ScoredFrame
 from deepfake_client.scores import MediaScores, verdict
@@ -62,7 +62,7 @@ def build_evidence(output: DetectionOutput, file_name: str, *, created_at: datet
             fake_probability=round(output.confidence_score, DIGITS),
             bands=Bands(real_below=bands.real_below, fake_above=bands.fake_above, origin=origin),
         ),
-        findings=find_weaknesses(output, size),
+        findings=find_weaknesses(output, size, is_transparent=_is_transparent(output)),
         scores=MediaScores(**output.scores.rounded()),
         key_frames=_key_frames(output),
         frames=[_frame(frame, bands, at in peaks) for at, frame in enumerate(output.frames)],
@@ -139,6 +139,17 @@ def _form_of(path: Path) -> Callable[[Evidence], str]:
     if form is None:
         raise ConfigurationError(f"--report {path}: the name must end in .html or .json")
     return form
+
+
+def _is_transparent(output: DetectionOutput) -> bool:
+    """Whether the image is; of a video's frames none is."""
+    encoded = output.frames[0].encoded
+    if encoded is None or output.details.input_type is not MediaType.IMAGE:
+        return False
+    try:
+        return is_transparent(encoded, output.model.preprocess.max_pixels)
+    except InputError:
+        return False
 
 
 def _frame_size(output: DetectionOutput) -> tuple[int, int] | None:

@@ -57,15 +57,18 @@ _Found = Iterator[tuple[FindingCode, str]]
 """Findings with their messages."""
 
 
-def find_weaknesses(output: DetectionOutput, frame_size_px: tuple[int, int] | None) -> list[Finding]:
+def find_weaknesses(
+    output: DetectionOutput, frame_size_px: tuple[int, int] | None, *, is_transparent: bool = False
+) -> list[Finding]:
     """All findings, the worst first; within a severity in the order of `FindingCode`.
 
     Args:
         output: The detection.
         frame_size_px: Width and height of the frames as displayed; None if not known.
+        is_transparent: Whether a background shows through the image.
     """
     messages = {**dict(_of_model(output)), **dict(_of_faces(output)), **dict(_of_frames(output, frame_size_px))}
-    messages.update(_of_scores(output))
+    messages |= {**dict(_of_picture(output, is_transparent)), **dict(_of_scores(output))}
     found = [Finding(code=c, severity=c.severity, message=messages[c]) for c in FindingCode if c in messages]
     return sorted(found, key=lambda finding: list(Severity).index(finding.severity))
 
@@ -178,6 +181,21 @@ def _of_frames(output: DetectionOutput, frame_size_px: tuple[int, int] | None) -
             FindingCode.SHORT_VIDEO,
             f"The video lasts {duration_s:.2f} s, under {SHORT_VIDEO_S:g} s: its frames show nearly the same picture "
             "and confirm each other little.",
+        )
+
+
+def _of_picture(output: DetectionOutput, is_transparent: bool) -> _Found:
+    if is_transparent:
+        yield (
+            FindingCode.TRANSPARENT,
+            "The image is transparent in places: it was judged on white, as most programs show it. On another "
+            "background it looks different.",
+        )
+    if _is_video(output) and output.details.format in ("png", "webp"):
+        yield (
+            FindingCode.ANIMATED_IMAGE,
+            "The file is an animated picture: it was judged as a video, by what it shows at moments spread over its "
+            "duration. Its last picture may stay on the screen, and programs that know no animations show another.",
         )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from deepfake_client.errors import MediaDecodeError
 from deepfake_client.media import Frame, Media
+from deepfake_client.video.animation import sample_animation
 from deepfake_client.video.picture import DecodedFrame
 from deepfake_client.video.sampling import (
     DEFAULT_SAMPLING,
@@ -52,6 +53,8 @@ def sample_video(media: Media, sampling: Sampling = DEFAULT_SAMPLING, store: Fra
         MediaTooLargeError: The encoded frames hold more than `max_bytes` together.
         DeadlineExceededError: The deadline passed.
     """
+    if media.format.is_animation:
+        return sample_animation(media, sampling, store)
     source, name, format_ = VideoSource(media, sampling, store), media.name, media.format
     try:
         timeline = _read_timeline(source)

@@ -12,16 +12,18 @@ from typing import Any, Protocol
 import av
 import numpy as np
 from av.video.reformatter import ColorTrc
+from PIL import Image
 
 from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
 from deepfake_client.media import Media, VideoTrack
+from deepfake_client.pictures import MAX_PIXELS
 from deepfake_client.video.colour import RgbConverter
 from deepfake_client.video.interlacing import deinterlaced
 from deepfake_client.video.picture import MAX_BMP_BYTES, DecodedFrame, encode_picture, picture, shown_size_px
 from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling
 from deepfake_client.video.tracks import shown_track
 
-MAX_FRAME_PIXELS = 50_000_000
+MAX_FRAME_PIXELS = MAX_PIXELS
 """Largest width x height of a video, as for images: checked on the header, and by the decoder on every frame."""
 
 _USUAL_RATE = 25
@@ -189,11 +191,15 @@ class VideoSource:
             # A frame whose side data were read stands in a cycle with them: on the collector's own schedule all frames
             # would be in memory decoded as well as encoded. It costs little beside the PNG.
             gc.collect()
-        encoded = encode_picture(picture(decoded, self._pixel_aspect, self._converter))
+        pixels = picture(decoded, self._pixel_aspect, self._converter)
+        return self.keep(encode_picture(pixels), (pixels.shape[1], pixels.shape[0]))
+
+    def keep(self, encoded: bytes, size_px: tuple[int, int]) -> bytes:
+        """Takes note of an encoded frame, and gives what stands for it; raises as `encode`."""
         self._encoded_bytes += len(encoded)
         if self._max_bytes is not None and self._encoded_bytes > self._max_bytes:
             raise MediaTooLargeError(
-                f"{self._media.name}: the frames to be scored, {frame.width} x {frame.height}, hold over "
+                f"{self._media.name}: the frames to be scored, {size_px[0]} x {size_px[1]}, hold over "
                 f"{self._max_bytes} bytes together, the limit (DEEPFAKE_CLIENT_MAX_MEDIA_BYTES); send the video at a "
                 "lower resolution"
             )
@@ -214,6 +220,7 @@ def warm_up() -> None:
     for module in pkgutil.walk_packages(av.__path__, "av."):
         if not module.name.startswith(("av.__main__", "av.datasets")):
             importlib.import_module(module.name)
+    Image.init()  # animated pictures come here, too
     np.unique(np.zeros(1, np.int64))  # loads numpy.ma in NumPy 2.5
     for side, trc in ((8, ColorTrc.SMPTE2084), (8, ColorTrc.ARIB_STD_B67), (2048, ColorTrc.UNSPECIFIED)):  # BMP and PNG
         frame = av.VideoFrame.from_ndarray(np.zeros((side, side, 3), np.uint8), format="rgb24")

@@ -396,10 +396,32 @@ def test_a_wrong_setting_in_the_environment(run: Run, folder: Path, monkeypatch:
 
 
 def test_the_models_notice_goes_to_stderr(run: Run, server: InferenceServer, folder: Path) -> None:
-    server.behaviour.description = {**DESCRIPTION, "notice": "Untrained weights."}
+    server.behaviour.description = {**DESCRIPTION, "model": "\x1b]0;x\x07", "notice": "Untrained \x1b[2Jweights."}
     result = run(folder / "a.jpg", "--format", "jsonl")
-    assert "Untrained weights." in result.stderr
+    assert "Untrained \\x1b[2Jweights." in result.stderr
     assert len(lines(result)) == 1
+    for format_ in ("table", "csv", "jsonl"):
+        result = run(folder / "a.jpg", "\x1b[2J.jpg", "--format", format_)
+        assert "\x1b" not in result.output
+    result = run(folder / "a.jpg", "--files-from", "\x1b[2J.txt")
+    assert "\\x1b[2J.txt" in result.stderr
+    assert "\x1b" not in result.stderr
+
+
+def test_no_cell_of_a_csv_file_is_a_formula(
+    run: Run, server: InferenceServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = '=HYPERLINK("https:x").jpg'
+    Path(name).mkdir(parents=True)
+    Path(name, "a.jpg").write_bytes(jpeg("p=0.9"))
+    server.behaviour.description = {**DESCRIPTION, "model": "@SUM(1)"}
+    result = run("--format", "csv", "--", f"{name}/a.jpg", "+1.jpg", "-2.jpg")
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [row["file"] for row in rows] == [f"'{name}/a.jpg", "'+1.jpg", "'-2.jpg"]
+    assert rows[0]["model_version"].startswith("'@SUM(1)")
+    for row in rows:
+        assert not any(value.startswith(("=", "+", "-", "@")) for value in row.values())
 
 
 def test_help_names_the_exit_codes_and_every_option(run: Run) -> None:
@@ -431,6 +453,50 @@ def test_find_media(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found("we[i]rd.png") == ["we[i]rd.png"]
     assert found("b.jpg", "b.jpg", ".") == ["b.jpg", "a.MP4", "we[i]rd.png", "deep/k.mkv", "deep/er/z.webm"]
     assert found("x.gif", "*.nothing", "none.jpg") == ["x.gif", "*.nothing", "none.jpg"]
+
+
+def test_a_scan_takes_every_suffix_of_what_is_accepted_and_counts_what_it_leaves_out(run: Run, tmp_path: Path) -> None:
+    for number, suffix in enumerate((".jfif", ".JPE", ".mpo", ".jpeg", ".apng")):
+        (tmp_path / f"{number}{suffix}").write_bytes(jpeg("p=0.1"))
+    for name in ("1.m4v", "2.3gp", "3.3g2", "4.qt"):
+        (tmp_path / name).write_bytes(b"no video")
+    assert len(lines(run(tmp_path, "--format", "jsonl"))) == 9
+    assert "left out" not in run(tmp_path, "--format", "jsonl").stderr
+    (tmp_path / "deep").mkdir()
+    for name in ("a.txt", "deep/b.TXT", "c.heic", "README", "d.\x1b[2J"):
+        (tmp_path / name).touch()
+    result = run(tmp_path, "--format", "jsonl")
+    assert len(lines(result)) == 9
+    said = r"5 files are left out by their suffix: .txt 2, .heic 1, no suffix 1, .\x1b[2j 1"
+    assert sorted(said.split(": ")[1].split(", ")) == sorted(result.stderr.strip().split(": ")[-1].split(", "))
+    assert result.stderr.startswith(f"{tmp_path}: 5 files are left out")
+    assert run(tmp_path / "c.heic", "--format", "jsonl").stderr == ""
+
+
+def test_an_empty_file_is_said_to_be_empty(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    (row,) = lines(run(tmp_path, "--format", "jsonl"))
+    assert row["error"]["code"] == "EMPTY_FILE"
+    (row,) = lines(run("-", "--format", "jsonl", input=b""))
+    assert row["error"]["code"] == "EMPTY_FILE"
+
+
+def test_a_pipe_of_the_shell_is_read_as_standard_input_is(server: InferenceServer, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(jpeg("p=0.9"))
+    (tmp_path / "b").write_bytes(jpeg("p=0.1"))
+    command = f"{sys.executable} -m deepfake_client --format jsonl <(cat a) b <(cat b) --url {server.url}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["result"] for row in rows] == ["fake", "real", "real"]
+    assert rows[0]["file"].startswith("/dev/fd/")
+
+
+def test_a_named_pipe_without_a_writer_holds_nothing_up(run: Run, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    for given in (tmp_path, tmp_path / "a.jpg"):
+        (row,) = lines(run(given, "--format", "jsonl"))
+        assert row["error"]["code"] == "MEDIA_NOT_FOUND"
 
 
 def test_names_that_are_no_text(run: Run, tmp_path: Path) -> None:

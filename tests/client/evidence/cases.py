@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 
-from deepfake_client.media import Frame, VideoTrack, sniff
+from deepfake_client.media import Frame, MediaFormat, VideoTrack, sniff
 from deepfake_client.release import ModelInfo
 from deepfake_client.result import DetectionOutput, detection_output
 from deepfake_client.scorer import OK, FrameScore, Scoring
@@ -35,6 +35,8 @@ def made_output(
     elapsed_s: float = 1.25,
     keep_frames: bool = True,
     video_track: VideoTrack | None = None,
+    format_: MediaFormat | None = None,
+    picture: bytes | None = None,
 ) -> DetectionOutput:
     """A detection as the detector would give it for these scores.
 
@@ -48,10 +50,12 @@ def made_output(
         elapsed_s: Processing time.
         keep_frames: Whether the frames are kept.
         video_track: That the frames are of, in a file with several.
+        format_: Of the file.
+        picture: Every frame; the astronaut if None.
     """
-    frames = [Frame(i, i * interval_s, _picture(_offset(i)), video_track) for i in range(len(scores))]
+    frames = [Frame(i, i * interval_s, picture or _picture(_offset(i)), video_track) for i in range(len(scores))]
     answers = [_answer(score, i, i not in without_face, face_side_px) for i, score in enumerate(scores)]
-    format_ = VIDEO if is_video else IMAGE
+    format_ = format_ or (VIDEO if is_video else IMAGE)
     assert format_ is not None
     return detection_output(
         frames, Scoring(model, answers), format_, name="made", sha256=SHA256, size_bytes=1_234_567,

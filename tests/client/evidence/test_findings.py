@@ -4,16 +4,18 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from deepfake_client.evidence import findings
 from deepfake_client.evidence.builder import build_evidence
 from deepfake_client.evidence.document import BandsOrigin, FindingCode, KeyFrameReason, Severity
 from deepfake_client.evidence.key_frames import MAX_PEAKS, PEAK_PROMINENCE, SMALL_FACE_PX, choose_key_frames, find_peaks
-from deepfake_client.media import VideoTrack
+from deepfake_client.media import MediaFormat, MediaType, VideoTrack
 from deepfake_client.release import ModelInfo, ReleaseBands, VerdictBands
 from deepfake_client.result import ScoredFrame
 from tests.client.evidence.cases import FACE_PX, MODEL, SIZE_PX, made_output
+from tests.media import encode_image
 
 DEFAULT_BANDS = ReleaseBands()
 DOCS = Path(__file__).parents[3] / "docs" / "page-and-report.md"
@@ -87,6 +89,20 @@ def test_several_video_tracks() -> None:
     message = sentence("MULTIPLE_VIDEO_TRACKS", SOUND, video_track=VideoTrack(2, 3))
     assert message.startswith("The file holds 3 video tracks. Number 2 was judged")
     assert codes(SOUND, video_track=VideoTrack(2, 3)) == {"MULTIPLE_VIDEO_TRACKS"}
+
+
+@pytest.mark.parametrize("alpha", [0, 254, 255])
+def test_a_background_that_shows_through(alpha: int) -> None:
+    pixels = np.full((384, 480, 4), 255, np.uint8)
+    pixels[100:200, 100:200, 3] = alpha
+    found = codes([0.9], is_video=False, picture=encode_image(pixels, "PNG"))
+    assert found == ({"TRANSPARENT"} if alpha < 255 else set())
+    assert codes([0.9], is_video=False, picture=encode_image(pixels, "PNG"), keep_frames=False) == set()
+
+
+def test_an_animated_picture() -> None:
+    for name in ("png", "webp"):
+        assert codes(SOUND, format_=MediaFormat(name, MediaType.VIDEO)) == {"ANIMATED_IMAGE"}
 
 
 def test_failed_frames_say_why() -> None:
@@ -165,7 +181,8 @@ def test_every_code_can_be_found() -> None:
     found = codes([0.1, "DECODE_FAILED", 0.9], model=off, face_side_px=20.0)
     found |= codes([0.1] * 29 + [0.9]) | codes(SOUND, without_face=range(16)) | codes(SOUND, without_face=range(30))
     found |= codes(SOUND, video_track=VideoTrack(1, 2))
-    assert found | codes([0.81], is_video=False) | {"LOW_RESOLUTION"} == set(FindingCode)
+    found |= codes([0.81], is_video=False) | {"LOW_RESOLUTION", "TRANSPARENT", "ANIMATED_IMAGE"}
+    assert found == set(FindingCode)
 
 
 def test_the_documentation_lists_each_finding_with_its_severity_and_threshold() -> None:

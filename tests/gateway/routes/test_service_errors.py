@@ -130,6 +130,7 @@ def test_every_client_error_has_a_public_form() -> None:
         "DetectorClosedError": 500,
         "InputError": 400,
         "MediaNotFoundError": 400,
+        "EmptyFileError": 400,
         "UnsupportedMediaError": 415,
         "MediaDecodeError": 422,
         "MediaDecodeTimeoutError": 422,
