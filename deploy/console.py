@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from assets import AssetError
 from deepfake_client.environment import PREFIX
@@ -32,7 +33,7 @@ def exits_with_one_line(program: str) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        problems = "; ".join(f"{_variable(e['loc'])}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(f"{_variable(e['loc'])}: {_problem(e)}" for e in error.errors())
         print(shown(f"{program}: {problems}"), file=sys.stderr)
         sys.exit(2)
     except (DeployError, ExportError, AssetError) as error:
@@ -46,6 +47,14 @@ def _variable(location: tuple[int | str, ...]) -> str:
     name = ".".join(str(part) for part in location)
     field = DeploySettings.model_fields.get(name)
     return f"{PREFIX if field and field.validation_alias is None else ''}{name.upper()}"
+
+
+def _problem(error: ErrorDetails) -> str:
+    """What is wrong with a setting. A regular expression tells nobody; the setting's description does."""
+    field = DeploySettings.model_fields.get(".".join(map(str, error["loc"])))
+    if field and error["type"] == "string_pattern_mismatch":
+        return f"{error['input']!r} has not the right form. {field.description}"
+    return error["msg"].removeprefix("Value error, ")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from threading import BoundedSemaphore
 from typing import NoReturn
 
-from flask import jsonify
+from flask import g, jsonify
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
@@ -18,7 +18,7 @@ from deepfake_client.video.sample import sample_video
 from deepfake_client.video.sampling import Sampling, VideoDecoder
 from gateway import request_context
 from gateway.access.api_keys import ApiKeys, require_api_key
-from gateway.access.browsers import add_security_headers, allow_origins
+from gateway.access.browsers import add_security_headers, allow_hosts, allow_origins
 from gateway.errors import ApiError, register_error_handlers
 from gateway.observe.telemetry import Telemetry
 from gateway.page.pages import pages
@@ -71,6 +71,7 @@ def create_app(settings: GatewaySettings | None = None, detector: Detector | Non
     telemetry.install(app)
     request_context.install(app, settings.request_deadline_s)
     register_error_handlers(app, settings.retry_after_s)
+    allow_hosts(app, f"{settings.allowed_hosts},{settings.host}")
     if settings.api_keys_file is not None:
         require_api_key(app, ApiKeys(settings.api_keys_file))
     add_security_headers(app)
@@ -85,7 +86,8 @@ def create_app(settings: GatewaySettings | None = None, detector: Detector | Non
 
 
 def _add_routes(app: OpenAPI, settings: GatewaySettings, detector: Detector, telemetry: Telemetry) -> None:
-    scorer = CachingScorer(detector.scorer, settings.score_cache_frames, telemetry)
+    cache_frames = settings.score_cache_frames
+    scorer = CachingScorer(detector.scorer, cache_frames, telemetry, client=lambda: g.get("client", ""))
     detector = Detector(scorer, detector.settings, _video_decoder(settings, telemetry))
     monitor = HealthMonitor(scorer, settings.health_fresh_s, settings.canary_timeout_s)
     slots = BoundedSemaphore(settings.max_in_flight)

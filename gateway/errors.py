@@ -51,6 +51,7 @@ _TABLE: tuple[tuple[int, str, dict[str, str]], ...] = (
         "NO_FILE": "The form has no file.",
         "EMPTY_FILE": "The file is empty.",
         "INVALID_INPUT": "`type` contradicts the content.",
+        "HOST_NOT_ALLOWED": "The Host header names another service.",
     }),
     (401, "API key needed", {
         "API_KEY_REQUIRED": "No API key was sent.",
@@ -72,7 +73,7 @@ _TABLE: tuple[tuple[int, str, dict[str, str]], ...] = (
         "MEDIA_TOO_LARGE": "The frames of the video would take too much memory.",
     }),
     (415, "Unsupported media", {
-        "WRONG_CONTENT_TYPE": "The route does not take this Content-Type.",
+        "WRONG_CONTENT_TYPE": "The route does not take this Content-Type or Content-Encoding.",
         "UNSUPPORTED_MEDIA": "AUDIO, or neither an image nor a video that is taken.",
     }),
     (422, "Nothing could be scored", {

@@ -1,10 +1,11 @@
 """Settings of the gateway: command line over environment over defaults, read once into a frozen object."""
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from deepfake_client import ConfigurationError
@@ -12,7 +13,27 @@ from deepfake_client.environment import PrefixedSettings
 from deepfake_client.triton.target import parse_target
 
 _MIB = 2**20
-_ORIGIN = r"https?://[A-Za-z0-9.-]+(:[0-9]+)?"
+
+
+def _separated(pattern: str, form: str) -> AfterValidator:
+    """Checks each of the values that commas separate; the refusal shows a form that is taken, never the pattern."""
+
+    def check(value: str) -> str:
+        entries = [entry.strip().removesuffix("/") for entry in value.split(",") if entry.strip()]
+        for entry in entries:
+            if not re.fullmatch(pattern, entry):
+                raise ValueError(f"{entry!r} is no {form}")
+        return ",".join(entries)
+
+    return AfterValidator(check)
+
+
+_ORIGIN = _separated(
+    r"(https?|[a-z]+(-web)?-extension)://[A-Za-z0-9.-]+(:[0-9]+)?",
+    "origin, such as https://app.example.com or chrome-extension://ID",
+)
+_HOST_NAME = _separated(r"\*|\.?[\w-]+(\.[\w-]+)*", "host name without a port, such as app.example.com")
+_URL = _separated(r"https?://\S+", "URL, such as http://127.0.0.1:4318")
 
 
 class GatewaySettings(PrefixedSettings):
@@ -71,7 +92,7 @@ class GatewaySettings(PrefixedSettings):
     max_json_bytes: int = Field(default=4 * _MIB, ge=1, description="Largest body of POST /api/v1/inference.")
     max_listed_frames: int = Field(default=10_000, ge=1, description="Most paths in one `extractedFrames`.")
     max_frame_bytes: int = Field(
-        default=64 * _MIB, ge=1, description="Largest frame file, and largest image sent to /detect."
+        default=64 * _MIB, ge=1, description="Largest frame file, and largest image and JSON sent to /detect."
     )
     max_total_frame_bytes: int = Field(
         default=256 * _MIB, ge=1, description="Most bytes that the scored frame files of one request hold together."
@@ -89,8 +110,8 @@ class GatewaySettings(PrefixedSettings):
     score_cache_frames: int = Field(
         default=20_000,
         ge=0,
-        description="Frames whose scores are remembered, so that identical ones are scored once; 0: none. "
-        "Each takes 0.8 KB; images are not kept.",
+        description="Frames whose scores are remembered, so that identical ones are scored once, or once for each API "
+        "key where keys are needed; 0: none. Each takes 0.8 KB; images are not kept.",
     )
 
     api_keys_file: Path | None = Field(
@@ -104,11 +125,15 @@ class GatewaySettings(PrefixedSettings):
         description="Proxies in front of the gateway, each of which appends to X-Forwarded-For and X-Forwarded-Proto; "
         "0: these headers are the callers' own and not believed.",
     )
-    cors_origins: str = Field(
+    cors_origins: Annotated[str, _ORIGIN] = Field(
         default="",
-        pattern=rf"^({_ORIGIN}(,{_ORIGIN})*)?$",
         description="Other origins whose pages may call the API from a browser, separated by commas, such as "
-        "`https://app.example.com`; none by default.",
+        "`https://app.example.com` or `chrome-extension://ID`; none by default.",
+    )
+    allowed_hosts: Annotated[str, _HOST_NAME] = Field(
+        default="",
+        description="Names under which callers may reach the gateway, besides `localhost` and IP addresses, separated "
+        "by commas; `.example.com` stands for the names below it too, `*` for every name. GET /health answers to all.",
     )
 
     log_format: Literal["text", "json"] = Field(
@@ -123,10 +148,9 @@ class GatewaySettings(PrefixedSettings):
         description="Port on which `python -m gateway` serves the metrics, and nothing else. 0: /metrics on PORT, if "
         "DEEPFAKE_HOST is a loopback address.",
     )
-    otel_exporter_otlp_endpoint: str = Field(
+    otel_exporter_otlp_endpoint: Annotated[str, _URL] = Field(
         default="",
         validation_alias="otel_exporter_otlp_endpoint",
-        pattern=r"^(https?://\S+)?$",
         description="Base URL of an OTLP/HTTP collector for traces, such as `http://127.0.0.1:4318`; without one "
         "there are none. The SDK's other OTEL_ variables apply too.",
     )

@@ -1,10 +1,10 @@
-"""JSON in and out by the standard: no NaN, no Infinity, no text that ends the process by its nesting."""
+"""JSON: what goes out is by the standard, without NaN and Infinity; what comes in may be what Python's reader takes."""
 
+import json
 from typing import Any
 
 from flask import Flask, Request
 from flask.json.provider import DefaultJSONProvider
-from pydantic_core import from_json
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from gateway.errors import ApiError
@@ -26,7 +26,11 @@ class StrictJSONProvider(DefaultJSONProvider):
 
 
 class StrictRequest(Request):
-    """Reads JSON bodies with pydantic's parser, which bounds the nesting, and names what is wrong with them."""
+    """Reads JSON bodies as Flask does, and names what is wrong with them.
+
+    Callers of the service that this one replaces may send what is no JSON where nobody looks: a byte order mark, half
+    a surrogate pair or NaN in the metadata.
+    """
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:  # noqa: ARG002
         """The body, which must be a JSON object. The arguments are there for callers inside libraries.
@@ -41,8 +45,8 @@ class StrictRequest(Request):
         if self.content_length is None and limit is not None and len(data) >= limit:
             raise RequestEntityTooLarge
         try:
-            body = from_json(data, allow_inf_nan=False)
-        except ValueError as error:
+            body = json.loads(data)
+        except (ValueError, RecursionError) as error:
             raise ApiError("INVALID_JSON", f"The body is no valid JSON: {error}.") from None
         if not isinstance(body, dict):
             raise ApiError("INVALID_JSON", "The body must be a JSON object.")

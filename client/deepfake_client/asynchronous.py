@@ -5,11 +5,12 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from deepfake_client.connect import create_detector
 from deepfake_client.detector import Detector
 from deepfake_client.errors import DetectorClosedError
+from deepfake_client.forks import renew_after_fork
 from deepfake_client.media import MediaType
 from deepfake_client.release import ModelInfo
 from deepfake_client.result import DetectionOutput
@@ -34,8 +35,17 @@ class AsyncDetector:
             workers: Most detections at once. The deadline of one that waits has not begun.
         """
         self._detector = detector
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="detect")
+        self._workers = workers
         self._closed = False
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """See `deepfake_client.forks.Forkable`."""
+        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="detect")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return AsyncDetector, (self._detector, self._workers)
 
     async def detect(
         self,

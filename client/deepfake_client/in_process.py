@@ -12,24 +12,28 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from deepfake_client.errors import ConfigurationError, DeadlineExceededError, DetectorClosedError
+from deepfake_client.forks import never_freed, renew_after_fork
 from deepfake_client.release import MANIFEST, Manifest, ModelInfo, first_fault
 from deepfake_client.scorer import Deadline, FrameScore, ModelOutputs, Scoring
+
+T = TypeVar("T")
 
 _BATCH = 8
 _Prepared = tuple[NDArray[np.uint8], int, tuple[float, ...], float]
 
 
 class InProcessScorer:
-    """Scores frames with a release's own graph and parameters. Thread-safe."""
+    """Scores frames with a release's own graph and parameters. Thread-safe.
 
-    _closed = False
+    In a process that was forked, whose libraries lack their threads, the model is loaded anew at the first call.
+    """
 
     def __init__(self, release: Path) -> None:
         """Loads a release.
@@ -41,13 +45,6 @@ class InProcessScorer:
             ConfigurationError: The folder is no complete release, or an extra is not installed.
         """
         try:
-            from preprocessing import PREPROCESSING_VERSION, Preparer, PreprocessParams
-            from runtime import ClassifierLoadError, load_classifier, usable_cores
-        except ImportError as error:
-            raise ConfigurationError(
-                f"in-process detection needs the extras preprocessing and cpu (or gpu): {error}"
-            ) from error
-        try:
             self._info = Manifest.model_validate_json((release / MANIFEST).read_bytes()).model_info()
         except OSError as error:
             raise ConfigurationError(f"{release} is no release of deepfake-export: {error.strerror}") from error
@@ -55,21 +52,21 @@ class InProcessScorer:
             raise ConfigurationError(
                 f"{release} is no release of this deepfake-export ({first_fault(error)}): export it again"
             ) from error
-        version = self._info.preprocessing_version
-        if version != PREPROCESSING_VERSION:
-            raise ConfigurationError(f"{release} was made with preprocessing version {version}: export it again")
-        entry = release / "model_repository" / "preprocess" / "1"
-        params = PreprocessParams.load(entry / "preprocess.json")
-        try:
-            self._classifier = load_classifier(release / "model_repository" / "classifier" / "1")
-        except ClassifierLoadError as error:
-            raise ConfigurationError(str(error)) from error
-        # A preparer belongs to one thread, so each thread of the pool makes its own.
-        self._local = threading.local()
-        self._preparers: list[Any] = []
-        self._make_preparer: Callable[[], Any] = lambda: Preparer(params, entry)
-        self._pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="deepfake-prepare")
-        self._size_px = params.resize.size_px
+        self._release = release
+        self._closed = False
+        self._lock = threading.Lock()
+        self._model: Future[_Model] | None = Future()
+        self._model.set_result(_Model(release, self._info))
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """See `deepfake_client.forks.Forkable`."""
+        never_freed(self._model)
+        self._model = None
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return InProcessScorer, (self._release,)
 
     @classmethod
     def open(cls, directory: Path) -> "InProcessScorer":
@@ -94,8 +91,59 @@ class InProcessScorer:
 
     def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
         """Scores encoded images. See `FrameScorer.score`."""
-        if self._closed:
-            raise DetectorClosedError
+        return Scoring(self._info, self._loaded(deadline).score(images, deadline))
+
+    def close(self) -> None:
+        """Ends the threads and frees the model; every later call fails."""
+        with self._lock:
+            self._closed = True
+            if self._model is not None and self._model.exception() is None:
+                self._model.result().close()
+
+    def _loaded(self, deadline: Deadline) -> "_Model":
+        """The model of this process. Loading it goes on when the deadline passes, for the next call."""
+        with self._lock:
+            if self._closed:
+                raise DetectorClosedError
+            if self._model is None:
+                loader = ThreadPoolExecutor(1, thread_name_prefix="deepfake-load")
+                self._model = loader.submit(_Model, self._release, self._info)
+                loader.shutdown(wait=False)
+            loading = self._model
+        return _within(deadline, loading)
+
+
+class _Model:
+    """A release that is loaded, and the threads that prepare images for it."""
+
+    def __init__(self, release: Path, info: ModelInfo) -> None:
+        try:
+            from preprocessing import PREPROCESSING_VERSION, Preparer, PreprocessParams
+            from runtime import ClassifierLoadError, load_classifier, usable_cores
+        except ImportError as error:
+            raise ConfigurationError(
+                f"in-process detection needs the extras preprocessing and cpu (or gpu): {error}"
+            ) from error
+        if info.preprocessing_version != PREPROCESSING_VERSION:
+            raise ConfigurationError(
+                f"{release} was made with preprocessing version {info.preprocessing_version}: export it again"
+            )
+        entry = release / "model_repository" / "preprocess" / "1"
+        params = PreprocessParams.load(entry / "preprocess.json")
+        try:
+            self._classifier = load_classifier(release / "model_repository" / "classifier" / "1")
+        except ClassifierLoadError as error:
+            raise ConfigurationError(str(error)) from error
+        self._info = info
+        # A preparer belongs to one thread, so each thread of the pool makes its own.
+        self._local = threading.local()
+        self._preparers: list[Any] = []
+        self._make_preparer: Callable[[], Any] = lambda: Preparer(params, entry)
+        self._pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="deepfake-prepare")
+        self._size_px = params.resize.size_px
+
+    def score(self, images: Sequence[bytes], deadline: Deadline) -> list[FrameScore]:
+        """One score per image, in order."""
         waiting = [self._pool.submit(self._prepare, image, deadline) for image in images]
         try:
             prepared = [_within(deadline, future) for future in waiting]
@@ -106,11 +154,10 @@ class InProcessScorer:
         for start in range(0, len(prepared), _BATCH):
             deadline.remaining_s()
             scores += self._classify(prepared[start : start + _BATCH])
-        return Scoring(self._info, scores)
+        return scores
 
     def close(self) -> None:
-        """Ends the threads and frees the model; every later call fails."""
-        self._closed = True
+        """Ends the threads and frees the model."""
         self._pool.shutdown()
         for preparer in self._preparers:
             preparer.close()
@@ -150,7 +197,7 @@ class InProcessScorer:
         return outputs.scores(self._info)
 
 
-def _within(deadline: Deadline, future: "Future[_Prepared]") -> _Prepared:
+def _within(deadline: Deadline, future: "Future[T]") -> T:
     try:
         return future.result(timeout=deadline.remaining_s())
     except FutureTimeoutError:

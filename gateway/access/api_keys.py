@@ -16,7 +16,7 @@ import stat
 import threading
 from pathlib import Path
 
-from flask import Flask, request
+from flask import Flask, g, request
 
 from gateway.errors import ApiError
 
@@ -154,3 +154,4 @@ def require_api_key(app: Flask, keys: ApiKeys) -> None:
                 "The API key is not valid: mistyped, or taken out of use. Ask whoever runs the service.",
                 headers=_CHALLENGE,
             )
+        g.client = owner

@@ -1,7 +1,12 @@
-"""What browsers may do: with an answer, next to nothing for data and little for a page; and from other origins."""
+"""What browsers may do: with an answer, next to nothing for data and little for a page; and from where."""
 
-from flask import Flask, Response
+import re
+
+from flask import Flask, Response, request
 from flask_cors import CORS
+from werkzeug.sansio.utils import host_is_trusted
+
+from gateway.errors import ApiError
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -24,6 +29,8 @@ _ON_PAGES = {
     "X-Frame-Options": "DENY",
 }
 
+_IP_ADDRESS = re.compile(r"([0-9.]+|\[[0-9a-f:.]+\])(:[0-9]+)?")  # no name of the DNS ends with a number
+
 
 def add_security_headers(app: Flask) -> None:
     """Sets the headers on all answers of an application; a view's own Content-Security-Policy is kept."""
@@ -36,6 +43,29 @@ def add_security_headers(app: Flask) -> None:
         if is_page:
             response.headers.update(_ON_PAGES)
         return response
+
+
+def allow_hosts(app: Flask, names: str) -> None:
+    """Refuses requests under other names than these and localhost: a site whose name leads here could read the answers.
+
+    IP addresses are fine: no other site has this machine's. `*` stands for every name.
+    """
+    trusted = ["localhost", ".localhost", *filter(None, names.lower().split(","))]
+    if "*" in trusted:
+        return
+
+    @app.before_request
+    def check() -> None:
+        # Probes may use any name. No browser leaves the header out.
+        if request.endpoint == "operation.check_health" or "Host" not in request.headers:
+            return
+        host = request.host.lower()
+        if not host_is_trusted(host, trusted) and not _IP_ADDRESS.fullmatch(host):
+            raise ApiError(
+                "HOST_NOT_ALLOWED",
+                "The service does not answer under the name in the Host header. Whoever runs it may add the name to "
+                "DEEPFAKE_ALLOWED_HOSTS.",
+            )
 
 
 def allow_origins(app: Flask, origins: str) -> None:

@@ -1,5 +1,6 @@
 """From listed paths to the encoded frames that are scored: all are checked, the sampled ones are read."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,9 @@ from deepfake_client.scores import sample_indices
 from gateway.errors import ApiError
 from gateway.media.media_root import MediaRoot, OutsideRootError, UnreadableFileError
 from gateway.settings import GatewaySettings
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:(//|[a-z]+/)", re.IGNORECASE)  # data:image/jpeg too
+_OF_WINDOWS = re.compile(r"[a-z]:/|.*\\", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -55,16 +59,18 @@ def read_listed_frames(
             raise ApiError(
                 "PATH_OUTSIDE_MEDIA_ROOT",
                 f"extractedFrames[{index}] lies outside the media root; no frame of this request was read. "
-                "List files below the media root only.",
+                "List files below the media root only, by paths of at most 256 parts.",
             ) from None
-    frames = []
+    frames: list[ListedFrame] = []
     budget = settings.max_total_frame_bytes
     for index in sample_indices(len(paths)) if media_type is MediaType.VIDEO else [0]:
         deadline.remaining_s()
         try:
             frame = ListedFrame(index, paths[index], root.read(resolved[index], settings.max_frame_bytes))
         except UnreadableFileError as error:
-            frame = ListedFrame(index, paths[index], None, error.status, str(error))
+            is_first = all(frame.encoded is not None for frame in frames)  # the one that the answer's message shows
+            hint = _hint(paths[index], root) if is_first and error.status == "UNREADABLE" else ""
+            frame = ListedFrame(index, paths[index], None, error.status, f"{error}{hint}")
         budget -= len(frame.encoded or b"")
         if budget < 0:
             raise ApiError(
@@ -74,3 +80,17 @@ def read_listed_frames(
             )
         frames.append(frame)
     return frames
+
+
+def _hint(path: str, root: MediaRoot) -> str:
+    """What may be wrong with a path to nothing, as the end of a message; "" if nobody can tell."""
+    if _URL.match(path):
+        return (
+            " extractedFrames takes paths of files below the media root, no URLs. POST /detect takes files themselves."
+        )
+    if _OF_WINDOWS.match(path):
+        return " This looks like a path of Windows. Write /, no drive letter, and begin at the media root."
+    if tail := root.tail_of(path):
+        above = path.removesuffix(tail)
+        return f" {tail} does exist: set MEDIA_ROOT to the folder that holds {above}, or leave {above} out."
+    return ""

@@ -13,7 +13,6 @@ whoever may make one there may put a copy there too.
 import contextlib
 import os
 import stat
-from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.errors import EXHAUSTED
@@ -21,6 +20,9 @@ from gateway.errors import EXHAUSTED
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PATH_MAX = 4096  # of Linux, the NUL at the end included
 _MAX_LINKS = 40  # likewise; a loop ends at its folder, which is no file to read
+_MAX_COMPONENTS = 256
+_MAX_TAILS = 8
+_NAME = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC  # of a file no more than its name is opened: devices do not notice
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
@@ -40,52 +42,75 @@ class UnreadableFileError(Exception):
         self.status = status
 
 
-class _Place:
+class _Walk:
     """Where a walk along a path has come to: below the root, or elsewhere, where only the text of the path counts.
+
+    The folders below the root are held open, so that a name is looked up once, however deep it lies.
 
     Attributes:
         below: Components below the root; None elsewhere.
     """
 
-    def __init__(self, root_names: tuple[tuple[str, ...], ...], absolute: bool) -> None:
-        """Begins at the root, or for an absolute path at `/`.
+    below: list[str] | None
 
-        Args:
-            root_names: The components of the root's absolute path; its real one comes first.
-            absolute: Whether the path is.
-        """
+    def __init__(self, root: Path, root_names: tuple[tuple[str, ...], ...], absolute: bool) -> None:
+        """Begins at the root, or for an absolute path at `/`; of the root's names the real one comes first."""
         self._root_names = root_names
-        self._elsewhere: list[str] = []
-        self.below: list[str] | None = []
-        if absolute:
-            self._go([])
+        self._open: list[int] = []
+        self._go([] if absolute else list(root_names[0]))
+        with contextlib.suppress(OSError):  # it may be made later
+            self._open.append(os.open(root, _NAME))
 
-    def step(self, name: str) -> bool:
-        """Goes one component further; whether that is a new one below the root, which may be a symlink."""
+    def step(self, name: str) -> str | None:
+        """Goes one component further; where a symlink below the root points to, which is stepped back from.
+
+        Raises:
+            OutsideRootError: A symlink may not be read.
+            OSError: The machine has no more of something, see `EXHAUSTED`.
+        """
         if name in ("", "."):
-            return False
+            return None
         if self.below is None:
             self._go([*self._elsewhere, name] if name != ".." else self._elsewhere[:-1])
-            return False
-        if name != "..":
+        elif name != "..":
             self.below.append(name)
-            return True
-        if self.below:
+            return self._link(self.below)
+        elif self.below:
             self.below.pop()
         else:
             self._go(list(self._root_names[0][:-1]))
-        return False
+        return None
 
-    def follow(self, target: str) -> None:
-        """Steps back from a symlink, to where its target is counted from."""
-        assert self.below
-        self.below.pop()
-        if target.startswith("/"):
-            self._go([])
+    def close(self, depth: int = 0) -> None:
+        """Closes all folders but the first ones."""
+        while len(self._open) > depth:
+            os.close(self._open.pop())
 
     def _go(self, absolute: list[str]) -> None:
         self._elsewhere = absolute
         self.below = [] if tuple(absolute) in self._root_names else None
+
+    def _link(self, below: list[str]) -> str | None:
+        self.close(len(below))
+        if len(self._open) < len(below):
+            return None  # a folder further up is missing
+        try:
+            descriptor = os.open(below[-1], _NAME, dir_fd=self._open[-1])
+        except OSError as error:
+            if error.errno in EXHAUSTED:
+                raise
+            return None
+        self._open.append(descriptor)
+        if not stat.S_ISLNK(os.fstat(descriptor).st_mode):
+            return None
+        try:
+            target = os.readlink("", dir_fd=descriptor)
+        except OSError as error:
+            raise OutsideRootError from error
+        below.pop()
+        if target.startswith("/"):
+            self._go([])
+        return target
 
 
 class MediaRoot:
@@ -99,40 +124,39 @@ class MediaRoot:
     def resolve(self, path: str) -> tuple[str, ...]:
         """The components below the root of a relative or absolute path, all symlinks followed.
 
-        Opens nothing. A path to nothing resolves as well as one to a file.
+        Opens no file. A path to nothing resolves as well as one to a file.
 
         Raises:
             OutsideRootError: The path leads outside the root, or nobody can tell where.
         """
-        if len(os.fsencode(path)) >= _PATH_MAX:
+        if len(os.fsencode(path)) >= _PATH_MAX or path.count("/") >= _MAX_COMPONENTS:
             raise OutsideRootError
-        place = _Place(self._names, path.startswith("/"))
+        walk = _Walk(self._root, self._names, path.startswith("/"))
         pending = path.split("/")[::-1]
         links = 0
-        while pending and links < _MAX_LINKS:
-            if not place.step(pending.pop()) or place.below is None:
-                continue
-            target = self._link(place.below)
-            if target is not None:
-                links += 1
-                place.follow(target)
-                pending += target.split("/")[::-1]
-        if place.below is None:
+        with contextlib.closing(walk):
+            while pending and links < _MAX_LINKS:
+                if target := walk.step(pending.pop()):
+                    links += 1
+                    pending += target.split("/")[::-1]
+        if walk.below is None:
             raise OutsideRootError
-        return tuple(place.below)
+        return tuple(walk.below)
 
-    def _link(self, components: Sequence[str]) -> str | None:
-        """Where a symlink below the root points to; None for everything else, and for nothing."""
-        path = os.path.join(self._root, *components)  # noqa: PTH118
-        try:
-            if not stat.S_ISLNK(os.lstat(path).st_mode):
-                return None
-        except OSError:
-            return None
-        try:
-            return os.readlink(path)  # noqa: PTH115
-        except OSError as error:  # it may not be read, or vanished meanwhile
-            raise OutsideRootError from error
+    def tail_of(self, path: str) -> str | None:
+        """The longest end of a relative path to nothing that is a file below the root; None if none is."""
+        names = [] if path.startswith("/") else path.split("/")
+        for start in range(1, min(len(names), _MAX_TAILS)):
+            tail = "/".join(names[start:])
+            try:
+                self.read(self.resolve(tail), 0)
+            except OutsideRootError:
+                continue
+            except UnreadableFileError as error:
+                if error.status != "TOO_MANY_BYTES":
+                    continue
+            return tail
+        return None
 
     def read(self, components: tuple[str, ...], max_bytes: int) -> bytes:
         """The content of a resolved file.

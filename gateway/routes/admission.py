@@ -1,8 +1,8 @@
-"""What is let in: how many detections and how many videos at a time, and bodies of which type and size."""
+"""What is let in: how many detections and how many videos at a time, and no compressed bodies."""
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from threading import BoundedSemaphore
 
 from flask import Blueprint, g, request
@@ -11,30 +11,17 @@ from deepfake_client.scorer import Deadline
 from gateway.errors import ApiError, overloaded
 from gateway.settings import GatewaySettings
 
-_MAX_FORM_PARTS = 16
-"""A form has four. Each file part takes up to 500 KB of memory, or a file descriptor."""
-
 _LOOK_S = 0.25
 """How often a video that waits for its turn looks whether it is still wanted."""
 
 
-def guard(
-    blueprint: Blueprint,
-    settings: GatewaySettings,
-    slots: BoundedSemaphore,
-    content_type: str,
-    max_body_bytes: int,
-    read_body: Callable[[], object],
-) -> None:
-    """Puts all routes of a blueprint under the limits on requests in flight and on the body.
+def guard(blueprint: Blueprint, settings: GatewaySettings, slots: BoundedSemaphore) -> None:
+    """Puts all routes of a blueprint under the limit on requests in flight.
 
     Args:
         blueprint: Its routes take requests with a body.
         settings: The gateway's.
         slots: One for each detection that is worked on at a time; requests beyond them are refused at once.
-        content_type: The one MIME type its routes take.
-        max_body_bytes: A larger body is refused with 413.
-        read_body: Reads the current request's body so that handlers find it read.
     """
 
     def before() -> None:
@@ -44,16 +31,11 @@ def guard(
         if not slots.acquire(blocking=False):
             raise overloaded("Too many requests are being worked on.", settings.retry_after_s)
         g.admitted = True
-        if request.mimetype != content_type:
-            raise ApiError("WRONG_CONTENT_TYPE", f"Send the body as Content-Type: {content_type}.")
-        if content_type == "multipart/form-data" and not request.mimetype_params.get("boundary"):
+        encoding = request.headers.get("Content-Encoding", "identity")
+        if encoding != "identity":  # a small one could unpack to any size
             raise ApiError(
-                "NO_FILE",
-                "file: Content-Type has no boundary, so no file can be found; let the HTTP library set this header.",
+                "WRONG_CONTENT_TYPE", f"Content-Encoding: {encoding[:40]} is not taken; send the plain body."
             )
-        request.max_content_length = max_body_bytes
-        request.max_form_parts = _MAX_FORM_PARTS
-        read_body()
 
     def after(_error: BaseException | None) -> None:
         if g.pop("admitted", False):

@@ -3,9 +3,9 @@
 import contextlib
 import os
 from threading import BoundedSemaphore
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
-from flask import Response, jsonify, request
+from flask import Response, jsonify
 from flask_openapi3.blueprint import APIBlueprint
 
 from deepfake_client import DetectionOutput, Detector, MediaType
@@ -15,12 +15,13 @@ from gateway.media.thumbnails import thumbnails
 from gateway.observe.telemetry import Telemetry
 from gateway.request_context import current_request_id, request_deadline
 from gateway.routes.admission import VideoTurns, guard
-from gateway.routes.document import DETECTION, SERVICE_CODES, failures, keyed
-from gateway.routes.schemas import DetectForm, DetectMetadata, DetectResponse
+from gateway.routes.document import DETECTION, SERVICE_CODES, UPLOAD, failures, keyed
+from gateway.routes.schemas import DetectMetadata, DetectOptions, DetectResponse
+from gateway.routes.uploads import read_upload
 from gateway.settings import GatewaySettings
 
 _CODES = (
-    "MALFORMED_REQUEST", "NO_FILE", "EMPTY_FILE", "INVALID_INPUT", "BODY_TOO_LARGE", "IMAGE_TOO_LARGE",
+    "MALFORMED_REQUEST", "INVALID_JSON", "NO_FILE", "EMPTY_FILE", "INVALID_INPUT", "BODY_TOO_LARGE", "IMAGE_TOO_LARGE",
     "MEDIA_TOO_LARGE", "WRONG_CONTENT_TYPE", "UNSUPPORTED_MEDIA", "NOTHING_SCORED", "MEDIA_DECODE_FAILED",
     "DECODE_TIMEOUT", *SERVICE_CODES,
 )  # fmt: skip
@@ -32,33 +33,34 @@ def detect_route(
     """The route, over the application's detector, its slots for detections and its turns for videos."""
     security, key_codes = keyed(settings.api_keys_file is not None)
     detect = APIBlueprint("detect", __name__, abp_tags=[DETECTION])
-    guard(detect, settings, slots, "multipart/form-data", settings.max_body_bytes, lambda: request.files)
-    detect.before_request(_check_form)
+    guard(detect, settings, slots)
 
     @detect.post(
         "/detect",
         operation_id="detect",
         responses={200: DetectResponse, **failures(*_CODES, *key_codes)},
         security=security,
+        openapi_extensions=UPLOAD,
     )
-    def detect_upload(form: DetectForm) -> Response:
+    def detect_upload() -> Response:
         """Judge one uploaded image or video.
 
         What the file is is read from its content, never from its name. Of a video up to 30 frames are scored, spread
         evenly over it. Nothing is kept after the answer.
         """
-        # The wrapper, not its stream: its name in messages is that of the form's field.
-        media = _identify(cast(BinaryIO, form.file), settings.max_frame_bytes)
-        is_image = media.format.media_type is MediaType.IMAGE
-        with contextlib.nullcontext() if is_image else videos.turn(request_deadline()):
-            output = detector.detect(
-                media,
-                MediaType(form.type) if form.type else None,
-                timeout_s=request_deadline(),
-                request_id=current_request_id(),
-                keep_frames="thumbnails" in form.include,
-            )
-            asked_for = _asked_for(form, output)  # within the turn, which bounds how many videos' frames are held
+        with read_upload(settings) as (file, options):
+            media = _identify(file, settings.max_frame_bytes)
+            is_image = media.format.media_type is MediaType.IMAGE
+            with contextlib.nullcontext() if is_image else videos.turn(request_deadline()):
+                output = detector.detect(
+                    media,
+                    MediaType(options.type) if options.type else None,
+                    timeout_s=request_deadline(),
+                    request_id=current_request_id(),
+                    keep_frames="thumbnails" in options.include,
+                )
+                # Within the turn, which bounds how many videos' frames are held.
+                asked_for = _asked_for(options, output)
         telemetry.metrics.verdicts.labels(output.details.input_type.value, output.result.value).inc()
         answer = DetectResponse(
             result=output.result.value,
@@ -72,19 +74,6 @@ def detect_route(
     return detect
 
 
-def _check_form() -> None:
-    """Refuses what the form's schema does not tell apart, before the library parses the form's values."""
-    if request.method != "POST":
-        return
-    # The library reads each value as JSON first, at a cost that its length decides.
-    if len(request.form.get("type", "")) > len("image"):
-        raise ApiError("MALFORMED_REQUEST", "type: must be image or video, or be left out.")
-    if any(len(value) > len("thumbnails") for value in request.form.getlist("include")):
-        raise ApiError("MALFORMED_REQUEST", "include: must be thumbnails or scores, or be left out.")
-    if "file" not in request.files:
-        raise ApiError("NO_FILE", "file: the form has no such file; send the image or video in it.")
-
-
 def _identify(upload: BinaryIO, max_image_bytes: int) -> Media:
     """What the file is; refuses an empty one and too large an image."""
     size = upload.seek(0, os.SEEK_END)
@@ -96,12 +85,12 @@ def _identify(upload: BinaryIO, max_image_bytes: int) -> Media:
     return media
 
 
-def _asked_for(form: DetectForm, output: DetectionOutput) -> dict[str, Any]:
+def _asked_for(options: DetectOptions, output: DetectionOutput) -> dict[str, Any]:
     """What `include` adds to the metadata."""
     added: dict[str, Any] = {}
-    if "scores" in form.include:
+    if "scores" in options.include:
         bands = output.model.verdict_bands.of(output.details.input_type)
         added |= {"scores": output.scores.rounded(), "verdict_bands": bands}
-    if "thumbnails" in form.include:
+    if "thumbnails" in options.include:
         added["thumbnails"] = thumbnails(output.frames, request_deadline())
     return added

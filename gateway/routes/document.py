@@ -7,12 +7,14 @@ from flask_openapi3.models.security_scheme import SecurityScheme
 from flask_openapi3.models.tag import Tag
 
 from gateway.errors import CODES
-from gateway.routes.schemas import ErrorResponse
+from gateway.routes.schemas import DetectForm, DetectJson, DetectOptions, ErrorResponse
 
 DESCRIPTION = """Tells how likely an image or a video is a deepfake.
 
 Every answer carries an `X-Request-ID`: the caller's own, or one made for the request. Every error is JSON with a `code`
 for programs, a `message` that says what is wrong and what to do, and the `request_id`.
+
+A `Host` that is not among DEEPFAKE_ALLOWED_HOSTS is refused with 400 `HOST_NOT_ALLOWED`.
 
 A score is a model's estimate, not proof. Where `trained` is false the scores mean nothing at all."""
 
@@ -36,6 +38,28 @@ _HEADERS = {
     "API_KEY_REQUIRED": {"WWW-Authenticate": {"description": "`Bearer`.", "schema": {"type": "string"}}},
 }
 _REQUEST_ID_HEADER = {"description": "The request's id.", "schema": {"type": "string"}}
+
+
+_FILE_ITSELF = {"schema": {"type": "string", "format": "binary"}}
+
+UPLOAD: dict[str, Any] = {
+    "parameters": [
+        {"name": name, "in": "query", "description": field["description"], "schema": field}
+        for name, field in DetectOptions.model_json_schema()["properties"].items()
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {"$ref": "#/components/schemas/DetectForm"},
+                "encoding": {"include": {"style": "form", "explode": True}},
+            },
+            "application/json": {"schema": {"$ref": "#/components/schemas/DetectJson"}},
+            **dict.fromkeys(("image/*", "video/*", "application/octet-stream"), _FILE_ITSELF),
+        },
+    },
+}
+"""The body of POST /detect, of which the library can describe one form alone, and the query that goes with any."""
 
 
 def failures(*codes: str) -> dict[str | int, Any]:
@@ -78,6 +102,9 @@ def complete(derived: dict[str, Any]) -> dict[str, Any]:
     """
     document = copy.deepcopy(derived)
     document["components"] = {name: part for name, part in document["components"].items() if part is not None}
+    document["components"]["schemas"] |= {
+        model.__name__: model.model_json_schema() for model in (DetectForm, DetectJson)
+    }
     for path in document["paths"].values():
         for operation in path.values():
             operation["description"] = operation["description"].replace("<br/>", " ").strip()

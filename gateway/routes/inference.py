@@ -34,7 +34,13 @@ def inference_route(
     security, key_codes = keyed(settings.api_keys_file is not None)
     root = MediaRoot(settings.media_root)
     inference = APIBlueprint("inference", __name__, abp_tags=[DETECTION])
-    guard(inference, settings, slots, "application/json", settings.max_json_bytes, lambda: request.get_data())
+    guard(inference, settings, slots)
+
+    @inference.before_request
+    def expect_json() -> None:
+        if request.method == "POST" and request.mimetype != "application/json":
+            raise ApiError("WRONG_CONTENT_TYPE", "Send the body as Content-Type: application/json.")
+        request.max_content_length = settings.max_json_bytes
 
     @inference.post(
         "/api/v1/inference",
@@ -63,10 +69,11 @@ def inference_route(
                 raise NothingScoredError("no frame could be read")
             whole = aggregate(scores, media_type, info, "extractedFrames")
         except NothingScoredError:
+            reasons = _failures(frames, scores, info)
             raise ApiError(
                 "NOTHING_SCORED",
-                "None of the frames could be scored; `frames` says why.",
-                details={"frames": _failures(frames, scores, info)},
+                f"None of the frames could be scored; `frames` says why. The first one: {reasons[0]['message']}",
+                details={"frames": reasons},
             ) from None
         answer: dict[str, Any] = {
             **whole.scores.rounded(),

@@ -1,9 +1,8 @@
 """Requests and responses of the HTTP contract."""
 
-import functools
+import re
 from typing import Annotated, Any, Literal
 
-from flask_openapi3.models.file import FileStorage
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -21,10 +20,10 @@ from deepfake_client.scores import MediaScores
 from gateway.media.thumbnails import FrameThumbnail
 
 
-def _path_text(path: str) -> str:
-    if "\0" in path:
-        raise PydanticCustomError("path_nul", "A path cannot hold a NUL character")
-    return path
+def _plain(text: str) -> str:
+    if re.search("[\0\ud800-\udfff]", text):
+        raise PydanticCustomError("not_plain", "This text cannot hold a NUL character or half a character")
+    return text
 
 
 def _listed(value: Any) -> Any:
@@ -34,7 +33,7 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-PathText = Annotated[str, AfterValidator(_path_text)]
+PlainText = Annotated[str, AfterValidator(_plain)]
 
 
 class InferenceRequest(BaseModel):
@@ -48,19 +47,19 @@ class InferenceRequest(BaseModel):
         },
     )
 
-    hash: str | None = Field(default=None, description="The caller's name for the media; not used.")
+    hash: Any = Field(default=None, description="The caller's name for the media; not used.")
     media_type: Literal["VIDEO", "IMAGE", "AUDIO"] = Field(alias="mediaType", description="AUDIO is refused with 415.")
-    metadata: dict[str, Any] | None = Field(default=None, description="The caller's own; not used.")
+    metadata: Any = Field(default=None, description="The caller's own; not used.")
     extracted_frames: Annotated[
-        list[PathText], BeforeValidator(_listed, json_schema_input_type=list[str] | str | None)
+        list[PlainText], BeforeValidator(_listed, json_schema_input_type=list[str] | str | None)
     ] = Field(
         default=[],
         alias="extractedFrames",
         description="Paths of encoded frames, relative to the media root or absolute below it.",
     )
-    extracted_audio: PathText | None = Field(default=None, alias="extractedAudio", description="Not analysed.")
+    extracted_audio: PlainText | None = Field(default=None, alias="extractedAudio", description="Not analysed.")
     model_version: Annotated[
-        str, BeforeValidator(lambda value: "v2" if value is None else value), Field(max_length=128)
+        PlainText, BeforeValidator(lambda value: "v2" if value is None else value), Field(max_length=128)
     ] = Field(default="v2", alias="modelVersion", description="Echoed in the response.")
     include: list[Literal["frames"]] | None = Field(
         default=None, description='["frames"] adds the score of each sampled frame to the response.'
@@ -93,28 +92,31 @@ class InferenceResponse(MediaScores):
     faces_detected: int | None = Field(default=None, description="Frames with a face.")
 
 
-def _without_empty(values: Any) -> Any:
-    return [value for value in values if value != ""] if isinstance(values, list) else values
+class DetectOptions(BaseModel):
+    """What a caller of POST /detect may ask for: in the form, in JSON or in the URL's query."""
 
-
-class DetectForm(BaseModel):
-    """Form of POST /detect."""
-
-    file: FileStorage = Field(description="An image (JPEG, PNG, BMP, WebP) or a video (MP4, AVI, MOV, MKV, WebM).")
     type: Annotated[
-        Literal["image", "video"] | None,
-        BeforeValidator(lambda value: value or None),
-        WithJsonSchema({"type": "string", "enum": ["image", "video"]}),
+        Literal["image", "video"] | None, WithJsonSchema({"type": "string", "enum": ["image", "video"]})
     ] = Field(default=None, description="Sniffed from the content if not given.")
-    include: Annotated[list[Literal["thumbnails", "scores"]], BeforeValidator(_without_empty)] = Field(
+    include: list[Literal["thumbnails", "scores"]] = Field(
         default=[],
         description="What `metadata` holds besides, one field for each: `thumbnails` adds pictures of the frames that "
         "matter, `scores` adds `scores` and `verdict_bands`.",
     )
 
 
-# Made once: the library asks for the schema at every request, and making it takes 0.5 ms.
-DetectForm.model_json_schema = functools.cache(DetectForm.model_json_schema)  # type: ignore[assignment,method-assign]
+class DetectForm(DetectOptions):
+    """Form of POST /detect."""
+
+    file: Annotated[str, WithJsonSchema({"type": "string", "format": "binary"})] = Field(
+        description="An image (JPEG, PNG, BMP, WebP) or a video (MP4, AVI, MOV, MKV, WebM)."
+    )
+
+
+class DetectJson(DetectOptions):
+    """JSON of POST /detect."""
+
+    file: str = Field(description="The image or video in base64, or as a `data:` URL.")
 
 
 class DetectMetadata(DetectionDetails):
@@ -191,6 +193,7 @@ def describe_violations(error: ValidationError) -> str:
     violations = []
     for violation in error.errors(include_url=False, include_context=False, include_input=False)[:5]:
         field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in violation["loc"]).lstrip(".")
-        violations.append(f"{field}: {violation['msg']}" if field else violation["msg"])
+        message = violation["msg"].removeprefix("Value error, ")
+        violations.append(f"{field}: {message}" if field else message)
     more = error.error_count() - len(violations)
     return "; ".join(violations) + (f"; and {more} more" if more > 0 else "") + "."

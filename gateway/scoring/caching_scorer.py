@@ -8,7 +8,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from cachetools import LRUCache
 
@@ -43,20 +43,25 @@ class CachingScorer:
         known_info: The release that was last heard of.
     """
 
-    def __init__(self, scorer: FrameScorer, max_frames: int, telemetry: Telemetry) -> None:
+    def __init__(
+        self, scorer: FrameScorer, max_frames: int, telemetry: Telemetry, client: Callable[[], str] = lambda: ""
+    ) -> None:
         """Takes over the scorer and closes it in `close`.
 
         Args:
             scorer: Asked for what is not known.
             max_frames: How many scores are remembered at most; 0: none.
             telemetry: Told of the frames that were looked up, and of their scores.
+            client: Whose call this is. Nobody gets scores that another client's frames were given: the time of the
+                answer would tell him that they were sent.
         """
         self.scored_at: float | None = None
         self.known_info: ModelInfo | None = None
         self._scorer = scorer
+        self._client = client
         self._telemetry = telemetry
         self._lock = threading.Lock()
-        self._scores: LRUCache[tuple[str, bytes], FrameScore] = LRUCache(max_frames)
+        self._scores: LRUCache[tuple[str, str, bytes], FrameScore] = LRUCache(max_frames)
         self._asked_at = 0.0
         self._changed_at = 0.0
 
@@ -113,7 +118,8 @@ class CachingScorer:
             scores |= zip(missing, scoring.scores, strict=True)
             kept = {digest: scores[digest] for digest in missing if scores[digest].status in _KEPT}
             with self._lock:
-                self._scores.update({(info.release_id, digest): score for digest, score in kept.items()})
+                key = self._client(), info.release_id
+                self._scores.update({(*key, digest): score for digest, score in kept.items()})
         assert info is not None
         return Scoring(info, [scores[digest] for digest in digests])
 
@@ -123,7 +129,8 @@ class CachingScorer:
             info = self.known_info
             if info is None:
                 return None, {}
-            found = {digest: self._scores.get((info.release_id, digest)) for digest in digests}
+            key = self._client(), info.release_id
+            found = {digest: self._scores.get((*key, digest)) for digest in digests}
             return info, {digest: score for digest, score in found.items() if score is not None}
 
     def _learn(self, info: ModelInfo, asked_at: float) -> None:

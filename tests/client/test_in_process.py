@@ -12,20 +12,20 @@ from typing import Any
 import pytest
 
 from deepfake_client.errors import ConfigurationError, DeadlineExceededError
-from deepfake_client.in_process import InProcessScorer, _export
+from deepfake_client.in_process import _export, _Model
 from deepfake_client.scorer import Deadline
 from export.release import Release
 from tests.media import photo
 
 
-def scorer_with(prepare: Any) -> InProcessScorer:
-    scorer = InProcessScorer.__new__(InProcessScorer)
-    scorer._local = threading.local()
-    scorer._preparers = []
-    scorer._pool = ThreadPoolExecutor(1)
-    scorer._classifier = SimpleNamespace(close=lambda: None)  # type: ignore[assignment]
-    scorer._make_preparer = lambda: type("Preparer", (), {"prepare": staticmethod(prepare), "close": lambda _: None})()
-    return scorer
+def model_with(prepare: Any) -> _Model:
+    model = _Model.__new__(_Model)
+    model._local = threading.local()
+    model._preparers = []
+    model._pool = ThreadPoolExecutor(1)
+    model._classifier = SimpleNamespace(close=lambda: None)  # type: ignore[assignment]
+    model._make_preparer = lambda: type("Preparer", (), {"prepare": staticmethod(prepare), "close": lambda _: None})()
+    return model
 
 
 def test_the_deadline_bounds_the_preparing_too() -> None:
@@ -36,12 +36,12 @@ def test_the_deadline_bounds_the_preparing_too() -> None:
         time.sleep(0.2)
         return SimpleNamespace(face=None, pixels=None)
 
-    scorer = scorer_with(slow)
+    model = model_with(slow)
     started = time.monotonic()
     with pytest.raises(DeadlineExceededError):
-        scorer.score([b"1", b"2", b"3", b"4", b"5"], Deadline(0.3))
+        model.score([b"1", b"2", b"3", b"4", b"5"], Deadline(0.3))
     assert time.monotonic() - started < 0.6
-    scorer.close()
+    model.close()
     assert len(prepared) <= 2, "images that nobody waits for any more are not prepared"
 
 

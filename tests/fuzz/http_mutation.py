@@ -69,7 +69,7 @@ def odd_headers(rng: random.Random) -> dict[str, str]:
 def damaged_http(content: bytes) -> Mutator:
     """Mutates whole requests, from the request line to the body, of which some hold this file."""
     body = b"".join(form(content))
-    health = [b"GET /health HTTP/1.1\r\n", b"Host: x\r\n", b"Connection: close\r\n", b"\r\n"]
+    health = [b"GET /health HTTP/1.1\r\n", b"Host: localhost\r\n", b"Connection: close\r\n", b"\r\n"]
     scored = json.dumps({"mediaType": "IMAGE", "extractedFrames": "good.jpg"}).encode()
     return Mutator(
         [
@@ -77,7 +77,7 @@ def damaged_http(content: bytes) -> Mutator:
             _request(b"POST /api/v1/inference", b"application/json", [scored]),
             _request(b"POST /detect", _CONTENT_TYPES[0].encode(), form(content)),
             [
-                b"POST /detect HTTP/1.1\r\n", b"Host: x\r\n", b"Connection: close\r\n",
+                b"POST /detect HTTP/1.1\r\n", b"Host: localhost\r\n", b"Connection: close\r\n",
                 b"Transfer-Encoding: chunked\r\n", b"Content-Type: " + _CONTENT_TYPES[0].encode() + b"\r\n", b"\r\n",
                 f"{len(body):x}\r\n".encode(), body,
                 b"\r\n", b"0\r\n\r\n",
@@ -89,6 +89,6 @@ def damaged_http(content: bytes) -> Mutator:
 def _request(line: bytes, kind: bytes, body: list[bytes]) -> list[bytes]:
     length = str(sum(len(piece) for piece in body)).encode()
     return [
-        line + b" HTTP/1.1\r\n", b"Host: x\r\n", b"Connection: close\r\n", b"Content-Type: " + kind + b"\r\n",
+        line + b" HTTP/1.1\r\n", b"Host: localhost\r\n", b"Connection: close\r\n", b"Content-Type: " + kind + b"\r\n",
         b"Content-Length: " + length + b"\r\n", b"\r\n", *body,
     ]  # fmt: skip

@@ -21,7 +21,7 @@ KINDS = ("headers", "bodies", "silent", "overload")
 BOUNDARY = b"frontier"
 _PAUSE_S = 1.0
 _GIVE_UP_S = 30.0
-_HEAD = b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=frontier\r\n"
+_HEAD = b"POST /detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=frontier\r\n"
 _BEGINNINGS = {
     "headers": (_HEAD, b"X-More: x\r\n"),
     "bodies": (_HEAD + b"Content-Length: 100000\r\n\r\n", b"x"),

@@ -22,7 +22,9 @@ from tests.gateway.routes.test_service_errors import wait_until
 from tests.inference_server import Behaviour, InferenceServer, inference_server, jpeg
 
 BODY = b"".join(form(jpeg("p=0.9")))
-HEAD = f"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n".encode()
+HEAD = (
+    f"POST /detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n".encode()
+)
 CHUNKED = HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNK = f"{len(BODY):x}\r\n".encode() + BODY + b"\r\n"
 CROWD = 60  # more than there are threads
@@ -69,7 +71,7 @@ def test_a_body_in_chunks(shared: GatewayProcess) -> None:
         (CHUNKED + b"-1\r\n\r\n", 400, b"MALFORMED_REQUEST"),
         (CHUNKED + b"5\r\nabcdefgh\r\n0\r\n\r\n", 400, b"MALFORMED_REQUEST"),
         (b"nonsense\r\n\r\n", 400, b"MALFORMED_REQUEST"),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 70_000 + b"\r\n\r\n", 431, b"HEADERS_TOO_LARGE"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"x" * 70_000 + b"\r\n\r\n", 431, b"HEADERS_TOO_LARGE"),
         (HEAD + b"Content-Length: 9999999999\r\n\r\n", 413, b"BODY_TOO_LARGE"),
         (HEAD + b"Transfer-Encoding: gzip\r\n\r\n", 501, b"NOT_IMPLEMENTED"),
     ],
@@ -110,7 +112,7 @@ def test_a_crowd_that_sends_too_little_shuts_nobody_out(shared: GatewayProcess, 
 def test_an_honest_slow_client_is_answered(shared: GatewayProcess) -> None:
     with socket.create_connection(("127.0.0.1", shared.port), timeout=10) as slow:
         for _ in range(2):  # the second on the same connection
-            for character in b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n":
+            for character in b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n":
                 slow.sendall(bytes([character]))
                 time.sleep(0.01)
             assert slow.recv(4000).startswith(b"HTTP/1.1 200")

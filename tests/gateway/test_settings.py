@@ -100,6 +100,30 @@ def test_every_way_to_name_servers_is_taken(url: str) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DEEPFAKE_CORS_ORIGINS", "app.example.com"),
+        ("DEEPFAKE_ALLOWED_HOSTS", "https://app.example.com"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+    ],
+)
+def test_a_refusal_says_what_is_expected_and_no_regular_expression(variable: str, value: str) -> None:
+    environment = {**os.environ, variable: value}
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert f"{value}' is no " in done.stderr
+    assert "such as " in done.stderr
+    assert not set(done.stderr) & set("^$[]()*\\")
+
+
+def test_no_setting_is_checked_by_a_pattern_that_would_be_printed() -> None:
+    patterns = [name for name, field in GatewaySettings.model_fields.items() if "pattern=" in repr(field.metadata)]
+    assert patterns == []
+
+
 def test_every_setting_is_described() -> None:
     assert [name for name, field in GatewaySettings.model_fields.items() if not field.description] == []
 

@@ -30,6 +30,7 @@ from deepfake_client.errors import (
     ServerUnavailableError,
     ServiceError,
 )
+from deepfake_client.forks import CallsUnderWay, never_freed, renew_after_fork
 from deepfake_client.release import DESCRIPTION_PARAMETER, ModelInfo
 from deepfake_client.scorer import ANSWERED, CANCELLED, ModelOutputs, ObservedRequest, RequestObserver
 from deepfake_client.settings import ClientSettings
@@ -53,6 +54,9 @@ _CHANNEL_ARGS = (
     # gRPC's default of 30 s would hide an added server for as long.
     ("grpc.dns_min_time_between_resolutions_ms", 2000),
 )
+
+_CALLS = CallsUnderWay()
+"""gRPC readies itself for a fork only while no thread calls into it; otherwise its channels never work in the child."""
 
 _NEW_CHANNEL_AFTER_S = 5.0
 """A channel that is older is replaced after a failure: gRPC's own back-off of DNS look-ups grows to two minutes."""
@@ -101,6 +105,16 @@ class PendingAnswer:
 
 
 @contextlib.contextmanager
+def _counted() -> Iterator[None]:
+    """The block is a call into gRPC that waits for its answer."""
+    _CALLS.began()
+    try:
+        yield
+    finally:
+        _CALLS.ended()
+
+
+@contextlib.contextmanager
 def _failure_told(observed: ObservedRequest) -> Iterator[None]:
     """Tells the observer of an error in the block, which goes on."""
     try:
@@ -113,7 +127,7 @@ def _failure_told(observed: ObservedRequest) -> Iterator[None]:
 class TritonEndpoint:
     """The servers of one target. Thread-safe.
 
-    The gRPC channel is made at the first call, so an object made before a process forks can be used after it.
+    The gRPC channel is made at the first call, and anew in a process that was forked.
     """
 
     def __init__(self, target: Target, settings: ClientSettings, observer: RequestObserver) -> None:
@@ -141,6 +155,7 @@ class TritonEndpoint:
         self._client: triton.InferenceServerClient | None = None
         self._made_at = 0.0
         self._closed = False
+        renew_after_fork(self)
 
     def read_info(self, timeout_s: float) -> ModelInfo:
         """Description of the release that one of the servers serves.
@@ -149,7 +164,8 @@ class TritonEndpoint:
             ServiceError: The server does not answer, or serves no release of ours.
         """
         try:
-            response = self._connection().get_model_config(self._settings.model, client_timeout=timeout_s)
+            with _counted():
+                response = self._connection().get_model_config(self._settings.model, client_timeout=timeout_s)
         except InferenceServerException as error:
             raise _service_error(error, self.url) from error
         parameters = response.config.parameters
@@ -166,7 +182,8 @@ class TritonEndpoint:
             ServiceError: The server does not say.
         """
         try:
-            statistics = self._connection().get_inference_statistics(self._settings.model, client_timeout=timeout_s)
+            with _counted():
+                statistics = self._connection().get_inference_statistics(self._settings.model, client_timeout=timeout_s)
         except InferenceServerException as error:
             raise _service_error(error, self.url) from error
         return sum(int(model.inference_stats.success.count) for model in statistics.model_stats)
@@ -186,11 +203,13 @@ class TritonEndpoint:
         tensor.set_data_from_numpy(np.array(images, dtype=np.object_).reshape(-1, 1))
 
         def arrived(result: Any, error: Any) -> None:
+            _CALLS.ended()
             if error is not None:
                 pending.arrived.set_exception(error)
             else:
                 pending.arrived.set_result(result)
 
+        _CALLS.began()
         pending.call = client.async_infer(
             self._settings.model,
             [tensor],
@@ -211,6 +230,13 @@ class TritonEndpoint:
         with self._lock:
             if time.monotonic() - self._made_at > _NEW_CHANNEL_AFTER_S:
                 self._client = None
+
+    def after_fork(self) -> None:
+        """See `deepfake_client.forks.Forkable`."""
+        self._lock = threading.Lock()
+        if self._client is not None:
+            never_freed(self._client)
+            self._client = None
 
     def close(self) -> None:
         """Closes the channel, for good."""

@@ -53,7 +53,10 @@ _LOOK_UP_S = 0.5
 
 
 class TritonScorer:
-    """Scores frames on Triton servers. Thread-safe. Connects at the first call, so it may be made before a fork."""
+    """Scores frames on Triton servers. Thread-safe.
+
+    Connects at the first call, and anew after a fork or where it was unpickled.
+    """
 
     def __init__(
         self,
@@ -73,12 +76,16 @@ class TritonScorer:
             ConfigurationError: The target is no address.
         """
         self._settings = settings or ClientSettings()
+        self._observer = observer or NoObserver()
         parsed = parse_target(target)
         self._has_several = parsed.has_several
         self._longest_pause_s = _LONGEST_PAUSE_S / (4 if parsed.has_several else 1)
-        self._endpoint = TritonEndpoint(parsed, self._settings, observer or NoObserver())
+        self._endpoint = TritonEndpoint(parsed, self._settings, self._observer)
         self._described: dict[int | None, tuple[float, ModelInfo]] = {}
         self._closed = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TritonScorer, (self._endpoint.url, self._settings, self._observer)
 
     def info(self, deadline: Deadline) -> ModelInfo:
         """Description of a release that is served now. See `FrameScorer.info`."""

@@ -31,6 +31,7 @@ from deepfake_client.errors import (
     OverloadedError,
     ServerUnavailableError,
 )
+from deepfake_client.forks import renew_after_fork
 from deepfake_client.media import SNIFF_BYTES, Frame, Media, VideoTrack
 from deepfake_client.scorer import Deadline
 from deepfake_client.video.decode_process import INDEX_LENGTH_BYTES, NO_MEMORY, READY, REFUSED
@@ -73,6 +74,17 @@ class IsolatedDecoder:
         self._limits = limits or DecodeLimits()
         self._lock = threading.Lock()
         self._helper: _Helper | None = None
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """See `deepfake_client.forks.Forkable`: the helper stays the other process's, which alone may end it."""
+        self._lock = threading.Lock()
+        if self._helper is not None:
+            self._helper.leave()
+            self._helper = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return IsolatedDecoder, (self._limits,)
 
     def sample_video(self, media: Media, sampling: Sampling = DEFAULT_SAMPLING) -> list[Frame]:
         """As `deepfake_client.video.sample.sample_video`.
@@ -196,6 +208,11 @@ class _Helper:
         except OSError:
             self.end()
             raise
+
+    def leave(self) -> None:
+        """Does nothing to the process when this object goes: it is not this process's child."""
+        self.end.detach()
+        self._process.returncode = 0
 
     def run(self, task: bytes, files: list[int], deadline: Deadline | None, limit_s: float) -> str:
         """Runs one task on the descriptors of the video and of the file for its result.

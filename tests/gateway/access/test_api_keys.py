@@ -276,7 +276,7 @@ def test_no_log_holds_a_key(server: InferenceServer, tmp_path: Path) -> None:
         requests.get(f"{gateway.url}/{KEY}", timeout=10)
         for line in (f"Authorization Bearer {KEY}", f"{KEY} : x", f"X-API-Key: {KEY}\x01", f"X-API-Key: {KEY}\0"):
             with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as raw:
-                raw.sendall(f"GET /{KEY} HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n".encode())
+                raw.sendall(f"GET /{KEY} HTTP/1.1\r\nHost: localhost\r\n{line}\r\n\r\n".encode())
                 raw.recv(1000)
         keys.rename(tmp_path / "away")
         assert requests.post(f"{gateway.url}/detect", headers={"X-API-Key": KEY}, timeout=10).status_code == 503

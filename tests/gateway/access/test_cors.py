@@ -63,9 +63,22 @@ def test_pages_can_read_errors_and_ask_before_they_send_the_key(gateway: Gateway
 
 @pytest.mark.parametrize(
     "origins",
-    ["*", "null", "app.example.com", "https://app.example.com/", "https://*.example.com", "https://a.example, https://b",
-     "https://a.example,", "https://u@a.example", "ftp://a.example", "https://.*"],
+    ["*", "null", "app.example.com", "https://app.example.com/path", "https://*.example.com", "https://u@a.example",
+     "ftp://a.example", "https://.*", "chrome-extension:abc"],
 )  # fmt: skip
 def test_what_is_no_origin_is_refused_at_start(origins: str) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="is no origin, such as"):
         GatewaySettings(cors_origins=origins)
+
+
+EXTENSIONS = [
+    "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+    "moz-extension://0c6f3ee1-6f2f-4c8e-9d5c-5d7b2a1c9f11",
+]
+
+
+@pytest.mark.parametrize("origin", [HERE, "http://localhost:3000", *EXTENSIONS])
+def test_extensions_spaces_and_slashes_are_taken(gateway: Gateway, origin: str) -> None:
+    gateway.configure(cors_origins=f" {HERE}/ , http://localhost:3000/,{', '.join(EXTENSIONS)}, ")
+    response = gateway.http.options("/detect", headers={**PREFLIGHT, "Origin": origin})
+    assert response.headers["Access-Control-Allow-Origin"] == origin

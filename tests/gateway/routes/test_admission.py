@@ -22,7 +22,7 @@ def test_a_full_disk_is_overload(gateway: Gateway, monkeypatch: pytest.MonkeyPat
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("flask.Request._get_file_stream", full)
+    monkeypatch.setattr("gateway.routes.uploads.SpooledTemporaryFile", full)
     error_of(upload(gateway, jpeg("p=0.9")), 503, "OVERLOADED")
 
 

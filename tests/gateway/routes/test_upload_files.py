@@ -68,7 +68,7 @@ def begin_upload(gateway: GatewayProcess, announced: int, sent: bytes) -> socket
     """An upload that stops in its middle."""
     connection = socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
     head = (
-        "POST /detect HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=frontier\r\n"
+        "POST /detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=frontier\r\n"
         f"Content-Length: {announced}\r\n\r\n"
     )
     connection.sendall(head.encode() + PART + sent)
@@ -83,7 +83,7 @@ def post(gateway: GatewayProcess, content: bytes, boundary: bytes = BOUNDARY) ->
 def send_endlessly(gateway: GatewayProcess) -> bytes:
     """Chunks of a body whose length was never told, until the gateway has enough."""
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection:
-        head = b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=frontier\r\n"
+        head = b"POST /detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=frontier\r\n"
         connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(PART), PART))
         chunk = b"10000\r\n" + b"\0" * 0x10000 + b"\r\n"
         try:

@@ -7,15 +7,18 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deepfake_client import DeadlineExceededError, ModelInfo, OverloadedError, ServerUnavailableError, ServiceError
 from deepfake_client.scorer import OK, Deadline, FrameScore, Scoring
+from gateway.access.api_keys import key_line, new_key
 from gateway.observe.telemetry import Telemetry
 from gateway.scoring import caching_scorer
 from gateway.scoring.caching_scorer import CachingScorer
+from tests.gateway.access.test_api_keys import write_keys
 from tests.gateway.conftest import Gateway
 from tests.gateway.routes.test_detect import upload, video
 from tests.gateway.routes.test_health import canaries
@@ -324,6 +327,18 @@ def test_it_can_be_switched_off(gateway: Gateway) -> None:
     for _ in range(2):
         assert gateway.infer(body).status_code == 200
     assert [len(received.images) for received in gateway.server.received] == [2, 2]
+
+
+def test_clients_with_keys_do_not_share_it(gateway: Gateway, tmp_path: Path) -> None:
+    """The time of an answer would tell one of them what another one sent."""
+    keys = {name: new_key() for name in ("alice", "bob")}
+    lines = [key_line(name, key) for name, key in keys.items()]
+    gateway.configure(api_keys_file=write_keys(tmp_path / "keys", *lines))
+    body = {"mediaType": "IMAGE", "extractedFrames": gateway.frames([0.9])}
+    for name, asked in (("alice", 1), ("bob", 2), ("alice", 2), ("bob", 2)):
+        headers = {"X-API-Key": keys[name]}
+        assert gateway.http.post("/api/v1/inference", json=body, headers=headers).status_code == 200
+        assert len(gateway.server.received) == asked, name
 
 
 def test_health_is_not_judged_by_remembered_scores(gateway: Gateway) -> None:
