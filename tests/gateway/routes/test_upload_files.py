@@ -120,8 +120,10 @@ def _after_any_outcome(running: GatewayProcess, uploads: Path) -> None:
         assert post(running, PART + b"\0" * (MAX_BODY_BYTES + 1) + END) == 413
         assert post(running, parts[:-30]) == 400, "cut off"
         assert post(running, parts, boundary=b"another") == 413, "all of it is preamble"
-        assert post(running, (PART + b"x" * 10 + b"\r\n") * 40 + END) == 413, "too many parts"
-        assert post(running, PART.replace(b'"file"', b'"other"') + LARGE + END) == 400
+        assert post(running, (PART + LARGE + b"\r\n") * 2 + END) == 400, "two files"
+        other = PART.replace(b'"file"', b'"other"')
+        assert post(running, PART + LARGE + b"\r\n" + (other + b"x" * 10 + b"\r\n") * 40 + END) == 413, "too many parts"
+        assert post(running, other + LARGE + END) == 400
         assert send_endlessly(running)[:12] in (b"HTTP/1.1 413", b"")
         with begin_upload(running, 3_000_000, LARGE):
             wait_for(lambda: sum(open_anywhere(running, uploads)) > 1_000_000)
