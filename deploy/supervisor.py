@@ -6,6 +6,7 @@ the Triton container runs Triton alone and ends when it fails, because its platf
 
 import contextlib
 import os
+import secrets
 import signal
 import sys
 import time
@@ -13,6 +14,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from types import FrameType
 from typing import Protocol
 
@@ -27,6 +29,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STOP_GRACE_S = 10.0  # Triton's own --exit-timeout-secs is less
 _POLL_S = 0.2
 _PAUSES_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)  # before the first, second, ... start after a failure
+_SAMPLING_SECRET = "DEEPFAKE_CLIENT_SAMPLING_SECRET"
 _STABLE_S = 60.0  # a server that ran this long starts again at the first pause
 
 
@@ -249,6 +252,8 @@ class GatewayServer:
             "DEEPFAKE_TRITON_URL": settings.triton_addresses.grpc_url,
             "OTEL_EXPORTER_OTLP_ENDPOINT": settings.otel_exporter_otlp_endpoint,
         }
+        if not any(os.environ.get(name) for name in (_SAMPLING_SECRET, f"{_SAMPLING_SECRET}_FILE")):
+            env[f"{_SAMPLING_SECRET}_FILE"] = str(kept_secret(settings.cache_dir))
         # -P: a gateway.py in the user's current folder is not what is meant.
         self.child = Child("gateway", [sys.executable, "-P", "-m", "gateway"], env, log)
 
@@ -276,6 +281,17 @@ class GatewayServer:
                 return bool(answer.status == 200)
         except OSError:
             return False
+
+
+def kept_secret(folder: Path) -> Path:
+    """A file with the secret that decides which frames of a video are scored, made once in this folder."""
+    path = folder.resolve() / "sampling-secret"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", dir=folder, delete=False) as made:  # readable by this user alone
+            made.write(secrets.token_hex(32))
+        Path(made.name).replace(path)
+    return path
 
 
 def reap_orphans(servers: set[int]) -> None:

@@ -55,6 +55,8 @@ def main() -> None:
             registry = app.extensions["deepfake_gateway"].telemetry.metrics.registry
             start_http_server(settings.metrics_port, settings.metrics_host, registry)
         serve(app, settings)
+    except ValidationError as error:  # of the client's settings
+        sys.exit(f"gateway: wrong setting: DEEPFAKE_CLIENT_ {describe_violations(error)}")
     except (KeyFileError, OSError) as error:
         sys.exit(f"gateway: {error}")
     app.extensions["deepfake_gateway"].detector.close()

@@ -14,6 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from deepfake_client import ClientSettings, Detector, create_detector
 from deepfake_client.media import Frame, Media
 from deepfake_client.video.isolated import DecodeLimits, IsolatedDecoder
+from deepfake_client.video.memory import memory_limit_bytes
 from deepfake_client.video.sample import sample_video
 from deepfake_client.video.sampling import Sampling, VideoDecoder
 from gateway import request_context
@@ -30,7 +31,7 @@ from gateway.routes.operation import ServiceState, add_metrics_route, operation_
 from gateway.routes.schemas import ErrorResponse, describe_violations
 from gateway.scoring.caching_scorer import CachingScorer
 from gateway.scoring.health_monitor import HealthMonitor
-from gateway.settings import GatewaySettings
+from gateway.settings import MIN_DECODE_BYTES, GatewaySettings
 from gateway.strict_json import use_strict_json
 from gateway.version import project_version
 
@@ -114,13 +115,27 @@ def _telemetry(settings: GatewaySettings) -> Telemetry:
 def _video_decoder(settings: GatewaySettings, telemetry: Telemetry) -> VideoDecoder:
     decode: VideoDecoder = sample_video
     if settings.video_decode_process:
-        decode = IsolatedDecoder(DecodeLimits(settings.video_decode_s, settings.video_decode_bytes)).sample_video
+        decode = IsolatedDecoder(DecodeLimits(settings.video_decode_s, decode_bytes(settings))).sample_video
 
     def traced(media: Media, sampling: Sampling) -> list[Frame]:
         with telemetry.step("read frames"):
             return decode(media, sampling)
 
     return traced
+
+
+def decode_bytes(settings: GatewaySettings, limit_bytes: int | None = None) -> int:
+    """Most memory of one decoder: the setting, but all of them together take half of what a container may use.
+
+    Args:
+        settings: The gateway's.
+        limit_bytes: What the container may use, by default the limit of this process's control group.
+    """
+    limit_bytes = limit_bytes or memory_limit_bytes()
+    if limit_bytes is None:
+        return settings.video_decode_bytes
+    share = max(limit_bytes // (2 * settings.max_video_decodes), MIN_DECODE_BYTES)
+    return min(settings.video_decode_bytes, share)
 
 
 def _refuse(error: ValidationError) -> NoReturn:

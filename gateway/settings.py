@@ -13,6 +13,8 @@ from deepfake_client.environment import PrefixedSettings
 from deepfake_client.triton.target import parse_target
 
 _MIB = 2**20
+MIN_DECODE_BYTES = 256 * _MIB
+"""Below this no video can be decoded."""
 
 
 def _separated(pattern: str, form: str) -> AfterValidator:
@@ -86,7 +88,10 @@ class GatewaySettings(PrefixedSettings):
         default=20.0, gt=0, description="Time limit of decoding one video in such a process, in seconds."
     )
     video_decode_bytes: int = Field(
-        default=4096 * _MIB, ge=256 * _MIB, description="Most memory that such a process allocates."
+        default=4096 * _MIB,
+        ge=MIN_DECODE_BYTES,
+        description="Most memory that such a process allocates. In a container with a limit of memory, all of them "
+        "together take half of that at most.",
     )
     max_body_bytes: int = Field(default=200 * _MIB, ge=1, description="Largest body of POST /detect.")
     max_json_bytes: int = Field(default=4 * _MIB, ge=1, description="Largest body of POST /api/v1/inference.")

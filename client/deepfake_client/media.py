@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO
@@ -94,12 +95,14 @@ class Media:
     name: str
     format: MediaFormat
 
+    @cached_property
     def sha256(self) -> str:
-        """Of the whole file."""
+        """Of the whole file, in hexadecimal; read once, which leaves the stream at its start."""
         digest = hashlib.sha256()
         self.stream.seek(0)
         while block := self.stream.read(_HASHED_BYTES):
             digest.update(block)
+        self.stream.seek(0)
         return digest.hexdigest()
 
     def size_bytes(self) -> int:

@@ -1,15 +1,18 @@
 """Settings of the client, read once from arguments and the environment."""
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class ClientSettings(BaseSettings):
     """How the client talks to Triton. Environment variables have the prefix DEEPFAKE_CLIENT_."""
 
-    model_config = SettingsConfigDict(env_prefix="DEEPFAKE_CLIENT_", frozen=True, extra="forbid", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="DEEPFAKE_CLIENT_", frozen=True, extra="forbid", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     model: str = Field(default="deepfake_detector", description="Name of the ensemble.")
     chunk_frames: int = Field(default=8, ge=1, le=32, description="Most frames in one gRPC request.")
@@ -36,7 +39,17 @@ class ClientSettings(BaseSettings):
     )
     keyframes_may_stand_in: bool = Field(
         default=True,
-        description="In videos over two minutes, whether a key frame near an even place is scored for the frame there.",
+        description="In videos that take long to decode (over two minutes, over 1080p), whether a key frame near a "
+        "place is scored for the frame there.",
+    )
+    sampling_secret: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Decides, with a video's SHA-256, which of its frames are scored. Unset: evenly spread ones, which "
+        "whoever makes a video knows beforehand.",
+    )
+    sampling_secret_file: Path | None = Field(
+        default=None, description="File with that secret, in its place; an empty file is none."
     )
     timeout_s: float = Field(default=60.0, gt=0, description="Deadline of one detection, in seconds.")
     tls_ca_file: Path | None = Field(
@@ -51,6 +64,17 @@ class ClientSettings(BaseSettings):
     tls_server_name: str = Field(
         default="", description="Name in Triton's certificate, where it is not the host of its address."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secret(cls, values: dict[str, Any]) -> dict[str, Any]:
+        path = values.get("sampling_secret_file")
+        if not path or values.get("sampling_secret"):
+            return values
+        try:
+            return {**values, "sampling_secret": Path(path).read_text("utf-8").strip() or None}
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"SAMPLING_SECRET_FILE {path} cannot be read: {error}") from error
 
     @model_validator(mode="after")
     def _complete_tls(self) -> "ClientSettings":

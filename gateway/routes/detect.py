@@ -45,8 +45,8 @@ def detect_route(
     def detect_upload() -> Response:
         """Judge one uploaded image or video.
 
-        What the file is is read from its content, never from its name. Of a video up to 30 frames are scored, spread
-        evenly over it. Nothing is kept after the answer.
+        What the file is is read from its content, never from its name. Of a video up to 30 frames are scored, one from
+        each of as many equal parts of it. Nothing is kept after the answer.
         """
         with read_upload(settings) as (file, options):
             media = _identify(file, settings.max_frame_bytes)

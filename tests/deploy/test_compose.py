@@ -16,6 +16,7 @@ import yaml
 from assets import COMPOSE_SCHEMA, fetch_assets
 from deepfake_client.settings import ClientSettings
 from deploy.settings import DeploySettings
+from gateway.app import decode_bytes
 from gateway.settings import GatewaySettings
 from tests.deploy.settings_variables import variables_of
 from tests.gateway.gateway_process import run_gateway
@@ -96,11 +97,19 @@ def test_images_are_pinned(name: str) -> None:
 
 
 def test_upload_space_holds_every_upload_the_gateway_admits() -> None:
-    (mount,) = SERVICES["gateway"]["tmpfs"]
-    (size_mib,) = re.findall(r"size=(\d+)m", default_of(mount))
+    """nginx keeps a body until it is answered. The gateway keeps it, and the file that it holds."""
     settings = GatewaySettings(_cli_parse_args=False)  # type: ignore[call-arg]
-    needed = settings.max_body_bytes * settings.max_in_flight
-    assert int(size_mib) * 2**20 >= needed
+    for name, copies in {"nginx": 1, "gateway": 2}.items():
+        (mount,) = SERVICES[name]["tmpfs"]
+        (size_mib,) = re.findall(r"size=(\d+)m", default_of(mount))
+        assert int(size_mib) * 2**20 >= copies * settings.max_body_bytes * settings.max_in_flight
+
+
+def test_decoders_have_room_for_4k_beside_the_uploads() -> None:
+    (limit_gib,) = re.findall(r"^(\d+)g$", default_of(SERVICES["gateway"]["mem_limit"]))
+    settings = GatewaySettings(_cli_parse_args=False)  # type: ignore[call-arg]
+    assert decode_bytes(settings, int(limit_gib) * 2**30) >= 2**30
+    assert {"DEEPFAKE_MAX_VIDEO_DECODES", "DEEPFAKE_VIDEO_DECODE_BYTES"} <= set(SERVICES["gateway"]["environment"])
 
 
 @every_service
@@ -224,7 +233,7 @@ def test_no_secret_is_in_an_environment_or_has_a_default() -> None:
     users = {name: service["secrets"] for name, service in SERVICES.items() if "secrets" in service}
     assert users == {
         "export": ["hf_token"],
-        "gateway": ["api_keys"],
+        "gateway": ["api_keys", "sampling_secret"],
         "grafana": ["grafana_admin_password"],
     }
 

@@ -1,5 +1,6 @@
 """The HTTP contract over the real gateway and the real Triton, on real media."""
 
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,9 @@ import numpy as np
 import pytest
 import requests
 
+from deepfake_client import ClientSettings, Deadline, create_detector
+from deepfake_client.media import identify, open_media
+from deepfake_client.scores import sample_indices
 from tests.media import VideoSpec, encode_image, photo, photo_pixels, write_video
 from tests.service import Service
 
@@ -109,6 +113,12 @@ def test_detect_takes_an_h264_video(service: Service, tmp_path: Path) -> None:
     assert body["result"] in ("real", "fake", "uncertain")
     assert body["metadata"]["input_type"] == "video"
     assert body["metadata"]["frames_analyzed"] == 30
+    secret = service.run_dir.parent / "sampling-secret"
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    with open_media(clip) as stream, create_detector(service.grpc, ClientSettings(sampling_secret_file=secret)) as own:
+        expected = [frame.timestamp_s for frame in own.read_frames(identify(stream, "clip"), Deadline(60))]
+    assert [frame["timestamp_s"] for frame in body["metadata"]["frame_predictions"]] == pytest.approx(expected)
+    assert expected != pytest.approx([number / 25 for number in sample_indices(60)])
     mean = np.mean([frame["fake_probability"] for frame in body["metadata"]["frame_predictions"]])
     assert abs(body["confidence_score"] - mean) < 1e-9
 

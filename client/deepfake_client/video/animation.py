@@ -12,11 +12,11 @@ from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
 from deepfake_client.media import Frame, Media, png_chunks
 from deepfake_client.pictures import MAX_PIXELS, decode_upright, open_picture
 from deepfake_client.video.picture import encode_picture
-from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling, spread
+from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling, secret_places, spread
 from deepfake_client.video.source import FrameStore, VideoSource
 
 _MOMENTS = 1000
-"""Moments that may be chosen, evenly over the duration."""
+"""Moments that may be chosen without a seed, evenly over the duration."""
 
 _SHORTEST_MS, _SHOWN_INSTEAD_MS = 10, 100
 """Browsers show a picture that is to be shown for 10 ms or less for 100 ms."""
@@ -47,8 +47,7 @@ def sample_animation(
             if announced not in (None, _count(image)):
                 raise MediaDecodeError("the animation does not have the pictures that it announces")
             starts_ms, total_ms = _starts_ms(image, sampling)
-            times_us = np.arange(_MOMENTS if len(starts_ms) > 1 else 1, dtype=np.int64) * total_ms * 1000 // _MOMENTS
-            chosen_us = [int(times_us[i]) for i in spread(times_us, sampling.count)]
+            chosen_us = _moments_us(total_ms * 1000, sampling) if len(starts_ms) > 1 else [0]
             shown = [int(np.searchsorted(starts_ms, time_us / 1000, "right")) - 1 for time_us in chosen_us]
             pictures = {
                 number: encode_picture(np.asarray(decode_upright(picture)))
@@ -62,6 +61,13 @@ def sample_animation(
         Frame(index, time_us / 1e6, source.keep(pictures[number], image.size))
         for index, (time_us, number) in enumerate(zip(chosen_us, shown, strict=True))
     ]
+
+
+def _moments_us(total_us: int, sampling: Sampling) -> list[int]:
+    if sampling.seed:
+        return [int(place) for place in secret_places(0, total_us, sampling.count, sampling.seed)[1]]
+    times_us = np.arange(_MOMENTS, dtype=np.int64) * total_us // _MOMENTS
+    return [int(times_us[i]) for i in spread(times_us, sampling)]
 
 
 def _starts_ms(image: Image.Image, sampling: Sampling) -> tuple[list[int], int]:

@@ -6,8 +6,8 @@ back over that socket, and when the other side of it closes, the child is killed
 whatever it hangs in, and the time it took to load the decoder was spent once.
 
 A child works under limits of its own: memory, processor time, and no descriptor beyond those it has, so that neither a
-file nor a connection can be opened, whatever a video makes the decoder do. It dies with this process, and this one ends
-when the process that started it does.
+file nor a connection can be opened, whatever a video makes the decoder do. Where memory runs out, the kernel ends it
+before others. It dies with this process, and this one ends when the process that started it does.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ import signal
 import socket
 import sys
 from dataclasses import astuple, dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from deepfake_client.errors import DetectionError
@@ -125,6 +126,7 @@ def _run(task: dict[str, Any], video: int, result: int, parent: int) -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before the line above
             return
+        _be_ended_first()
         _keep_only(video, result)
         _limit(task["memory_bytes"], task["processor_s"])
         _decode(task)
@@ -136,6 +138,12 @@ def _run(task: dict[str, Any], video: int, result: int, parent: int) -> None:
         os.write(2, f"decode_process: {type(error).__name__}\n".encode("ascii", "replace"))
     finally:
         os._exit(code)
+
+
+def _be_ended_first() -> None:
+    """What uses up the memory of a machine or a container is a decoder, and not the program that it works for."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def _keep_only(video: int, result: int) -> None:
@@ -155,7 +163,7 @@ def _limit(memory_bytes: int, processor_s: int) -> None:
         (resource.RLIMIT_DATA, memory_bytes, memory_bytes),
         (resource.RLIMIT_FSIZE, memory_bytes, memory_bytes),  # the frames lie in a file in memory
         (resource.RLIMIT_CPU, processor_s, processor_s + 1),  # SIGXCPU, by which the sender knows what happened
-        (resource.RLIMIT_NOFILE, _RESULT + 1, _RESULT + 1),
+        (resource.RLIMIT_NOFILE, 0, 0),  # not one more than those that are open: a closed one's number stays unused
     ):
         most = resource.getrlimit(kind)[1]
         allowed = hard if most == resource.RLIM_INFINITY else min(hard, most)
@@ -181,7 +189,8 @@ class _ResultFile:
 
 def _decode(task: dict[str, Any]) -> None:
     with open(_VIDEO, "rb") as video, open(_RESULT, "wb") as result:
-        sampling = Sampling(task["count"], task["max_bytes"], task["keyframes_may_stand_in"])
+        seed = bytes.fromhex(task["seed"])
+        sampling = Sampling(task["count"], task["max_bytes"], task["keyframes_may_stand_in"], seed)
         index: dict[str, Any]
         try:
             frames = sample_video(identify(video, task["name"]), sampling, _ResultFile(result))

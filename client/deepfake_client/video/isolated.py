@@ -101,6 +101,7 @@ class IsolatedDecoder:
             "count": sampling.count,
             "max_bytes": sampling.max_bytes,
             "keyframes_may_stand_in": sampling.keyframes_may_stand_in,
+            "seed": sampling.seed.hex(),
             "memory_bytes": self._limits.memory_bytes,
             "processor_s": math.ceil(self._limits.time_s * len(os.sched_getaffinity(0))) + 1,
         }
@@ -148,7 +149,7 @@ class IsolatedDecoder:
     def _timeout(self, media: Media) -> MediaDecodeTimeoutError:
         return MediaDecodeTimeoutError(
             f"{media.name}: this {media.format.name} file takes longer than {self._limits.time_s:g} s to decode, the "
-            "limit; send a shorter video or one of lower resolution"
+            "limit; send it at a lower resolution (1080p is enough), or with a key frame at least every second"
         )
 
     def _outcome(self, ended: str, result: int, media: Media) -> list[Frame]:
@@ -163,7 +164,7 @@ class IsolatedDecoder:
         if code == NO_MEMORY:
             raise MediaTooLargeError(
                 f"{media.name}: decoding this {media.format.name} file takes more than {self._limits.memory_bytes} "
-                "bytes of memory"
+                "bytes of memory, the limit; send the video at a lower resolution"
             )
         _LOG.warning("a decoder ended with code %d", code)
         raise MediaDecodeError(f"{media.name}: cannot be decoded as {media.format.name}: the decoder crashed on it")

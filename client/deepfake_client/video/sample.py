@@ -11,15 +11,7 @@ from deepfake_client.errors import MediaDecodeError
 from deepfake_client.media import Frame, Media
 from deepfake_client.video.animation import sample_animation
 from deepfake_client.video.picture import DecodedFrame
-from deepfake_client.video.sampling import (
-    DEFAULT_SAMPLING,
-    LONG_VIDEO_S,
-    Sampling,
-    Timeline,
-    Times,
-    spread,
-    spread_on_keyframes,
-)
+from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling, Timeline, Times, chosen_frames, spread
 from deepfake_client.video.source import FrameBeforeMissingError, FrameStore, VideoSource
 
 _WORTH_SEEKING = 0.9  # share of the frames that must still be decoded; above it one pass from the start is as fast
@@ -29,23 +21,20 @@ _FAULTY = (  # whatever the decoder itself says about it
     "it is damaged, not complete, or coded in a way that is not supported; send the whole file, or convert it to MP4 "
     "with H.264"
 )
-_ATTEMPTS = 5  # at a long video whose key frames turn out to be damaged, before all of it is decoded
+_ATTEMPTS = 5  # at a costly video whose key frames turn out to be damaged, before all of it is decoded
 
 
 def sample_video(media: Media, sampling: Sampling = DEFAULT_SAMPLING, store: FrameStore | None = None) -> list[Frame]:
-    """Decodes up to `sampling.count` frames spread evenly over a video's decodable duration.
+    """Decodes up to `sampling.count` frames spread over a video's decodable duration, by `chosen_frames`.
 
     The packets are listed first without decoding, which gives the real time stamps whatever the container's header
     claims. Then only the groups of pictures that hold a wanted frame are decoded; whenever that does not give exactly
     the wanted frames, and where it would save little, the video is decoded once from its start. The pixels are those
     that decoding from the start gives. Frames are as players show them: `picture` says more.
 
-    First and last frame are included. Between them, in videos longer than `places.LONG_VIDEO_S`, a key frame within
-    a quarter of the sample interval is taken for the frame at the even place, if `sampling` allows it.
-
     Args:
         media: The video.
-        sampling: Number and bounds of the frames.
+        sampling: Number, places and bounds of the frames.
         store: Takes the frames; `Frame.encoded` then is what it returns for each.
 
     Raises:
@@ -58,10 +47,10 @@ def sample_video(media: Media, sampling: Sampling = DEFAULT_SAMPLING, store: Fra
     source, name, format_ = VideoSource(media, sampling, store), media.name, media.format
     try:
         timeline = _read_timeline(source)
-        frames = _decode_groups(source, timeline, sampling) or _decode_in_order(source, timeline, sampling.count)
+        frames = _decode_groups(source, timeline, sampling) or _decode_in_order(source, timeline, sampling)
         if not frames:
             source.keep_damaged = True
-            frames = _decode_in_order(source, timeline, sampling.count)
+            frames = _decode_in_order(source, timeline, sampling)
     except (MediaDecodeError, *_FAULTS) as error:
         reason = str(error) if isinstance(error, MediaDecodeError) else _FAULTY
         raise MediaDecodeError(f"{name}: cannot be decoded as {format_.name}: {reason}") from error
@@ -81,27 +70,23 @@ def _read_timeline(source: VideoSource) -> Timeline:
                 keyframes.append(time)
             if not packet.is_discard:
                 pts.append(time)
-        tick_s = float(video.time_base or 0)
+        tick_s, frame_px = float(video.time_base or 0), video.width * video.height
     times, keyframe_times = np.unique(np.array(pts, np.int64)), np.unique(np.array(keyframes, np.int64))
     reliable = len(times) == len(pts) and (not source.orders_by_decoding or len(keyframes) == len(pts))
-    return Timeline(times, keyframe_times, tick_s, reliable)
+    return Timeline(times, keyframe_times, tick_s, reliable, frame_px)
 
 
 def _decode_groups(source: VideoSource, timeline: Timeline, sampling: Sampling) -> list[Frame]:
     """Decodes only the groups of pictures that hold a wanted frame; [] where decoding in order is right or cheaper.
 
-    To decode a long video in order for one damaged group would cost minutes. There the frames that did not come are
+    To decode a costly video in order for one damaged group could take minutes. There the frames that did not come are
     taken out of the timeline, and the frames to be scored are chosen anew from the rest.
     """
-    long = timeline.duration_s > LONG_VIDEO_S
-    if long and len(timeline.keyframes_pts):
+    costly = timeline.is_costly
+    if costly and len(timeline.keyframes_pts):
         timeline = timeline.without([(int(timeline.pts[0]), int(timeline.keyframes_pts[0]))])
-    for _ in range(_ATTEMPTS if long else 1):
-        if sampling.keyframes_may_stand_in:
-            chosen = spread_on_keyframes(timeline, sampling.count)
-        else:
-            chosen = spread(timeline.pts, sampling.count)
-        wanted = [int(timeline.pts[i]) for i in chosen]
+    for _ in range(_ATTEMPTS if costly else 1):
+        wanted = [int(timeline.pts[i]) for i in chosen_frames(timeline, sampling)]
         groups = _groups(timeline, wanted)
         if not groups or not _worth_seeking(source, timeline, groups):
             return []
@@ -188,11 +173,11 @@ def _lost_spans(
     return spans
 
 
-def _decode_in_order(source: VideoSource, timeline: Timeline, count: int) -> list[Frame]:
+def _decode_in_order(source: VideoSource, timeline: Timeline, sampling: Sampling) -> list[Frame]:
     """Decodes from the start, and once more when some packets turn out to give no frame: those move the others."""
-    pictures, decoded = _pick(source, spread(timeline.pts, count))
+    pictures, decoded = _pick(source, spread(timeline.pts, sampling))
     times = _display_times(timeline, decoded, source.frame_ticks)
-    wanted = spread(times, count)
+    wanted = spread(times, sampling)
     if any(i not in pictures for i in wanted):
         pictures.clear()  # never the frames of two passes in memory
         pictures, _ = _pick(source, wanted)

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import importlib
 import itertools
+import os
 import pkgutil
 from collections.abc import Collection, Iterator
 from fractions import Fraction
@@ -30,6 +31,9 @@ _USUAL_RATE = 25
 """Frames a second of a video that does not say it."""
 
 _READ_BYTES = 2**18
+
+_MOST_THREADS = 4
+"""Each thread of a decoder holds frames of its own: with 16, a video of 49 megapixels took 2.4 GiB."""
 
 _SAYS_WHAT_NOTHING_REFERS_TO = frozenset({"h264"})
 """Decoders that skip exactly what nothing refers to: HEVC's mark holds within one temporal layer only, and dav1d takes
@@ -104,6 +108,7 @@ class VideoSource:
                 raise MediaDecodeError(f"its frames are {width} x {height}, over {MAX_FRAME_PIXELS} pixels")
             video.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
             video.thread_type = "AUTO"
+            video.codec_context.thread_count = min(os.cpu_count() or 1, _MOST_THREADS)
             self.skips_unreferenced = video.codec_context.name in _SAYS_WHAT_NOTHING_REFERS_TO and not self._interlaced
             yield container, video
 

@@ -4,6 +4,8 @@ import gzip
 import io
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -29,6 +31,7 @@ from deepfake_client.video.sample import sample_video
 from deepfake_client.video.sampling import Sampling
 from deploy.process import children_of
 from tests.media import H264_SHORT_GOP, VideoSpec, write_long_video, write_video
+from tests.service import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +90,7 @@ def begun(decoder: IsolatedDecoder, media: Path, **options: Any) -> tuple[int, "
     future = pool.submit(sampled, decoder, media, **options)
     pool.shutdown(wait=False)
     (child,) = wait_for(lambda: decoder._helper and children_of(helper_of(decoder)))
-    wait_for(lambda: _limits(child)["Max open files"][0] == "5")
+    wait_for(lambda: _limits(child)["Max open files"][0] == "0")
     return child, future
 
 
@@ -180,9 +183,10 @@ def test_a_lost_helper_costs_a_second_try(make: Callable[..., IsolatedDecoder], 
 
 def test_decoding_that_takes_too_long_is_ended(make: Callable[..., IsolatedDecoder], long: Path) -> None:
     decoder = make(time_s=0.1)
-    with pytest.raises(MediaDecodeTimeoutError) as caught:
+    with pytest.raises(MediaDecodeTimeoutError, match="1080p is enough") as caught:
         sampled(decoder, long)
     assert caught.value.code == "DECODE_TIMEOUT"
+    assert "shorter" not in str(caught.value), "a longer one may pass"
     wait_for(lambda: not children_of(helper_of(decoder)))
 
 
@@ -210,6 +214,36 @@ def test_a_decoder_can_open_nothing(make: Callable[..., IsolatedDecoder], long: 
     decoder = make()
     child, future = begun(decoder, long)
     assert sorted(os.listdir(f"/proc/{child}/fd")) == ["0", "1", "2", "3", "4"]  # noqa: PTH208
+    assert future.result(30)
+
+
+_TAKEN_OVER = """
+import os
+from deepfake_client.video import decode_process
+decode_process._keep_only(os.open("/dev/null", os.O_RDONLY), os.open("/dev/null", os.O_WRONLY))
+decode_process._limit(2**30, 10)
+for number in range(5):
+    if number != 1:
+        os.close(number)
+try:
+    print(os.open("/etc/hostname", os.O_RDONLY))
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def test_not_even_a_decoder_that_closes_its_own_descriptors() -> None:
+    done = subprocess.run([sys.executable, "-c", _TAKEN_OVER], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "Too many open files\n"
+
+
+def test_the_kernel_ends_a_decoder_before_the_program_it_works_for(
+    make: Callable[..., IsolatedDecoder], long: Path
+) -> None:
+    decoder = make()
+    child, future = begun(decoder, long)
+    assert Path(f"/proc/{child}/oom_score_adj").read_text() == "1000\n"
+    assert Path(f"/proc/{helper_of(decoder)}/oom_score_adj").read_text() != "1000\n"
     assert future.result(30)
 
 

@@ -1,6 +1,7 @@
 """The video engine on long, odd and damaged clips: pixels of decoding everything, real times, little memory."""
 
 import json
+import os
 import re
 import struct
 import subprocess
@@ -22,6 +23,7 @@ from deepfake_client.video.colour import RgbConverter
 from deepfake_client.video.picture import DecodedFrame, encode_picture, picture
 from deepfake_client.video.sample import sample_video
 from deepfake_client.video.sampling import LONG_VIDEO_S, Sampling, Timeline
+from deepfake_client.video.source import VideoSource
 from tests.media import (
     H264_SHORT_GOP,
     VideoSpec,
@@ -125,6 +127,15 @@ def test_a_long_video_is_decoded_at_key_frames_alone(tmp_path: Path, monkeypatch
     spec = VideoSpec(900, size=(256, 64), rate=3, options={**_X264, "g": "12", "bf": "3"})
     assert len(sampled(write_video(tmp_path / "long.mp4", spec))) == 30
     assert len(fed) <= 29 + 12
+
+
+def test_a_decoder_has_few_threads_however_many_cores(
+    long_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each holds frames of its own: on 16 cores a video of 49 megapixels took 2.4 GiB."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    with open_media(long_clip) as stream, VideoSource(identify(stream, "clip")).open_video() as (_, video):
+        assert 1 < video.codec_context.thread_count <= 4
 
 
 def test_all_between_two_neighbours_that_broke_off_is_lost() -> None:

@@ -15,6 +15,7 @@ from deepfake_client import ClientSettings
 from deploy.settings import DeploySettings
 from export.cli import app as export_app
 from gateway import GatewaySettings, create_app
+from gateway.app import decode_bytes
 from tests.deploy.kubernetes import pod_policies, wiring_policies
 from tests.deploy.kubernetes.custom_resources import SCHEMAS
 from tests.deploy.kubernetes.network_policies import reachable
@@ -277,5 +278,6 @@ def test_gateway_pods_hold_every_upload_they_admit(gpu: list[Manifest]) -> None:
     gateway = next(pod for pod in pods(gpu) if pod.owner == "Deployment/gateway")
     (tmp,) = [volume for volume in gateway.spec["volumes"] if volume["name"] == "tmp"]
     settings = GatewaySettings(_cli_parse_args=False)  # type: ignore[call-arg]
-    needed = settings.max_body_bytes * settings.max_in_flight
+    needed = 2 * settings.max_body_bytes * settings.max_in_flight  # the body, and the file out of it
     assert quantity(tmp["emptyDir"]["sizeLimit"]) >= needed
+    assert decode_bytes(settings, int(quantity(gateway.serving["resources"]["limits"]["memory"]))) >= 2**30

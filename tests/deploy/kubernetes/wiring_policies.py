@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from tests.deploy.kubernetes.rendered import NAMESPACE, Manifest, Pods, label, named, of_kind, pods, selects
 
-SECRETS_OF_THE_USER = {"gateway-api-keys", "hub-token", "object-store"}
+SECRETS_OF_THE_USER = {"gateway-api-keys", "gateway-sampling-secret", "hub-token", "object-store"}
 """Made by hand (docs/kubernetes.md): secrets do not belong into a repository."""
 
 _CLUSTER_WIDE = {"Namespace"}
