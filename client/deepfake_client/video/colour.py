@@ -22,16 +22,12 @@ class RgbConverter:
         self._reformatter = VideoReformatter()
 
     def rgb(self, frame: "av.VideoFrame", size_px: tuple[int, int]) -> NDArray[np.uint8]:
-        """The frame as (H, W, 3) uint8 RGB; its label of the colour matrix is corrected.
+        """The frame as (H, W, 3) uint8 RGB.
 
         Args:
-            frame: As decoded.
+            frame: With its colour matrix as `meant_matrix` tells it.
             size_px: Width and height of the result.
-
-        Raises:
-            MediaDecodeError: Its colour model is not supported.
         """
-        frame.colorspace = _matrix(frame)
         # Without a new size the choice decides how colour is spread over pixels.
         scaling = Interpolation.BILINEAR if size_px == (frame.width, frame.height) else Interpolation.BICUBIC
         if frame.color_trc in HDR_TRANSFERS:
@@ -41,13 +37,18 @@ class RgbConverter:
         return np.asarray(ordinary.to_ndarray(), np.uint8)
 
 
-def _matrix(frame: "av.VideoFrame") -> int:
-    """The matrix_coefficients that are meant, of those that the scaler knows.
+def meant_matrix(frame: "av.VideoFrame") -> int:
+    """The matrix_coefficients that are meant by those of a frame, of those that the scaler knows.
 
     Ordinary files have odd values in them, and true ones only where they make sense: YCgCo without subsampling, ICtCp
     and IPT in HDR.
+
+    Raises:
+        MediaDecodeError: The frame's colour model is not supported.
     """
     matrix, hdr = frame.colorspace, frame.color_trc in HDR_TRANSFERS
+    if frame.format.is_rgb or len(frame.format.components) < 3:
+        return matrix if matrix in _KNOWN_TO_THE_SCALER else _UNSPECIFIED  # the frame has no use for it
     if matrix in _OTHER_COLOUR_MODELS and (hdr if matrix in (_ICTCP, _IPT_C2) else not _is_subsampled(frame)):
         raise MediaDecodeError(
             f"its colours are stored as {_OTHER_COLOUR_MODELS[matrix]}, which is not supported; convert it to MP4 "

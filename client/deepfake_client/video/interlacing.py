@@ -16,10 +16,11 @@ def deinterlaced(frame: "av.VideoFrame", before: "av.VideoFrame | None") -> "av.
     """The picture of an interlaced frame.
 
     Args:
-        frame: The frame.
+        frame: The frame, with a colour matrix that the scaler knows, which serves formats that bwdif does not.
         before: The frame shown before it; None for a key frame, which is seen by itself wherever decoding began.
     """
     if before is None or (before.width, before.height) != (frame.width, frame.height):
         # The first of two frames is seen by itself. A single one would come out as it is.
         return filtered([frame, frame], _BWDIF)[0]
+    before.colorspace = frame.colorspace
     return filtered([before, frame], _BWDIF)[1]

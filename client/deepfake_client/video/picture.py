@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepfake_client.video.colour import RgbConverter
+from deepfake_client.video.colour import RgbConverter, meant_matrix
 from deepfake_client.video.interlacing import deinterlaced
 from deepfake_client.video.orientation import display_matrix, upright
 
@@ -63,6 +63,7 @@ def picture(decoded: DecodedFrame, pixel_aspect: Fraction | None, converter: Rgb
     matrix = display_matrix(frame)
     if matrix is None and decoded.key_frame is not None and decoded.key_frame is not frame:
         matrix = display_matrix(decoded.key_frame)
+    frame.colorspace = meant_matrix(frame)
     if frame.interlaced_frame:
         frame = deinterlaced(frame, decoded.before)
     size_px = shown_size_px(frame.width, frame.height, pixel_aspect)

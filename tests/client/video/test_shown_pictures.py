@@ -16,6 +16,7 @@ from PIL import Image
 from deepfake_client.errors import MediaDecodeError
 from deepfake_client.media import Frame, identify, open_media
 from deepfake_client.video import sample as video_module
+from deepfake_client.video.colour import meant_matrix
 from deepfake_client.video.isolated import IsolatedDecoder
 from deepfake_client.video.sample import sample_video
 from deepfake_client.video.sampling import Sampling
@@ -151,6 +152,13 @@ def test_other_colour_models_are_refused_in_words(
         sampled(path)
 
 
+def test_labels_of_frames_without_chroma_do_not_matter() -> None:
+    for pix_fmt in ("gbrp", "gray", "pal8"):
+        frame = av.VideoFrame(16, 16, pix_fmt)
+        frame.colorspace = 8
+        assert meant_matrix(frame) == 2
+
+
 # Proportions
 
 
@@ -271,7 +279,7 @@ def write_with_orientation_in_the_stream(path: Path, frames: int, gop: int) -> P
                 message = b"\0\0\0\x07" + bytes.fromhex("062f0318000980") if packet.is_keyframe else b""
                 changed = av.Packet(message + bytes(packet))
                 changed.pts, changed.dts, changed.time_base = packet.pts, packet.dts, packet.time_base
-                changed.stream, changed.is_keyframe = stream, packet.is_keyframe
+                changed.duration, changed.stream, changed.is_keyframe = packet.duration, stream, packet.is_keyframe
                 target.mux(changed)
     return path
 
