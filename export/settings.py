@@ -9,7 +9,7 @@ from preprocessing import PreprocessParams
 from runtime import usable_cores
 
 _MAX_INSTANCES = 8
-_INSTANCE_BYTES = 2**30  # an instance of preprocess at work on large images, and a share of the classifier
+_INSTANCE_BYTES = 5 * 2**28  # an instance of preprocess at work on large images, and a share of the classifier
 _CORES_PER_CLASSIFIER = 16  # of one instance: a batch has 32 frames at most, and fewer as a rule
 
 

@@ -30,6 +30,7 @@ _KNOWN_BUT_REFUSED = {
     b"8BPS": "PSD",
     b"\x00\x00\x00\x0cjP  ": "JPEG 2000",
 }
+_STRIP_PX = 256
 _HEIF_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis")
 
 
@@ -125,19 +126,22 @@ def _load_rgb(image: Image.Image) -> NDArray[np.uint8]:
         image.info.pop("transparency", None)  # a colour of 16 bits, which Pillow compares with pixels of 8
     image.load()
     if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.uint32)
+        values = np.asarray(image)
         grey = (values >> 8).clip(0, 255).astype(np.uint8)
-        grey[values == image.info.get("transparency")] = 255
+        if (clear := image.info.get("transparency")) is not None:
+            grey[values == clear] = 255
         return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
-    if image.has_transparency_data:
-        image = _on_white(image.convert("RGBA"))
+    if image.mode.endswith("A") or "transparency" in image.info:
+        return _on_white(image)
     return np.ascontiguousarray(np.asarray(image if image.mode == "RGB" else image.convert("RGB")))
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    """RGBA to RGB; opaque pixels keep their values exactly."""
-    uncovered = ImageChops.invert(image.getchannel("A"))
-    shown = image.convert("RGB")
-    if uncovered.getbbox() is not None:
-        shown.paste("white", mask=uncovered)
+def _on_white(image: Image.Image) -> NDArray[np.uint8]:
+    """What viewers show; opaque pixels keep their values exactly. By strips, which take little memory."""
+    shown = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, _STRIP_PX):
+        strip = image.crop((0, top, image.width, min(top + _STRIP_PX, image.height))).convert("RGBA")
+        colours = strip.convert("RGB")
+        colours.paste("white", mask=ImageChops.invert(strip.getchannel("A")))
+        shown[top : top + _STRIP_PX] = np.asarray(colours)
     return shown

@@ -89,11 +89,12 @@ def decode_upright(image: Image.Image, least_px: tuple[int, int] | None = None) 
     except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):
         upright = image
     if upright.mode.startswith("I"):  # 16-bit grey, which Pillow would clip to white
-        values = np.asarray(upright).astype(np.uint32)
+        values = np.asarray(upright)
         grey = (values >> 8).clip(0, 255).astype(np.uint8)
-        grey[values == upright.info.get("transparency")] = 255
+        if (clear := upright.info.get("transparency")) is not None:
+            grey[values == clear] = 255
         return Image.fromarray(grey).convert("RGB")
-    if not upright.has_transparency_data:
+    if not _has_alpha(upright):
         return upright.convert("RGB")
     covered = upright.convert("RGBA")
     shown = covered.convert("RGB")
@@ -106,9 +107,12 @@ def is_transparent(encoded: bytes, max_pixels: int = MAX_PIXELS) -> bool:
     with open_picture(encoded, max_pixels) as image:
         if image.mode.startswith("I"):
             return "transparency" in image.info
-        if not image.has_transparency_data:
-            return False
-        return image.convert("RGBA").getchannel("A").getextrema() != (255, 255)
+        return _has_alpha(image) and image.convert("RGBA").getchannel("A").getextrema() != (255, 255)
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    """Pillow's `has_transparency_data` fails where a palette is missing."""
+    return image.mode.endswith("A") or "transparency" in image.info
 
 
 @dataclass(frozen=True)

@@ -1,3 +1,4 @@
+import contextlib
 import io
 import random
 import struct
@@ -14,6 +15,7 @@ from deepfake_client.pictures import (
     Thumbnail,
     crop_square,
     frame_size_px,
+    is_transparent,
     make_thumbnail,
 )
 from preprocessing.crop import Box
@@ -176,6 +178,17 @@ def test_what_cannot_be_decoded(encoded: bytes) -> None:
 def test_a_jpeg_without_its_end_marker() -> None:
     encoded = encode_image(photo_pixels("astronaut.png"), "JPEG")
     assert make_thumbnail(encoded[:-2]) == make_thumbnail(encoded)
+
+
+def test_a_png_without_its_palette() -> None:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header, rows = struct.pack(">IIBBBBB", 8, 8, 8, 3, 0, 0, 0), zlib.compress(bytes(72))
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    assert not is_transparent(png)
+    with contextlib.suppress(MediaDecodeError):
+        make_thumbnail(png)
 
 
 def test_unusual_modes_keep_their_look() -> None:

@@ -53,7 +53,8 @@ def as_pillow_decodes(encoded: bytes) -> Pixels:
     with Image.open(io.BytesIO(encoded)) as image:
         image.load()
         upright = ImageOps.exif_transpose(image)
-        return on_white(upright) if upright.has_transparency_data else np.asarray(upright.convert("RGB"))
+        has_alpha = upright.mode.endswith("A") or "transparency" in upright.info
+        return on_white(upright) if has_alpha else np.asarray(upright.convert("RGB"))
 
 
 @cache
