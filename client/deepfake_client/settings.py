@@ -45,8 +45,8 @@ class ClientSettings(BaseSettings):
     sampling_secret: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="Decides, with a video's SHA-256, which of its frames are scored. Unset: evenly spread ones, which "
-        "whoever makes a video knows beforehand.",
+        description="Decides, with a video's SHA-256, which of its frames are scored. Unset: evenly spread ones, as "
+        "anyone can tell.",
     )
     sampling_secret_file: Path | None = Field(
         default=None, description="File with that secret, in its place; an empty file is none."

@@ -7,7 +7,7 @@ from dataclasses import replace
 import av
 import numpy as np
 
-from deepfake_client.errors import MediaDecodeError
+from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
 from deepfake_client.media import Frame, Media
 from deepfake_client.video.animation import sample_animation
 from deepfake_client.video.picture import DecodedFrame
@@ -39,21 +39,26 @@ def sample_video(media: Media, sampling: Sampling = DEFAULT_SAMPLING, store: Fra
 
     Raises:
         MediaDecodeError: The container is broken, has no video, or no frame of it can be decoded.
-        MediaTooLargeError: The encoded frames hold more than `max_bytes` together.
+        MediaTooLargeError: The encoded frames hold more than `max_bytes` together, or there is too little memory.
         DeadlineExceededError: The deadline passed.
     """
     if media.format.is_animation:
         return sample_animation(media, sampling, store)
     source, name, format_ = VideoSource(media, sampling, store), media.name, media.format
+    short_of_memory = f"{name}: this {format_.name} file takes too much memory to decode; send it at a lower resolution"
     try:
         timeline = _read_timeline(source)
         frames = _decode_groups(source, timeline, sampling) or _decode_in_order(source, timeline, sampling)
         if not frames:
             source.keep_damaged = True
             frames = _decode_in_order(source, timeline, sampling)
+    except MemoryError as error:  # PyAV's is an FFmpegError as well
+        raise MediaTooLargeError(short_of_memory) from error
     except (MediaDecodeError, *_FAULTS) as error:
         reason = str(error) if isinstance(error, MediaDecodeError) else _FAULTY
         raise MediaDecodeError(f"{name}: cannot be decoded as {format_.name}: {reason}") from error
+    if not frames and source.short_of_memory:
+        raise MediaTooLargeError(short_of_memory)
     if not frames:
         raise MediaDecodeError(f"{name}: this {format_.name} file holds no video frame that can be decoded")
     return [replace(frame, video_track=source.track) for frame in frames]

@@ -61,9 +61,9 @@ class VideoSource:
         """Opens nothing yet.
 
         `keep_damaged` may be set for pictures that a decoder made up; `skips_unreferenced` says, once the video was
-        opened, whether decoding only wanted frames saves more than the frames that it does not come to; `track` is the
-        one that was opened, None where it is the only one; `frame_ticks` is the time between two frames at its frame
-        rate.
+        opened, whether decoding only wanted frames saves more than the frames that it does not come to;
+        `short_of_memory`, whether frames are missing because the decoder got no memory; `track` is the one that was
+        opened, None where it is the only one; `frame_ticks` is the time between two frames at its frame rate.
 
         Args:
             media: The file, of whose format one demuxer is allowed.
@@ -80,6 +80,7 @@ class VideoSource:
         self._pixel_aspect: Fraction | None = None
         self._interlaced = False
         self.keep_damaged = False
+        self.short_of_memory = False
         self.skips_unreferenced = False
         self.track: VideoTrack | None = None
         self.frame_ticks = 1.0
@@ -164,8 +165,9 @@ class VideoSource:
         for packet in itertools.chain(packets, [None]):
             try:
                 frames = video.codec_context.decode(packet)
-            except av.error.FFmpegError:
+            except av.error.FFmpegError as error:
                 damaged = True
+                self.short_of_memory |= isinstance(error, MemoryError)
                 continue
             for frame in frames:
                 damaged = frame.is_corrupt or (damaged and not frame.key_frame)
