@@ -54,10 +54,10 @@ def meant_matrix(frame: "av.VideoFrame") -> int:
             f"its colours are stored as {_OTHER_COLOUR_MODELS[matrix]}, which is not supported; convert it to MP4 "
             "with H.264 and YCbCr colours"
         )
+    if matrix in _BY_PRIMARIES:  # which have the same numbers
+        matrix = frame.color_primaries or _UNSPECIFIED
     if matrix == _BT2020_CONSTANT or (hdr and matrix == _UNSPECIFIED):
         return _BT2020
-    if matrix in _BY_PRIMARIES:  # which have the same numbers
-        matrix = frame.color_primaries
     return matrix if matrix in _KNOWN_TO_THE_SCALER else _UNSPECIFIED
 
 

@@ -25,7 +25,7 @@ _BT2020_TO_BT709 = np.array(
     [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32
 )
 _STEPS = np.linspace(0, 1, 2**16)
-_BAND_ROWS = 64  # what is worked on at a time stays in the processor's cache
+_BAND_ROWS = 32  # what is worked on at a time stays in the processor's cache
 
 
 def tone_mapped(signal: NDArray[np.uint16], transfer: int, primaries: int) -> NDArray[np.uint8]:
@@ -40,8 +40,8 @@ def tone_mapped(signal: NDArray[np.uint16], transfer: int, primaries: int) -> ND
     to_bt709 = (np.eye(3, dtype=np.float32) if primaries == ColorPrimaries.BT709 else _BT2020_TO_BT709).T
     mapped = np.empty(signal.shape, np.uint8)
     for top in range(0, len(signal), _BAND_ROWS):
-        band = light[signal[top : top + _BAND_ROWS]] @ to_bt709
-        mapped[top : top + _BAND_ROWS] = screen[band.clip(0, 65_535).astype(np.uint16)]
+        band = light.take(signal[top : top + _BAND_ROWS], mode="clip") @ to_bt709
+        mapped[top : top + _BAND_ROWS] = screen.take(band.astype(np.int32), mode="clip")
     return mapped
 
 

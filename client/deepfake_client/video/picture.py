@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from deepfake_client.errors import MediaDecodeError
+from deepfake_client.pictures import MAX_PIXELS
 from deepfake_client.video.colour import RgbConverter, meant_matrix
 from deepfake_client.video.interlacing import deinterlaced
 from deepfake_client.video.orientation import display_matrix, upright
@@ -46,23 +48,30 @@ class DecodedFrame:
 
 
 def shown_size_px(width: int, height: int, pixel_aspect: Fraction | None) -> tuple[int, int]:
-    """Width and height of frames whose pixels have this width to height, before any rotation; never made smaller."""
+    """Width and height of frames whose pixels have this width to height, before any rotation; never made smaller.
+
+    Raises:
+        MediaDecodeError: They are over the limit for pictures, `MAX_PIXELS`.
+    """
     ratio = float(pixel_aspect or 1)
     if not _VISIBLE_STRETCH <= max(ratio, 1 / ratio) <= _MOST_STRETCH:
         return width, height
-    return (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
+    shown = (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
+    if shown[0] * shown[1] > MAX_PIXELS:
+        raise MediaDecodeError(f"its frames are shown as {shown[0]} x {shown[1]}, over {MAX_PIXELS} pixels")
+    return shown
 
 
 def picture(decoded: DecodedFrame, pixel_aspect: Fraction | None, converter: RgbConverter) -> NDArray[np.uint8]:
     """What a player shows: (H, W, 3) uint8 RGB, deinterlaced, in the pixels' proportions, upright.
 
     Raises:
-        MediaDecodeError: The frame's colour model is not supported.
+        MediaDecodeError: The frame's colour model is not supported, or it is too large when shown.
     """
-    frame = decoded.frame
+    frame, key_frame = decoded.frame, decoded.key_frame
     matrix = display_matrix(frame)
-    if matrix is None and decoded.key_frame is not None and decoded.key_frame is not frame:
-        matrix = display_matrix(decoded.key_frame)
+    if matrix is None and key_frame is not None and key_frame.rotation:  # without it, reading would cost a cycle each
+        matrix = display_matrix(key_frame)
     frame.colorspace = meant_matrix(frame)
     if frame.interlaced_frame:
         frame = deinterlaced(frame, decoded.before)

@@ -229,7 +229,8 @@ def warm_up() -> None:
             importlib.import_module(module.name)
     Image.init()  # animated pictures come here, too
     np.unique(np.zeros(1, np.int64))  # loads numpy.ma in NumPy 2.5
-    for side, trc in ((8, ColorTrc.SMPTE2084), (8, ColorTrc.ARIB_STD_B67), (2048, ColorTrc.UNSPECIFIED)):  # BMP and PNG
+    for side, transfer in ((8, ColorTrc.SMPTE2084), (8, ColorTrc.ARIB_STD_B67), (2048, ColorTrc.UNSPECIFIED)):
         frame = av.VideoFrame.from_ndarray(np.zeros((side, side, 3), np.uint8), format="rgb24")
-        frame.color_trc = trc
-        encode_picture(picture(DecodedFrame(deinterlaced(frame, None)), None, RgbConverter()))
+        frame.color_trc = transfer
+        encode_picture(picture(DecodedFrame(frame), None, RgbConverter()))  # as BMP and as PNG
+    deinterlaced(av.VideoFrame(16, 16, "yuv420p"), None)

@@ -18,6 +18,7 @@ from deepfake_client.media import Frame, identify, open_media
 from deepfake_client.video import sample as video_module
 from deepfake_client.video.colour import meant_matrix
 from deepfake_client.video.isolated import IsolatedDecoder
+from deepfake_client.video.picture import shown_size_px
 from deepfake_client.video.sample import sample_video
 from deepfake_client.video.sampling import Sampling
 from tests.media import MICROSECONDS, photo, pixels_of
@@ -182,6 +183,13 @@ def test_pixels_that_are_not_square(tmp_path: Path, aspect: Fraction, stored: tu
     shape = (round(stored[1] / aspect), 240) if aspect < 1 else (180, round(stored[0] * aspect))
     expected = np.asarray(Image.fromarray(whole).resize(shape[::-1] if abs(aspect - 1) > 0.01 else stored))
     assert difference(pixels, np.rot90(expected, rotation // 90)) < 5
+
+
+def test_what_a_file_says_of_its_pixels_is_bounded() -> None:
+    assert shown_size_px(1000, 1000, None) == shown_size_px(1000, 1000, Fraction(11)) == (1000, 1000)
+    assert shown_size_px(1000, 900, Fraction(1, 10)) == (1000, 9000)
+    with pytest.raises(MediaDecodeError, match="shown as 40000 x 4000, over"):
+        shown_size_px(4000, 4000, Fraction(10))
 
 
 # Fields
