@@ -201,7 +201,7 @@ def test_processor_time_is_limited_even_where_nobody_looks(make: Callable[..., I
 
 
 def test_memory_is_limited(make: Callable[..., IsolatedDecoder], short: Path, long: Path) -> None:
-    tight, helper = make(memory_bytes=200 * 2**20), None
+    tight, helper = make(memory_bytes=130 * 2**20), None
     for _ in range(2):
         with pytest.raises(MediaTooLargeError, match=r"memory.* lower resolution"):
             sampled(tight, long)
