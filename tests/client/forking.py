@@ -4,7 +4,9 @@ Each line of output is a score, or a failure's name, and the seconds that it too
 """
 
 import asyncio
+import io
 import multiprocessing
+import os
 import sys
 import threading
 import time
@@ -12,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from deepfake_client import AsyncDetector, Detector, create_detector
+from deepfake_client.media import identify
 from deepfake_client.video.isolated import IsolatedDecoder
 
 TIMEOUT_S = 5.0
@@ -42,12 +45,31 @@ def in_children(method: str, count: int, target: Callable[..., None], *arguments
             child.join()
 
 
+def decode_in_a_child(video: bytes) -> None:
+    """The child ends as programs do, by the handlers of its end. Says how many helpers there were, and lived on."""
+    media = identify(io.BytesIO(video), "clip")
+    decoder = IsolatedDecoder()
+    frames = decoder.sample_video(media)
+    assert decoder._helper is not None
+    parents = decoder._helper._process
+    child = os.fork()
+    if child == 0:
+        assert len(decoder.sample_video(media)) == len(frames)
+        sys.exit(decoder._helper is None or decoder._helper._process.pid == parents.pid)
+    _, status = os.waitpid(child, 0)
+    print(float(status == 0), 0, flush=True)
+    print(float(parents.poll() is None), 0, flush=True)
+
+
 def in_a_grandchild(detector: Detector, image: bytes) -> None:
     score(detector, image)
     in_children("fork", 1, score, detector, image)
 
 
 def main(mode: str, target: str, image: bytes) -> None:
+    if mode == "video":
+        decode_in_a_child(image)
+        return
     detector: Any = create_detector(target)
     if mode == "async":
         detector = AsyncDetector(detector)

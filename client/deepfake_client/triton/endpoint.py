@@ -210,16 +210,20 @@ class TritonEndpoint:
                 pending.arrived.set_result(result)
 
         _CALLS.began()
-        pending.call = client.async_infer(
-            self._settings.model,
-            [tensor],
-            arrived,
-            outputs=[triton.InferRequestedOutput(name) for name in _OUTPUTS],
-            request_id=request_id,
-            headers=dict(observed.metadata),
-            client_timeout=timeout_s,
-            timeout=round(timeout_s * 1e6),  # the server gives up as well: it does not see in time that nobody waits
-        )
+        try:
+            pending.call = client.async_infer(
+                self._settings.model,
+                [tensor],
+                arrived,
+                outputs=[triton.InferRequestedOutput(name) for name in _OUTPUTS],
+                request_id=request_id,
+                headers=dict(observed.metadata),
+                client_timeout=timeout_s,
+                timeout=round(timeout_s * 1e6),  # the server gives up as well: it does not see that nobody waits
+            )
+        except BaseException:  # another thread has closed the channel
+            _CALLS.ended()
+            raise
         return pending
 
     def look_up_again(self) -> None:
