@@ -4,14 +4,16 @@
 # CHECKPOINT is a hub id or /checkpoints/NAME, a folder below ./checkpoints; without it, it is the default model, or the
 # embedded checkpoint where the hub cannot be reached, which the build's log, /health and every result say.
 # docs/deploy.md has more. One container for each part, with limits and monitoring: docker-compose.yml.
-FROM python:3.11-slim-bookworm AS base
+# With its digest, NAME@sha256:..., every build gets the same image.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+FROM ${PYTHON_IMAGE} AS base
 # What mediapipe and OpenCV load.
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libegl1 libgl1 libgles2 libglib2.0-0 \
     && rm -rf /var/lib/apt/lists/*
 
 # As in export.Dockerfile, whose layers it shares.
-FROM python:3.11-slim-bookworm AS model
+FROM ${PYTHON_IMAGE} AS model
 ARG PIP_INDEX_URL
 # torch of this index needs no GPU, as the gate does not, and is gigabytes smaller.
 ARG PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
@@ -49,7 +51,7 @@ RUN --mount=type=secret,id=hf_token \
     DEEPFAKE_FAKE_LABELS="$FAKE_LABELS" DEEPFAKE_PRECISION="$PRECISION" DEEPFAKE_FACE_DETECTION="$FACE_DETECTION" \
     DEEPFAKE_INSTANCES="$INSTANCES" /venv/bin/python -m deploy.bake && chmod -R a+rX /releases
 
-FROM python:3.11-slim-bookworm AS program
+FROM ${PYTHON_IMAGE} AS program
 ARG PIP_INDEX_URL
 RUN python -m venv --without-pip /venv
 WORKDIR /build

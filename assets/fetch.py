@@ -20,10 +20,17 @@ class AssetError(Exception):
 
 
 def default_cache_dir() -> Path:
-    """`DEEPFAKE_CACHE_DIR`, or deepfake-serving below the user's cache folder (XDG)."""
+    """`DEEPFAKE_CACHE_DIR`, or deepfake-serving below the user's cache folder (XDG).
+
+    Raises:
+        AssetError: The user has no home.
+    """
     if configured := os.environ.get("DEEPFAKE_CACHE_DIR"):
         return Path(configured)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deepfake-serving"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deepfake-serving"
+    except RuntimeError as error:
+        raise AssetError(f"user {os.geteuid()} has no home folder: set DEEPFAKE_CACHE_DIR or HOME") from error
 
 
 def fetch_assets(assets: Iterable[Asset], cache_dir: Path | None = None) -> dict[str, Path]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,10 +22,19 @@ from export.errors import ExportError
 Say = Callable[[str], None]
 """Shows one line to the user."""
 
+_PATIENCE_S = 1.0
+
 
 def say(line: str) -> None:
     """Shows one line with the time."""
-    print(f"{time.strftime('%H:%M:%S')} {shown(line)}", flush=True)
+    show(sys.stdout.fileno(), f"{time.strftime('%H:%M:%S')} {line}")
+
+
+def show(descriptor: int, line: str) -> None:
+    """Writes one line, or drops it where the reader has gone or does not read, or the disk is full."""
+    with contextlib.suppress(OSError):
+        if select.select([], [descriptor], [], _PATIENCE_S)[1]:
+            os.write(descriptor, f"{shown(line)}\n".encode(errors="replace"))
 
 
 @contextmanager
@@ -71,7 +81,8 @@ def others_to(log: Path) -> Iterator[Say]:
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as undo:
-        terminal = undo.enter_context(os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", errors="replace"))
+        terminal = os.dup(1)
+        undo.callback(os.close, terminal)
         file = undo.enter_context(log.open("ab", buffering=0))
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
@@ -80,4 +91,4 @@ def others_to(log: Path) -> Iterator[Say]:
             undo.callback(os.dup2, saved, stream.fileno())
             undo.callback(stream.flush)
             os.dup2(file.fileno(), stream.fileno())
-        yield lambda line: print(shown(line), file=terminal)
+        yield lambda line: show(terminal, line)

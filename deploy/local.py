@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import signal
 import sys
 import time
 from pathlib import Path
@@ -13,9 +12,10 @@ from pydantic_settings import CliApp
 from assets import SAMPLE_PHOTOS, fetch_assets
 from deploy.console import exits_with_one_line, others_to
 from deploy.model import ensure_release
+from deploy.ports import claimed
 from deploy.preflight import check_machine
 from deploy.settings import DeploySettings
-from deploy.supervisor import STOP_SIGNALS, Plan, supervise
+from deploy.supervisor import Plan, on_stop_signals, supervise
 
 _EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "astronaut.png"
 
@@ -35,11 +35,10 @@ def serve(settings: DeploySettings) -> None:
         AssetError: A file of the catalogue cannot be fetched.
     """
     # During an export a signal unwinds the stack, so that nothing half-written is left behind.
-    for number in STOP_SIGNALS:
-        signal.signal(number, _exit)
+    on_stop_signals(_exit)
     check_machine(settings)
-    logs = settings.run_dir / f"logs-{settings.port}"
-    with others_to(logs / "serve.log") as show:
+    logs = settings.logs
+    with claimed(settings, with_gateway=True), others_to(logs / "serve.log") as show:
 
         def say(line: str) -> None:
             show(f"{time.strftime('%H:%M:%S')} {line}")
@@ -51,7 +50,8 @@ def serve(settings: DeploySettings) -> None:
 
         def on_ready(elapsed_s: float) -> None:
             triton = settings.triton_addresses
-            ports = f"gRPC at {triton.grpc_url}, HTTP at port {triton.http_port}, metrics at port {triton.metrics_port}"
+            http = f"HTTP at port {triton.http_port}, " if triton.http_port else ""
+            ports = f"gRPC at {triton.grpc_url}, {http}metrics at port {triton.metrics_port}"
             say(f"ready after {elapsed_s:.1f} s; Triton: {ports}")
             show(f"Open {settings.gateway_url}/")
             show(f"try it: curl -s -F file=@{shlex.quote(photo)} {settings.gateway_url}/detect")

@@ -4,13 +4,13 @@ import contextlib
 import importlib.util
 import os
 import platform
-import socket
 import sys
 import sysconfig
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from deploy.errors import PreflightError
+from deploy.ports import require_free
 from deploy.settings import DeploySettings
 
 SUPPORTED_PYTHONS = ((3, 11), (3, 12))
@@ -94,24 +94,15 @@ def check_ports(settings: DeploySettings) -> None:
     """Refuses ports in use: Triton itself would notice only after loading its models."""
     ports = {
         "PORT": (settings.host, settings.port),
-        "DEEPFAKE_TRITON_HTTP_PORT": (settings.triton_host, settings.triton_http_port),
         "DEEPFAKE_TRITON_GRPC_PORT": (settings.triton_host, settings.triton_grpc_port),
         "DEEPFAKE_TRITON_METRICS_PORT": (settings.triton_host, settings.triton_metrics_port),
     }
+    if settings.triton_http_port:
+        ports["DEEPFAKE_TRITON_HTTP_PORT"] = (settings.triton_host, settings.triton_http_port)
     if len({port for _, port in ports.values()}) < len(ports):
         raise PreflightError(f"each port must be another one: {', '.join(f'{k}={v[1]}' for k, v in ports.items())}")
     for name, (host, port) in ports.items():
-        _require_free(host, port, f"stop what uses it or set {name}")
-
-
-def _require_free(host: str, port: int, advice: str) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except (OSError, OverflowError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "no such port"
-            raise PreflightError(f"{host}:{port} cannot be used ({reason}): {advice}") from error
+        require_free(host, port, f"stop what uses it or set {name}")
 
 
 def check_media_root(settings: DeploySettings) -> None:

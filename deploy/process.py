@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,16 @@ _END_WITH_PARENT = Path(__file__).with_name("end_with_parent.py")
 class Child:
     """A running child process. It is told to end when this process dies, however it dies."""
 
-    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        log: Path | None,
+        cwd: Path | None = None,
+        sockets: Sequence[socket.socket] = (),
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
         """Starts the process.
 
         Args:
@@ -25,16 +35,20 @@ class Child:
             command: Program and arguments.
             env: Its whole environment.
             log: File that gets its output, appended; this process's own output if None.
+            cwd: Its current folder; this process's own if None.
+            sockets: What it inherits, under the same descriptors.
+            stop_signal: Asks it to end. If that is not SIGTERM, a SIGTERM to it, as to a whole group, does nothing.
         """
         self.name = name
         self.log = log
+        self._stop_signal = stop_signal
         # -I and -S: nothing but the interpreter itself, in some 20 ms.
-        launcher = [sys.executable, "-I", "-S", str(_END_WITH_PARENT), str(os.getpid())]
+        launcher = [sys.executable, "-I", "-S", str(_END_WITH_PARENT), str(os.getpid()), str(int(stop_signal))]
         with _open_log(log) as output:
             # Its own session: Ctrl-C in a terminal reaches the supervisor alone, which then ends its children in order.
             self._process = subprocess.Popen(
                 [*launcher, *command], env=dict(env), stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT, start_new_session=True,
+                stderr=subprocess.STDOUT, start_new_session=True, cwd=cwd, pass_fds=[one.fileno() for one in sockets],
             )  # fmt: skip
         self.pid = self._process.pid
 
@@ -51,7 +65,7 @@ class Child:
     def end(self, grace_s: float) -> None:
         """Asks it to end, waits up to `grace_s`, then kills its whole process group."""
         if self.exit_code is None and grace_s > 0:
-            self._process.terminate()
+            self._process.send_signal(self._stop_signal)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace_s)
         with contextlib.suppress(ProcessLookupError):
@@ -70,8 +84,11 @@ class Child:
 def _open_log(log: Path | None) -> AbstractContextManager[IO[bytes] | None]:
     if log is None:
         return nullcontext()
-    log.parent.mkdir(parents=True, exist_ok=True)
-    return log.open("ab")
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log.open("ab")
+    except OSError:  # a full disk keeps no server from its start
+        return Path(os.devnull).open("ab")
 
 
 class StopWatch:

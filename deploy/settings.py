@@ -12,6 +12,7 @@ from deploy.triton.addresses import GrpcTls, ServerAddresses
 from preprocessing import PreprocessParams
 
 _HOST = r"^[^:/\s]+$"
+_IPV6 = r"^[0-9A-Fa-f:.]+$"
 
 
 class DeploySettings(PrefixedSettings):
@@ -27,7 +28,9 @@ class DeploySettings(PrefixedSettings):
     )  # fmt: skip
 
     host: str = Field(
-        default="127.0.0.1", pattern=_HOST, description="Address the gateway listens on: a name or an IPv4 address."
+        default="127.0.0.1",
+        pattern=f"{_HOST}|{_IPV6}",
+        description="Address the gateway listens on: a name or an IP address. `0.0.0.0`: all of IPv4; `::`: all.",
     )
     port: int = Field(default=5000, ge=1, le=65535, validation_alias="port", description="Port of the HTTP gateway.")
     triton_host: str = Field(
@@ -35,7 +38,13 @@ class DeploySettings(PrefixedSettings):
         pattern=_HOST,
         description="Address Triton listens on: loopback or a private network, since whoever reaches it may use it.",
     )
-    triton_http_port: int = Field(default=8000, ge=1, le=65535, description="Triton's HTTP port.")
+    triton_http_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Triton's HTTP port, such as 8000; 0: none. Nothing here needs it, and one bad request there ends "
+        "the Triton of the wheel.",
+    )
     triton_grpc_port: int = Field(default=8001, ge=1, le=65535, description="Triton's gRPC port.")
     triton_metrics_port: int = Field(default=8002, ge=1, le=65535, description="Triton's metrics port.")
     triton_tls_cert_file: Path | None = Field(
@@ -123,9 +132,16 @@ class DeploySettings(PrefixedSettings):
     @property
     def proof(self) -> Path:
         """A file that exists once Triton has proved its release: the container's health check is another process."""
-        return self.run_dir / "proved"
+        return self.run_dir / f"proved-{self.triton_grpc_port}"
+
+    @property
+    def logs(self) -> Path:
+        """Where the servers' output goes: a folder for each address."""
+        host = "" if self.host == DeploySettings.model_fields["host"].default else f"{self.host.replace(':', '_')}-"
+        return self.run_dir / f"logs-{host}{self.port}"
 
     @property
     def gateway_url(self) -> str:
         """Base URL of the gateway, as clients on this machine reach it."""
-        return f"http://{'127.0.0.1' if self.host == '0.0.0.0' else self.host}:{self.port}"
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"

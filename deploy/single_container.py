@@ -11,6 +11,7 @@ from pathlib import Path
 from deploy.console import exits_with_one_line, say
 from deploy.errors import PreflightError
 from deploy.gpu_release import served_release
+from deploy.ports import claimed
 from deploy.preflight import (
     MIN_SHM_BYTES,
     check_media_root,
@@ -59,7 +60,8 @@ def serve(settings: DeploySettings) -> None:
     def on_ready(elapsed_s: float) -> None:
         say(f"ready on port {settings.port} after {elapsed_s:.1f} s: a real inference went through the gateway")
 
-    supervise(Plan(settings, release, say, on_ready, with_gateway=True, restarts=True))
+    with claimed(settings, with_gateway=True):
+        supervise(Plan(settings, release, say, on_ready, with_gateway=True, restarts=True))
 
 
 def refuse_baked_settings(settings: DeploySettings) -> None:

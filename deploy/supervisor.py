@@ -8,25 +8,28 @@ import contextlib
 import os
 import secrets
 import signal
+import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from types import FrameType
 from typing import Protocol
 
-from deploy.errors import StartError
+from deploy.errors import DeployError, StartError
+from deploy.ports import listening
 from deploy.process import Child, StopWatch, children_of
 from deploy.settings import DeploySettings
 from deploy.triton.server import TritonServer
 from deploy.triton.shared_memory import region_prefix
+from export.errors import ExportError
 from export.release import Release
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-STOP_GRACE_S = 10.0  # Triton's own --exit-timeout-secs is less
+DRAIN_S = 35.0  # the gateway's own limit: the deadline of a request, and 5 s
 _POLL_S = 0.2
 _PAUSES_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)  # before the first, second, ... start after a failure
 _SAMPLING_SECRET = "DEEPFAKE_CLIENT_SAMPLING_SECRET"
@@ -71,12 +74,12 @@ def supervise(plan: Plan) -> None:
     def stop(_number: int, _frame: FrameType | None) -> None:
         stopping.set()
 
-    for number in STOP_SIGNALS:
-        signal.signal(number, stop)
+    on_stop_signals(stop)
     started = time.monotonic()
     with region_prefix(plan.settings.run_dir) as prefix, contextlib.ExitStack() as running:
-        kept = []
-        for name, start in _servers(plan, prefix):
+        kept: list[KeptServer] = []
+        sockets: list[socket.socket] = []
+        for name, start in _servers(plan, prefix, sockets):
             server = KeptServer(name, start, plan.settings.start_timeout_s, plan.say, stopping)
             running.callback(server.end)
             server.await_start()
@@ -88,7 +91,16 @@ def supervise(plan: Plan) -> None:
                 server.watch(plan.restarts)
             reap_orphans({server.pid for server in kept})
         plan.say("stopping")
+        for one in sockets:  # the gateway closes its own, and finishes what it has before Triton ends
+            one.close()
     plan.say("stopped")
+
+
+def on_stop_signals(handler: Callable[[int, FrameType | None], None]) -> None:
+    """Sets what handles the signals that end a deployment, but leaves a SIGHUP ignored, as nohup wants it."""
+    for number in STOP_SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 class StopRequest:
@@ -117,6 +129,7 @@ class Server(Protocol):
     """A process that serves, and what proves it."""
 
     child: Child
+    grace_s: float
 
     @property
     def ready(self) -> bool:
@@ -157,12 +170,13 @@ class KeptServer:
         self._failures = 0
         self._announced = True
         self._started_at = time.monotonic()
-        self._server = start()
+        self._start_at = 0.0
+        self._server: Server | None = start()
 
     @property
-    def pid(self) -> int:
-        """Its process."""
-        return self._server.child.pid
+    def pid(self) -> int | None:
+        """Its process, None between two."""
+        return self._server.child.pid if self._server else None
 
     def await_start(self) -> None:
         """Returns when it is ready, or a stop is requested.
@@ -170,53 +184,71 @@ class KeptServer:
         Raises:
             StartError: It failed, or is not ready in time.
         """
+        assert self._server is not None
         while not self._server.ready and not self._stopping.wait(_POLL_S):
-            self._raise(self._failure())
+            self._raise(self._failure(self._server), self._server)
 
     def watch(self, restarts: bool) -> None:
-        """Starts it again if it failed.
+        """Starts it again if it failed, once its pause is over.
 
         Raises:
             StartError: It failed and `restarts` is false.
         """
-        if reason := self._failure():
+        if self._server is None:
+            if time.monotonic() >= self._start_at:
+                self._start_again()
+        elif reason := self._failure(self._server):
             if not restarts:
-                self._raise(reason)
-            self._restart(reason)
+                self._raise(reason, self._server)
+            self._server.end(0)
+            self._server = None
+            self._pause(reason)
         elif self._server.ready and not self._announced:
             self._announced = True
             self._say(f"{self._name} answers again")
 
     def end(self) -> None:
         """Ends it: after a stop in order, after an error at once."""
-        self._server.end(STOP_GRACE_S if self._stopping.is_set() else 0)
+        if self._server is not None:
+            self._server.end(self._server.grace_s if self._stopping.is_set() else 0)
 
-    def _failure(self) -> str:
-        if reason := self._server.failure():
+    def _failure(self, server: Server) -> str:
+        if reason := server.failure():
             return reason
         late = time.monotonic() - self._started_at > self._start_timeout_s
-        return f"did not answer within {self._start_timeout_s:g} s" if late and not self._server.ready else ""
+        return f"did not answer within {self._start_timeout_s:g} s" if late and not server.ready else ""
 
-    def _raise(self, reason: str) -> None:
+    def _raise(self, reason: str, server: Server) -> None:
         if reason:
-            tail = self._server.child.log_tail()
+            tail = server.child.log_tail()
             raise StartError(f"{self._name} {reason}" + (f"; its log ends:\n{tail}" if tail else ""))
 
-    def _restart(self, reason: str) -> None:
+    def _pause(self, reason: str) -> None:
+        """Sets when it is started again."""
         if time.monotonic() - self._started_at > _STABLE_S:
             self._failures = 0
         pause_s = _PAUSES_S[min(self._failures, len(_PAUSES_S) - 1)]
         self._failures += 1
         self._say(f"{self._name} {reason}: restarting it" + (f" in {pause_s:g} s" if pause_s else ""))
-        self._server.end(0)
-        if not self._stopping.wait(pause_s):
-            self._announced = False
-            self._started_at = time.monotonic()
+        self._start_at = time.monotonic() + pause_s
+
+    def _start_again(self) -> None:
+        self._announced = False
+        self._started_at = time.monotonic()
+        try:
             self._server = self._start()
+        except (DeployError, ExportError, OSError) as error:
+            self._pause(f"cannot be started ({error})")
 
 
-def _servers(plan: Plan, shm_prefix: str) -> list[tuple[str, Callable[[], Server]]]:
-    """Name and start of each server, in order."""
+def _servers(plan: Plan, shm_prefix: str, sockets: list[socket.socket]) -> list[tuple[str, Callable[[], Server]]]:
+    """Name and start of each server, in order.
+
+    Args:
+        plan: What runs.
+        shm_prefix: Of Triton's shared memory.
+        sockets: Gets the gateway's when it is started first; they outlive its processes.
+    """
     settings = plan.settings
 
     def triton() -> Server:
@@ -231,7 +263,9 @@ def _servers(plan: Plan, shm_prefix: str) -> list[tuple[str, Callable[[], Server
         )
 
     def gateway() -> Server:
-        return GatewayServer(settings, plan.log("gateway"))
+        if not sockets:
+            sockets.extend(listening(settings))
+        return GatewayServer(settings, sockets, plan.log("gateway"))
 
     return [("Triton", triton), ("the gateway", gateway)] if plan.with_gateway else [("Triton", triton)]
 
@@ -239,8 +273,10 @@ def _servers(plan: Plan, shm_prefix: str) -> list[tuple[str, Callable[[], Server
 class GatewayServer:
     """The gateway's process, started at once."""
 
-    def __init__(self, settings: DeploySettings, log: Path | None) -> None:
-        """Starts it with this process's environment and these settings."""
+    grace_s = DRAIN_S
+
+    def __init__(self, settings: DeploySettings, sockets: Sequence[socket.socket], log: Path | None) -> None:
+        """Starts it with this process's environment and these settings, on sockets that nobody else has."""
         self._url = f"{settings.gateway_url}/health"
         self._answered = False
         self._stop_watch = StopWatch()
@@ -250,12 +286,13 @@ class GatewayServer:
             "PORT": str(settings.port),
             "MEDIA_ROOT": str(settings.media_root.resolve()),
             "DEEPFAKE_TRITON_URL": settings.triton_addresses.grpc_url,
+            "DEEPFAKE_LISTEN_FDS": ",".join(str(one.fileno()) for one in sockets),
             "OTEL_EXPORTER_OTLP_ENDPOINT": settings.otel_exporter_otlp_endpoint,
         }
         if not any(os.environ.get(name) for name in (_SAMPLING_SECRET, f"{_SAMPLING_SECRET}_FILE")):
             env[f"{_SAMPLING_SECRET}_FILE"] = str(kept_secret(settings.cache_dir))
         # -P: a gateway.py in the user's current folder is not what is meant.
-        self.child = Child("gateway", [sys.executable, "-P", "-m", "gateway"], env, log)
+        self.child = Child("gateway", [sys.executable, "-P", "-m", "gateway"], env, log, sockets=sockets)
 
     @property
     def ready(self) -> bool:
@@ -294,7 +331,7 @@ def kept_secret(folder: Path) -> Path:
     return path
 
 
-def reap_orphans(servers: set[int]) -> None:
+def reap_orphans(servers: set[int | None]) -> None:
     """Reaps dead processes that were inherited as process 1, but not servers, whose exit codes are still to be read."""
     for pid, state in children_of(os.getpid()).items():
         if state == "Z" and pid not in servers:

@@ -6,16 +6,16 @@ server can no longer be trusted: the container's restart policy then brings a ne
 """
 
 import argparse
-import signal
 import sys
 from types import FrameType
 
 from deploy.console import exits_with_one_line, say
 from deploy.errors import DeployError
 from deploy.gpu_release import served_release
+from deploy.ports import claimed
 from deploy.preflight import check_python_and_libraries, check_shared_memory
 from deploy.settings import DeploySettings
-from deploy.supervisor import STOP_SIGNALS, Plan, supervise
+from deploy.supervisor import Plan, on_stop_signals, supervise
 from deploy.triton.canary import Canary
 from deploy.triton.shared_memory import SHM
 from export.golden import read_golden
@@ -58,8 +58,7 @@ def serve(settings: DeploySettings) -> None:
         ExportError: There is no release, or it is damaged.
     """
     # Before anything else: as process 1 of a container, without an init, it ignores signals that have no handler.
-    for number in STOP_SIGNALS:
-        signal.signal(number, _exit)
+    on_stop_signals(_exit)
     check_python_and_libraries()
     check_shared_memory(SHM)
     release = served_release(settings.releases_dir, say)
@@ -69,7 +68,8 @@ def serve(settings: DeploySettings) -> None:
         say(f"ready after {elapsed_s:.1f} s: a real inference succeeded")
 
     settings.proof.unlink(missing_ok=True)
-    supervise(Plan(settings, release, say, on_ready, with_gateway=False, restarts=False))
+    with claimed(settings, with_gateway=False):
+        supervise(Plan(settings, release, say, on_ready, with_gateway=False, restarts=False))
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:

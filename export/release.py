@@ -145,17 +145,21 @@ def read_release(path: Path) -> Release:
     """Reads a release's manifest.
 
     Raises:
-        ReleaseError: There is none, or it is damaged.
+        ReleaseError: There is none, it is damaged, or a link leads to a folder that is not named after it.
     """
-    resolved = path.resolve()
     try:
+        resolved = Path(os.path.realpath(path, strict=True))
         manifest = json.loads((resolved / MANIFEST).read_text(encoding="utf-8"))
         if manifest["release_id"] != release_id_of(manifest["description"], manifest["files"]):
             raise ReleaseError(f"{resolved}: {MANIFEST} does not match its own hash; export again")
     except OSError as error:
-        raise ReleaseError(f"{resolved} holds no release: {error.strerror}") from error
+        raise ReleaseError(f"{path} holds no release: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ReleaseError(f"{resolved}: {MANIFEST} is damaged ({error}); export again") from error
+    if path.is_symlink() and resolved.name != manifest["release_id"]:
+        raise ReleaseError(
+            f"{path} leads to {resolved.name}, the folder of release {manifest['release_id']}: rename it"
+        )
     return Release(resolved, manifest)
 
 

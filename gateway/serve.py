@@ -8,6 +8,7 @@ import json
 import logging
 import resource
 import signal
+import socket
 import threading
 import time
 import uuid
@@ -75,8 +76,7 @@ class _Listener:
         create_server(
             app,
             map=self._sockets,
-            host=settings.host,
-            port=settings.port,
+            **_place(settings),
             threads=settings.max_in_flight + _SPARE_THREADS,
             connection_limit=_CONNECTIONS,
             channel_timeout=_SILENCE_S,
@@ -116,6 +116,16 @@ class _Listener:
         return [each for each in self._sockets.values() if isinstance(each, BaseWSGIServer)]
 
 
+def _place(settings: GatewaySettings) -> dict[str, Any]:
+    """Where waitress listens."""
+    if settings.listen_fds:
+        return {"sockets": [socket.socket(fileno=int(number)) for number in settings.listen_fds.split(",")]}
+    if settings.host == "::":  # of IPv4 too
+        address = (settings.host, settings.port)
+        return {"sockets": [socket.create_server(address, family=socket.AF_INET6, dualstack_ipv6=True)]}
+    return {"host": settings.host, "port": settings.port}
+
+
 def serve(app: WSGIApplication, settings: GatewaySettings) -> None:
     """Serves until SIGTERM or SIGINT, then finishes the requests that are here.
 
@@ -130,7 +140,7 @@ def serve(app: WSGIApplication, settings: GatewaySettings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    logging.getLogger("gateway").info("listening on http://%s:%d", settings.host, settings.port)
+    logging.getLogger("gateway").info("listening on port %d of %s", settings.port, settings.host)
     while not stopping.is_set():
         listener.turn(_LOOK_S)
     listener.close()

@@ -4,10 +4,10 @@ import ctypes
 import faulthandler
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_CGROUPS = Path("/sys/fs/cgroup")
 
 _M_MMAP_THRESHOLD = -3  # mallopt(3)
 _LARGEST_BYTES = 2**25  # the largest that glibc's own, growing threshold reaches
@@ -16,14 +16,14 @@ _STUCK_AFTER_S = 45.0
 _STANDARD_ERROR = 2
 
 
-def usable_cores(quota_file: Path = _CGROUP_QUOTA) -> int:
-    """Cores this process may run on: its affinity, and the whole cores of its container's quota (cgroup v2)."""
+def usable_cores(cgroups: Path = _CGROUPS) -> int:
+    """Cores this process may run on: its affinity, and the whole cores of its container's quota (cgroup v2 or v1)."""
     cores = len(os.sched_getaffinity(0))
-    try:
-        quota, period = quota_file.read_text(encoding="ascii").split()
-        cores = min(cores, int(quota) // int(period))
-    except (OSError, ValueError, ZeroDivisionError):
-        pass  # no quota
+    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        with suppress(OSError, ValueError, ZeroDivisionError):  # no quota
+            quota, period = " ".join((cgroups / file).read_text(encoding="ascii") for file in files).split()
+            if int(quota) > 0:
+                cores = min(cores, int(quota) // int(period))
     return max(cores, 1)
 
 

@@ -10,6 +10,7 @@ from export.checkpoint.hub import locate_checkpoint
 from export.release import Release, promote, read_release
 from export.run import export_checkpoint
 from export.settings import ExportSettings
+from runtime.free_ports import free_ports
 from tests.made_once import made_once
 from tests.seeded_checkpoint import make_untrained_checkpoint
 from tests.service import Service, await_ends, run_service
@@ -64,8 +65,9 @@ def int8_release(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
 def service(
     tiny_checkpoint: Path, tiny_release: Release, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """The whole service over the tiny checkpoint: supervisor, real Triton, real gateway, on free ports."""
-    with run_service(tiny_checkpoint, tiny_release.path.parent, tmp_path_factory.mktemp("service")) as running:
+    """The whole service over the tiny checkpoint: supervisor, real Triton with HTTP, real gateway, on free ports."""
+    extra = {"DEEPFAKE_TRITON_HTTP_PORT": str(free_ports(1)[0])}
+    with run_service(tiny_checkpoint, tiny_release.path.parent, tmp_path_factory.mktemp("service"), extra) as running:
         yield running
 
 

@@ -26,7 +26,7 @@ class Service:
     Attributes:
         process: The supervisor.
         port: The gateway's port.
-        triton_http_port: Triton's HTTP port.
+        triton_http_port: Triton's HTTP port, 0 if it has none.
         triton_grpc_port: Triton's gRPC port.
         triton_metrics_port: Triton's metrics port.
         media_root: Folder for extractedFrames.
@@ -90,12 +90,13 @@ def run_service(
     extra: Mapping[str, str] | None = None,
     cwd: Path = ROOT,
     prefix: Sequence[str] = (),
+    python: Path | str = sys.executable,
 ) -> Iterator[Service]:
     """Starts the service, waits until it says that it is ready, and asks it to end with SIGTERM.
 
     `prefix`: a command that ends by executing its arguments, the service's own command.
     """
-    port, http, grpc, metrics = free_ports(4)
+    port, grpc, metrics = free_ports(3)
     media_root = folder / "media"
     media_root.mkdir(parents=True, exist_ok=True)
     cache = folder / "cache"
@@ -104,7 +105,6 @@ def run_service(
     (cache / "assets").symlink_to(default_cache_dir() / "assets")
     settings = {
         "PORT": str(port),
-        "DEEPFAKE_TRITON_HTTP_PORT": str(http),
         "DEEPFAKE_TRITON_GRPC_PORT": str(grpc),
         "DEEPFAKE_TRITON_METRICS_PORT": str(metrics),
         "MEDIA_ROOT": str(media_root),
@@ -117,9 +117,10 @@ def run_service(
     output = folder / "supervisor.log"
     with output.open("wb") as log:
         process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "deploy.local"],
+            [*prefix, python, "-m", "deploy.local"],
             cwd=cwd, env=service_environment(**settings), stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
+    http = int(settings.get("DEEPFAKE_TRITON_HTTP_PORT", 0))
     running = Service(process, port, http, grpc, metrics, media_root, output, cache / "run")
     try:
         _await_ready(running)

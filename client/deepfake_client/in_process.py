@@ -93,6 +93,10 @@ class InProcessScorer:
         """Scores encoded images. See `FrameScorer.score`."""
         return Scoring(self._info, self._loaded(deadline).score(images, deadline))
 
+    def server_id(self, deadline: Deadline) -> str:
+        """See `FrameScorer.server_id`."""
+        return ""
+
     def close(self) -> None:
         """Ends the threads and frees the model; every later call fails."""
         with self._lock:
@@ -121,6 +125,10 @@ class _Model:
             from preprocessing import PREPROCESSING_VERSION, Preparer, PreprocessParams
             from runtime import ClassifierLoadError, load_classifier, usable_cores
         except ImportError as error:
+            if error.path and error.name in ("preprocessing", "runtime"):
+                raise ConfigurationError(
+                    f"{error.path} hides the package {error.name} of deepfake-serving: give it another name"
+                ) from error
             raise ConfigurationError(
                 f"in-process detection needs the extras preprocessing and cpu (or gpu): {error}"
             ) from error

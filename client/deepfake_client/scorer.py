@@ -109,6 +109,13 @@ class FrameScorer(Protocol):
             ServiceError: One of its subclasses, for the whole call: there are no partial results.
         """
 
+    def server_id(self, deadline: Deadline) -> str:
+        """Names the server that answers now, otherwise after each of its starts; "" where there is none.
+
+        Raises:
+            ServiceError: It does not say.
+        """
+
     def close(self) -> None:
         """Frees connections or models."""
 

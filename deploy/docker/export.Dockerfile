@@ -1,5 +1,7 @@
 # The export job: PyTorch, transformers and optimum; it turns CHECKPOINT into a release and ends.
-FROM python:3.11-slim-bookworm AS builder
+# With its digest, NAME@sha256:..., every build gets the same image.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+FROM ${PYTHON_IMAGE} AS builder
 ARG PIP_INDEX_URL
 # torch of this index needs no GPU, as the gate does not, and is gigabytes smaller.
 ARG PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
@@ -22,7 +24,7 @@ RUN python -c "import os, tomllib; [os.makedirs(p.replace('.', '/'), exist_ok=Tr
 # The export looks for its templates beside its own package.
 COPY model_repository /venv/lib/python3.11/site-packages/model_repository
 
-FROM python:3.11-slim-bookworm
+FROM ${PYTHON_IMAGE}
 # What mediapipe and OpenCV load.
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libegl1 libgl1 libgles2 libglib2.0-0 \

@@ -1,5 +1,7 @@
 # The HTTP gateway: Flask, waitress and the Triton client. No model, no Triton, no machine-learning library.
-FROM python:3.11-slim-bookworm AS builder
+# With its digest, NAME@sha256:..., every build gets the same image.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+FROM ${PYTHON_IMAGE} AS builder
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 RUN python -m venv --without-pip /venv
@@ -13,7 +15,7 @@ COPY gateway gateway
 RUN python -c "import os, tomllib; [os.makedirs(p.replace('.', '/'), exist_ok=True) for p in tomllib.load(open('pyproject.toml', 'rb'))['tool']['setuptools']['packages']]" \
     && pip --python /venv/bin/python install --no-cache-dir --no-deps ./client .
 
-FROM python:3.11-slim-bookworm
+FROM ${PYTHON_IMAGE}
 RUN groupadd --gid 10001 app && useradd --uid 10001 --gid app --no-create-home --home-dir /tmp --shell /usr/sbin/nologin app
 COPY --from=builder /venv /venv
 ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin \

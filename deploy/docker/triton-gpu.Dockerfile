@@ -1,6 +1,8 @@
 # Triton for NVIDIA GPUs: NVIDIA's image, and what our preprocessing and the watch over the server import.
 # 26.07 is Triton 2.71.0 with onnxruntime 1.27 and Python 3.12. It is some gigabytes; ours adds one virtual environment.
-FROM nvcr.io/nvidia/tritonserver:26.07-py3 AS builder
+# With its digest, NAME@sha256:..., every build gets the same image.
+ARG TRITON_IMAGE=nvcr.io/nvidia/tritonserver:26.07-py3
+FROM ${TRITON_IMAGE} AS builder
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 RUN python3 -m venv --without-pip /venv
@@ -19,7 +21,7 @@ COPY export/__init__.py export/errors.py export/golden.py export/release.py expo
 RUN python3 -c "import os, tomllib; [os.makedirs(p.replace('.', '/'), exist_ok=True) for p in tomllib.load(open('pyproject.toml', 'rb'))['tool']['setuptools']['packages']]" \
     && python3 -m pip --python /venv/bin/python install --no-cache-dir --no-deps ./client .
 
-FROM nvcr.io/nvidia/tritonserver:26.07-py3
+FROM ${TRITON_IMAGE}
 USER 0
 # What mediapipe and OpenCV load.
 RUN apt-get update \
@@ -40,7 +42,7 @@ ENV PATH=/venv/bin:$PATH \
     DEEPFAKE_CACHE_DIR=/tmp/deepfake \
     DEEPFAKE_RELEASES_DIR=/releases
 USER 10001:10001
-EXPOSE 8000 8001 8002
+EXPOSE 8001 8002
 # NVIDIA's entry point prints a banner and writes to a file system that is read-only here.
 ENTRYPOINT []
 CMD ["python", "-m", "deploy.triton_container"]

@@ -1,5 +1,7 @@
 # Triton for CPUs: the server and Python backend of the nvidia-pytriton wheel, and what its models import. No PyTorch.
-FROM python:3.11-slim-bookworm AS builder
+# With its digest, NAME@sha256:..., every build gets the same image.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+FROM ${PYTHON_IMAGE} AS builder
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 RUN python -m venv --without-pip /venv
@@ -18,7 +20,7 @@ COPY export/__init__.py export/errors.py export/golden.py export/release.py expo
 RUN python -c "import os, tomllib; [os.makedirs(p.replace('.', '/'), exist_ok=True) for p in tomllib.load(open('pyproject.toml', 'rb'))['tool']['setuptools']['packages']]" \
     && pip --python /venv/bin/python install --no-cache-dir --no-deps ./client .
 
-FROM python:3.11-slim-bookworm
+FROM ${PYTHON_IMAGE}
 # What mediapipe and OpenCV load.
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libegl1 libgl1 libgles2 libglib2.0-0 \
@@ -36,5 +38,5 @@ ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin \
     DEEPFAKE_CACHE_DIR=/tmp/deepfake \
     DEEPFAKE_RELEASES_DIR=/releases
 USER 10001:10001
-EXPOSE 8000 8001 8002
+EXPOSE 8001 8002
 CMD ["python", "-m", "deploy.triton_container"]

@@ -38,7 +38,7 @@ class ServerAddresses:
 
     Attributes:
         host: Address of all three services.
-        http_port: Of the inference protocol over HTTP.
+        http_port: Of the inference protocol over HTTP; 0 for none.
         grpc_port: Of the inference protocol over gRPC.
         metrics_port: Of the Prometheus metrics.
         grpc_tls: Encrypts the gRPC port. HTTP, which Triton cannot encrypt, is then on loopback only.

@@ -23,20 +23,22 @@ _EAGER_S = 0.2  # pause between canaries until the first success, and after a fa
 class Canary:
     """Scores an image of random pixels through the ensemble: no cache has the answer."""
 
-    def __init__(self, triton_url: str, golden: GoldenSet | None = None) -> None:
+    def __init__(self, triton_url: str, golden: GoldenSet | None = None, request_id: str = "canary") -> None:
         """Connects at the first inference.
 
         Args:
             triton_url: host:port of Triton's gRPC endpoint.
             golden: Of the release that it should serve; None if that has none.
+            request_id: Of every request: a server that is not proved yet answers only the one that its gate names.
         """
+        self._request_id = request_id
         self._scorer = TritonScorer(triton_url, ClientSettings(attempts=1, chunk_frames=_LARGEST_BATCH))
         self._golden = golden
 
     def failure(self, timeout_s: float = CANARY_TIMEOUT_S, images: int = 1) -> str:
         """Runs one inference, with so many images; returns why it failed, or "" if it succeeded."""
         try:
-            scoring = self._scorer.score([canary_image() for _ in range(images)], Deadline(timeout_s), "canary")
+            scoring = self._scorer.score([canary_image() for _ in range(images)], Deadline(timeout_s), self._request_id)
         except DetectionError as error:
             return str(error)
         bad = next((score.status for score in scoring.scores if score.status != OK), "")
@@ -57,7 +59,7 @@ class Canary:
         """
         if self._golden is None:
             return ""
-        scores = self._scorer.score(list(self._golden.images), Deadline(timeout_s), "golden").scores
+        scores = self._scorer.score(list(self._golden.images), Deadline(timeout_s), self._request_id).scores
         answers = [score.status if score.fake_probability is None else score.fake_probability for score in scores]
         return self._golden.mismatch(answers)
 
@@ -83,7 +85,12 @@ class Prober(threading.Thread):
     """
 
     def __init__(
-        self, triton_url: str, interval_s: float, golden: GoldenSet | None = None, batches: Sequence[int] = ()
+        self,
+        triton_url: str,
+        interval_s: float,
+        golden: GoldenSet | None = None,
+        batches: Sequence[int] = (),
+        request_id: str = "canary",
     ) -> None:
         """Probes nothing yet.
 
@@ -92,12 +99,13 @@ class Prober(threading.Thread):
             interval_s: Pause between canaries, once one has succeeded.
             golden: Scored once, after the first canary; None if the release has none.
             batches: Sizes of which one batch each is scored before the server counts as answering.
+            request_id: See `Canary`.
         """
         super().__init__(name="prober", daemon=True)
         self.answered = threading.Event()
         self.failure = ""
         self.refusal = ""
-        self._canary = Canary(triton_url, golden)
+        self._canary = Canary(triton_url, golden, request_id)
         self._interval_s = interval_s
         self._batches = [images for images in batches if images > 1]  # a canary is a batch of one
         self._stopping = threading.Event()

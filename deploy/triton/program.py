@@ -12,6 +12,8 @@ from pathlib import Path
 from deploy.errors import PreflightError
 from deploy.preflight import find_shared_libpython
 from deploy.triton.addresses import GrpcTls, ServerAddresses
+from deploy.triton.shared_memory import SHM
+from runtime import start_gate
 
 # The stub is the process in which a Python-backend model runs.
 _BACKEND_FILES = ("libtriton_python.so", "triton_python_backend_utils.py")
@@ -21,7 +23,14 @@ CONNECTION_AGE_MS = 8000
 
 _EXIT_TIMEOUT_S = 5
 _ADMINISTRATION = "shared-memory,model-repository,logging,trace"
+_UNSENDABLE = f"NOBODY={secrets.token_hex(16)}\n"
+"""Name and value of a header. Every user can read them in the command line, so they must not be possible: HTTP/2 has no
+capitals in names, and no header has a line's end in its value."""
+
 _SERVER_DIR = "TRITON_SERVER_DIR"
+_PYTHON = "python"
+_OF_MODELS = ("preprocessing", "runtime")
+_OUR_PACKAGES = Path(start_gate.__file__).resolve().parent.parent
 _SHELL_SAFE = re.compile(r"[A-Za-z0-9_./+:@%,=-]+")
 
 
@@ -53,7 +62,7 @@ def find_server() -> TritonFiles:
     configured = os.environ.get(_SERVER_DIR)
     if not configured:
         return find_wheel()
-    files = TritonFiles(Path(configured), None)
+    files = TritonFiles(Path(configured).resolve(), None)
     for path in (files.binary, files.server / "backends" / "python" / _STUB):
         if not path.is_file():
             raise PreflightError(f"{_SERVER_DIR}={configured}: there is no {path.relative_to(files.server)} in it")
@@ -85,29 +94,36 @@ def _stub(wheel: TritonFiles) -> Path:
 
 
 def link_for_shell(files: TritonFiles, repository: Path, run_dir: Path) -> Path:
-    """Makes a folder of links whose paths a shell takes as they are: `backends`, `caches` and `repository`.
+    """Makes a folder of links whose paths a shell takes as they are, to be the server's current folder.
 
     Triton's Python backend starts its model processes through an unquoted `bash -c`, in which a space or a `;` of a
-    path would end the command or begin another one.
+    path would end the command or begin another one. The processes read paths as ASCII, and import from their current
+    folder before all others: so Python and our packages are there as well.
 
     Args:
         files: The installed server.
         repository: Model repository to serve.
-        run_dir: Where the folder is made, unless its own path is not safe: then among temporary files.
+        run_dir: Where the folder is made, unless its path is not safe or its disk is full: then in shared memory.
 
     Returns:
         The folder, private to this user; the caller removes it.
-
-    Raises:
-        PreflightError: There is no place with a safe path.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
-    parent = next((p for p in (run_dir.resolve(), Path(tempfile.gettempdir())) if _SHELL_SAFE.fullmatch(str(p))), None)
-    if parent is None:
-        raise PreflightError(f"{run_dir} has characters that Triton cannot take: set DEEPFAKE_CACHE_DIR or TMPDIR")
-    links = Path(tempfile.mkdtemp(prefix="links-", dir=parent))
+    try:
+        if not _SHELL_SAFE.fullmatch(str(run_dir.resolve())):
+            raise ValueError(run_dir)
+        run_dir.mkdir(parents=True, exist_ok=True)
+        return _link_in(run_dir.resolve(), files, repository)
+    except (OSError, ValueError):
+        return _link_in(SHM, files, repository)
+
+
+def _link_in(parent: Path, files: TritonFiles, repository: Path) -> Path:
+    links = Path(tempfile.mkdtemp(prefix="deepfake-links-", dir=parent))
     (links / "repository").symlink_to(repository.resolve())
     (links / "caches").symlink_to(files.server / "caches")
+    (links / _PYTHON).symlink_to(sys.prefix)
+    for package in _OF_MODELS:
+        (links / package).symlink_to(_OUR_PACKAGES / package)
     if files.libraries is None:
         (links / "backends").symlink_to(files.server / "backends")
         return links
@@ -119,15 +135,20 @@ def link_for_shell(files: TritonFiles, repository: Path, run_dir: Path) -> Path:
     return links
 
 
-def server_environment(files: TritonFiles) -> dict[str, str]:
+def server_environment(files: TritonFiles, links: Path, gate: Path) -> dict[str, str]:
     """The environment in which the server and its stubs find this virtual environment and their libraries.
 
     PYTHON* and LD_* of the caller would change which modules and libraries the stubs load, so they are dropped; an
     image's LD_* are part of its server and stay.
+
+    Args:
+        files: The installed server.
+        links: See `link_for_shell`.
+        gate: See `runtime.start_gate`.
     """
     dropped = ("PYTHON",) if files.libraries is None else ("PYTHON", "LD_")
     env = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
-    env["PATH"] = f"{Path(sys.executable).parent}:{env.get('PATH', '/usr/bin:/bin')}"
+    env["PATH"] = f"{links / _PYTHON / 'bin'}:{env.get('PATH', '/usr/bin:/bin')}"
     if files.libraries is not None:
         env["LD_LIBRARY_PATH"] = f"{files.libraries}:{find_shared_libpython()}"
     # One thread per model instance: libraries that make a pool per process would oversubscribe the cores.
@@ -135,6 +156,7 @@ def server_environment(files: TritonFiles) -> dict[str, str]:
     # Buffers of requests of many sizes would leave holes in the heap that grow for hours (docs/performance.md). The
     # model processes undo it (runtime/process.py).
     env.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**17))
+    env[start_gate.VARIABLE] = str(gate)
     env["PYTHONUNBUFFERED"] = "1"
     env["PYTHONDONTWRITEBYTECODE"] = "1"  # a release is immutable: no __pycache__ beside its model.py
     return env
@@ -163,30 +185,44 @@ def server_command(
 ) -> list[str]:
     """The command line of a server that serves one repository and takes no administrative requests.
 
-    Triton cannot switch its administrative interfaces off, so they want a header with a secret that nobody has.
+    Triton cannot switch its administrative interfaces off, so they want a header that nobody can send.
     """
-    secret = secrets.token_hex(16)
     return [
         str(files.binary),
         f"--model-repository={links / 'repository'}",
         f"--backend-directory={links / 'backends'}",
         f"--cache-directory={links / 'caches'}",
         f"--backend-config=python,shm-region-prefix-name={shm_prefix}",
+        f"--id=deepfake-{secrets.token_hex(8)}",  # of this start: who remembers answers asks for it
         "--model-control-mode=none",
         "--disable-auto-complete-config",
-        f"--http-restricted-api={_ADMINISTRATION}:secret={secret}",
-        f"--grpc-restricted-protocol={_ADMINISTRATION}:secret={secret}",
+        f"--grpc-restricted-protocol={_ADMINISTRATION}:{_UNSENDABLE}",
         f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
         "--log-format=ISO8601",
+        # Which other servers' variables, such as AIP_MODE, change.
+        "--allow-grpc=true",
+        "--allow-metrics=true",
+        "--allow-sagemaker=false",
+        "--allow-vertex-ai=false",
         *_tls_options(addresses.grpc_tls),
-        f"--http-address={addresses.http_host}",
+        *_http_options(addresses),
         f"--grpc-address={addresses.host}",
         f"--metrics-address={addresses.host}",
-        f"--http-port={addresses.http_port}",
         f"--grpc-port={addresses.grpc_port}",
+        "--reuse-grpc-port=true",  # beside the socket that holds the port (deploy/ports.py)
         f"--metrics-port={addresses.metrics_port}",
         f"--grpc-max-connection-age={CONNECTION_AGE_MS}",
         *trace_options(trace_collector),
+    ]
+
+
+def _http_options(addresses: ServerAddresses) -> list[str]:
+    if not addresses.http_port:
+        return ["--allow-http=false"]
+    return [
+        f"--http-restricted-api={_ADMINISTRATION}:{_UNSENDABLE}",
+        f"--http-address={addresses.http_host}",
+        f"--http-port={addresses.http_port}",
     ]
 
 

@@ -4,7 +4,10 @@ Triton never restarts a dead Python-backend process and goes on calling itself r
 from outside, with this.
 """
 
+import contextlib
+import secrets
 import shutil
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,13 +15,17 @@ from deploy.process import Child, StopWatch, children_of
 from deploy.triton.addresses import ServerAddresses
 from deploy.triton.canary import Prober
 from deploy.triton.program import find_server, link_for_shell, server_command, server_environment
-from deploy.triton.shared_memory import remove_regions
+from deploy.triton.shared_memory import hide_regions, remove_regions
 from export.golden import read_golden
-from export.release import Release, model_process_count, warmed_batches
+from export.release import Release, model_process_count, verify_files, warmed_batches
+
+STOP_GRACE_S = 10.0  # Triton's own --exit-timeout-secs is less
 
 
 class TritonServer:
-    """A tritonserver over one release, started at once."""
+    """A tritonserver over one release, started at once. It answers nobody else until it is `ready`."""
+
+    grace_s = STOP_GRACE_S
 
     def __init__(
         self,
@@ -43,18 +50,29 @@ class TritonServer:
 
         Raises:
             PreflightError: There is no usable server, or no path can be given to it.
+            ReleaseError: The release's files are not those that were exported.
             GoldenError: The release's golden images cannot be read.
         """
+        verify_files(release)
         golden, repository = read_golden(release.path), release.repository
         files = find_server()
         self._shm_prefix = shm_prefix
         self._links = link_for_shell(files, repository, run_dir)
+        self._gate = self._links / secrets.token_hex(16)
         command = server_command(files, self._links, addresses, shm_prefix, trace_collector)
         self._expected_processes = model_process_count(repository)
         self._processes: set[int] = set()
         self._stop_watch = StopWatch()
-        self.child = Child("triton", command, server_environment(files), log)
-        self._prober = Prober(addresses.grpc_url, canary_interval_s, golden, warmed_batches(repository))
+        try:
+            self.child = Child(
+                "triton", command, server_environment(files, self._links, self._gate), log, cwd=self._links,
+                stop_signal=signal.SIGINT,
+            )  # fmt: skip
+        except OSError:
+            shutil.rmtree(self._links, ignore_errors=True)
+            raise
+        batches = warmed_batches(repository)
+        self._prober = Prober(addresses.grpc_url, canary_interval_s, golden, batches, request_id=self._gate.name)
         self._prober.start()
 
     @property
@@ -63,11 +81,15 @@ class TritonServer:
         if not self._processes and self._prober.answered.is_set():
             processes = self._living_processes()
             if len(processes) >= self._expected_processes:
-                self._processes = processes
+                hide_regions(self._shm_prefix)
+                with contextlib.suppress(OSError):  # a full disk: tried again
+                    self._gate.touch()
+                    self._processes = processes
         return bool(self._processes)
 
     def failure(self) -> str:
         """Why the server cannot be trusted any more, or ""."""
+        hide_regions(self._shm_prefix)  # models may make more of them at any time
         code = self.child.exit_code
         if code is not None:
             return f"ended with code {code}"

@@ -1,12 +1,14 @@
-"""The Python backend's shared memory regions: named after this deployment, and removed when it has ended.
+"""The Python backend's shared memory regions: named after this deployment, hidden, and removed when it has ended.
 
 A Triton that is killed leaves its regions in /dev/shm. Each deployment gives them a prefix of its own, written down
 before the first one is made, so that it (or the next start, if it is killed itself) removes its own and no other.
 """
 
+import contextlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +19,24 @@ SHM = Path("/dev/shm")
 def remove_regions(prefix: str) -> list[str]:
     """Removes the regions of one deployment, whose Triton has ended; returns their names."""
     removed = []
-    for region in SHM.iterdir():
-        if prefix and region.name.startswith(prefix):
-            region.unlink(missing_ok=True)
+    for region in _regions(prefix):
+        with contextlib.suppress(OSError):  # what another user has given such a name
+            region.unlink()
             removed.append(region.name)
     return removed
+
+
+def hide_regions(prefix: str) -> None:
+    """Takes the regions of one deployment from other users. They hold uploads, and the backend lets everyone read."""
+    for region in _regions(prefix):
+        with contextlib.suppress(OSError):
+            status = region.lstat()  # others may make files there, and links, with names of ours
+            if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and status.st_mode & 0o077:
+                region.chmod(0o600)
+
+
+def _regions(prefix: str) -> list[Path]:
+    return [region for region in SHM.iterdir() if prefix and region.name.startswith(prefix)]
 
 
 @contextmanager

@@ -57,7 +57,7 @@ class ApiKeys:
         """Reads the file.
 
         Raises:
-            KeyFileError: It cannot be read, others may write it, or it has lines that are no keys.
+            KeyFileError: It cannot be read, others own it or may write it, or it has lines that are no keys.
         """
         self._path = path
         self._lock = threading.Lock()
@@ -107,9 +107,15 @@ def _digest(key: str) -> bytes:
 def _read(path: Path) -> tuple[list[tuple[bytes, str]], list[int]]:
     """Digest and name of each key, and the numbers of the lines that are none."""
     with path.open("rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
+        status = os.fstat(file.fileno())
+        mode = status.st_mode
         if not stat.S_ISREG(mode):
             raise KeyFileError(f"API_KEYS_FILE {path}: no regular file")
+        if status.st_uid not in (0, os.geteuid()):
+            raise KeyFileError(
+                f"API_KEYS_FILE {path}: user {status.st_uid} owns it and may let anyone in; chown it to root or user "
+                f"{os.geteuid()}, as whom the gateway runs"
+            )
         if mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise KeyFileError(f"API_KEYS_FILE {path}: others may write it and so let themselves in; chmod go-w")
         if mode & stat.S_IROTH:

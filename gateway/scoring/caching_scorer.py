@@ -1,7 +1,7 @@
 """Identical frames are scored once: a scorer that remembers scores by the frame's bytes, across requests.
 
-Only digests and scores are kept. An answer never mixes releases: where its parts turn out to come from two, all of its
-frames are scored again in one call.
+Only digests and scores are kept, and only until a server is started anew: it may have been repaired. An answer never
+mixes releases: where its parts turn out to come from two, all of its frames are scored again in one call.
 """
 
 import hashlib
@@ -64,6 +64,8 @@ class CachingScorer:
         self._scores: LRUCache[tuple[str, str, bytes], FrameScore] = LRUCache(max_frames)
         self._asked_at = 0.0
         self._changed_at = 0.0
+        self._servers: set[str] = set()
+        self._servers_asked_at = 0.0
 
     def info(self, deadline: Deadline) -> ModelInfo:
         """See `FrameScorer.info`."""
@@ -86,11 +88,16 @@ class CachingScorer:
             scoring = self._scorer.score(images, deadline, request_id)
         except (ServerUnavailableError, ModelNotServedError, ModelFaultError):
             self.scored_at = None
+            self._servers_asked_at = 0.0  # it may be started anew
             raise
         if any(score.status == OK for score in scoring.scores):
             self.scored_at = time.monotonic()
         self._learn(scoring.info, began_at)
         return scoring
+
+    def server_id(self, deadline: Deadline) -> str:
+        """See `FrameScorer.server_id`."""
+        return self._scorer.server_id(deadline)
 
     def close(self) -> None:
         """See `FrameScorer.close`."""
@@ -102,6 +109,8 @@ class CachingScorer:
         digests = [hashlib.sha256(image).digest() for image in images]
         deadline.remaining_s()
         frames = dict(zip(digests, images, strict=True))
+        self._forget_after_a_start(deadline)
+        servers = len(self._servers)
         info, scores = self._look_up(frames)
         if len(scores) == len(frames):
             self._ask_for_release(deadline)
@@ -118,8 +127,9 @@ class CachingScorer:
             scores |= zip(missing, scoring.scores, strict=True)
             kept = {digest: scores[digest] for digest in missing if scores[digest].status in _KEPT}
             with self._lock:
-                key = self._client(), info.release_id
-                self._scores.update({(*key, digest): score for digest, score in kept.items()})
+                if servers == len(self._servers):
+                    key = self._client(), info.release_id
+                    self._scores.update({(*key, digest): score for digest, score in kept.items()})
         assert info is not None
         return Scoring(info, [scores[digest] for digest in digests])
 
@@ -143,6 +153,22 @@ class CachingScorer:
                 self._changed_at = time.monotonic()
             self.known_info = info
             self._asked_at = time.monotonic()
+
+    def _forget_after_a_start(self, deadline: Deadline) -> None:
+        """Forgets all scores when a server answers that has not been heard of. Asks now and then only."""
+        with self._lock:
+            if time.monotonic() - self._servers_asked_at < _FRESH_S:
+                return
+            self._servers_asked_at = time.monotonic()  # the others that come meanwhile do not wait
+        try:
+            server = self._scorer.server_id(Deadline(min(_PATIENCE_S, deadline.remaining_s())))
+        except ServiceError as error:
+            _LOG.debug("which server answers is not known: %s", error)
+            return
+        with self._lock:
+            if server not in self._servers:
+                self._servers.add(server)
+                self._scores.clear()
 
     def _ask_for_release(self, deadline: Deadline) -> None:
         """Asks what is served, unless that was asked lately: requests that need no scores would never notice.

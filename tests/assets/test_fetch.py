@@ -37,6 +37,17 @@ def test_a_file_is_fetched_checked_and_readable_by_others(downloads: list[str], 
     assert downloads == ["package==1.0"]
 
 
+def test_a_user_without_a_home_gets_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("DEEPFAKE_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(AssetError, match="has no home folder: set DEEPFAKE_CACHE_DIR"):
+        default_cache_dir()
+
+
 def test_one_download_serves_all_files_of_a_package(downloads: list[str], tmp_path: Path) -> None:
     paths = fetch_assets([asset(), asset(b"other", "other.bin")], tmp_path)
     assert paths["other.bin"].read_bytes() == b"other"

@@ -1,5 +1,6 @@
 """The in-process scorer's own duties, with the model and the preprocessing replaced."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from deepfake_client.in_process import _export, _Model
 from deepfake_client.scorer import Deadline
 from export.release import Release
 from tests.media import photo
+from tests.service import ROOT
 
 
 def model_with(prepare: Any) -> _Model:
@@ -43,6 +45,15 @@ def test_the_deadline_bounds_the_preparing_too() -> None:
     assert time.monotonic() - started < 0.6
     model.close()
     assert len(prepared) <= 2, "images that nobody waits for any more are not prepared"
+
+
+def test_a_module_that_hides_a_package_is_named(tiny_release: Release, tmp_path: Path) -> None:
+    (tmp_path / "preprocessing.py").write_text("")
+    script = tmp_path / "script.py"
+    script.write_text(f"from deepfake_client import create_detector\ncreate_detector({str(tiny_release.path)!r})\n")
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'client'}"}
+    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
+    assert f"{tmp_path / 'preprocessing.py'} hides the package preprocessing of deepfake-serving" in done.stderr
 
 
 def test_exports_go_to_the_cache_of_the_assets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,14 @@ from deploy.process import Child, children_of
 from deploy.triton.shared_memory import SHM, start_time
 from export.release import Release
 from runtime.free_ports import free_ports
+from tests.media import photo
 from tests.service import ROOT, Service, run_service, service_environment, stop
 
 
 def serve(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
-    port, http, grpc, metrics = (str(port) for port in free_ports(4))
+    port, grpc, metrics = (str(port) for port in free_ports(3))
     settings = {
-        "PORT": port, "DEEPFAKE_TRITON_HTTP_PORT": http, "DEEPFAKE_TRITON_GRPC_PORT": grpc,
+        "PORT": port, "DEEPFAKE_TRITON_GRPC_PORT": grpc,
         "DEEPFAKE_TRITON_METRICS_PORT": metrics,
         "MEDIA_ROOT": str(folder), "DEEPFAKE_RELEASES_DIR": str(folder / "releases"),
         "DEEPFAKE_CACHE_DIR": str(folder / "cache"), "HF_HOME": str(folder / "hub"),
@@ -97,12 +99,25 @@ def regions_of(service: Service) -> list[str]:
 def test_it_stops_cleanly(
     signal_number: signal.Signals, tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path
 ) -> None:
+    """A request under way is finished, also where all processes get the signal at once."""
     with run_service(tiny_checkpoint, tiny_release.path.parent, tmp_path) as service:
         pids, regions = all_pids(service), regions_of(service)
         assert len(regions) == len(service.stub_pids()) > 0
-        service.process.send_signal(signal_number)
+        for pid in service.stub_pids():
+            os.kill(pid, signal.SIGSTOP)
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(
+                requests.post, f"{service.url}/detect", files={"file": photo("coffee.png").read_bytes()}
+            )
+            time.sleep(0.5)  # it waits for a model process
+            for pid in pids if signal_number is signal.SIGTERM else pids[:1]:
+                os.kill(pid, signal_number)
+            time.sleep(0.5)
+            for pid in service.stub_pids():
+                os.kill(pid, signal.SIGCONT)
+            assert answer.result().status_code == 200, answer.result().text
         assert service.process.wait(40) == 0
-    assert [pid for pid in pids if start_time(pid) is not None] == []
+    assert [pid for pid in pids if _runs(pid)] == []
     assert [region for region in regions if (SHM / region).exists()] == []
 
 
@@ -120,7 +135,7 @@ def test_a_triton_that_hangs_at_its_start_ends_the_command(
     tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path
 ) -> None:
     def stop_it() -> None:
-        links = f"{tmp_path}/cache/run/links-"
+        links = f"{tmp_path}/cache/run/deepfake-links-"
         while True:
             for entry in Path("/proc").glob("[0-9]*/cmdline"):
                 with contextlib.suppress(OSError):
@@ -156,20 +171,41 @@ def test_the_time_for_a_start_is_the_whole_of_start_timeout_s(
     assert "deepfake-serve: Triton did not answer within 0.5 s; its log ends:" in done.stderr
 
 
+OTHER_SERVERS = {
+    "AIP_MODE": "PREDICTION", "AIP_HTTP_PORT": "{port}", "FLASK_DEBUG": "1",
+    "GUNICORN_CMD_ARGS": "--bind=0.0.0.0:{port}", "WEB_CONCURRENCY": "4",
+}  # fmt: skip
+
+
 def test_awkward_surroundings(tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path) -> None:
-    """Spaces in every path, a dead proxy, all interfaces, and a gateway.py in the current folder."""
-    folder = tmp_path / "my folder; touch x"
+    """Spaces and accents in every path, Python's too, an ASCII locale, a dead proxy, all interfaces, other servers'
+    variables, and modules with the names of ours in the current folder. No hang-up ends it, as under nohup."""
+    folder = tmp_path / "mon dossier é; touch x"
     folder.mkdir()
     releases = folder / "the releases"
     shutil.copytree(tiny_release.path.parent, releases, symlinks=True)
-    (folder / "gateway.py").write_text("raise SystemExit('not the gateway')")
-    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY"), "http://127.0.0.1:9")
-    environment = {**proxies, "DEEPFAKE_HOST": "0.0.0.0"}
-    with run_service(tiny_checkpoint, releases, folder, environment, cwd=folder) as service:
+    for name in ("gateway", "preprocessing", "runtime", "client", "numpy"):
+        (folder / f"{name}.py").write_text(f"raise SystemExit('not {name}')")
+    (folder / "venv").symlink_to(sys.prefix)
+    (other_port,) = free_ports(1)
+    environment = {
+        **dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY"), "http://127.0.0.1:9"),
+        **{name: value.format(port=other_port) for name, value in OTHER_SERVERS.items()},
+        "DEEPFAKE_HOST": "::", "LC_ALL": "C", "PYTHONPATH": f"{ROOT}:{ROOT / 'client'}", "PYTHONSAFEPATH": "1",
+    }  # fmt: skip
+    python = folder / "venv" / "bin" / "python"
+    nohup = ["env", "--ignore-signal=HUP"]
+    with run_service(tiny_checkpoint, releases, folder, environment, folder, nohup, python) as service:
         listening = _listening_addresses()
-        assert listening[service.port] == {"0.0.0.0"}
-        assert listening[service.triton_grpc_port] == listening[service.triton_http_port] == {"127.0.0.1"}
-        assert "not the gateway" not in service.printed()
+        assert listening[service.port] == {"0" * 32}  # of IPv6 and IPv4
+        assert listening[service.triton_grpc_port] == {"127.0.0.1"}
+        assert other_port not in listening
+        service.process.send_signal(signal.SIGHUP)
+        for host in ("127.0.0.1", "[::1]"):
+            with photo("astronaut.png").open("rb") as stream:
+                answer = requests.post(f"http://{host}:{service.port}/detect", files={"file": stream}, timeout=30)
+            assert answer.status_code == 200, answer.text
+        assert "stopping" not in service.printed()
 
 
 def _listening_addresses() -> dict[int, set[str]]:
@@ -184,15 +220,6 @@ def _listening_addresses() -> dict[int, set[str]]:
                 known = socket.inet_ntoa(bytes.fromhex(mapped)[::-1]) if len(mapped) == 8 else address
                 addresses.setdefault(int(port, 16), set()).add(known)
     return addresses
-
-
-ADMINISTRATION = ("systemsharedmemory/region/x/register", "repository/index", "logging", "trace/setting")
-
-
-@pytest.mark.parametrize("path", ADMINISTRATION)
-def test_tritons_administration_is_closed(path: str, service: Service) -> None:
-    answer = requests.post(f"http://127.0.0.1:{service.triton_http_port}/v2/{path}", json={}, timeout=10)
-    assert answer.status_code == 403
 
 
 def test_a_killed_supervisor_takes_its_processes_along(

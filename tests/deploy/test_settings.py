@@ -22,7 +22,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_defaults_are_those_people_expect() -> None:
     settings = read()
     assert (settings.host, settings.port) == ("127.0.0.1", 5000)
-    assert (settings.triton_http_port, settings.triton_grpc_port, settings.triton_metrics_port) == (8000, 8001, 8002)
+    assert (settings.triton_http_port, settings.triton_grpc_port, settings.triton_metrics_port) == (0, 8001, 8002)
     assert settings.checkpoint is None
     assert settings.precision == "auto"
 
@@ -48,7 +48,8 @@ def test_face_detection_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("PORT", "http"), ("PORT", "70000"), ("DEEPFAKE_PRECISION", "fp7"), ("DEEPFAKE_HOST", "::1")]
+    ("name", "value"),
+    [("PORT", "http"), ("PORT", "70000"), ("DEEPFAKE_PRECISION", "fp7"), ("DEEPFAKE_TRITON_HOST", "::1")],
 )
 def test_impossible_values_are_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)

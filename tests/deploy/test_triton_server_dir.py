@@ -31,8 +31,12 @@ def image_server(tmp_path: Path) -> Path:
     return server
 
 
+def environment() -> dict[str, str]:
+    return server_environment(find_server(), Path("/links"), Path("/links/gate"))
+
+
 def test_the_container_s_program_runs_that_server(tiny_release: Release, image_server: Path, tmp_path: Path) -> None:
-    libraries = server_environment(find_wheel())["LD_LIBRARY_PATH"]  # an image sets its own
+    libraries = environment()["LD_LIBRARY_PATH"]  # an image sets its own
     extra = {"TRITON_SERVER_DIR": str(image_server), "LD_LIBRARY_PATH": libraries}
     with run_container(tiny_release.path.parent, tmp_path, **extra) as container:
         command = Path(f"/proc/{container.triton_pid()}/cmdline").read_text("utf-8").split("\0")
@@ -46,12 +50,12 @@ def test_an_image_s_search_path_is_kept_and_a_wheel_s_is_set(
 ) -> None:
     monkeypatch.setenv("LD_LIBRARY_PATH", "/usr/local/cuda/compat/lib")
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
-    assert "cuda" not in server_environment(find_server())["LD_LIBRARY_PATH"]
+    assert "cuda" not in environment()["LD_LIBRARY_PATH"]
     monkeypatch.setenv("TRITON_SERVER_DIR", str(image_server))
-    env = server_environment(find_server())
+    env = environment()
     assert env["LD_LIBRARY_PATH"] == "/usr/local/cuda/compat/lib"
     assert "PYTHONPATH" not in env
-    assert env["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+    assert env["PATH"].split(os.pathsep)[0] == "/links/python/bin"
 
 
 def test_a_folder_without_a_server_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,18 @@ def test_a_manifest_that_was_edited_is_noticed(copy: Release) -> None:
         read_release(copy.path)
 
 
+def test_a_link_to_a_folder_that_is_not_named_after_its_release_is_refused(copy: Release) -> None:
+    other = copy.path.rename(copy.path.with_name("other"))
+    current = other.with_name("current")
+    current.symlink_to(other.name)
+    with pytest.raises(ReleaseError, match=f"leads to other, the folder of release {copy.release_id}"):
+        read_release(current)
+    current.unlink()
+    current.symlink_to(current.name)
+    with pytest.raises(ReleaseError, match="holds no release"):
+        read_release(current)
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"release_id": 1}'])
 def test_a_damaged_manifest_is_no_release(content: str, copy: Release) -> None:
     (copy.path / "release.json").write_text(content)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
+import tritonclient.grpc
 import typer
 from typer.testing import CliRunner
 
@@ -165,10 +166,10 @@ def _golden_images_were_scored_once(service: Service, checkpoint: Path) -> None:
     """All in one request, as Triton counts; every other request so far was a canary of one image."""
     golden = read_golden(checkpoint)
     assert golden is not None
-    address = f"http://127.0.0.1:{service.triton_http_port}/v2/models/deepfake_detector/stats"
-    stats = requests.get(address, timeout=10).json()["model_stats"][0]
-    requests_served = int(stats["inference_stats"]["success"]["count"])
-    assert int(stats["inference_count"]) - requests_served == len(golden.images) - 1 > 0
+    with tritonclient.grpc.InferenceServerClient(service.grpc) as client:
+        (stats,) = client.get_inference_statistics("deepfake_detector").model_stats
+    requests_served = stats.inference_stats.success.count
+    assert stats.inference_count - requests_served == len(golden.images) - 1 > 0
 
 
 def _the_service_names_the_model(service: Service, checkpoint: Path) -> None:

@@ -15,7 +15,7 @@ Client = tritonclient.grpc.InferenceServerClient
 GUESSES: list[dict[str, str] | None] = [
     None,
     {"triton-grpc-protocol-secret": ""},
-    {"triton-grpc-protocol-secret": "0" * 32},
+    {"triton-grpc-protocol-nobody": "0" * 32},
 ]
 
 ADMINISTRATION: dict[str, Callable[[Any, Any], Any]] = {
@@ -67,6 +67,20 @@ def test_administration_over_http_is_refused(service: Service, method: str, path
     for headers in ({}, {"secret": ""}, {"secret": "0" * 32}):
         answer = requests.request(method, url, json={}, headers=headers, timeout=10)
         assert answer.status_code == 403, answer.text
+
+
+def test_what_the_command_line_tells_every_user_opens_nothing(service: Service) -> None:
+    option = next(
+        part for part in _command_line(service.triton_pid()) if part.startswith("--grpc-restricted-protocol=")
+    )
+    name, _, value = option.rpartition(":")[2].partition("=")
+    with Client(service.grpc) as client:
+        for header in (name, name.lower()):
+            for secret in (value, value.strip()):
+                with pytest.raises((InferenceServerException, ValueError)):
+                    client.get_log_settings(headers={f"triton-grpc-protocol-{header}": secret})
+    url = f"http://127.0.0.1:{service.triton_http_port}/v2/logging"
+    assert requests.get(url, headers={name: value.strip()}, timeout=10).status_code == 403
 
 
 def test_inferences_and_questions_are_answered(service: Service, infer: Infer, images: dict[str, bytes]) -> None:

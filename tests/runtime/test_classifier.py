@@ -131,9 +131,16 @@ def test_a_damaged_graph_is_refused(folder: Path, runtime: str) -> None:
     ("quota", "expected"), [("max 100000", None), ("100000 100000", 1), ("150000 100000", 1), ("50000 100000", 1)]
 )
 def test_a_containers_quota_counts_as_cores(tmp_path: Path, quota: str, expected: int | None) -> None:
-    file = tmp_path / "cpu.max"
-    file.write_text(f"{quota}\n")
-    assert usable_cores(file) == (expected or usable_cores(tmp_path / "none"))
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert usable_cores(tmp_path) == (expected or usable_cores(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(("quota", "expected"), [("-1", None), ("100000", 1), ("50000", 1)])
+def test_a_quota_of_cgroup_v1_counts_too(tmp_path: Path, quota: str, expected: int | None) -> None:
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(f"{quota}\n")
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    assert usable_cores(tmp_path) == (expected or usable_cores(tmp_path / "none"))
 
 
 @pytest.mark.parametrize(

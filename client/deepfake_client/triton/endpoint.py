@@ -175,6 +175,17 @@ class TritonEndpoint:
             )
         return ModelInfo.from_json(parameters[DESCRIPTION_PARAMETER].string_value)
 
+    def server_id(self, timeout_s: float) -> str:
+        """What one of the servers calls itself: its `--id`, which `deploy` makes anew for each start.
+
+        Raises:
+            ServiceError: The server does not say.
+        """
+        try:
+            return str(self._connection().get_server_metadata(client_timeout=timeout_s).name)
+        except InferenceServerException as error:
+            raise _service_error(error, self.url) from error
+
     def completed_requests(self, timeout_s: float) -> int:
         """How many requests the ensemble of one of the servers has answered successfully since that server started.
 

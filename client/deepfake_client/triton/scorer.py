@@ -93,6 +93,10 @@ class TritonScorer:
             raise DetectorClosedError
         return self._known(None) or self._with_retries(lambda: self._read_info(deadline), deadline)
 
+    def server_id(self, deadline: Deadline) -> str:
+        """See `FrameScorer.server_id`."""
+        return self._endpoint.server_id(self._patience_s(deadline))
+
     def completed_requests(self, timeout_s: float) -> int:
         """See `TritonEndpoint.completed_requests`."""
         return self._endpoint.completed_requests(timeout_s)

@@ -210,6 +210,7 @@ def main() -> None:
     """Loads what decoding needs, then serves."""
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # sent to a whole group: a request that waits for frames is finished
     warm_up()
     gc.collect()
     gc.freeze()  # the children's collections leave the pages that they share alone

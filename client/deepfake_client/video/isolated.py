@@ -198,6 +198,7 @@ class _Helper:
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
+                cwd="/",
             )
             on_failure.pop_all()
         self.end = weakref.finalize(self, _end, self._control, self._process)
@@ -267,8 +268,19 @@ def _end(control: socket.socket, process: "subprocess.Popen[bytes]") -> None:
 def _environment() -> dict[str, str]:
     """No more of this process's environment than it takes to run Python with the same packages."""
     kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    path = os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)
+    folders = [Path(folder).absolute() for folder in sys.path]
+    path = os.pathsep.join(str(folder) for folder in folders if folder not in _callers() or _holds_packages(folder))
     return {**kept, **_FOR_SHORT_LIVES, "PYTHONPATH": path}
+
+
+def _callers() -> set[Path]:
+    """Where the caller stands, and where its script lies: modules there are not meant for the decoder."""
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    return {Path.cwd(), *([Path(script).absolute().parent, Path(script).resolve().parent] if script else [])}
+
+
+def _holds_packages(folder: Path) -> bool:
+    return any((folder / package / "__init__.py").is_file() for package in ("av", "deepfake_client"))
 
 
 def _memory() -> BinaryIO:

@@ -10,6 +10,7 @@ import triton_python_backend_utils as pb_utils
 
 from preprocessing import PREPROCESSING_VERSION, ImageRejectedError, Preparer, PreprocessParams, Status
 from runtime.process import keep_large_blocks, show_where_stuck
+from runtime.start_gate import StartGate
 
 
 class _TimeUpError(Exception):
@@ -22,6 +23,7 @@ class TritonPythonModel:
     def initialize(self, _args):
         """Loads the release's parameters and face models, which lie beside this file."""
         keep_large_blocks()
+        self._gate = StartGate()
         folder = Path(__file__).parent
         version = int((folder / "preprocessing_version").read_text())
         if version != PREPROCESSING_VERSION:
@@ -39,6 +41,10 @@ class TritonPythonModel:
         responses = []
         arrived = time.monotonic()
         for request in requests:
+            if not self._gate.admits(request.request_id()):
+                failure = pb_utils.TritonError("this server is still being proved", pb_utils.TritonError.UNAVAILABLE)
+                responses.append(pb_utils.InferenceResponse(output_tensors=[], error=failure))
+                continue
             try:
                 responses.append(pb_utils.InferenceResponse(self._prepare_all(request, arrived)))
             except _TimeUpError:

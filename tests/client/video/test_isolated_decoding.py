@@ -301,3 +301,14 @@ def test_nothing_is_left_behind(short: Path) -> None:
     with pytest.raises(DetectionError):
         sampled(decoder, io.BytesIO(b"\0\0\0\x18ftypmp42" + bytes(100)))
     decoder.close()
+
+
+def test_modules_beside_the_callers_script_are_not_the_decoders(tmp_path: Path) -> None:
+    code = "from deepfake_client.video import isolated\nprint(isolated._environment()['PYTHONPATH'])\n"
+    (tmp_path / "script.py").write_text(code)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "client")}
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    folders = done.stdout.strip().split(os.pathsep)
+    assert str(tmp_path) not in folders
+    assert str(ROOT / "client") in folders

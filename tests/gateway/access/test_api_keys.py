@@ -1,6 +1,7 @@
 """API keys: who is let in, what stays open, rotation without a restart, and no key in any log."""
 
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -192,6 +193,16 @@ def test_a_damaged_line_takes_no_other_key_out_of_force(
 def test_a_file_that_cannot_be_right_stops_the_start(tmp_path: Path, lines: list[str], mode: int, says: str) -> None:
     with pytest.raises(KeyFileError, match=says):
         ApiKeys(write_keys(tmp_path / "keys", *lines, mode=mode))
+
+
+def test_a_file_of_another_user_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_keys(tmp_path / "keys", key_line("alice", KEY))
+    if os.geteuid() == 0:
+        os.chown(path, 65534, -1)
+    else:
+        monkeypatch.setattr(api_keys.os, "geteuid", lambda: 65534)
+    with pytest.raises(KeyFileError, match="owns it and may let anyone in; chown it to root"):
+        ApiKeys(path)
 
 
 def test_no_file_and_no_regular_file_stop_the_start(tmp_path: Path) -> None:

@@ -40,11 +40,13 @@ class Scripted:
         number: Of the release that answers.
         before: Called with the images of each call, before they are scored; may block or raise.
         away: Whether it cannot say what it serves, nor score.
+        server: What names its start.
     """
 
     number: int = 1
     before: Callable[[Sequence[bytes]], Any] = lambda images: None
     away: bool = False
+    server: str = "started once"
     calls: list[list[bytes]] = field(default_factory=list)
     questions: int = 0
 
@@ -66,6 +68,11 @@ class Scripted:
         status = image.decode().partition(":")[0] if b":" in image else OK
         p = len(image) / 100
         return FrameScore(status, p, (p, 1 - p), None, 0.0, number) if status == OK else FrameScore(status)
+
+    def server_id(self, deadline: Deadline) -> str:
+        if self.away:
+            raise ServerUnavailableError("away")
+        return self.server
 
     def close(self) -> None:
         self.calls.append([b"closed"])
@@ -225,6 +232,42 @@ def test_requests_that_need_no_scores_notice_a_new_release(
     monkeypatch.setattr(caching_scorer, "_FRESH_S", 0.0)
     assert ask(scorer, b"a") == Scoring(release(2), [inner.answer(b"a", 2)])
     assert inner.questions == 1
+
+
+def test_a_server_that_was_started_anew_scores_everything_again(
+    inner: Scripted, scorer: CachingScorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, it may have been damaged: it is asked who it is now and then, and after every failure."""
+    ask(scorer, b"a", b"bb")
+    inner.server = "started again"
+    assert ask(scorer, b"a")
+    assert len(inner.calls) == 1
+    inner.away = True
+    with pytest.raises(ServerUnavailableError):
+        ask(scorer, b"ccc")
+    inner.away = False
+    ask(scorer, b"a")
+    assert inner.calls[2:] == [[b"a"]]
+    monkeypatch.setattr(caching_scorer, "_FRESH_S", 0.0)
+    inner.server = "once more"
+    ask(scorer, b"a")
+    assert inner.calls[3:] == [[b"a"]]
+    for inner.server in ("started again", "once more"):  # both are served: one name, several servers
+        ask(scorer, b"a")
+    assert len(inner.calls) == 4
+
+
+def test_what_the_server_before_answered_is_not_kept(inner: Scripted, scorer: CachingScorer) -> None:
+    def restart(images: Sequence[bytes]) -> None:
+        inner.server = "started again"
+        scorer._servers_asked_at = 0.0
+        inner.before = lambda images: None
+        ask(scorer, b"other")
+
+    inner.before = restart
+    ask(scorer, b"a")
+    ask(scorer, b"a")
+    assert [call for call in inner.calls if b"a" in call] == [[b"a"], [b"a"]]
 
 
 @pytest.mark.parametrize("hangs", [False, True])
