@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from deploy.process import Child, children_of
-from deploy.triton.shared_memory import SHM, start_time
+from deploy.triton.shared_memory import SHM
 from export.release import Release
 from runtime.free_ports import free_ports
 from tests.media import photo

@@ -7,8 +7,8 @@ import pytest
 
 from deploy.preflight import MIN_SHM_BYTES
 from deploy.settings import DeploySettings
-from deploy.supervisor import STOP_GRACE_S
 from deploy.triton.program import CONNECTION_AGE_MS
+from deploy.triton.server import STOP_GRACE_S
 from gateway import GatewaySettings
 from tests.deploy.kubernetes.rendered import Manifest, Pods, named, of_kind, pods, quantity, render
 
