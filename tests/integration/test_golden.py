@@ -1,7 +1,10 @@
 """A calibrated checkpoint with golden images, served for real; and a release that scores them wrongly, not served."""
 
 import json
+import os
 import shutil
+import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +73,31 @@ def test_the_checkpoints_statements_reach_every_surface(running: Service, golden
     assert info.calibration is not None
     assert info.calibration.image.real == record.image.real
     assert info.calibration.image.tpr == record.image.tpr
+
+
+def test_a_damaged_release_is_not_started_again_and_nobody_else_gets_the_port(running: Service, releases: Path) -> None:
+    model = releases / "current" / "model_repository" / "classifier" / "1" / "model.onnx"
+    content, announced = model.read_bytes(), running.printed().count("Triton answers again")
+    try:
+        model.write_bytes(content[:-8] + bytes(8))
+        os.kill(running.triton_pid(), signal.SIGKILL)
+        _await_line(running, "is damaged (classifier/1/model.onnx)", 1)
+        with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="in use"):
+                other.bind(("127.0.0.1", running.triton_grpc_port))
+        with pytest.raises(LookupError):
+            running.triton_pid()
+    finally:
+        model.write_bytes(content)
+    _await_line(running, "Triton answers again", announced + 1)
+
+
+def _await_line(service: Service, line: str, count: int) -> None:
+    deadline = time.monotonic() + _BOUND_S
+    while service.printed().count(line) < count:
+        assert time.monotonic() < deadline, service.printed()
+        time.sleep(0.05)
 
 
 def test_a_service_does_not_start_on_such_a_release(
