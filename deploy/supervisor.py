@@ -5,6 +5,7 @@ the Triton container runs Triton alone and ends when it fails, because its platf
 """
 
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -286,7 +287,7 @@ class GatewayServer:
             "PORT": str(settings.port),
             "MEDIA_ROOT": str(settings.media_root.resolve()),
             "DEEPFAKE_TRITON_URL": settings.triton_addresses.grpc_url,
-            "DEEPFAKE_LISTEN_FDS": ",".join(str(one.fileno()) for one in sockets),
+            "DEEPFAKE_LISTEN_FDS": json.dumps([one.fileno() for one in sockets]),
             "OTEL_EXPORTER_OTLP_ENDPOINT": settings.otel_exporter_otlp_endpoint,
         }
         if not any(os.environ.get(name) for name in (_SAMPLING_SECRET, f"{_SAMPLING_SECRET}_FILE")):

@@ -119,7 +119,7 @@ class _Listener:
 def _place(settings: GatewaySettings) -> dict[str, Any]:
     """Where waitress listens."""
     if settings.listen_fds:
-        return {"sockets": [socket.socket(fileno=int(number)) for number in settings.listen_fds.split(",")]}
+        return {"sockets": [socket.socket(fileno=number) for number in settings.listen_fds]}
     if settings.host == "::":  # of IPv4 too
         address = (settings.host, settings.port)
         return {"sockets": [socket.create_server(address, family=socket.AF_INET6, dualstack_ipv6=True)]}

@@ -45,11 +45,10 @@ class GatewaySettings(PrefixedSettings):
 
     host: str = Field(default="127.0.0.1", description="Address the gateway listens on.")
     port: int = Field(default=5000, ge=1, le=65535, validation_alias="port", description="Port the gateway listens on.")
-    listen_fds: str = Field(
-        default="",
-        pattern=r"^([0-9]+(,[0-9]+)*)?$",
-        description="Descriptors of listening sockets that the starting process hands over, separated by commas; "
-        "`deepfake-serve` does. Without them the gateway listens on HOST and PORT itself.",
+    listen_fds: tuple[int, ...] = Field(
+        default=(),
+        description="Listening sockets that the starting process hands over, as `deepfake-serve` does: a JSON list of "
+        "descriptors. Without them the gateway listens on HOST and PORT itself.",
     )
     media_root: Path = Field(
         default=Path("media"),
