@@ -95,7 +95,7 @@ def regions_of(service: Service) -> list[str]:
 
 
 # Every service of the tests is ended with SIGTERM.
-@pytest.mark.parametrize("signal_number", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGINT])
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_it_stops_cleanly(
     signal_number: signal.Signals, tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path
 ) -> None:
