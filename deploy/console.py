@@ -22,12 +22,13 @@ from export.errors import ExportError
 Say = Callable[[str], None]
 """Shows one line to the user."""
 
+_STANDARD_OUTPUT = 1
 _PATIENCE_S = 1.0
 
 
 def say(line: str) -> None:
     """Shows one line with the time."""
-    show(sys.stdout.fileno(), f"{time.strftime('%H:%M:%S')} {line}")
+    show(_STANDARD_OUTPUT, f"{time.strftime('%H:%M:%S')} {line}")
 
 
 def show(descriptor: int, line: str) -> None:

@@ -119,13 +119,13 @@ def statvfs(monkeypatch: pytest.MonkeyPatch, mib: int) -> None:
 
 
 def test_the_shared_memory_of_a_plain_docker_run_gets_smaller_limits(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     statvfs(monkeypatch, 64)
     limits = limits_for(SHM, {"DEEPFAKE_MAX_IN_FLIGHT": "1", "DEEPFAKE_MAX_FRAME_BYTES": ""})
     assert limits["DEEPFAKE_MAX_FRAME_BYTES"] == str(8 * 2**20)
     assert "DEEPFAKE_MAX_IN_FLIGHT" not in limits  # the user's own stays
-    said = capsys.readouterr().out
+    said = capfd.readouterr().out
     assert "has 64 MiB" in said
     assert "--shm-size=1g" in said
 
