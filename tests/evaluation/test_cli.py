@@ -68,7 +68,7 @@ def test_files_that_fail_are_rows(evaluate: Evaluate, server: InferenceServer, f
     assert found["metrics"]["undecodable_rate"]["value"] == pytest.approx(2 / 11)
     errors = {file["path"]: file["error"]["code"] for file in found["files"] if file["error"]}
     assert errors == {
-        "real/empty.png": "UNSUPPORTED_MEDIA",
+        "real/empty.png": "EMPTY_FILE",
         "real/zz.jpg": "MODEL_FAULT",
         "fake/bad.jpg": "NOTHING_SCORED",
     }

@@ -70,7 +70,7 @@ def test_photos_and_videos(in_process: Ran, photos: Path, tiny_release: Release)
     found = in_process.results
     rows = {file["path"]: file for file in found["files"]}
     errors = {path: row["error"]["code"] for path, row in rows.items() if row["error"]}
-    assert errors == {"fake/truncated.jpg": "NOTHING_SCORED", "real/empty.png": "UNSUPPORTED_MEDIA"}
+    assert errors == {"fake/truncated.jpg": "NOTHING_SCORED", "real/empty.png": "EMPTY_FILE"}
     assert found["counts"]["fake"]["undecodable"] == found["counts"]["real"]["undecodable"] == 1
     with create_detector(tiny_release.path) as detector:
         for name in ("real/astronaut.png", "real/deep/clip.mp4"):

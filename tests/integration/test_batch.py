@@ -90,5 +90,6 @@ def test_many_files_killed_and_resumed_have_one_row_each(service: Service, mixed
     assert Counter(row["file"] for row in rows) == Counter(files)
     failed = [row for row in rows if row["error"]]
     assert len(failed) == BROKEN
-    assert {row["error"]["code"] for row in failed} == {"UNSUPPORTED_MEDIA", "MEDIA_DECODE_FAILED", "NOTHING_SCORED"}
+    codes = {"EMPTY_FILE", "UNSUPPORTED_MEDIA", "MEDIA_DECODE_FAILED", "NOTHING_SCORED"}
+    assert {row["error"]["code"] for row in failed} == codes
     assert sum(row["metadata"]["input_type"] == "video" for row in rows if row["metadata"]) == VIDEOS

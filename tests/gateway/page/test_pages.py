@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import gateway as gateway_package
+from deepfake_client.batch.inputs import SCANNED_SUFFIXES
 from gateway.access.browsers import PAGE_POLICY
 from tests.gateway.conftest import Gateway
 
@@ -128,6 +129,12 @@ def test_the_page_knows_the_limits(gateway: Gateway) -> None:
     gateway.configure(max_body_bytes=12345, max_frame_bytes=678)
     attributes = dict(Markup(fetch(gateway, "/").text).tags)["body"]
     assert (attributes["data-max-body-bytes"], attributes["data-max-image-bytes"]) == ("12345", "678")
+
+
+def test_the_file_dialog_offers_what_a_scan_takes(gateway: Gateway) -> None:
+    tags = Markup(fetch(gateway, "/").text).tags
+    (chooser,) = [attributes for tag, attributes in tags if tag == "input" and attributes.get("type") == "file"]
+    assert set(SCANNED_SUFFIXES) <= set((chooser["accept"] or "").split(","))
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/static/page.js", "/static/theme.css"])
