@@ -142,8 +142,8 @@ class GatewaySettings(PrefixedSettings):
     )
     allowed_hosts: Annotated[str, _HOST_NAME] = Field(
         default="",
-        description="Names under which callers may reach the gateway, besides `localhost` and IP addresses, separated "
-        "by commas; `.example.com` stands for the names below it too, `*` for every name. GET /health answers to all.",
+        description="Names of the gateway besides `localhost` and IP addresses, separated by commas; `.example.com` "
+        "stands for those below it too, `*` for all. Requests to others are refused.",
     )
 
     log_format: Literal["text", "json"] = Field(
