@@ -17,8 +17,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from deepfake_client.release import first_fault
-from export.checkpoint.hub import own_file
 from export.errors import GoldenError
+from export.release import own_file
 
 FOLDER = "golden"
 MANIFEST = "golden.json"

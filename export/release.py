@@ -29,7 +29,7 @@ from google.protobuf import text_format
 from pydantic import ValidationError
 
 from deepfake_client.release import DESCRIPTION_PARAMETER, MANIFEST, ModelInfo, first_fault
-from export.errors import ReleaseError
+from export.errors import CheckpointError, ReleaseError
 
 CURRENT = "current"
 REPOSITORY = "model_repository"
@@ -213,6 +213,24 @@ def find_release(releases_dir: Path, source_key: str) -> Release | None:
         return read_release(releases_dir / (releases_dir / _KEYS / source_key).read_text(encoding="utf-8"))
     except (OSError, ValueError, ReleaseError):
         return None
+
+
+def own_file(checkpoint: Path, name: str) -> Path | None:
+    """A file of a checkpoint; None where there is no such regular file.
+
+    Raises:
+        CheckpointError: It is a link that leaves the checkpoint's folder: what it leads to would be published with the
+            release. A snapshot of the hub's cache consists of links; they may lead to the blobs of its repository.
+    """
+    file, home = checkpoint / name, checkpoint.resolve()
+    if not file.is_file():
+        return None
+    repository = home.parent.parent
+    if home.parent.name == "snapshots" and (repository / "blobs").is_dir():
+        home = repository
+    if not file.resolve().is_relative_to(home):
+        raise CheckpointError(f"{file} is a link that leads out of {home}; put the file itself there")
+    return file
 
 
 @contextmanager

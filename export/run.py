@@ -16,7 +16,7 @@ from PIL import Image
 
 from assets import FACE_MODELS, fetch_assets
 from deepfake_client.release import Description, Preprocess, Status
-from export.checkpoint.hub import LocatedCheckpoint, own_file
+from export.checkpoint.hub import LocatedCheckpoint
 from export.checkpoint.load import Checkpoint, checkpoint_digest, load_checkpoint
 from export.checkpoint.model_card import README
 from export.errors import ReleaseError
@@ -37,6 +37,7 @@ from export.release import (
     find_release,
     hashed_files,
     open_partial,
+    own_file,
     publish,
     release_id_of,
     served_description,

@@ -55,24 +55,6 @@ def locate_checkpoint(
     return LocatedCheckpoint(snapshot, checkpoint, revision=snapshot.name)
 
 
-def own_file(checkpoint: Path, name: str) -> Path | None:
-    """A file of a checkpoint; None where there is no such regular file.
-
-    Raises:
-        CheckpointError: It is a link that leaves the checkpoint's folder: what it leads to would be published with the
-            release. A snapshot of the hub's cache consists of links; they may lead to the blobs of its repository.
-    """
-    file, home = checkpoint / name, checkpoint.resolve()
-    if not file.is_file():
-        return None
-    repository = home.parent.parent
-    if home.parent.name == "snapshots" and (repository / "blobs").is_dir():
-        home = repository
-    if not file.resolve().is_relative_to(home):
-        raise CheckpointError(f"{file} is a link that leads out of {home}; put the file itself there")
-    return file
-
-
 def _cached_snapshot(checkpoint: str, revision: str | None) -> Path | None:
     """The snapshot in the hub's cache, if it is complete enough to load."""
     from huggingface_hub import snapshot_download

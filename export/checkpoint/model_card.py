@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from deepfake_client.release import CardFields, ModelCard
-from export.checkpoint.hub import own_file
 from export.errors import CheckpointError
+from export.release import own_file
 
 README = "README.md"
 """The card's text in a checkpoint."""

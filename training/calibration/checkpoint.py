@@ -8,8 +8,8 @@ from typing import Any
 
 from deepfake_client.release import CalibrationRecord, ReleaseBands
 from evaluation.metrics import CalibrationBin
-from export.checkpoint.hub import own_file
 from export.checkpoint.load import SIDECAR, Checkpoint, read_sidecar
+from export.release import own_file
 from training.errors import CalibrationError
 
 _KEPT_SUFFIXES = (".json", ".md", ".txt")

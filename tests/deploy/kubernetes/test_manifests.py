@@ -281,3 +281,17 @@ def test_gateway_pods_hold_every_upload_they_admit(gpu: list[Manifest]) -> None:
     needed = 2 * settings.max_body_bytes * settings.max_in_flight  # the body, and the file out of it
     assert quantity(tmp["emptyDir"]["sizeLimit"]) >= needed
     assert decode_bytes(settings, int(quantity(gateway.serving["resources"]["limits"]["memory"]))) >= 2**30
+
+
+def test_what_may_leave_the_cluster_reaches_no_network_inside_it(applied: dict[str, Path]) -> None:
+    inside = {"10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"}
+    blocks = [
+        peer["ipBlock"]
+        for folder in applied.values()
+        for policy in of_kind(render(folder), "NetworkPolicy")
+        for rule in policy["spec"].get("egress", [])
+        for peer in rule.get("to", [])
+        if "ipBlock" in peer
+    ]
+    assert blocks
+    assert all(set(block["except"]) == inside for block in blocks)
