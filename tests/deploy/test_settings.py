@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
+from deploy.console import exits_with_one_line
 from deploy.settings import DeploySettings
 
 
@@ -80,3 +81,11 @@ def test_fake_labels_reach_the_export(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("FAKE_LABELS", "LABEL_1, ")
     release = ensure_release(DeploySettings(), lambda _line: None)
     assert release.manifest["description"]["fake_labels"] == ["LABEL_1"]
+
+
+def test_a_refusal_says_what_is_expected_and_no_regular_expression(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), exits_with_one_line("deepfake-serve"):
+        DeploySettings(precision="fp99")
+    said = capsys.readouterr().err
+    assert "PRECISION: 'fp99' has not the right form. Numeric format" in said
+    assert "^" not in said
