@@ -82,11 +82,12 @@ def frame_pixels(number: int) -> NDArray[np.uint8]:
 
 
 def number_shown(encoded: bytes) -> int | None:
-    """The number that a decoded frame shows, None where it shows no frame of the clip."""
+    """The number that a decoded frame shows, None where it shows no frame of the clip.
+
+    A header that lies about the size may stretch a frame: players show it so.
+    """
     with Image.open(io.BytesIO(encoded)) as image:
-        pixels = np.asarray(image.convert("RGB")).astype(int)
-    if pixels.shape != (SIZE[1], SIZE[0], 3):
-        return None
+        pixels = np.asarray(image.convert("RGB").resize(SIZE)).astype(int)
     top = pixels[4:28]
     number = round(float(top.mean()) / 16)
     right = 0 <= number < FRAMES and np.abs(pixels - frame_pixels(number)).mean() < 12
