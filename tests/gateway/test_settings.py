@@ -1,6 +1,7 @@
 """Settings: defaults people expect, names in the environment, values that make no sense."""
 
 import ast
+import logging
 import os
 import subprocess
 import sys
@@ -45,6 +46,9 @@ def test_environment_names_have_a_prefix_but_those_that_are_documented_without(m
 
 
 def test_old_names_are_taken_with_a_warning(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    # Libraries that other tests load change the level of the root logger, or disable the loggers that they find.
+    caplog.set_level(logging.WARNING, "deepfake_client")
+    monkeypatch.setattr(logging.getLogger("deepfake_client"), "disabled", False)
     monkeypatch.setenv("HOST", "0.0.0.0")
     monkeypatch.setenv("MAX_IN_FLIGHT", "3")
     monkeypatch.setenv("RETRY_AFTER_S", "4")
