@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Writes the lock of every component from pyproject.toml (`make lock`). All agree: each is resolved within dev.lock.
+# HASHES=1 adds the index's hashes, which pip then requires: set it where the index is PyPI itself.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 compile() { # lock-file, then pip-compile's arguments
   local lock=$1
   shift
   .venv/bin/python -m piptools compile --quiet --strip-extras --no-header --no-annotate --allow-unsafe --no-emit-find-links \
-    --no-emit-index-url --no-emit-trusted-host --resolver=backtracking --output-file "$lock.new" "$@" client/pyproject.toml pyproject.toml
+    --no-emit-index-url --no-emit-trusted-host --resolver=backtracking ${HASHES:+--generate-hashes} --output-file "$lock.new" "$@" client/pyproject.toml pyproject.toml
   # A machine whose index offers local builds (torch+cpu) must not pin them for others.
   { echo "# Made by make lock: the whole environment of one component, Python 3.11 and 3.12, Linux x86-64."; sed -E 's/^([a-z0-9._-]+==[^+ ]+)\+[a-z0-9.]+/\1/' "$lock.new"; } >"$lock.ready"
   rm "$lock.new"
