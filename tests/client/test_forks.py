@@ -51,6 +51,7 @@ def test_a_fork_waits_for_calls_but_not_for_ever(server: InferenceServer) -> Non
         while not endpoint._CALLS._count or not server.received:
             time.sleep(0.01)
         endpoint._CALLS._rest()  # as a fork does
+        assert endpoint._CALLS._count == 0
         assert under_way.result().confidence_score == 0.25
         began_at = time.monotonic()
         threading.Timer(0.2, endpoint._CALLS._go_on).start()
