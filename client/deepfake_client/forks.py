@@ -3,11 +3,13 @@
 import ctypes
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Protocol
 
 _FORK_WAITS_S = 1.0
+_ON_THE_WAY_OUT_S = 0.05  # a library's thread that tells of a call's end is still within the library meanwhile
 
 
 class Forkable(Protocol):
@@ -47,6 +49,7 @@ class CallsUnderWay:
         """See `Forkable`."""
         self._changed = threading.Condition()
         self._count = 0
+        self._ended_at = 0.0
         self._forking = False
 
     def began(self) -> None:
@@ -59,12 +62,14 @@ class CallsUnderWay:
         """It has ended."""
         with self._changed:
             self._count -= 1
+            self._ended_at = time.monotonic()
             self._changed.notify_all()
 
     def _rest(self) -> None:
         with self._changed:
             self._forking = True
             self._changed.wait_for(lambda: self._count <= 0, _FORK_WAITS_S)
+        time.sleep(max(self._ended_at + _ON_THE_WAY_OUT_S - time.monotonic(), 0))
 
     def _go_on(self) -> None:
         with self._changed:
