@@ -12,7 +12,7 @@ from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
 from deepfake_client.media import Frame, Media, png_chunks
 from deepfake_client.pictures import MAX_PIXELS, decode_upright, open_picture
 from deepfake_client.video.picture import encode_picture
-from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling, secret_places, spread
+from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling, secret_places, spread_within
 from deepfake_client.video.source import FrameStore, VideoSource
 
 _MOMENTS = 1000
@@ -65,9 +65,10 @@ def sample_animation(
 
 def _moments_us(total_us: int, sampling: Sampling) -> list[int]:
     if sampling.seed:
-        return [int(place) for place in secret_places(0, total_us, sampling.count, sampling.seed)[1]]
+        start, end = (seconds * 1e6 for seconds in sampling.within_s or (0.0, total_us / 1e6))
+        return [int(place) for place in secret_places(start, end, sampling.count, sampling.seed)[1]]
     times_us = np.arange(_MOMENTS, dtype=np.int64) * total_us // _MOMENTS
-    return [int(times_us[i]) for i in spread(times_us, sampling)]
+    return [int(times_us[i]) for i in spread_within(times_us, 1e-6, sampling)]
 
 
 def _starts_ms(image: Image.Image, sampling: Sampling) -> tuple[list[int], int]:

@@ -189,15 +189,20 @@ class _ResultFile:
 
 def _decode(task: dict[str, Any]) -> None:
     with open(_VIDEO, "rb") as video, open(_RESULT, "wb") as result:
-        seed = bytes.fromhex(task["seed"])
-        sampling = Sampling(task["count"], task["max_bytes"], task["keyframes_may_stand_in"], seed)
+        sampling = Sampling(
+            count=task["count"],
+            max_bytes=task["max_bytes"],
+            keyframes_may_stand_in=task["keyframes_may_stand_in"],
+            seed=bytes.fromhex(task["seed"]),
+            within_s=task["within_s"] and tuple(task["within_s"]),
+        )
         index: dict[str, Any]
         try:
             frames = sample_video(identify(video, task["name"]), sampling, _ResultFile(result))
         except DetectionError as error:
             index = {"error": error.code, "message": str(error)}
         else:
-            track = frames[0].video_track
+            track = next((frame.video_track for frame in frames), None)
             index = {
                 "frames": [[frame.index, frame.timestamp_s, *json.loads(frame.encoded)] for frame in frames],
                 "track": track and astuple(track),

@@ -102,6 +102,7 @@ class IsolatedDecoder:
             "max_bytes": sampling.max_bytes,
             "keyframes_may_stand_in": sampling.keyframes_may_stand_in,
             "seed": sampling.seed.hex(),
+            "within_s": sampling.within_s,
             "memory_bytes": self._limits.memory_bytes,
             "processor_s": math.ceil(self._limits.time_s * len(os.sched_getaffinity(0))) + 1,
         }

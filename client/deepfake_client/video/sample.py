@@ -11,7 +11,7 @@ from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
 from deepfake_client.media import Frame, Media
 from deepfake_client.video.animation import sample_animation
 from deepfake_client.video.picture import DecodedFrame
-from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling, Timeline, Times, chosen_frames, spread
+from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling, Timeline, Times, chosen_frames, spread_within
 from deepfake_client.video.source import FrameBeforeMissingError, FrameStore, VideoSource
 
 _WORTH_SEEKING = 0.9  # share of the frames that must still be decoded; above it one pass from the start is as fast
@@ -32,6 +32,8 @@ def sample_video(media: Media, sampling: Sampling = DEFAULT_SAMPLING, store: Fra
     the wanted frames, and where it would save little, the video is decoded once from its start. The pixels are those
     that decoding from the start gives. Frames are as players show them: `picture` says more.
 
+    Where `sampling.within_s` holds no frame there is none; of a costly video also where it takes too long to reach any.
+
     Args:
         media: The video.
         sampling: Number, places and bounds of the frames.
@@ -48,8 +50,12 @@ def sample_video(media: Media, sampling: Sampling = DEFAULT_SAMPLING, store: Fra
     short_of_memory = f"{name}: this {format_.name} file takes too much memory to decode; send it at a lower resolution"
     try:
         timeline = _read_timeline(source)
-        frames = _decode_groups(source, timeline, sampling) or _decode_in_order(source, timeline, sampling)
-        if not frames:
+        if timeline.reliable and sampling.within_s is not None and not chosen_frames(timeline, sampling):
+            return []
+        frames = _decode_groups(source, timeline, sampling)
+        if not frames and not (timeline.is_costly and sampling.within_s):
+            frames = _decode_in_order(source, timeline, sampling)
+        if not frames and sampling.within_s is None:
             source.keep_damaged = True
             frames = _decode_in_order(source, timeline, sampling)
     except MemoryError as error:  # PyAV's is an FFmpegError as well
@@ -59,7 +65,7 @@ def sample_video(media: Media, sampling: Sampling = DEFAULT_SAMPLING, store: Fra
         raise MediaDecodeError(f"{name}: cannot be decoded as {format_.name}: {reason}") from error
     if not frames and source.short_of_memory:
         raise MediaTooLargeError(short_of_memory)
-    if not frames:
+    if not frames and sampling.within_s is None:
         raise MediaDecodeError(f"{name}: this {format_.name} file holds no video frame that can be decoded")
     return [replace(frame, video_track=source.track) for frame in frames]
 
@@ -180,9 +186,9 @@ def _lost_spans(
 
 def _decode_in_order(source: VideoSource, timeline: Timeline, sampling: Sampling) -> list[Frame]:
     """Decodes from the start, and once more when some packets turn out to give no frame: those move the others."""
-    pictures, decoded = _pick(source, spread(timeline.pts, sampling))
+    pictures, decoded = _pick(source, spread_within(timeline.pts, timeline.tick_s, sampling))
     times = _display_times(timeline, decoded, source.frame_ticks)
-    wanted = spread(times, sampling)
+    wanted = spread_within(times, timeline.tick_s, sampling)
     if any(i not in pictures for i in wanted):
         pictures.clear()  # never the frames of two passes in memory
         pictures, _ = _pick(source, wanted)

@@ -47,6 +47,8 @@ class Sampling:
         seed: Decides on the places. Only who has it can tell them, and the same one gives the same places. Empty: the
             places are even, first and last frame included.
         deadline: Bounds the decoding; None for no bound.
+        within_s: Only frames after the first of these times and before the second, in seconds from the video's first
+            frame, are wanted; None for all of it. What is costly is decided by the whole video.
     """
 
     count: int = MAX_SCORED_FRAMES
@@ -54,6 +56,7 @@ class Sampling:
     keyframes_may_stand_in: bool = True
     seed: bytes = b""
     deadline: Deadline | None = None
+    within_s: tuple[float, float] | None = None
 
 
 DEFAULT_SAMPLING = Sampling()
@@ -64,7 +67,7 @@ class VideoDecoder(Protocol):
     """Decodes videos: `sample_video`, or `IsolatedDecoder.sample_video`."""
 
     def __call__(self, media: Media, sampling: Sampling) -> list[Frame]:
-        """Frames spread over a video's decodable duration, in order.
+        """Frames spread over a video's decodable duration, or over `sampling.within_s`, in order.
 
         Raises:
             MediaDecodeError: No frame can be decoded.
@@ -128,8 +131,22 @@ class Timeline:
 def chosen_frames(timeline: Timeline, sampling: Sampling) -> list[int]:
     """Indices of the times that are wanted, ascending: those of `spread`, or with key frames in a costly video."""
     if sampling.keyframes_may_stand_in and timeline.is_costly:
-        return _spread_on_keyframes(timeline, sampling)
-    return spread(timeline.pts, sampling)
+        part = _part(timeline.pts, timeline.tick_s, sampling)
+        return [part.start + i for i in _spread_on_keyframes(replace(timeline, pts=timeline.pts[part]), sampling)]
+    return spread_within(timeline.pts, timeline.tick_s, sampling)
+
+
+def spread_within(times: Times, tick_s: float, sampling: Sampling) -> list[int]:
+    """As `spread`, of those of the times that lie within `sampling.within_s`."""
+    part = _part(times, tick_s, sampling)
+    return [part.start + i for i in spread(times[part], sampling)]
+
+
+def _part(times: Times, tick_s: float, sampling: Sampling) -> slice:
+    if sampling.within_s is None or not len(times):
+        return slice(0, len(times))
+    start, end = (float(times[0]) + seconds / (tick_s or 1.0) for seconds in sampling.within_s)
+    return slice(int(np.searchsorted(times, start, "right")), int(np.searchsorted(times, end)))
 
 
 def spread(times: Times, sampling: Sampling) -> list[int]:
