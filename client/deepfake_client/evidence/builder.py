@@ -21,7 +21,7 @@ from deepfake_client.evidence.document import (
     Verdict,
     printable,
 )
-from deepfake_client.evidence.findings import LIMITS, bands_of, duration_of, find_weaknesses
+from deepfake_client.analysis.findings import LIMITS, bands_of, duration_of, find_weaknesses
 from deepfake_client.evidence.html import evidence_html
 from deepfake_client.evidence.key_frames import EXPLANATIONS, choose_key_frames, find_peaks
 from deepfake_client.media import MediaType

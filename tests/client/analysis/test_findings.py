@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepfake_client.evidence import findings
+from deepfake_client.analysis import findings
 from deepfake_client.evidence.builder import build_evidence
 from deepfake_client.evidence.document import BandsOrigin, FindingCode, KeyFrameReason, Severity
 from deepfake_client.evidence.key_frames import MAX_PEAKS, PEAK_PROMINENCE, SMALL_FACE_PX, choose_key_frames, find_peaks

@@ -1,0 +1,1 @@
+"""What is worked out from the scores of the frames."""
