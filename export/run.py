@@ -214,6 +214,7 @@ def _description(job: _Job, chosen: Variant) -> dict[str, Any]:
         export_id=export_id(checkpoint, job.params, chosen),
         labels=tuple(checkpoint.labels),
         fake_labels=tuple(checkpoint.labels[i] for i in checkpoint.fake_indices),
+        scope=checkpoint.sidecar.scope,
         verdict_bands=checkpoint.sidecar.verdict_bands,
         preprocess=Preprocess.model_validate(job.params.to_dict()),
         preprocessing_version=PREPROCESSING_VERSION,

@@ -9,10 +9,13 @@
 0.91
 >>> output.metadata["frames_analyzed"]
 30
+>>> [finding.code.value for finding in output.findings]  # what makes the result unreliable
+['SMALL_FACE']
 
 Every exception is a `DetectionError`; its `code` and `retryable` are for programs.
 """
 
+from deepfake_client.analysis.findings import Finding, FindingCode, Severity
 from deepfake_client.asynchronous import AsyncDetector, create_async_detector
 from deepfake_client.connect import create_detector
 from deepfake_client.detector import Detector
@@ -59,6 +62,8 @@ __all__ = [
     "DetectorClosedError",
     "EmptyFileError",
     "Evidence",
+    "Finding",
+    "FindingCode",
     "FrameScore",
     "InputError",
     "MediaDecodeError",
@@ -76,6 +81,7 @@ __all__ = [
     "ServerNotTrustedError",
     "ServerUnavailableError",
     "ServiceError",
+    "Severity",
     "UnsupportedMediaError",
     "VerdictBands",
     "build_evidence",

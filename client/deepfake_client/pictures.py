@@ -107,7 +107,10 @@ def is_transparent(encoded: bytes, max_pixels: int = MAX_PIXELS) -> bool:
     with open_picture(encoded, max_pixels) as image:
         if image.mode.startswith("I"):
             return "transparency" in image.info
-        return _has_alpha(image) and image.convert("RGBA").getchannel("A").getextrema() != (255, 255)
+        if not _has_alpha(image):
+            return False
+        with_alpha = image if image.mode == "RGBA" else image.convert("RGBA")  # a copy takes as much memory again
+        return with_alpha.getchannel("A").getextrema() != (255, 255)
 
 
 def _has_alpha(image: Image.Image) -> bool:

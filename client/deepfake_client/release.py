@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from deepfake_client.errors import ModelNotServedError
-from deepfake_client.media import MediaType
+from deepfake_client.media import MediaType, TextEnum
 
 MANIFEST = "release.json"
 """The file in a release's folder that names it."""
@@ -41,6 +41,15 @@ class VerdictBands(_Part):
         if self.real_below > self.fake_above:
             raise ValueError("real_below is above fake_above")
         return self
+
+
+class Scope(TextEnum):
+    """What a release can judge."""
+
+    FACE = "face"
+    """Pictures of faces only."""
+    ANY = "any"
+    """Any picture: what a checkpoint is taken for that does not say."""
 
 
 class ReleaseBands(_Part):
@@ -247,6 +256,7 @@ class Description(_Part):
     fake_labels: tuple[str, ...]
     """The labels whose probabilities add up to the fake probability."""
     verdict_bands: ReleaseBands
+    scope: Scope = Scope.ANY
     preprocess: Preprocess
     preprocessing_version: int
     """Raised whenever the pixels given to the classifier change."""
@@ -256,6 +266,13 @@ class Description(_Part):
     """None where the checkpoint was not calibrated."""
     model_card: ModelCard | None = _left_out()
     """None where the checkpoint has none."""
+
+    def has_own_bands(self, media_type: MediaType) -> bool:
+        """Whether the bands came with the checkpoint.
+
+        Without a calibration nothing says who chose them: those equal to the defaults count as the defaults.
+        """
+        return self.calibration is not None or self.verdict_bands.of(media_type) != ReleaseBands().of(media_type)
 
     def to_json_dict(self) -> dict[str, Any]:
         """As `release.json` holds it."""

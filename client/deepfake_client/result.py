@@ -1,16 +1,18 @@
 """The result of a detection, and how it is made from the scores of the frames."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deepfake_client.analysis.findings import Finding, Judged, find
+from deepfake_client.analysis.media_facts import MediaFacts, facts_of_picture
 from deepfake_client.errors import NothingScoredError
 from deepfake_client.media import Frame, MediaFormat, MediaType, VideoTrack
 from deepfake_client.release import ModelIdentity, ModelInfo
-from deepfake_client.scorer import FrameScore, Scoring
+from deepfake_client.scorer import OK, FrameScore, Scoring
 from deepfake_client.scores import DetectionResult, MediaScores, media_scores, verdict
 
 
@@ -53,6 +55,10 @@ class DetectionDetails(_Part):
     model: ModelIdentity
     video_track: VideoTrack | None = Field(default=None, exclude_if=lambda track: track is None)
     """Which track was judged, in a video file with several: the one that players show. Left out otherwise."""
+    assessable: bool
+    """False where the model is for faces only and found none that is large enough: the result is then uncertain."""
+    findings: tuple[Finding, ...]
+    """What makes the result unreliable, the worst first."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ class DetectionOutput:
     """The result of one detection.
 
     Attributes:
-        result: real, fake or uncertain, by the model's verdict bands.
+        result: real, fake or uncertain, by the model's verdict bands; uncertain where it is not assessable.
         confidence_score: The fake probability 0-1: the image's, or the mean over a video's scored frames.
         processing_time_seconds: Wall time of the detection.
         details: What stands behind the verdict.
@@ -86,6 +92,7 @@ class DetectionOutput:
         frames: Every sampled frame with its score, in order.
         model: The release that answered.
         media_bytes: Size of the input file.
+        facts: Of the media, that the findings are made of.
     """
 
     result: DetectionResult
@@ -97,6 +104,12 @@ class DetectionOutput:
     frames: tuple[ScoredFrame, ...] = field(repr=False)
     model: ModelInfo = field(repr=False)
     media_bytes: int
+    facts: MediaFacts = field(repr=False)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What makes the result unreliable, the worst first."""
+        return self.details.findings
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
@@ -110,11 +123,13 @@ class Aggregate:
 
     Attributes:
         fake_probability: 0-1: the image's, or the mean over a video's scored frames.
-        result: By the model's bands for this kind of media.
+        result: By the model's bands for this kind of media; uncertain where it is not assessable.
         scores: The scores of the HTTP contract, 0-100.
         frames_scored: Frames with a score.
         frames_failed: Frames without one.
         faces_detected: Frames with a face.
+        assessable: Whether the model can judge what was found.
+        findings: What makes the result unreliable, the worst first.
     """
 
     fake_probability: float
@@ -123,9 +138,17 @@ class Aggregate:
     frames_scored: int
     frames_failed: int
     faces_detected: int
+    assessable: bool
+    findings: tuple[Finding, ...]
 
 
-def aggregate(scores: Sequence[FrameScore], media_type: MediaType, model: ModelInfo, name: str) -> Aggregate:
+def aggregate(
+    scores: Sequence[FrameScore],
+    media_type: MediaType,
+    model: ModelInfo,
+    name: str,
+    facts: MediaFacts = MediaFacts(),  # noqa: B008 - frozen
+) -> Aggregate:
     """Combines the scores of all frames into one answer.
 
     Args:
@@ -133,6 +156,7 @@ def aggregate(scores: Sequence[FrameScore], media_type: MediaType, model: ModelI
         media_type: What the frames were taken from.
         model: The release that gave them.
         name: What to call the media in messages.
+        facts: Of the media, for the findings.
 
     Raises:
         NothingScoredError: No frame was scored. The message gives the reason of the first frame.
@@ -142,14 +166,17 @@ def aggregate(scores: Sequence[FrameScore], media_type: MediaType, model: ModelI
         statuses = [score.status for score in scores]
         first = statuses[0] if statuses else "NO_FRAMES"
         raise NothingScoredError(f"{name}: no frame could be scored: {first}. {model.status_meaning(first)}", statuses)
-    fake_probability = sum(p) / len(p)
+    judged = Judged(model, media_type, scores, sum(p) / len(p), media_scores(p, media_type), facts)
+    result = verdict(judged.fake_probability, judged.bands) if judged.assessable else DetectionResult.UNCERTAIN
     return Aggregate(
-        fake_probability=fake_probability,
-        result=verdict(fake_probability, model.verdict_bands.of(media_type)),
-        scores=media_scores(p, media_type),
+        fake_probability=judged.fake_probability,
+        result=result,
+        scores=judged.scores,
         frames_scored=len(p),
         frames_failed=len(scores) - len(p),
         faces_detected=sum(score.face_box_px is not None for score in scores),
+        assessable=judged.assessable,
+        findings=find(judged),
     )
 
 
@@ -180,7 +207,8 @@ def detection_output(
         NothingScoredError: No frame was scored.
     """
     model = scoring.info
-    whole = aggregate(scoring.scores, format_.media_type, model, name)
+    facts = _facts(frames, scoring, format_)
+    whole = aggregate(scoring.scores, format_.media_type, model, name, facts)
     scored = tuple(
         ScoredFrame(frame.index, frame.timestamp_s, score, frame.encoded if keep_frames else None)
         for frame, score in zip(frames, scoring.scores, strict=True)
@@ -208,11 +236,27 @@ def detection_output(
             faces_detected=whole.faces_detected,
             sha256=sha256,
             model=model.identity(),
-            video_track=next((frame.video_track for frame in frames), None),
+            video_track=facts.video_track,
+            assessable=whole.assessable,
+            findings=whole.findings,
         ),
         model_version=model.version,
         scores=whole.scores,
         frames=scored,
         model=model,
         media_bytes=size_bytes,
+        facts=facts,
+    )
+
+
+def _facts(frames: Sequence[Frame], scoring: Scoring, format_: MediaFormat) -> MediaFacts:
+    """Of a media file whose frames were scored."""
+    scored = (frame.encoded for frame, score in zip(frames, scoring.scores, strict=True) if score.status == OK)
+    of_picture = facts_of_picture(next(scored, None), format_.media_type, scoring.info.preprocess.max_pixels)
+    is_video = format_.media_type is MediaType.VIDEO
+    return replace(
+        of_picture,
+        is_animation=format_.is_animation,
+        duration_s=max((frame.timestamp_s for frame in frames), default=0.0) if is_video else None,
+        video_track=next((frame.video_track for frame in frames), None),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from deepfake_client.release import CalibrationRecord, CardFields, ModelCard, ReleaseBands, first_fault
+from deepfake_client.release import CalibrationRecord, CardFields, ModelCard, ReleaseBands, Scope, first_fault
 from export.checkpoint.hub import LocatedCheckpoint
 from export.checkpoint.labels import fake_label_indices, ordered_labels
 from export.checkpoint.model_card import README, read_card
@@ -29,6 +29,7 @@ class Sidecar(BaseModel):
         trained: False for seeded weights.
         notice: A sentence to show beside every result, or "".
         crop_factor: Side of the face crop over the longer side of the face box.
+        scope: Whether it can judge faces only, or any picture.
         verdict_bands: Bands for images and for videos.
         calibration: How they were set, if the checkpoint says.
         model_card: Who made it, for what, and where it fails.
@@ -40,6 +41,7 @@ class Sidecar(BaseModel):
     trained: bool = True
     notice: str = ""
     crop_factor: float = Field(default=1.3, ge=1, le=10)
+    scope: Scope = Scope.ANY
     verdict_bands: ReleaseBands = ReleaseBands()
     calibration: CalibrationRecord | None = None
     model_card: CardFields | None = None

@@ -120,7 +120,7 @@ class DetectJson(DetectOptions):
 
 
 class DetectMetadata(DetectionDetails):
-    """Details of a verdict. The keys after `video_track` are there only when asked for with `include`."""
+    """Details of a verdict. The keys after `findings` are there only when asked for with `include`."""
 
     scores: MediaScores | None = Field(
         default=None,

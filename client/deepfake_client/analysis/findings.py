@@ -1,18 +1,29 @@
 """What makes a result unreliable: rules over a detection, each with its threshold and the reason for it.
 
-Only what the service's answers show is judged. What no answer can show stands in `LIMITS`.
+Only what the service's answers and the media's headers show is judged. A new finding is a `FindingCode`, a line in a
+rule that yields it, and a row of the table in docs/page-and-report.md.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from statistics import median, pstdev
 
-from deepfake_client.evidence.document import BandsOrigin, Finding, FindingCode, Severity
-from deepfake_client.evidence.key_frames import SMALL_FACE_PX, shorter_side_px
-from deepfake_client.media import MediaType
-from deepfake_client.release import ReleaseBands, VerdictBands
-from deepfake_client.result import DetectionOutput
-from deepfake_client.scorer import OK
+from pydantic import BaseModel, ConfigDict
+
+from deepfake_client.analysis.media_facts import MediaFacts
+from deepfake_client.media import MediaType, TextEnum
+from deepfake_client.release import ModelInfo, Scope, VerdictBands
+from deepfake_client.scorer import OK, FrameScore
+from deepfake_client.scores import MediaScores
+
+MIN_FACE_PX = 40
+"""Shorter side of the face box. A smaller face is enlarged five times and more for the model: where the release is for
+faces only, such a face is none."""
+
+SMALL_FACE_PX = 64
+"""Shorter side of the face box. Smaller faces are found and judged unreliably: those of under 50 to 60 px are enlarged
+four times and more for the model, which then sees little but the enlarging."""
 
 FEW_FACES_SHARE = 0.5
 """With a face in less than half of the frames, most of the mean is about whole scenes and not about a face."""
@@ -41,62 +52,139 @@ NEAR_EDGE = 0.05
 """Distance to a band's edge, in fake probability: saving the same picture again with another decoder or resize moved
 scores by 0.01 to 0.06."""
 
-LIMITS = (
-    "A score is a model's estimate, not proof. It says how much a picture resembles what the model learned as fake.",
-    "A fake probability is not the probability that the file is fake, unless the bands and scores were calibrated on "
-    "material like it.",
-    "Manipulations of a kind that the model has not learned can go unnoticed; retouching, filters, strong compression "
-    "and screen recordings of real footage can look fake.",
-    "Only the largest face of a frame is judged. Other faces, the background and any sound are not.",
-    "Of a video a sample of at most 30 frames is judged: a manipulation between them is not seen.",
-    "The SHA-256 ties this report to one file, not to the file's origin: it does not say who made it or when.",
-)
+
+class Severity(TextEnum):
+    """How much a finding weakens the result."""
+
+    CRITICAL = "critical"
+    """The result means nothing."""
+    WARNING = "warning"
+    """The result may well be wrong for this reason."""
+    INFO = "info"
+    """The result may be right, but this should be known."""
+
+
+class FindingCode(TextEnum):
+    """The findings; a code is never renamed or given another meaning."""
+
+    UNTRAINED_MODEL = "UNTRAINED_MODEL"
+    NO_FACE = "NO_FACE"
+    FEW_FACES = "FEW_FACES"
+    SMALL_FACE = "SMALL_FACE"
+    FACE_DETECTION_OFF = "FACE_DETECTION_OFF"
+    LOW_RESOLUTION = "LOW_RESOLUTION"
+    MULTIPLE_VIDEO_TRACKS = "MULTIPLE_VIDEO_TRACKS"
+    TRANSPARENT = "TRANSPARENT"
+    ANIMATED_IMAGE = "ANIMATED_IMAGE"
+    FRAMES_FAILED = "FRAMES_FAILED"
+    FEW_FRAMES = "FEW_FRAMES"
+    SHORT_VIDEO = "SHORT_VIDEO"
+    SCORES_DISAGREE = "SCORES_DISAGREE"
+    ISOLATED_PEAK = "ISOLATED_PEAK"
+    NEAR_BAND_EDGE = "NEAR_BAND_EDGE"
+    DEFAULT_BANDS = "DEFAULT_BANDS"
+    REDUCED_PRECISION = "REDUCED_PRECISION"
+
+    @property
+    def severity(self) -> Severity:
+        """How much it weakens a result: most are warnings."""
+        return _SEVERITIES.get(self, Severity.WARNING)
+
+
+_SEVERITIES = {
+    FindingCode.UNTRAINED_MODEL: Severity.CRITICAL,
+    FindingCode.FACE_DETECTION_OFF: Severity.INFO,
+    FindingCode.ISOLATED_PEAK: Severity.INFO,
+    FindingCode.DEFAULT_BANDS: Severity.INFO,
+    FindingCode.REDUCED_PRECISION: Severity.INFO,
+}
+
+_NOT_ASSESSABLE = (FindingCode.NO_FACE, FindingCode.SMALL_FACE)
+"""Critical where they are why a result is not assessable."""
+
+
+class Finding(BaseModel):
+    """One thing that makes the result unreliable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    code: FindingCode
+    severity: Severity
+    message: str
+    """What was found, and what follows from it."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A detection, as far as the rules look at it.
+
+    Attributes:
+        model: The release that answered.
+        media_type: Image or video.
+        frames: The scores of all sampled frames.
+        fake_probability: 0-1, that decides the verdict.
+        scores: Risk scores, 0-100.
+        facts: Of the media.
+    """
+
+    model: ModelInfo
+    media_type: MediaType
+    frames: Sequence[FrameScore]
+    fake_probability: float
+    scores: MediaScores
+    facts: MediaFacts
+
+    @property
+    def is_video(self) -> bool:
+        """Or an image."""
+        return self.media_type is MediaType.VIDEO
+
+    @property
+    def scored(self) -> list[FrameScore]:
+        """The frames that were scored."""
+        return [frame for frame in self.frames if frame.status == OK]
+
+    @property
+    def bands(self) -> VerdictBands:
+        """That decide the verdict."""
+        return self.model.verdict_bands.of(self.media_type)
+
+    @property
+    def face_sides_px(self) -> list[float]:
+        """Shorter side of the largest face of each scored frame that has one."""
+        return [shorter_side_px(frame.face_box_px) for frame in self.scored if frame.face_box_px is not None]
+
+    @property
+    def assessable(self) -> bool:
+        """False where the release is for faces only, looked for them, and found none of `MIN_FACE_PX`."""
+        needs_face = self.model.scope is Scope.FACE and self.model.preprocess.face_detection
+        return not needs_face or any(side >= MIN_FACE_PX for side in self.face_sides_px)
+
+
+def find(judged: Judged) -> tuple[Finding, ...]:
+    """All findings, the worst first; within a severity in the order of `FindingCode`."""
+    messages = {code: message for rule in _RULES for code, message in rule(judged)}
+    critical = () if judged.assessable else _NOT_ASSESSABLE
+    found = [
+        Finding(code=c, severity=Severity.CRITICAL if c in critical else c.severity, message=messages[c])
+        for c in FindingCode
+        if c in messages
+    ]
+    return tuple(sorted(found, key=lambda finding: list(Severity).index(finding.severity)))
+
+
+def shorter_side_px(box_px: tuple[float, float, float, float]) -> float:
+    """Shorter side of a box in pixels."""
+    x0, y0, x1, y1 = box_px
+    return min(x1 - x0, y1 - y0)
 
 
 _Found = Iterator[tuple[FindingCode, str]]
 """Findings with their messages."""
 
 
-def find_weaknesses(
-    output: DetectionOutput, frame_size_px: tuple[int, int] | None, *, is_transparent: bool = False
-) -> list[Finding]:
-    """All findings, the worst first; within a severity in the order of `FindingCode`.
-
-    Args:
-        output: The detection.
-        frame_size_px: Width and height of the frames as displayed; None if not known.
-        is_transparent: Whether a background shows through the image.
-    """
-    messages = {**dict(_of_model(output)), **dict(_of_faces(output)), **dict(_of_frames(output, frame_size_px))}
-    messages |= {**dict(_of_picture(output, is_transparent)), **dict(_of_scores(output))}
-    found = [Finding(code=c, severity=c.severity, message=messages[c]) for c in FindingCode if c in messages]
-    return sorted(found, key=lambda finding: list(Severity).index(finding.severity))
-
-
-def bands_of(output: DetectionOutput) -> tuple[VerdictBands, BandsOrigin]:
-    """The bands that decided a verdict, and where they come from.
-
-    A release without a calibration does not say who chose its bands: those equal to the defaults count as the defaults.
-    """
-    media_type = output.details.input_type
-    bands = output.model.verdict_bands.of(media_type)
-    chosen = output.model.calibration is not None or bands != ReleaseBands().of(media_type)
-    return bands, BandsOrigin.CHECKPOINT if chosen else BandsOrigin.DEFAULT
-
-
-def duration_of(output: DetectionOutput) -> float | None:
-    """Seconds from a video's first to its last sampled frame; None for an image."""
-    if not _is_video(output):
-        return None
-    return max((frame.timestamp_s for frame in output.frames), default=0.0)
-
-
-def _is_video(output: DetectionOutput) -> bool:
-    return output.details.input_type is MediaType.VIDEO
-
-
-def _of_model(output: DetectionOutput) -> _Found:
-    model = output.model
+def _of_model(judged: Judged) -> _Found:
+    model = judged.model
     if not model.trained:
         yield (
             FindingCode.UNTRAINED_MODEL,
@@ -107,7 +195,7 @@ def _of_model(output: DetectionOutput) -> _Found:
             FindingCode.FACE_DETECTION_OFF,
             "This release does not look for faces: the model judged the whole picture.",
         )
-    if bands_of(output)[1] is BandsOrigin.DEFAULT:
+    if not model.has_own_bands(judged.media_type):
         yield (
             FindingCode.DEFAULT_BANDS,
             "The verdict bands are this project's defaults, the same for every model, and not calibrated for this one: "
@@ -121,22 +209,24 @@ def _of_model(output: DetectionOutput) -> _Found:
         )
 
 
-def _of_faces(output: DetectionOutput) -> _Found:
-    scored = [frame.score for frame in output.frames if frame.score.status == OK]
-    sides = [shorter_side_px(score.face_box_px) for score in scored if score.face_box_px is not None]
+def _of_faces(judged: Judged) -> _Found:
+    sides, scored = judged.face_sides_px, judged.scored
     if sides and median(sides) < SMALL_FACE_PX:
         what = "The face is" if len(sides) == 1 else "Half of the faces found, or more, are at most"
+        below = SMALL_FACE_PX if judged.assessable else MIN_FACE_PX
+        follows = "scores are unreliable" if judged.assessable else "this model cannot judge a face"
         yield (
             FindingCode.SMALL_FACE,
-            f"{what} {median(sides):.0f} px on its shorter side; below {SMALL_FACE_PX} px scores are unreliable.",
+            f"{what} {median(sides):.0f} px on its shorter side; below {below} px {follows}.",
         )
-    if not output.model.preprocess.face_detection:
+    if not judged.model.preprocess.face_detection:
         return
     if not sides:
-        where = "any of the scored frames" if _is_video(output) else "the image"
+        where = "any of the scored frames" if judged.is_video else "the image"
+        meant = "for which it may not be meant" if judged.assessable else "and it is meant for faces only"
         yield (
             FindingCode.NO_FACE,
-            f"No face was found in {where}: the model judged the whole picture, for which it may not be meant.",
+            f"No face was found in {where}: the model judged the whole picture, {meant}.",
         )
     elif len(sides) < FEW_FACES_SHARE * len(scored):
         yield (
@@ -146,52 +236,52 @@ def _of_faces(output: DetectionOutput) -> _Found:
         )
 
 
-def _of_frames(output: DetectionOutput, frame_size_px: tuple[int, int] | None) -> _Found:
-    frames, scored, duration_s = output.frames, output.details.frames_analyzed, duration_of(output)
-    if frame_size_px is not None and min(frame_size_px) < LOW_RESOLUTION_PX:
-        width, height = frame_size_px
+def _of_frames(judged: Judged) -> _Found:
+    frames, scored, facts = judged.frames, len(judged.scored), judged.facts
+    if facts.frame_size_px is not None and min(facts.frame_size_px) < LOW_RESOLUTION_PX:
+        width, height = facts.frame_size_px
         yield (
             FindingCode.LOW_RESOLUTION,
             f"The picture is {width} x {height} px, its shorter side under {LOW_RESOLUTION_PX} px: fine traces of a "
             "manipulation may be lost.",
         )
-    if (track := output.details.video_track) is not None:
+    if (track := facts.video_track) is not None:
         yield (
             FindingCode.MULTIPLE_VIDEO_TRACKS,
             f"The file holds {track.of} video tracks. Number {track.number} was judged, which players show; another "
             "one may show something else.",
         )
-    if failed := Counter(frame.score.status for frame in frames if frame.score.status != OK):
+    if failed := Counter(frame.status for frame in frames if frame.status != OK):
         reasons = "; ".join(
-            f"{status} ({count}): {output.model.status_meaning(status)}".removesuffix(": ")
+            f"{status} ({count}): {judged.model.status_meaning(status)}".removesuffix(": ")
             for status, count in sorted(failed.items())
         )
         yield (
             FindingCode.FRAMES_FAILED,
             f"The result leaves out {sum(failed.values())} of {len(frames)} frames that could not be scored. {reasons}",
         )
-    if duration_s is not None and scored < FEW_FRAMES:
+    if judged.is_video and scored < FEW_FRAMES:
         were = "1 frame was" if scored == 1 else f"{scored} frames were"
         yield (
             FindingCode.FEW_FRAMES,
             f"Only {were} scored, fewer than {FEW_FRAMES}: a single frame moves the scores.",
         )
-    if duration_s is not None and duration_s < SHORT_VIDEO_S:
+    if facts.duration_s is not None and facts.duration_s < SHORT_VIDEO_S:
         yield (
             FindingCode.SHORT_VIDEO,
-            f"The video lasts {duration_s:.2f} s, under {SHORT_VIDEO_S:g} s: its frames show nearly the same picture "
-            "and confirm each other little.",
+            f"The video lasts {facts.duration_s:.2f} s, under {SHORT_VIDEO_S:g} s: its frames show nearly the same "
+            "picture and confirm each other little.",
         )
 
 
-def _of_picture(output: DetectionOutput, is_transparent: bool) -> _Found:
-    if is_transparent:
+def _of_picture(judged: Judged) -> _Found:
+    if judged.facts.is_transparent:
         yield (
             FindingCode.TRANSPARENT,
             "The image is transparent in places: it was judged on white, as most programs show it. On another "
             "background it looks different.",
         )
-    if _is_video(output) and output.details.format in ("png", "webp"):
+    if judged.facts.is_animation:
         yield (
             FindingCode.ANIMATED_IMAGE,
             "The file is an animated picture: it was judged as a video, by what it shows at moments spread over its "
@@ -199,9 +289,9 @@ def _of_picture(output: DetectionOutput, is_transparent: bool) -> _Found:
         )
 
 
-def _of_scores(output: DetectionOutput) -> _Found:
-    scores, bands = output.scores, bands_of(output)[0]
-    p = [frame.score.fake_probability for frame in output.frames if frame.score.fake_probability is not None]
+def _of_scores(judged: Judged) -> _Found:
+    scores, bands = judged.scores, judged.bands
+    p = [frame.fake_probability for frame in judged.frames if frame.fake_probability is not None]
     fake, real = sum(v > bands.fake_above for v in p), sum(v < bands.real_below for v in p)
     if min(fake, real) >= max(DISAGREEING_SHARE * len(p), 1):
         yield (
@@ -220,7 +310,7 @@ def _of_scores(output: DetectionOutput) -> _Found:
             f"The highest frame ({scores.peak_risk:.2f}) lies more than {ISOLATED_PEAK_POINTS:g} points above the 90th "
             f"percentile ({scores.video_score:.2f}): a single frame raises the risk score. Look at that frame.",
         )
-    mean, edges = output.confidence_score, (("fake", bands.fake_above), ("real", bands.real_below))
+    mean, edges = judged.fake_probability, (("fake", bands.fake_above), ("real", bands.real_below))
     name, edge = min(edges, key=lambda named: abs(mean - named[1]))
     if abs(mean - edge) < NEAR_EDGE:
         yield (
@@ -228,3 +318,6 @@ def _of_scores(output: DetectionOutput) -> _Found:
             f"The fake probability {mean:.4f} is less than {NEAR_EDGE} from the edge of the {name} band ({edge:g}): "
             "saving the same picture again could change the verdict.",
         )
+
+
+_RULES: tuple[Callable[[Judged], _Found], ...] = (_of_model, _of_faces, _of_frames, _of_picture, _of_scores)

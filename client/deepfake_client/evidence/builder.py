@@ -10,7 +10,9 @@ from pathlib import Path
 from deepfake_client.errors import ConfigurationError, InputError
 from deepfake_client.evidence.document import (
     DIGITS,
+    LIMITS,
     Bands,
+    BandsOrigin,
     Evidence,
     FrameEvidence,
     InputFile,
@@ -21,11 +23,10 @@ from deepfake_client.evidence.document import (
     Verdict,
     printable,
 )
-from deepfake_client.analysis.findings import LIMITS, bands_of, duration_of, find_weaknesses
 from deepfake_client.evidence.html import evidence_html
 from deepfake_client.evidence.key_frames import EXPLANATIONS, choose_key_frames, find_peaks
 from deepfake_client.media import MediaType
-from deepfake_client.pictures import Thumbnail, frame_size_px, is_transparent, make_thumbnail
+from deepfake_client.pictures import Thumbnail, make_thumbnail
 from deepfake_client.release import ModelInfo, VerdictBands
 from deepfake_client.result import DetectionOutput, ScoredFrame
 from deepfake_client.scores import MediaScores, verdict
@@ -38,14 +39,14 @@ def build_evidence(output: DetectionOutput, file_name: str, *, created_at: datet
     """Builds the evidence report of a detection.
 
     Args:
-        output: From `Detector.detect(..., keep_frames=True)`. Without kept frames the report has no pictures, does not
-            know the frames' size, and so lacks the finding LOW_RESOLUTION.
+        output: From `Detector.detect(..., keep_frames=True)`. Without kept frames the report has no pictures.
         file_name: What to call the input, a bare name: the report is passed on, and folders name people.
         created_at: Time of the report, with its time zone; now by default.
     """
-    size, peaks = _frame_size(output), find_peaks(output.frames)
-    bands, origin = bands_of(output)
-    details = output.details
+    size, peaks = output.facts.frame_size_px, find_peaks(output.frames)
+    details, model = output.details, output.model
+    bands = model.verdict_bands.of(details.input_type)
+    origin = BandsOrigin.CHECKPOINT if model.has_own_bands(details.input_type) else BandsOrigin.DEFAULT
     return Evidence(
         input=InputFile(
             file_name=printable(file_name),
@@ -55,18 +56,19 @@ def build_evidence(output: DetectionOutput, file_name: str, *, created_at: datet
             format=details.format,
             width_px=size[0] if size else None,
             height_px=size[1] if size else None,
-            duration_s=_rounded(duration_of(output), 6),
+            duration_s=_rounded(output.facts.duration_s, 6),
         ),
         verdict=Verdict(
             result=output.result,
             fake_probability=round(output.confidence_score, DIGITS),
             bands=Bands(real_below=bands.real_below, fake_above=bands.fake_above, origin=origin),
+            assessable=details.assessable,
         ),
-        findings=find_weaknesses(output, size, is_transparent=_is_transparent(output)),
+        findings=list(output.findings),
         scores=MediaScores(**output.scores.rounded()),
         key_frames=_key_frames(output),
         frames=[_frame(frame, bands, at in peaks) for at, frame in enumerate(output.frames)],
-        model=output.model,
+        model=model,
         software=Software(
             client_version=_installed("deepfake-client"),
             pyav_version=_installed("av"),
@@ -139,27 +141,6 @@ def _form_of(path: Path) -> Callable[[Evidence], str]:
     if form is None:
         raise ConfigurationError(f"--report {path}: the name must end in .html or .json")
     return form
-
-
-def _is_transparent(output: DetectionOutput) -> bool:
-    """Whether the image is; of a video's frames none is."""
-    encoded = output.frames[0].encoded
-    if encoded is None or output.details.input_type is not MediaType.IMAGE:
-        return False
-    try:
-        return is_transparent(encoded, output.model.preprocess.max_pixels)
-    except InputError:
-        return False
-
-
-def _frame_size(output: DetectionOutput) -> tuple[int, int] | None:
-    for frame in output.frames:
-        if frame.encoded is not None and frame.score.fake_probability is not None:
-            try:
-                return frame_size_px(frame.encoded, output.model.preprocess.max_pixels)
-            except InputError:
-                return None
-    return None
 
 
 def _frame(frame: ScoredFrame, bands: VerdictBands, is_peak: bool) -> FrameEvidence:

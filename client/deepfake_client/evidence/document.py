@@ -10,15 +10,27 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deepfake_client.analysis.findings import Finding
 from deepfake_client.media import MediaType, TextEnum
 from deepfake_client.release import ModelInfo, VerdictBands
 from deepfake_client.scores import DetectionResult, MediaScores
 
-SCHEMA_VERSION: Literal["2.1"] = "2.1"
+SCHEMA_VERSION: Literal["3.0"] = "3.0"
 """Of the JSON form: the first number changes when a reader of the old form would go wrong, the second for additions."""
 
 DIGITS = 4
 """Decimals of probabilities."""
+
+LIMITS = (
+    "A score is a model's estimate, not proof. It says how much a picture resembles what the model learned as fake.",
+    "A fake probability is not the probability that the file is fake, unless the bands and scores were calibrated on "
+    "material like it.",
+    "Manipulations of a kind that the model has not learned can go unnoticed; retouching, filters, strong compression "
+    "and screen recordings of real footage can look fake.",
+    "Only the largest face of a frame is judged. Other faces, the background and any sound are not.",
+    "Of a video a sample of at most 30 frames is judged: a manipulation between them is not seen.",
+    "The SHA-256 ties this report to one file, not to the file's origin: it does not say who made it or when.",
+)
 
 
 class Document(BaseModel):
@@ -31,53 +43,6 @@ class Document(BaseModel):
         allow_inf_nan=False,
         json_schema_serialization_defaults_required=True,
     )
-
-
-class Severity(TextEnum):
-    """How much a finding weakens the result."""
-
-    CRITICAL = "critical"
-    """The result means nothing."""
-    WARNING = "warning"
-    """The result may well be wrong for this reason."""
-    NOTE = "note"
-    """The result may be right, but this should be known."""
-
-
-class FindingCode(TextEnum):
-    """The findings; a code is never renamed or given another meaning."""
-
-    UNTRAINED_MODEL = "UNTRAINED_MODEL"
-    NO_FACE = "NO_FACE"
-    FEW_FACES = "FEW_FACES"
-    SMALL_FACE = "SMALL_FACE"
-    FACE_DETECTION_OFF = "FACE_DETECTION_OFF"
-    LOW_RESOLUTION = "LOW_RESOLUTION"
-    MULTIPLE_VIDEO_TRACKS = "MULTIPLE_VIDEO_TRACKS"
-    TRANSPARENT = "TRANSPARENT"
-    ANIMATED_IMAGE = "ANIMATED_IMAGE"
-    FRAMES_FAILED = "FRAMES_FAILED"
-    FEW_FRAMES = "FEW_FRAMES"
-    SHORT_VIDEO = "SHORT_VIDEO"
-    SCORES_DISAGREE = "SCORES_DISAGREE"
-    ISOLATED_PEAK = "ISOLATED_PEAK"
-    NEAR_BAND_EDGE = "NEAR_BAND_EDGE"
-    DEFAULT_BANDS = "DEFAULT_BANDS"
-    REDUCED_PRECISION = "REDUCED_PRECISION"
-
-    @property
-    def severity(self) -> Severity:
-        """How much it weakens a result: most are warnings."""
-        return _SEVERITIES.get(self, Severity.WARNING)
-
-
-_SEVERITIES = {
-    FindingCode.UNTRAINED_MODEL: Severity.CRITICAL,
-    FindingCode.FACE_DETECTION_OFF: Severity.NOTE,
-    FindingCode.ISOLATED_PEAK: Severity.NOTE,
-    FindingCode.DEFAULT_BANDS: Severity.NOTE,
-    FindingCode.REDUCED_PRECISION: Severity.NOTE,
-}
 
 
 class KeyFrameReason(TextEnum):
@@ -115,7 +80,7 @@ class InputFile(Document):
     format: str
     """jpeg, png, bmp, webp, mp4, mov, avi, mkv or webm: found from the content, never from the name."""
     width_px: int | None = Field(ge=1)
-    """Width of the frames as displayed, after rotation; null if no frame was kept."""
+    """Width of the frames as displayed, after rotation; null if not known."""
     height_px: int | None = Field(ge=1)
     """Height of the frames as displayed."""
     duration_s: float | None = Field(ge=0)
@@ -135,15 +100,8 @@ class Verdict(Document):
     fake_probability: float = Field(ge=0, le=1)
     """Of the image, or the mean over a video's scored frames."""
     bands: Bands
-
-
-class Finding(Document):
-    """One thing that makes the result unreliable."""
-
-    code: FindingCode
-    severity: Severity
-    message: str
-    """What was found, and what follows from it."""
+    assessable: bool
+    """Whether the model can judge what was found; if not, the result is uncertain whatever the probability."""
 
 
 class FrameEvidence(Document):
@@ -213,7 +171,7 @@ class Run(Document):
 class Evidence(Document):
     """An evidence report."""
 
-    schema_version: Literal["2.1"] = SCHEMA_VERSION
+    schema_version: Literal["3.0"] = SCHEMA_VERSION
     input: InputFile
     verdict: Verdict
     findings: list[Finding]

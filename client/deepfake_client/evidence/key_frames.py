@@ -3,16 +3,13 @@
 import itertools
 from collections.abc import Sequence
 
+from deepfake_client.analysis.findings import SMALL_FACE_PX, shorter_side_px
 from deepfake_client.evidence.document import DIGITS, KeyFrameReason
 from deepfake_client.result import ScoredFrame
 
 PEAK_PROMINENCE = 0.1
 """How far a peak stands above the valleys beside it, in fake probability: the 10 points from which a single frame
 raises the risk score."""
-
-SMALL_FACE_PX = 64
-"""Shorter side of the face box. Smaller faces are found and judged unreliably: those of under 50 to 60 px are enlarged
-four times and more for the model, which then sees little but the enlarging."""
 
 MAX_PEAKS = 3
 """Most peaks that are marked, the highest frame included: more would not stand out."""
@@ -86,12 +83,6 @@ def _prominence(values: Sequence[float], i: int) -> float:
     if i < len(values) - 1:
         valleys.append(min(after, default=values[i]))
     return values[i] - max(valleys, default=values[i])
-
-
-def shorter_side_px(box_px: tuple[float, float, float, float]) -> float:
-    """Shorter side of a box in pixels."""
-    x0, y0, x1, y1 = box_px
-    return min(x1 - x0, y1 - y0)
 
 
 def _probabilities(frames: Sequence[ScoredFrame]) -> dict[int, float]:

@@ -8,13 +8,10 @@ import numpy as np
 import pytest
 
 from deepfake_client.analysis import findings
-from deepfake_client.evidence.builder import build_evidence
-from deepfake_client.evidence.document import BandsOrigin, FindingCode, KeyFrameReason, Severity
-from deepfake_client.evidence.key_frames import MAX_PEAKS, PEAK_PROMINENCE, SMALL_FACE_PX, choose_key_frames, find_peaks
+from deepfake_client.analysis.findings import MIN_FACE_PX, SMALL_FACE_PX, FindingCode, Severity
 from deepfake_client.media import MediaFormat, MediaType, VideoTrack
-from deepfake_client.release import ModelInfo, ReleaseBands, VerdictBands
-from deepfake_client.result import ScoredFrame
-from tests.client.evidence.cases import FACE_PX, MODEL, SIZE_PX, made_output
+from deepfake_client.release import ModelInfo, ReleaseBands, Scope, VerdictBands
+from tests.client.evidence.cases import MODEL, SIZE_PX, made_output
 from tests.media import encode_image
 
 DEFAULT_BANDS = ReleaseBands()
@@ -32,12 +29,12 @@ SOUND = [0.9 + 0.001 * i for i in range(30)]
 
 def codes(scores: list[Any], **options: Any) -> set[str]:
     output = made_output(scores, **{"model": OWN_BANDS, **options})
-    return {finding.code.value for finding in build_evidence(output, "x").findings}
+    return {finding.code.value for finding in output.findings}
 
 
 def sentence(code: str, scores: list[Any], **options: Any) -> str:
-    evidence = build_evidence(made_output(scores, **{"model": OWN_BANDS, **options}), "x")
-    return next(finding.message for finding in evidence.findings if finding.code == code)
+    findings = made_output(scores, **{"model": OWN_BANDS, **options}).findings
+    return next(finding.message for finding in findings if finding.code == code)
 
 
 def test_a_sound_result_has_no_findings() -> None:
@@ -75,6 +72,39 @@ def test_small_faces() -> None:
     assert sentence("SMALL_FACE", [0.9], is_video=False, face_side_px=40.0).startswith("The face is 40 px")
 
 
+FOR_FACES = OWN_BANDS.model_copy(update={"scope": Scope.FACE})
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"without_face": [0]}, "NO_FACE"),
+        ({"face_side_px": MIN_FACE_PX - 0.1}, "SMALL_FACE"),
+        ({"face_side_px": float(MIN_FACE_PX)}, None),
+    ],
+)
+def test_a_model_for_faces_judges_nothing_else(options: dict[str, Any], expected: str | None) -> None:
+    output = made_output([0.95], model=FOR_FACES, is_video=False, **options)
+    assert output.details.assessable is (expected is None)
+    assert output.result.value == ("fake" if expected is None else "uncertain")
+    assert output.confidence_score == 0.95, "the number stays as the model gave it"
+    critical = [finding.code for finding in output.findings if finding.severity is Severity.CRITICAL]
+    assert critical == ([] if expected is None else [expected])
+    of_any = made_output([0.95], model=OWN_BANDS, is_video=False, **options)
+    assert (of_any.result.value, of_any.details.assessable) == ("fake", True)
+    assert {finding.severity for finding in of_any.findings} == {Severity.WARNING}
+
+
+def test_one_face_makes_a_video_assessable() -> None:
+    assert made_output(SOUND, model=FOR_FACES, without_face=range(29)).details.assessable
+    assert not made_output(SOUND, model=FOR_FACES, without_face=range(30)).details.assessable
+
+
+def test_who_gives_faces_without_a_search_is_believed() -> None:
+    off = FOR_FACES.model_copy(update={"preprocess": MODEL.preprocess.model_copy(update={"face_detection": False})})
+    assert made_output([0.95], model=off, is_video=False, without_face=[0]).result.value == "fake"
+
+
 def test_low_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SIZE_PX[1] >= findings.LOW_RESOLUTION_PX
     monkeypatch.setattr(findings, "LOW_RESOLUTION_PX", SIZE_PX[1])
@@ -82,7 +112,7 @@ def test_low_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findings, "LOW_RESOLUTION_PX", SIZE_PX[1] + 1)
     assert codes(SOUND) == {"LOW_RESOLUTION"}
     assert "480 x 384 px" in sentence("LOW_RESOLUTION", SOUND)
-    assert codes(SOUND, keep_frames=False) == set(), "not known without the frames"
+    assert codes(SOUND, keep_frames=False) == {"LOW_RESOLUTION"}
 
 
 def test_several_video_tracks() -> None:
@@ -97,7 +127,6 @@ def test_a_background_that_shows_through(alpha: int) -> None:
     pixels[100:200, 100:200, 3] = alpha
     found = codes([0.9], is_video=False, picture=encode_image(pixels, "PNG"))
     assert found == ({"TRANSPARENT"} if alpha < 255 else set())
-    assert codes([0.9], is_video=False, picture=encode_image(pixels, "PNG"), keep_frames=False) == set()
 
 
 def test_an_animated_picture() -> None:
@@ -167,7 +196,7 @@ def test_reduced_precision() -> None:
 def test_the_worst_comes_first() -> None:
     model = MODEL.model_copy(update={"trained": False, "precision": "bf16"})
     output = made_output([0.61], model=model, without_face=[0])
-    severities = [finding.severity for finding in build_evidence(output, "x").findings]
+    severities = [finding.severity for finding in output.findings]
     assert severities == sorted(severities, key=list(Severity).index)
     assert severities[0] is Severity.CRITICAL
     assert len(severities) == 7
@@ -204,69 +233,3 @@ def test_the_documentation_lists_each_finding_with_its_severity_and_threshold() 
     }.items():
         assert threshold in conditions[code], code
     assert f"{findings.DISAGREEING_DEVIATION:g} or more" in conditions["SCORES_DISAGREE"]
-
-
-def frames_of(scores: list[Any], **options: Any) -> tuple[ScoredFrame, ...]:
-    return made_output(scores, keep_frames=False, **options).frames
-
-
-def test_key_frames_of_a_video() -> None:
-    scores = [0.5, 0.9, 0.1, "DECODE_FAILED", 0.52, 0.4]
-    chosen = choose_key_frames(frames_of(scores, without_face=[4, 5]), is_image=False)
-    assert chosen == {
-        0: [KeyFrameReason.TYPICAL],
-        1: [KeyFrameReason.HIGHEST],
-        2: [KeyFrameReason.LOWEST],
-        4: [KeyFrameReason.PEAK, KeyFrameReason.FIRST_WITHOUT_FACE],
-    }
-
-
-def test_equal_frames_give_the_first_whatever_the_noise() -> None:
-    for noise in (1e-7, -1e-7):
-        chosen = choose_key_frames(frames_of([0.5, 0.5 + noise, 0.5]), is_image=False)
-        assert chosen == {0: [KeyFrameReason.HIGHEST, KeyFrameReason.LOWEST, KeyFrameReason.TYPICAL]}
-
-
-def test_only_a_face_that_is_too_small_is_shown_for_its_size() -> None:
-    def reasons(side: float) -> list[KeyFrameReason]:
-        chosen = choose_key_frames(frames_of([0.5, 0.6], face_side_px=side), is_image=False)
-        return [reason for reasons in chosen.values() for reason in reasons]
-
-    assert KeyFrameReason.SMALLEST_FACE not in reasons(64.0)
-    assert KeyFrameReason.SMALLEST_FACE in reasons(63.9)
-
-
-def test_an_image_is_its_own_key_frame() -> None:
-    assert choose_key_frames(frames_of([0.5], is_video=False), is_image=True) == {0: [KeyFrameReason.ONLY_IMAGE]}
-
-
-@pytest.mark.parametrize(
-    ("scores", "peaks"),
-    [
-        ([0.5], [0]),
-        ([0.1, 0.2, 0.3], [2]),
-        ([0.3, 0.2, 0.1], [0]),
-        ([0.1, 0.5, 0.1, 0.4, 0.1], [1, 3]),
-        ([0.1, 0.5, 0.41, 0.5, 0.1], [1]),
-        ([0.1, 0.5, 0.39, 0.5, 0.1], [1, 3]),
-        ([0.1, 0.4, 0.4, 0.1, 0.5], [4, 1]),
-        ([0.1, 0.9, 0.1, 0.8, 0.1, 0.7, 0.1, 0.6, 0.1], [1, 3, 5]),
-        ([0.1, 0.4, "DECODE_FAILED", 0.5, 0.1], [3]),
-        ([0.5, 0.45, 0.55, 0.5], [2]),
-    ],
-)
-def test_peaks(scores: list[Any], peaks: list[int]) -> None:
-    assert find_peaks(frames_of(scores)) == peaks
-    assert len(peaks) <= MAX_PEAKS
-
-
-def test_a_peaks_prominence_is_where_a_frame_begins_to_count_by_itself() -> None:
-    assert pytest.approx(findings.ISOLATED_PEAK_POINTS) == 100 * PEAK_PROMINENCE
-    assert FACE_PX[2] - FACE_PX[0] > SMALL_FACE_PX
-
-
-@pytest.mark.parametrize("is_video", [True, False])
-def test_where_bands_come_from(is_video: bool) -> None:
-    for model, expected in ((MODEL, BandsOrigin.DEFAULT), (OWN_BANDS, BandsOrigin.CHECKPOINT)):
-        bands, origin = findings.bands_of(made_output([0.5], model=model, is_video=is_video))
-        assert (bands, origin) == (model.verdict_bands.video if is_video else model.verdict_bands.image, expected)

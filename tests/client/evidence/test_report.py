@@ -17,8 +17,7 @@ import pytest
 from PIL import Image
 
 from deepfake_client import Evidence, build_evidence, create_detector, evidence_html, evidence_json
-from deepfake_client.evidence.document import DIGITS, evidence_schema
-from deepfake_client.analysis.findings import LIMITS
+from deepfake_client.evidence.document import DIGITS, LIMITS, evidence_schema
 from deepfake_client.evidence.html import Axis, band_areas, draw_timeline, format_time
 from deepfake_client.media import Frame
 from deepfake_client.release import BandRecord, CalibrationRecord, Interval, ModelCard
@@ -133,7 +132,7 @@ def test_what_is_in_it() -> None:
     }  # fmt: skip
     assert evidence.verdict.model_dump() == {
         "result": "uncertain", "fake_probability": 0.42,
-        "bands": {"real_below": 0.4, "fake_above": 0.6, "origin": "default"},
+        "bands": {"real_below": 0.4, "fake_above": 0.6, "origin": "default"}, "assessable": True,
     }  # fmt: skip
     assert evidence.scores.model_dump() == made_output(MIXED).scores.rounded()
     assert evidence.frames[1].model_dump() == {
@@ -181,7 +180,6 @@ def test_a_frame_that_cannot_be_drawn_costs_its_picture_only() -> None:
     output = replace(output, frames=tuple(replace(frame, encoded=b"junk") for frame in output.frames))
     evidence = build_evidence(output, "x")
     assert [key.picture for key in evidence.key_frames] == [None, None]
-    assert (evidence.input.width_px, evidence.input.height_px) == (None, None)
     assert "This frame cannot be shown." in Page(evidence_html(evidence)).text()
 
 

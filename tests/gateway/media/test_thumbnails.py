@@ -19,7 +19,7 @@ from tests.media import encode_image
 
 METADATA = [
     "input_type", "format", "frames_analyzed", "frames_failed", "frame_predictions", "faces_detected", "sha256",
-    "model",
+    "model", "assessable", "findings",
 ]  # fmt: skip
 
 

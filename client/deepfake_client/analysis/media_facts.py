@@ -1,0 +1,43 @@
+"""What the findings need to know of a media file besides its scores."""
+
+from dataclasses import dataclass
+
+from deepfake_client.errors import InputError
+from deepfake_client.media import MediaType, VideoTrack
+from deepfake_client.pictures import frame_size_px, is_transparent
+
+
+@dataclass(frozen=True)
+class MediaFacts:
+    """What is known of a media file besides its scores.
+
+    Attributes:
+        frame_size_px: Width and height of the frames as displayed; None if not known.
+        is_transparent: Whether a background shows through the image.
+        is_animation: Whether it is an animated picture.
+        duration_s: Seconds from a video's first to its last sampled frame; None for an image, and if not known.
+        video_track: That was judged, in a file with several.
+    """
+
+    frame_size_px: tuple[int, int] | None = None
+    is_transparent: bool = False
+    is_animation: bool = False
+    duration_s: float | None = None
+    video_track: VideoTrack | None = None
+
+
+def facts_of_picture(encoded: bytes | None, media_type: MediaType, max_pixels: int) -> MediaFacts:
+    """What one picture shows: its size from its header, and whether an image with transparency has any.
+
+    Args:
+        encoded: A frame that the service has scored; None if there is none.
+        media_type: Of the file that it is of.
+        max_pixels: See `open_picture`.
+    """
+    if encoded is None:
+        return MediaFacts()
+    try:
+        size = frame_size_px(encoded, max_pixels)
+        return MediaFacts(size, media_type is MediaType.IMAGE and is_transparent(encoded, max_pixels))
+    except InputError:
+        return MediaFacts()
