@@ -219,9 +219,9 @@ def test_a_decoder_can_open_nothing(make: Callable[..., IsolatedDecoder], long: 
 
 _TAKEN_OVER = """
 import os
-from deepfake_client.video import decode_process
-decode_process._keep_only(os.open("/dev/null", os.O_RDONLY), os.open("/dev/null", os.O_WRONLY))
-decode_process._limit(2**30, 10)
+from deepfake_client.isolation import fork_server
+fork_server._keep_only(os.open("/dev/null", os.O_RDONLY), os.open("/dev/null", os.O_WRONLY))
+fork_server._limit(2**30, 10)
 for number in range(5):
     if number != 1:
         os.close(number)
@@ -276,7 +276,7 @@ def test_where_no_process_can_be_made_the_service_is_overloaded(
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     with monkeypatch.context() as patch:
-        patch.setattr("deepfake_client.video.isolated.subprocess.Popen", refuse)
+        patch.setattr("deepfake_client.isolation.tasks.subprocess.Popen", refuse)
         with pytest.raises(OverloadedError):
             sampled(decoder, short)
     assert sampled(decoder, short)
@@ -304,7 +304,7 @@ def test_nothing_is_left_behind(short: Path) -> None:
 
 
 def test_modules_beside_the_callers_script_are_not_the_decoders(tmp_path: Path) -> None:
-    code = "from deepfake_client.video import isolated\nprint(isolated._environment()['PYTHONPATH'])\n"
+    code = "from deepfake_client.isolation import tasks\nprint(tasks._environment()['PYTHONPATH'])\n"
     (tmp_path / "script.py").write_text(code)
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "client")}
     command = [sys.executable, "script.py"]

@@ -132,7 +132,7 @@ def test_no_decoder_outlives_the_gateway(long: bytes, tmp_path: Path, server: In
 
 
 def test_it_can_be_switched_off(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepfake_client.video.isolated.subprocess", None)
+    monkeypatch.setattr("deepfake_client.isolation.tasks.subprocess", None)
     gateway.configure(video_decode_process=False)
     assert upload(gateway, video(4)).status_code == 200
     assert GatewaySettings(media_root=gateway.media_root).video_decode_process

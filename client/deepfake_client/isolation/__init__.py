@@ -1,0 +1,1 @@
+"""Work on untrusted files in processes of its own, within limits."""
