@@ -82,7 +82,7 @@ def test_an_image(detector: Detector, tmp_path: Path) -> None:
         "assessable": True,
         "findings": [finding.model_dump(mode="json") for finding in output.findings],
     }
-    assert [finding.code for finding in output.findings] == ["LOW_RESOLUTION", "DEFAULT_BANDS"]
+    assert [finding.code for finding in output.findings] == ["DEFAULT_BANDS"]
 
 
 def test_a_video_end_to_end(
