@@ -10,6 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from deepfake_client import ConfigurationError
 from deepfake_client.environment import PrefixedSettings
+from deepfake_client.media import FORMAT_NAMES
 from deepfake_client.triton.target import parse_target
 
 _MIB = 2**20
@@ -35,6 +36,7 @@ _ORIGIN = _separated(
     "origin, such as https://app.example.com or chrome-extension://ID",
 )
 _HOST_NAME = _separated(r"\*|\.?[\w-]+(\.[\w-]+)*", "host name without a port, such as app.example.com")
+_FORMATS = _separated("|".join(FORMAT_NAMES), f"format; there are {', '.join(FORMAT_NAMES)}")
 _URL = _separated(r"https?://\S+", "URL, such as http://127.0.0.1:4318")
 
 
@@ -101,6 +103,12 @@ class GatewaySettings(PrefixedSettings):
     max_body_bytes: int = Field(default=200 * _MIB, ge=1, description="Largest body of POST /detect.")
     max_json_bytes: int = Field(default=4 * _MIB, ge=1, description="Largest body of POST /api/v1/inference.")
     max_listed_frames: int = Field(default=10_000, ge=1, description="Most paths in one `extractedFrames`.")
+    accepted_formats: Annotated[str, _FORMATS] = Field(
+        default=",".join(FORMAT_NAMES),
+        min_length=1,
+        description="Formats of images and videos that are taken, separated by commas, some of the default; others "
+        "get 415, and their listed frames the status UNSUPPORTED_FORMAT.",
+    )
     max_frame_bytes: int = Field(
         default=64 * _MIB, ge=1, description="Largest frame file, and largest image and JSON sent to /detect."
     )

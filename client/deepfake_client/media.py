@@ -2,15 +2,15 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
-from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO
 
 from deepfake_client.errors import EmptyFileError, MediaNotFoundError, UnsupportedMediaError
+from deepfake_client.formats.pictures import has_several_pictures
 
 SNIFF_BYTES = 64
 """How many leading bytes `sniff` needs."""
@@ -36,14 +36,21 @@ class MediaFormat:
     """A recognised file format.
 
     Attributes:
-        name: jpeg, png, bmp, webp, mp4, mov, avi, mkv or webm.
+        name: One of `FORMAT_NAMES`.
         media_type: Image or video; animated pictures are videos.
         demuxer: FFmpeg's name of the one demuxer allowed to open a video; "" for images, animated ones too.
+        first_only: Whether it is an image with further pictures that are not looked at, such as a TIFF of many pages.
     """
 
     name: str
     media_type: MediaType
     demuxer: str = ""
+    first_only: bool = False
+
+    @property
+    def title(self) -> str:
+        """The name as people write it."""
+        return {"webp": "WebP", "webm": "WebM"}.get(self.name, self.name.upper())
 
     @property
     def is_animation(self) -> bool:
@@ -110,8 +117,13 @@ class Media:
         return self.stream.seek(0, os.SEEK_END)
 
 
-def identify(stream: BinaryIO, name: str) -> Media:
+def identify(stream: BinaryIO, name: str, accepted: Collection[str] | None = None) -> Media:
     """Finds out the format of an open file from its content; leaves the stream at its start.
+
+    Args:
+        stream: The file.
+        name: What to call it in messages.
+        accepted: Which of `FORMAT_NAMES`; None: all.
 
     Raises:
         EmptyFileError: There is no byte in it.
@@ -120,15 +132,17 @@ def identify(stream: BinaryIO, name: str) -> Media:
     stream.seek(0)
     head = stream.read(SNIFF_BYTES)
     format_ = sniff(head)
-    if format_ is _PNG and b"acTL" in takewhile(lambda chunk: chunk != b"IDAT", png_chunks(stream)):
-        format_ = _ANIMATED_PNG
+    if format_ is not None and has_several_pictures(stream, format_.name):
+        format_ = _ANIMATED.get(format_, replace(format_, first_only=True))
     stream.seek(0)
     if not head:
         raise EmptyFileError(f"{name}: the file is empty; check that it was copied completely")
     if format_ is None:
         raise UnsupportedMediaError(
-            f"{name}: neither an image (JPEG, PNG, BMP, WebP) nor a video (MP4, MOV, AVI, MKV, WebM)"
+            f"{name}: neither an image ({titles(MediaType.IMAGE)}) nor a video ({titles(MediaType.VIDEO)})"
         )
+    if accepted is not None and format_.name not in accepted:
+        raise UnsupportedMediaError(f"{name}: {format_.title} is not accepted here; {titles(accepted=accepted)} are")
     return Media(stream, name, format_)
 
 
@@ -151,26 +165,43 @@ _JPEG = MediaFormat("jpeg", MediaType.IMAGE)
 _PNG = MediaFormat("png", MediaType.IMAGE)
 _BMP = MediaFormat("bmp", MediaType.IMAGE)
 _WEBP = MediaFormat("webp", MediaType.IMAGE)
-_ANIMATED_PNG = MediaFormat("png", MediaType.VIDEO)
-_ANIMATED_WEBP = MediaFormat("webp", MediaType.VIDEO)
+_GIF = MediaFormat("gif", MediaType.IMAGE)
+_TIFF = MediaFormat("tiff", MediaType.IMAGE)
+_HEIC = MediaFormat("heic", MediaType.IMAGE)
+_HEIC_SEQUENCE = MediaFormat("heic", MediaType.IMAGE, first_only=True)
+_AVIF = MediaFormat("avif", MediaType.IMAGE)
 _MP4 = MediaFormat("mp4", MediaType.VIDEO, "mov")
 _MOV = MediaFormat("mov", MediaType.VIDEO, "mov")
 _AVI = MediaFormat("avi", MediaType.VIDEO, "avi")
 _MKV = MediaFormat("mkv", MediaType.VIDEO, "matroska")
 _WEBM = MediaFormat("webm", MediaType.VIDEO, "matroska")
 
+_FORMATS = (_JPEG, _PNG, _BMP, _WEBP, _GIF, _TIFF, _HEIC, _AVIF, _MP4, _MOV, _AVI, _MKV, _WEBM)
+FORMAT_NAMES = tuple(format_.name for format_ in _FORMATS)
+"""Every format, images first."""
+
+_ANIMATED = {still: replace(still, media_type=MediaType.VIDEO) for still in (_PNG, _WEBP, _GIF, _AVIF)}
+
 _BMP_HEADERS_BYTES = frozenset({12, 40, 52, 56, 64, 108, 124})
 _WEBP_ANIMATION_FLAG = 2
-_MOST_PNG_CHUNKS = 100_000  # the service refuses pictures with more
 
-_STILL_IMAGE_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis"})
+# ISO/IEC 23008-12, annex B: pictures and sequences in HEVC. mif1 and msf1 leave open how they are coded.
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis"})
+_HEIC_SEQUENCE_BRANDS = frozenset({b"hevc", b"hevx", b"hevm", b"hevs"})
 _QUICKTIME_ATOMS = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
+
+
+def titles(media_type: MediaType | None = None, accepted: Collection[str] = FORMAT_NAMES) -> str:
+    """The accepted formats of a kind, or of both, as a list for people."""
+    return ", ".join(
+        format_.title for format_ in _FORMATS if format_.name in accepted and media_type in (None, format_.media_type)
+    )
 
 
 def sniff(head: bytes) -> MediaFormat | None:
     """Recognises an accepted format from the first `SNIFF_BYTES` bytes; None for everything else.
 
-    They do not tell an animated PNG from a still one.
+    They do not tell an animated PNG or GIF from a still one.
     Playlists, subtitles, SVG and other formats that point elsewhere are never recognised.
     """
     if head.startswith(b"\xff\xd8\xff"):
@@ -179,32 +210,30 @@ def sniff(head: bytes) -> MediaFormat | None:
         return _PNG
     if head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BMP_HEADERS_BYTES:
         return _BMP
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return _GIF
+    if head.startswith((b"II*\0", b"MM\0*")):
+        return _TIFF
     if head.startswith(b"\x1a\x45\xdf\xa3"):
         return _WEBM if b"webm" in head else _MKV
     if head.startswith(b"RIFF"):
         if head[8:16] == b"WEBPVP8X" and int.from_bytes(head[20:21], "big") & _WEBP_ANIMATION_FLAG:
-            return _ANIMATED_WEBP
+            return _ANIMATED[_WEBP]
         return {b"WEBP": _WEBP, b"AVI ": _AVI}.get(head[8:12])
     return _sniff_iso_media(head)
 
 
-def png_chunks(stream: BinaryIO) -> Iterator[bytes]:
-    """The names of a PNG file's chunks, in order."""
-    position = 8
-    for _ in range(_MOST_PNG_CHUNKS):
-        stream.seek(position)
-        header = stream.read(8)
-        if len(header) < 8:
-            return
-        yield header[4:]
-        position += 12 + int.from_bytes(header[:4], "big")
-
-
 def _sniff_iso_media(head: bytes) -> MediaFormat | None:
-    atom = head[4:8]
-    if atom == b"ftyp":
-        brand = head[8:12]
-        if brand in _STILL_IMAGE_BRANDS:
-            return None
-        return _MOV if brand == b"qt  " else _MP4
-    return _MOV if atom in _QUICKTIME_ATOMS else None
+    if (atom := head[4:8]) != b"ftyp":
+        return _MOV if atom in _QUICKTIME_ATOMS else None
+    brand = head[8:12]
+    if brand in (b"avif", b"avis"):
+        return _AVIF if brand == b"avif" else _ANIMATED[_AVIF]
+    if brand in _HEIC_BRANDS | _HEIC_SEQUENCE_BRANDS | {b"mif1", b"msf1"}:
+        named = {head[i : i + 4] for i in (8, *range(16, min(int.from_bytes(head[:4], "big"), len(head)), 4))}
+        if b"avif" in named:
+            return _AVIF
+        if brand in _HEIC_SEQUENCE_BRANDS | {b"msf1"}:
+            return _HEIC_SEQUENCE if named & _HEIC_SEQUENCE_BRANDS else None
+        return _HEIC if named & _HEIC_BRANDS else None
+    return _MOV if brand == b"qt  " else _MP4

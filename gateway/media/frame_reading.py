@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deepfake_client import MediaType
+from deepfake_client.media import SNIFF_BYTES, sniff
 from deepfake_client.scorer import Deadline
 from deepfake_client.scores import sample_indices
 from gateway.errors import ApiError
@@ -66,7 +67,9 @@ def read_listed_frames(
     for index in sample_indices(len(paths)) if media_type is MediaType.VIDEO else [0]:
         deadline.remaining_s()
         try:
-            frame = ListedFrame(index, paths[index], root.read(resolved[index], settings.max_frame_bytes))
+            encoded = root.read(resolved[index], settings.max_frame_bytes)
+            _refuse_other_formats(encoded, settings)
+            frame = ListedFrame(index, paths[index], encoded)
         except UnreadableFileError as error:
             is_first = all(frame.encoded is not None for frame in frames)  # the one that the answer's message shows
             hint = _hint(paths[index], root) if is_first and error.status == "UNREADABLE" else ""
@@ -80,6 +83,12 @@ def read_listed_frames(
             )
         frames.append(frame)
     return frames
+
+
+def _refuse_other_formats(encoded: bytes, settings: GatewaySettings) -> None:
+    format_ = sniff(encoded[:SNIFF_BYTES])
+    if format_ is not None and format_.name not in settings.accepted_formats.split(","):
+        raise UnreadableFileError("UNSUPPORTED_FORMAT", f"{format_.title} is not accepted here.")
 
 
 def _hint(path: str, root: MediaRoot) -> str:

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, render_template, request, send_from_direc
 from werkzeug.exceptions import NotFound
 
 from deepfake_client.batch.inputs import SCANNED_SUFFIXES
+from deepfake_client.media import MediaType, titles
 from gateway.access.browsers import PAGE_POLICY
 from gateway.settings import GatewaySettings
 
@@ -29,11 +30,14 @@ def pages(settings: GatewaySettings) -> Blueprint:
     @blueprint.get("/")
     def show_page() -> Response:
         """The page on which a file is analysed."""
+        accepted = settings.accepted_formats.split(",")
         text = render_template(
             "page.html",
             max_body_bytes=settings.max_body_bytes,
             max_image_bytes=settings.max_frame_bytes,
             suffixes=",".join(SCANNED_SUFFIXES),
+            images=titles(MediaType.IMAGE, accepted),
+            videos=titles(MediaType.VIDEO, accepted),
             needs_key=settings.api_keys_file is not None,
         )
         return _html(text, _TYPED_POLICY)

@@ -49,7 +49,7 @@ def detect_route(
         each of as many equal parts of it. Nothing is kept after the answer.
         """
         with read_upload(settings) as (file, options):
-            media = _identify(file, settings.max_frame_bytes)
+            media = _identify(file, settings)
             is_image = media.format.media_type is MediaType.IMAGE
             with contextlib.nullcontext() if is_image else videos.turn(request_deadline()):
                 output = detector.detect(
@@ -74,12 +74,13 @@ def detect_route(
     return detect
 
 
-def _identify(upload: BinaryIO, max_image_bytes: int) -> Media:
-    """What the file is; refuses an empty one and too large an image."""
+def _identify(upload: BinaryIO, settings: GatewaySettings) -> Media:
+    """What the file is; refuses an empty one, one of a format that is not accepted, and too large an image."""
+    max_image_bytes = settings.max_frame_bytes
     size = upload.seek(0, os.SEEK_END)
     if size == 0:
         raise ApiError("EMPTY_FILE", "file: the uploaded file is empty.")
-    media = identify(upload, "file")
+    media = identify(upload, "file", settings.accepted_formats.split(","))
     if media.format.media_type is MediaType.IMAGE and size > max_image_bytes:
         raise ApiError("IMAGE_TOO_LARGE", f"file: the image holds {size} bytes; at most {max_image_bytes} are taken.")
     return media

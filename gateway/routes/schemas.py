@@ -14,6 +14,7 @@ from pydantic import (
 )  # fmt: skip
 from pydantic_core import PydanticCustomError
 
+from deepfake_client.media import MediaType, titles
 from deepfake_client.release import CalibrationSummary, CardReference, VerdictBands
 from deepfake_client.result import DetectionDetails
 from deepfake_client.scores import MediaScores
@@ -109,7 +110,7 @@ class DetectForm(DetectOptions):
     """Form of POST /detect."""
 
     file: Annotated[str, WithJsonSchema({"type": "string", "format": "binary"})] = Field(
-        description="An image (JPEG, PNG, BMP, WebP) or a video (MP4, AVI, MOV, MKV, WebM)."
+        description=f"An image ({titles(MediaType.IMAGE)}) or a video ({titles(MediaType.VIDEO)})."
     )
 
 

@@ -220,8 +220,13 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("head", "name"),
     [
-        (b"\x00\x00\x00\x1cftypavif" + b"\0" * 40, None),
-        (b"\x00\x00\x00\x1cftypheic" + b"\0" * 40, None),
+        (b"\x00\x00\x00\x1cftypavif" + b"\0" * 40, "avif"),
+        (b"\x00\x00\x00\x1cftypheic" + b"\0" * 40, "heic"),
+        (b"\x00\x00\x00\x1cftypmif1" + b"\0" * 4 + b"mif1avifmiaf" + b"\0" * 40, "avif"),
+        (b"\x00\x00\x00\x1cftypmif1" + b"\0" * 4 + b"mif1heicmiaf" + b"\0" * 40, "heic"),
+        (b"\x00\x00\x00\x14ftypmif1" + b"\0" * 4 + b"miafheic", None),  # behind the end of the box
+        (b"\x00\x00\x00\x1cftypmsf1" + b"\0" * 4 + b"msf1hevcheic" + b"\0" * 40, "heic"),
+        (b"\x00\x00\x00\x1cftypmif1" + b"\0" * 4 + b"mif1j2ki" + b"\0" * 40, None),
         (b"\x00\x00\x00\x1cftypisom" + b"\0" * 40, "mp4"),
         (b"\x00\x00\x00\x14ftypqt  " + b"\0" * 40, "mov"),
         (b"\x00\x00\x00\x08wide\0\0\0\0mdat", "mov"),
@@ -230,7 +235,10 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         (b"BM\x1a\0\0\0\x15\0\x10\0\x1a\3\0\0\x0c\0\0\0", "bmp"),  # its bytes 6 to 9 are a hot spot
         (b"RIFF\0\0\0\0WAVE", None),
         (b"RIFF\0\0\0\0WEBPVP8 ", "webp"),
-        (b"II*\0", None),
+        (b"II*\0", "tiff"),
+        (b"MM\0*", "tiff"),
+        (b"II+\0", None),
+        (b"GIF89a", "gif"),
         (b"\xff\xd8", None),
         (b"", None),
     ],

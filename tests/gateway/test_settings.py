@@ -88,6 +88,7 @@ def test_what_does_nothing_any_more_is_said(tls: str) -> None:
         {"canary_timeout_s": 5},
         {"no_such_setting": 1},
         {"trusted_proxies": -1},
+        {"accepted_formats": "jpeg,doc"},
     ],
 )
 def test_senseless_values_are_refused(options: dict[str, object]) -> None:

@@ -16,7 +16,8 @@ from deepfake_client.media import open_media
 from deepfake_client.plain_text import escaped
 
 SCANNED_SUFFIXES = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".webp",
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".webp", ".gif", ".tif", ".tiff",
+    ".heic", ".heif", ".hif", ".heics", ".heifs", ".avif", ".avifs",
     ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".avi", ".mkv", ".webm",
 )  # fmt: skip
 """Files that a directory scan takes. A file that is named itself is always tried."""

@@ -1,4 +1,4 @@
-"""Animated pictures, APNG and WebP, as videos: what a viewer sees at moments spread over their duration.
+"""Animated pictures, APNG, WebP, GIF and AVIF, as videos: what a viewer sees at moments spread over their duration.
 
 Pillow decodes them. A picture that is shown for long stands at several moments, as it would in a video.
 """
@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
-from deepfake_client.media import Frame, Media, png_chunks
+from deepfake_client.formats.pictures import png_chunks
+from deepfake_client.media import Frame, Media
 from deepfake_client.pictures import MAX_PIXELS, decode_upright, open_picture
 from deepfake_client.video.picture import encode_picture
 from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling, secret_places, spread_within

@@ -4,13 +4,12 @@ import { byId, html } from "./dom.js";
 import { Problem } from "./upload.js";
 import { sign } from "./verdict.js";
 
-const FORMATS = "JPEG, PNG, BMP or WebP image, or an MP4, MOV, AVI, MKV or WebM video";
 const SMALLER = "Send a smaller image, or a shorter or more compressed video.";
 const REPORT = "This is a fault of the service. Tell whoever runs it, with the request id.";
 
 /** @type {Record<string, string>} */
 const ADVICE = {
-  UNSUPPORTED_MEDIA: `Choose a ${FORMATS}. Photos in HEIC or AVIF have to be converted first.`,
+  UNSUPPORTED_MEDIA: "Choose a file of one of the formats that the page names, or convert this one first.",
   EMPTY_FILE: "The file holds nothing. Check that it was copied completely.",
   FOLDER: "Open the folder and drop one of its files.",
   FILE_TOO_LARGE: SMALLER,

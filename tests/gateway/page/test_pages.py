@@ -131,6 +131,11 @@ def test_the_page_knows_the_limits(gateway: Gateway) -> None:
     assert (attributes["data-max-body-bytes"], attributes["data-max-image-bytes"]) == ("12345", "678")
 
 
+def test_the_page_names_the_accepted_formats(gateway: Gateway) -> None:
+    gateway.configure(accepted_formats="jpeg,heic,mp4")
+    assert re.search(r"JPEG, HEIC up to <span.*; MP4 up to <span", fetch(gateway, "/").text)
+
+
 def test_the_file_dialog_offers_what_a_scan_takes(gateway: Gateway) -> None:
     tags = Markup(fetch(gateway, "/").text).tags
     (chooser,) = [attributes for tag, attributes in tags if tag == "input" and attributes.get("type") == "file"]

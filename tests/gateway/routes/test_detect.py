@@ -120,12 +120,20 @@ def test_empty_file_is_400(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"plain text", b"#EXTM3U\nfile:///etc/passwd\n", b"<svg/>", b"GIF89a" + b"\0" * 99, b"ID3" + b"\0" * 99]
+    "content",
+    [b"plain text", b"#EXTM3U\nfile:///etc/passwd\n", b"<svg/>", b"\0\0\1\0" + bytes(99), b"ID3" + b"\0" * 99],
 )
 def test_other_media_is_415(gateway: Gateway, content: bytes) -> None:
     message = error_of(upload(gateway, content), 415, "UNSUPPORTED_MEDIA")
     assert message.startswith("file: ")
     assert "passwd" not in message
+
+
+def test_a_format_that_is_not_accepted_is_415(gateway: Gateway) -> None:
+    gateway.configure(accepted_formats="png,webp,mp4")
+    assert upload(gateway, video()).status_code == 200
+    message = error_of(upload(gateway, jpeg("p=0.25")), 415, "UNSUPPORTED_MEDIA")
+    assert message == "file: JPEG is not accepted here; PNG, WebP, MP4 are"
 
 
 def test_broken_video_is_422(gateway: Gateway) -> None:

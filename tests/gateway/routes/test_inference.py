@@ -127,6 +127,14 @@ def test_no_frame_left_names_the_reason_of_each(gateway: Gateway) -> None:
     assert all(reason["message"] for reason in reasons)
 
 
+def test_a_listed_frame_of_a_format_that_is_not_accepted_has_that_status(gateway: Gateway) -> None:
+    gateway.configure(accepted_formats="png")
+    response = gateway.infer(mediaType="VIDEO", extractedFrames=[gateway.write("a.png", "p=0.5")])
+    (reason,) = response.json["frames"]
+    assert (reason["status"], reason["message"]) == ("UNSUPPORTED_FORMAT", "JPEG is not accepted here.")
+    assert gateway.server.received == []
+
+
 def test_image_without_its_first_frame_is_an_error(gateway: Gateway) -> None:
     response = gateway.infer(mediaType="IMAGE", extractedFrames=["gone.jpg", *gateway.frames([0.5])])
     assert response.status_code == 422

@@ -1,0 +1,1 @@
+"""What the structure of a media file says, read without decoding it."""
