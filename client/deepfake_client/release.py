@@ -103,6 +103,10 @@ class BandRecord(_Part):
     """Share of all files between the bands."""
 
 
+VideoRule = Literal["mean", "stretch"]
+"""What of a video's frames decides the verdict: their mean, or the highest mean of a few frames one after another."""
+
+
 class CalibrationSummary(_Part):
     """The figures of a calibration that fit beside every result."""
 
@@ -125,6 +129,8 @@ class CalibrationRecord(CalibrationSummary):
     """Of the image bands."""
     video: BandRecord | None = None
     """Of the video bands; None where there were no videos for it and they are the image bands."""
+    video_rule: VideoRule = "mean"
+    """How a video's frames were put together when the video bands were set, and therefore are for a verdict."""
     notes: tuple[str, ...] = ()
     """What to know when these figures are weighed, one sentence each."""
 
@@ -273,6 +279,11 @@ class Description(_Part):
         Without a calibration nothing says who chose them: those equal to the defaults count as the defaults.
         """
         return self.calibration is not None or self.verdict_bands.of(media_type) != ReleaseBands().of(media_type)
+
+    @property
+    def video_rule(self) -> VideoRule:
+        """What of a video's frames decides: the mean, unless the bands were calibrated for something else."""
+        return self.calibration.video_rule if self.calibration else "mean"
 
     def to_json_dict(self) -> dict[str, Any]:
         """As `release.json` holds it."""

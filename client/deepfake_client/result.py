@@ -9,11 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from deepfake_client.analysis.findings import Finding, Judged, find
 from deepfake_client.analysis.media_facts import MediaFacts, facts_of_picture
+from deepfake_client.analysis.segments import Segment, find_segments
 from deepfake_client.errors import NothingScoredError
 from deepfake_client.media import Frame, MediaFormat, MediaType, VideoTrack
 from deepfake_client.release import ModelIdentity, ModelInfo
 from deepfake_client.scorer import OK, FrameScore, Scoring
-from deepfake_client.scores import DetectionResult, MediaScores, media_scores, verdict
+from deepfake_client.scores import DetectionResult, MediaScores, deciding_probability, media_scores, verdict
 
 
 class _Part(BaseModel):
@@ -55,6 +56,8 @@ class DetectionDetails(_Part):
     model: ModelIdentity
     video_track: VideoTrack | None = Field(default=None, exclude_if=lambda track: track is None)
     """Which track was judged, in a video file with several: the one that players show. Left out otherwise."""
+    segments: tuple[Segment, ...] | None = Field(default=None, exclude_if=lambda segments: segments is None)
+    """Stretches of a video in which one sampled frame after another lies above the fake band. Left out of an image."""
     assessable: bool
     """False where the model is for faces only and found none that is large enough: the result is then uncertain."""
     findings: tuple[Finding, ...]
@@ -84,7 +87,8 @@ class DetectionOutput:
 
     Attributes:
         result: real, fake or uncertain, by the model's verdict bands; uncertain where it is not assessable.
-        confidence_score: The fake probability 0-1: the image's, or the mean over a video's scored frames.
+        confidence_score: The fake probability 0-1 that decided: the image's, or the mean over a video's scored frames;
+            what `deciding_probability` says where the release's bands were calibrated for another rule.
         processing_time_seconds: Wall time of the detection.
         details: What stands behind the verdict.
         model_version: Name, precision and release of the model.
@@ -122,7 +126,7 @@ class Aggregate:
     """What the frames of one image or video say together.
 
     Attributes:
-        fake_probability: 0-1: the image's, or the mean over a video's scored frames.
+        fake_probability: 0-1: the image's, or what `deciding_probability` says of a video's scored frames.
         result: By the model's bands for this kind of media; uncertain where it is not assessable.
         scores: The scores of the HTTP contract, 0-100.
         frames_scored: Frames with a score.
@@ -166,7 +170,8 @@ def aggregate(
         statuses = [score.status for score in scores]
         first = statuses[0] if statuses else "NO_FRAMES"
         raise NothingScoredError(f"{name}: no frame could be scored: {first}. {model.status_meaning(first)}", statuses)
-    judged = Judged(model, media_type, scores, sum(p) / len(p), media_scores(p, media_type), facts)
+    p_decides = deciding_probability(p, model.video_rule)
+    judged = Judged(model, media_type, scores, p_decides, media_scores(p, media_type), facts)
     result = verdict(judged.fake_probability, judged.bands) if judged.assessable else DetectionResult.UNCERTAIN
     return Aggregate(
         fake_probability=judged.fake_probability,
@@ -237,6 +242,7 @@ def detection_output(
             sha256=sha256,
             model=model.identity(),
             video_track=facts.video_track,
+            segments=tuple(_segments(scored, model)) if format_.media_type is MediaType.VIDEO else None,
             assessable=whole.assessable,
             findings=whole.findings,
         ),
@@ -259,4 +265,12 @@ def _facts(frames: Sequence[Frame], scoring: Scoring, format_: MediaFormat) -> M
         is_animation=format_.is_animation,
         duration_s=max((frame.timestamp_s for frame in frames), default=0.0) if is_video else None,
         video_track=next((frame.video_track for frame in frames), None),
+    )
+
+
+def _segments(frames: Sequence[ScoredFrame], model: ModelInfo) -> list[Segment]:
+    return find_segments(
+        [frame.timestamp_s for frame in frames],
+        [frame.score.fake_probability for frame in frames],
+        model.verdict_bands.video.fake_above,
     )

@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from deepfake_client.media import MediaType, TextEnum
-from deepfake_client.release import VerdictBands
+from deepfake_client.release import VerdictBands, VideoRule
 
 MAX_SCORED_FRAMES = 30
+
+STRETCH_FRAMES = 3
+"""Frames of the `stretch` rule: a tenth of those that are sampled, and more than a single one that errs."""
 
 
 class DetectionResult(TextEnum):
@@ -31,7 +34,7 @@ class MediaScores(BaseModel):
     peak_risk: float
     """Highest frame."""
     mean_risk: float
-    """Mean of the frames, which decides the verdict."""
+    """Mean of the frames, which decides the verdict unless a release's calibration says otherwise."""
     audio_score: float
     """Always 0: sound is not analysed."""
     gan_fingerprint: float
@@ -76,6 +79,22 @@ def media_scores(fake_probabilities: Sequence[float] | NDArray[np.floating[Any]]
         temporal_consistency=consistency,
         risk_score=float(np.clip(risk_score, 0, 100)),
         confidence=float(np.maximum(p, 1 - p).mean()) * 100,
+    )
+
+
+def deciding_probability(
+    fake_probabilities: Sequence[float] | NDArray[np.floating[Any]], rule: VideoRule = "mean"
+) -> float:
+    """What of the frames decides the verdict.
+
+    Args:
+        fake_probabilities: p of each scored frame, 0-1, in order; at least one.
+        rule: `mean` of all, or `stretch`: the highest mean of `STRETCH_FRAMES` one after another, of all if there are
+            no more.
+    """
+    count = len(fake_probabilities) if rule == "mean" else min(STRETCH_FRAMES, len(fake_probabilities))
+    return max(
+        sum(map(float, fake_probabilities[i : i + count])) / count for i in range(len(fake_probabilities) - count + 1)
     )
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from deepfake_client.media import MediaType
 from deepfake_client.release import VerdictBands
-from deepfake_client.scores import DetectionResult, media_scores, sample_indices, verdict
+from deepfake_client.scores import DetectionResult, deciding_probability, media_scores, sample_indices, verdict
 
 SCORE_VECTORS = json.loads(Path(__file__).with_name("score_vectors.json").read_text())
 SAMPLING_VECTORS = json.loads(Path(__file__).with_name("sampling_vectors.json").read_text())
@@ -106,3 +106,11 @@ def test_sampling_of_nothing_and_of_one() -> None:
 )
 def test_verdict_bands_include_their_bounds(fake_probability: float, expected: DetectionResult) -> None:
     assert verdict(fake_probability, VerdictBands(real_below=0.3, fake_above=0.7)) is expected
+
+
+def test_what_decides_about_a_video() -> None:
+    p = [0.1, 0.9, 0.1, 0.9, 0.75, 0.9, 0.1, 0.1]
+    assert deciding_probability(p) == pytest.approx(3.85 / 8)
+    assert deciding_probability(p, "stretch") == pytest.approx(0.85)
+    assert deciding_probability([0.2, 0.4], "stretch") == deciding_probability([0.2, 0.4]) == pytest.approx(0.3)
+    assert deciding_probability(np.float32([0.7]), "stretch") == pytest.approx(0.7)

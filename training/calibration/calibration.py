@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfake_client.release import BandRecord, Interval, ReleaseBands
+from deepfake_client.release import BandRecord, Interval, ReleaseBands, VideoRule
+from deepfake_client.scores import deciding_probability
 from evaluation.bootstrap import BootstrapPlan, estimate
 from evaluation.metrics import BoolArray, CalibrationBin, FloatArray, calibration_bins, calibration_metrics, roc_curve
 from training.calibration.fitting import (
@@ -52,6 +53,7 @@ class Calibration:
         bands: Verdict bands of the scores after it.
         image: What the bands of images do.
         video: What those of videos do; None where they are the bands of images.
+        video_rule: What of a video's frames its bands were set on; the mean where they are the bands of images.
         bins_before: Reliability of the fake probability of frames before the temperature.
         bins_after: The same after it.
         notes: What to know when the figures are weighed, one sentence each.
@@ -61,6 +63,7 @@ class Calibration:
     bands: ReleaseBands
     image: BandRecord
     video: BandRecord | None
+    video_rule: VideoRule
     bins_before: tuple[CalibrationBin, ...]
     bins_after: tuple[CalibrationBin, ...]
     notes: tuple[str, ...]
@@ -94,19 +97,24 @@ class _Units:
 
 
 def calibrate(
-    media: Sequence[ScoredMedia], fake_indices: Sequence[int], budget: Budget, plan: BootstrapPlan | None = None
+    media: Sequence[ScoredMedia],
+    fake_indices: Sequence[int],
+    budget: Budget,
+    plan: BootstrapPlan | None = None,
+    video_rule: VideoRule = "mean",
 ) -> Calibration:
     """Fits a temperature and sets the bands of images and videos.
 
     The bands of images are set on images where both classes have some, else on the frames of videos. The bands of
-    videos are set on the mean over each video's frames where there are enough videos for the budgets, else they are the
-    bands of images: a mean over frames strays less from its class than a single frame does.
+    videos are set on what the rule makes of each video's frames where there are enough videos for the budgets. Else
+    they are the bands of images, for the mean: a mean over frames strays less from its class than a single frame does.
 
     Args:
         media: The held-out files, which the model was not trained on.
         fake_indices: The fake classes.
         budget: What the bands may get wrong.
         plan: Resamples and seed of the bootstrap.
+        video_rule: What of a video's frames decides.
 
     Raises:
         CalibrationError: A class is missing or too small for the budgets, all scores are alike, or the model scores
@@ -127,7 +135,7 @@ def calibrate(
     if short := _shortage(images, budget):
         raise CalibrationError(f"too few files for the budgets: {short}. Add files, or allow a larger budget")
     image_edges = set_edges(images.is_fake, images.after, budget, images.weights)
-    videos, notes = _video_units(media, fake_indices, temperature.value, budget)
+    videos, notes = _video_units(media, fake_indices, temperature.value, budget, video_rule)
     video_edges = None if videos is None else set_edges(videos.is_fake, videos.after, budget, videos.weights)
     image = _record(images, image_edges, budget, plan)
     video = _record(videos, video_edges, budget, plan) if videos is not None and video_edges is not None else None
@@ -138,6 +146,7 @@ def calibrate(
         bands=ReleaseBands(image=image_edges.bands, video=(video_edges or image_edges).bands),
         image=image,
         video=video,
+        video_rule=video_rule if video else "mean",
         bins_before=calibration_bins(is_fake, before),
         bins_after=calibration_bins(is_fake, after),
         notes=(
@@ -192,16 +201,18 @@ def _image_units(media: Sequence[ScoredMedia], fake_indices: Sequence[int], temp
 
 
 def _video_units(
-    media: Sequence[ScoredMedia], fake_indices: Sequence[int], temperature: float, budget: Budget
+    media: Sequence[ScoredMedia], fake_indices: Sequence[int], temperature: float, budget: Budget, rule: VideoRule
 ) -> tuple[_Units | None, tuple[str, ...]]:
     """The videos, or None and a note where there are too few of them."""
+
+    def score(video: ScoredMedia, temperature: float) -> FloatArray:
+        return np.array([deciding_probability(fake_probability(video.logits, fake_indices, temperature), rule)])
+
     videos = [m for m in media if m.is_video]
-    same = "The bands of videos are those of images"
+    same = "The bands of videos are those of images" + (", for the mean" if rule != "mean" else "")
     if len({m.is_fake for m in videos}) < 2:
         return None, (f"{same}: there are not both real and fake videos.",)
-    units = _units(
-        "videos", videos, lambda m, t: fake_probability(m.logits, fake_indices, t).mean(keepdims=True), temperature
-    )
+    units = _units("videos", videos, score, temperature)
     if short := _shortage(units, budget):
         return None, (f"{same}: too few videos ({short}).",)
     return units, ()

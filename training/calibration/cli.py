@@ -11,7 +11,8 @@ import typer
 from assets import AssetError
 from deepfake_client.batch.progress import with_progress
 from deepfake_client.plain_text import shown
-from deepfake_client.release import BandRecord, CalibrationRecord, VerdictBands
+from deepfake_client.release import BandRecord, CalibrationRecord, VerdictBands, VideoRule
+from deepfake_client.scores import STRETCH_FRAMES
 from evaluation.bootstrap import BootstrapPlan
 from evaluation.dataset import Dataset, find_dataset
 from evaluation.errors import EvaluationError
@@ -54,6 +55,13 @@ def main_command(
         list[str] | None, typer.Option(help="Name of a fake class, if the labels do not say (repeatable).")
     ] = None,
     face_detection: Annotated[bool, typer.Option(help="Crop each frame to its largest face, as the service.")] = True,
+    video_rule: Annotated[
+        VideoRule,
+        typer.Option(
+            help=f"What of a video's frames decides: their mean, or the stretch of {STRETCH_FRAMES} frames one after "
+            "another with the highest mean."
+        ),
+    ] = "mean",
     resamples: Annotated[int, typer.Option(min=100, max=100_000, help="Bootstrap resamples of the interval.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
 ) -> None:
@@ -71,7 +79,7 @@ def main_command(
             pictures = read_pictures(golden) if golden is not None else None
             loaded = load_checkpoint(locate_checkpoint(checkpoint), labels)
             media, unscored = _score(loaded, dataset, people, face_detection)
-            found = calibrate(media, loaded.fake_indices, budget, BootstrapPlan(resamples, seed))
+            found = calibrate(media, loaded.fake_indices, budget, BootstrapPlan(resamples, seed), video_rule)
             record = _record(loaded, found, budget, dataset, face_detection, unscored)
             write_calibrated(loaded, folder, found.temperature.value, found.bands, record)
             _write_report(folder / REPORT_FOLDER, found, record)
@@ -115,6 +123,7 @@ def _record(
         dataset_sha256=dataset.digest,
         image=found.image,
         video=found.video,
+        video_rule=found.video_rule,
         notes=tuple(notes),
     )
 
@@ -147,6 +156,7 @@ def _print(record: CalibrationRecord, found: Calibration, output: Path) -> None:
     _print_bands("images", record.image, found.bands.image)
     if record.video is not None:
         _print_bands("videos", record.video, found.bands.video)
+        print(f"             by the {record.video_rule} of their frames")
     for note in record.notes:
         print(f"note         {note}")
     print(f"written to   {output}")

@@ -219,3 +219,23 @@ def test_too_few_videos_get_the_bands_of_images() -> None:
 def test_the_same_scores_give_the_same_calibration() -> None:
     items = media(*drawn(500), persons=30)
     assert found(items) == found(items)
+
+
+def test_videos_may_be_judged_by_their_highest_stretch() -> None:
+    """Fakes are forged for twelve frames of 30: the mean hides it. Bands and verdict are of the same number."""
+    rng = np.random.default_rng(3)
+    items = []
+    for at in range(400):
+        odds, forged = rng.normal(rng.normal(-2, 1.5), 0.7, 30), rng.integers(0, 18)
+        if at % 2:
+            odds[forged : forged + 12] += 6
+        items.append(video(f"{at}.mp4", at % 2 == 1, list(odds)))
+    budget = Budget(max_fpr=0.01, max_fnr=0.05)
+    by_mean, by_stretch = (calibrate(items, FAKE_FIRST, budget, PLAN, rule) for rule in ("mean", "stretch"))
+    assert (by_mean.video_rule, by_stretch.video_rule) == ("mean", "stretch")
+    assert by_stretch.video.fpr <= 0.01
+    assert by_stretch.video.auc > 0.97 > 0.9 > by_mean.video.auc
+    assert by_stretch.video.tpr.value > by_mean.video.tpr.value + 0.3
+    few = calibrate([*media(*drawn(1000)), *items[:10]], FAKE_FIRST, budget, PLAN, "stretch")
+    assert (few.video, few.video_rule) == (None, "mean")
+    assert "for the mean" in " ".join(few.notes)
