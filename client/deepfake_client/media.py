@@ -80,12 +80,14 @@ class Frame:
         timestamp_s: Presentation time in seconds from the first frame; 0.0 for an image.
         encoded: The frame as an encoded image file.
         video_track: That it is of, in a file with several.
+        sketch: A video's frame in 8 x 8 pixels, as `analysis.scenes.sketch` makes it; empty for an image.
     """
 
     index: int
     timestamp_s: float
     encoded: bytes
     video_track: VideoTrack | None = None
+    sketch: bytes = b""
 
 
 @dataclass(frozen=True)

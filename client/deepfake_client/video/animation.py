@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
+from deepfake_client.analysis.scenes import sketch
 from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
 from deepfake_client.formats.pictures import png_chunks
 from deepfake_client.media import Frame, Media
@@ -51,7 +52,7 @@ def sample_animation(
             chosen_us = _moments_us(total_ms * 1000, sampling) if len(starts_ms) > 1 else [0]
             shown = [int(np.searchsorted(starts_ms, time_us / 1000, "right")) - 1 for time_us in chosen_us]
             pictures = {
-                number: encode_picture(np.asarray(decode_upright(picture)))
+                number: (encode_picture(pixels := np.asarray(decode_upright(picture))), sketch(pixels))
                 for number, picture in enumerate(_pictures(image, sampling))
                 if number in shown
             }
@@ -59,7 +60,7 @@ def sample_animation(
         raise type(error)(f"{media.name}: {error}") from error
     source = VideoSource(media, sampling, store)
     return [
-        Frame(index, time_us / 1e6, source.keep(pictures[number], image.size))
+        Frame(index, time_us / 1e6, source.keep(pictures[number][0], image.size), sketch=pictures[number][1])
         for index, (time_us, number) in enumerate(zip(chosen_us, shown, strict=True))
     ]
 

@@ -47,7 +47,9 @@ def _decode(task: dict[str, Any], video: BinaryIO, result: BinaryIO) -> None:
     else:
         track = next((frame.video_track for frame in frames), None)
         index = {
-            "frames": [[frame.index, frame.timestamp_s, *json.loads(frame.encoded)] for frame in frames],
+            "frames": [
+                [frame.index, frame.timestamp_s, frame.sketch.hex(), *json.loads(frame.encoded)] for frame in frames
+            ],
             "track": track and astuple(track),
         }
     encoded = json.dumps(index).encode("ascii")

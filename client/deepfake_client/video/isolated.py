@@ -5,8 +5,10 @@ import logging
 import math
 import os
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
+from deepfake_client.analysis.scenes import SKETCH_BYTES
 from deepfake_client.errors import DetectionError, MediaDecodeError, MediaDecodeTimeoutError, MediaTooLargeError
 from deepfake_client.isolation.fork_server import NO_MEMORY
 from deepfake_client.isolation.tasks import IsolatedTasks, TimeUpError
@@ -101,10 +103,11 @@ def _parse_result(result: int, name: str) -> list[Frame]:
     track = index["track"] and VideoTrack(*map(int, index["track"]))
     frames = []
     # From the last one, and what was read is given back at once: never all frames in memory twice.
-    for number, timestamp_s, start, count in sorted(index["frames"], key=lambda entry: entry[2], reverse=True):
-        if not (0 <= start < start + count <= end and math.isfinite(timestamp_s)):
+    for number, timestamp_s, hexadecimal, start, count in sorted(index["frames"], key=itemgetter(3), reverse=True):
+        sketch = bytes.fromhex(hexadecimal)
+        if not (0 <= start < start + count <= end and math.isfinite(timestamp_s) and len(sketch) == SKETCH_BYTES):
             raise ValueError("frames and index do not agree")
-        frames.append(Frame(int(number), float(timestamp_s), os.pread(result, count, start), track))
+        frames.append(Frame(int(number), float(timestamp_s), os.pread(result, count, start), track, sketch))
         os.ftruncate(result, start)
         end = start
     return sorted(frames, key=lambda frame: frame.index)

@@ -3,6 +3,7 @@
 import io
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -77,6 +78,13 @@ def picture(decoded: DecodedFrame, pixel_aspect: Fraction | None, converter: Rgb
         frame = deinterlaced(frame, decoded.before)
     size_px = shown_size_px(frame.width, frame.height, pixel_aspect)
     return upright(converter.rgb(frame, size_px), matrix)
+
+
+class EncodedFrame(NamedTuple):
+    """A frame's image file, or what stands for it in a `FrameStore`, and its sketch."""
+
+    encoded: bytes
+    sketch: bytes
 
 
 def encode_picture(pixels: NDArray[np.uint8]) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
 from deepfake_client.media import Frame, Media
 from deepfake_client.video.animation import sample_animation
-from deepfake_client.video.picture import DecodedFrame
+from deepfake_client.video.picture import DecodedFrame, EncodedFrame
 from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling, Timeline, Times, chosen_frames, spread_within
 from deepfake_client.video.source import FrameBeforeMissingError, FrameStore, VideoSource
 
@@ -70,6 +70,10 @@ def sample_video(media: Media, sampling: Sampling = DEFAULT_SAMPLING, store: Fra
     return [replace(frame, video_track=source.track) for frame in frames]
 
 
+def _frame(index: int, timestamp_s: float, picture: EncodedFrame) -> Frame:
+    return Frame(index, timestamp_s, picture.encoded, sketch=picture.sketch)
+
+
 def _read_timeline(source: VideoSource) -> Timeline:
     pts, keyframes = array("q"), array("q")
     with source.open_video() as (container, video):
@@ -104,7 +108,7 @@ def _decode_groups(source: VideoSource, timeline: Timeline, sampling: Sampling) 
         found, reached = _decode_each(source, groups)
         if len(found) == len(wanted):
             start = int(timeline.pts[0])
-            return [Frame(i, (pts - start) * timeline.tick_s, found[pts]) for i, pts in enumerate(wanted)]
+            return [_frame(i, (pts - start) * timeline.tick_s, found[pts]) for i, pts in enumerate(wanted)]
         timeline = timeline.without(_lost_spans(timeline, groups, found, reached))
     return []
 
@@ -129,9 +133,11 @@ def _worth_seeking(source: VideoSource, timeline: Timeline, groups: dict[int, li
     return timeline.reliable and (source.skips_unreferenced or cost <= _WORTH_SEEKING * len(times))
 
 
-def _decode_each(source: VideoSource, groups: dict[int, list[int]]) -> tuple[dict[int, bytes], dict[int, int | None]]:
+def _decode_each(
+    source: VideoSource, groups: dict[int, list[int]]
+) -> tuple[dict[int, EncodedFrame], dict[int, int | None]]:
     """The wanted frames of all groups, encoded, by their times; and the last time that each group was decoded to."""
-    found: dict[int, bytes] = {}
+    found: dict[int, EncodedFrame] = {}
     reached: dict[int, int | None] = {}
     try:
         with source.open_video() as (container, video):
@@ -148,7 +154,7 @@ def _decode_each(source: VideoSource, groups: dict[int, list[int]]) -> tuple[dic
 
 
 def _decode_group(
-    source: VideoSource, decoded: Iterator[DecodedFrame], wanted: list[int], found: dict[int, bytes]
+    source: VideoSource, decoded: Iterator[DecodedFrame], wanted: list[int], found: dict[int, EncodedFrame]
 ) -> int | None:
     """Adds the frames with the wanted times to `found`; stops early when times run backwards or past the last one.
 
@@ -167,7 +173,7 @@ def _decode_group(
 
 
 def _lost_spans(
-    timeline: Timeline, groups: dict[int, list[int]], found: dict[int, bytes], reached: dict[int, int | None]
+    timeline: Timeline, groups: dict[int, list[int]], found: dict[int, EncodedFrame], reached: dict[int, int | None]
 ) -> list[tuple[int, int]]:
     """What cannot be decoded: the rest of each group that broke off, and all between two that gave nothing."""
     spans: list[tuple[int, int]] = []
@@ -193,13 +199,13 @@ def _decode_in_order(source: VideoSource, timeline: Timeline, sampling: Sampling
         pictures.clear()  # never the frames of two passes in memory
         pictures, _ = _pick(source, wanted)
     kept = [i for i in wanted if i in pictures]
-    return [Frame(n, int(times[i] - times[0]) * timeline.tick_s, pictures[i]) for n, i in enumerate(kept)]
+    return [_frame(n, int(times[i] - times[0]) * timeline.tick_s, pictures[i]) for n, i in enumerate(kept)]
 
 
-def _pick(source: VideoSource, wanted: Collection[int]) -> tuple[dict[int, bytes], Times]:
+def _pick(source: VideoSource, wanted: Collection[int]) -> tuple[dict[int, EncodedFrame], Times]:
     """Encodes the frames with the wanted numbers, in display order from 0, and lists the time of every frame."""
     numbers = set(wanted)
-    pictures: dict[int, bytes] = {}
+    pictures: dict[int, EncodedFrame] = {}
     times = array("q")
     with source.open_video() as (container, video):
         for number, frame in enumerate(source.decoded(container, video)):

@@ -15,12 +15,20 @@ import numpy as np
 from av.video.reformatter import ColorTrc
 from PIL import Image
 
+from deepfake_client.analysis.scenes import sketch
 from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
 from deepfake_client.media import Media, VideoTrack
 from deepfake_client.pictures import MAX_PIXELS
 from deepfake_client.video.colour import RgbConverter
 from deepfake_client.video.interlacing import deinterlaced
-from deepfake_client.video.picture import MAX_BMP_BYTES, DecodedFrame, encode_picture, picture, shown_size_px
+from deepfake_client.video.picture import (
+    MAX_BMP_BYTES,
+    DecodedFrame,
+    EncodedFrame,
+    encode_picture,
+    picture,
+    shown_size_px,
+)
 from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling
 from deepfake_client.video.tracks import shown_track
 
@@ -186,8 +194,8 @@ class VideoSource:
             if not missing:
                 return  # the decoder is drained at once: it need not be fed until it lets the last frame go
 
-    def encode(self, decoded: DecodedFrame) -> bytes:
-        """The picture of a decoded frame as an image file, see `picture` and `encode_picture`.
+    def encode(self, decoded: DecodedFrame) -> EncodedFrame:
+        """The picture of a decoded frame as an image file, with its sketch, see `picture` and `encode_picture`.
 
         Raises:
             MediaTooLargeError: The frames of this pass hold more than `max_bytes`.
@@ -199,7 +207,7 @@ class VideoSource:
             # would be in memory decoded as well as encoded. It costs little beside the PNG.
             gc.collect()
         pixels = picture(decoded, self._pixel_aspect, self._converter)
-        return self.keep(encode_picture(pixels), (pixels.shape[1], pixels.shape[0]))
+        return EncodedFrame(self.keep(encode_picture(pixels), (pixels.shape[1], pixels.shape[0])), sketch(pixels))
 
     def keep(self, encoded: bytes, size_px: tuple[int, int]) -> bytes:
         """Takes note of an encoded frame, and gives what stands for it; raises as `encode`."""
@@ -232,5 +240,7 @@ def warm_up() -> None:
     for side, transfer in ((8, ColorTrc.SMPTE2084), (8, ColorTrc.ARIB_STD_B67), (2048, ColorTrc.UNSPECIFIED)):
         frame = av.VideoFrame.from_ndarray(np.zeros((side, side, 3), np.uint8), format="rgb24")
         frame.color_trc = transfer
-        encode_picture(picture(DecodedFrame(frame), None, RgbConverter()))  # as BMP and as PNG
+        pixels = picture(DecodedFrame(frame), None, RgbConverter())
+        encode_picture(pixels)  # as BMP and as PNG
+        sketch(pixels)
     deinterlaced(av.VideoFrame(16, 16, "yuv420p"), None)
