@@ -135,8 +135,8 @@ def face_crops(encoded: Sequence[bytes], params: PreprocessParams) -> Iterator[t
     """
     with closing(Preparer(params, next(iter(fetch_assets(FACE_MODELS).values())).parent)) as preparer:
         for content in encoded:
-            pixels, face = preparer.crop(content)
-            yield Image.fromarray(pixels), face is not None
+            pixels, faces = preparer.crop(content)
+            yield Image.fromarray(pixels), bool(faces)
 
 
 def drift(

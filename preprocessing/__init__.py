@@ -1,16 +1,18 @@
 """Bytes to pixels: the one implementation that Triton and in-process detection share."""
 
-from preprocessing.crop import Box, Square, crop_square
+from preprocessing.crop import WHOLE_PICTURE, Box, Square, crop_square
 from preprocessing.decode import decode_rgb
 from preprocessing.faces import Face, FaceFinder
 from preprocessing.params import PREPROCESSING_VERSION, PreprocessParams, ResizeMode, ResizeSpec
-from preprocessing.prepare import PreparedImage, Preparer
+from preprocessing.prepare import MAX_FACES, PreparedImage, Preparer
 from preprocessing.resize import resize_to_square
 from preprocessing.status import STATUS_TABLE, ImageRejectedError, Status, StatusEntry
 
 __all__ = [
+    "MAX_FACES",
     "PREPROCESSING_VERSION",
     "STATUS_TABLE",
+    "WHOLE_PICTURE",
     "Box",
     "Face",
     "FaceFinder",

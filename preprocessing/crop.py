@@ -35,6 +35,10 @@ class Box:
         return Box(x0, y0, x1, y1)
 
 
+WHOLE_PICTURE = Box(0.0, 0.0, 0.0, 0.0)
+"""Stands for a face box where the whole picture is to be given to the classifier."""
+
+
 @dataclass(frozen=True)
 class Square:
     """A square of whole pixels: its top left corner and its side."""

@@ -1,4 +1,4 @@
-"""Face detection with MediaPipe: the largest face of an image."""
+"""Face detection with MediaPipe."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ class Face:
 
 
 class FaceFinder:
-    """Finds the largest face with two MediaPipe models, loaded once and kept.
+    """Finds faces with two MediaPipe models, loaded once and kept.
 
     The full-range model runs first (faces down to some 23 px in a 720p frame); it misses faces that fill the frame,
     so the short-range model runs when it found none. One finder belongs to one thread.
@@ -48,10 +48,14 @@ class FaceFinder:
             self._detectors = [
                 _create_detector(models_dir / name, min_score) for name in (FULL_RANGE_MODEL, SHORT_RANGE_MODEL)
             ]
-            self.largest_face(np.zeros((_WARM_UP_PX, _WARM_UP_PX, 3), np.uint8))  # the first search says something too
+            self.faces(np.zeros((_WARM_UP_PX, _WARM_UP_PX, 3), np.uint8))  # the first search says something too
 
     def largest_face(self, pixels: NDArray[np.uint8]) -> Face | None:
-        """The face with the largest box, or None.
+        """The first of `faces`, or None."""
+        return next(iter(self.faces(pixels)), None)
+
+    def faces(self, pixels: NDArray[np.uint8]) -> list[Face]:
+        """All faces that one of the models finds, the largest first.
 
         Args:
             pixels: (H, W, 3) uint8, RGB, 0-255, C-contiguous (a strided view would be misread).
@@ -66,14 +70,14 @@ class FaceFinder:
         if reduction > 1:
             pixels = np.array(Image.fromarray(pixels).reduce(reduction))
         if min(pixels.shape[:2]) < _MIN_SIDE_PX:
-            return None
+            return []
         image = _mp_image(pixels)
         for detector in self._detectors:
             faces = [_to_face(d, reduction, width, height) for d in detector.detect(image).detections]
             faces = [face for face in faces if face.box.area > 0]
             if faces:
-                return max(faces, key=lambda face: face.box.area)
-        return None
+                return sorted(faces, key=lambda face: -face.box.area)
+        return []
 
     def close(self) -> None:
         """Frees the native detectors."""

@@ -1,4 +1,4 @@
-"""One encoded image to the classifier's pixels: decode, find the face, crop, resize."""
+"""One encoded image to the classifier's pixels: decode, find the faces, crop, resize."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,11 +6,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.crop import crop_square
+from preprocessing.crop import WHOLE_PICTURE, Box, crop_square
 from preprocessing.decode import decode_rgb
 from preprocessing.faces import Face, FaceFinder
 from preprocessing.params import PreprocessParams
 from preprocessing.resize import resize_to_square
+from preprocessing.status import ImageRejectedError, Status
+
+MAX_FACES = 8
+"""Most faces of an image that are reported."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +23,11 @@ class PreparedImage:
 
     Attributes:
         pixels: (S, S, 3) uint8, RGB, 0-255.
-        face: The largest face of the whole image, or None.
+        faces: Of the whole image, at most `MAX_FACES`, the largest first; none where they were not searched for.
     """
 
     pixels: NDArray[np.uint8]
-    face: Face | None
+    faces: tuple[Face, ...]
 
 
 class Preparer:
@@ -39,29 +43,39 @@ class Preparer:
         self.params = params
         self._finder = FaceFinder(face_models_dir, params.min_face_score) if params.face_detection else None
 
-    def prepare(self, encoded: bytes) -> PreparedImage:
+    def prepare(self, encoded: bytes, face_box: Box | None = None) -> PreparedImage:
         """Prepares one encoded image.
 
+        Args:
+            encoded: The image file.
+            face_box: The face to cut out, in pixels after EXIF orientation, or `WHOLE_PICTURE`; no face is searched
+                for then. None: the largest face that is found.
+
         Raises:
-            ImageRejectedError: The image breaks a limit or cannot be decoded.
+            ImageRejectedError: The image breaks a limit or cannot be decoded, or the box covers none of it.
         """
-        pixels, face = self.crop(encoded)
-        return PreparedImage(resize_to_square(np.ascontiguousarray(pixels), self.params.resize), face)
+        pixels, faces = self.crop(encoded, face_box)
+        return PreparedImage(resize_to_square(np.ascontiguousarray(pixels), self.params.resize), faces)
 
-    def crop(self, encoded: bytes) -> tuple[NDArray[np.uint8], Face | None]:
-        """All but the resize: (H, W, 3) uint8 RGB pixels around the largest face, or the whole image without one.
+    def crop(self, encoded: bytes, face_box: Box | None = None) -> tuple[NDArray[np.uint8], tuple[Face, ...]]:
+        """All but the resize: (H, W, 3) uint8 RGB pixels around the face, or the whole image without one, and faces.
 
-        Raises:
-            ImageRejectedError: The image breaks a limit or cannot be decoded.
+        For the arguments and errors see `prepare`.
         """
         params = self.params
         pixels = decode_rgb(encoded, max_bytes=params.max_bytes, max_pixels=params.max_pixels)
-        face = self._finder.largest_face(pixels) if self._finder else None
-        if face is not None:
-            height, width = pixels.shape[:2]
-            square = crop_square(face.box, width, height, params.crop_factor)
+        height, width = pixels.shape[:2]
+        faces: tuple[Face, ...] = ()
+        if face_box is None:
+            faces = tuple(self._finder.faces(pixels)[:MAX_FACES]) if self._finder else ()
+            face_box = faces[0].box if faces else WHOLE_PICTURE
+        if face_box != WHOLE_PICTURE:
+            face_box = face_box.clipped(width, height)
+            if not face_box.area > 0:
+                raise ImageRejectedError(Status.FACE_BOX_OUTSIDE, f"the image is {width} x {height} px")
+            square = crop_square(face_box, width, height, params.crop_factor)
             pixels = pixels[square.y0 : square.y0 + square.side, square.x0 : square.x0 + square.side]
-        return pixels, face
+        return pixels, faces
 
     def close(self) -> None:
         """Frees the face detectors."""

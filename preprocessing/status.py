@@ -20,6 +20,7 @@ class Status(IntEnum):
     DECODE_FAILED = 6
     INTERNAL = 7
     TOO_COMPLEX = 8
+    FACE_BOX_OUTSIDE = 9
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ STATUS_TABLE: dict[int, StatusEntry] = {
         Status.DECODE_FAILED: "The header is fine but the pixels cannot be decoded: truncated or corrupt.",
         Status.INTERNAL: "Preprocessing failed for a reason that is not the image's fault. See the server's log.",
         Status.TOO_COMPLEX: "The file is built so that decoding it takes too long. Save the image again plainly.",
+        Status.FACE_BOX_OUTSIDE: "The given face box covers no part of the image. Give pixels after EXIF orientation.",
     }.items()
 }
 

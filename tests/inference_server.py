@@ -1,8 +1,9 @@
 """An in-process gRPC server that speaks the ensemble's contract and does what a test tells it.
 
 Images are scored by what their bytes say: `p=0.25` is a fake probability (`p=nan` one that no sane model gives),
-`status=6` a STATUS code, `face` a face, `face-nan` a face whose box is partly NaN and whose score is infinite. PNG
-and BMP images, and bytes that say nothing, get a probability made from their hash.
+`status=6` a STATUS code, `face` a face, `face-nan` a face whose box is partly NaN and whose score is infinite,
+`faces=0.2/0.9` two faces at `face_box_px(0)` and `face_box_px(1)` with these fake probabilities. PNG and BMP images,
+and bytes that say nothing, get a probability made from their hash.
 """
 
 import hashlib
@@ -24,6 +25,7 @@ from deepfake_client.release import DESCRIPTION_PARAMETER
 MODEL = "deepfake_detector"
 EXPORT_ID = 20_251
 FACE_BOX_PX = (10.0, 20.0, 110.0, 140.0)
+MAX_FACES = 8
 
 _STATUS_NAMES = (
     "OK",
@@ -59,6 +61,12 @@ DESCRIPTION: dict[str, Any] = {
         str(code): {"name": name, "meaning": f"Meaning of {name}."} for code, name in enumerate(_STATUS_NAMES)
     },
 }
+
+
+def face_box_px(number: int) -> tuple[float, float, float, float]:
+    """Where the faces of an image are: beside each other, each 10 px smaller than the one before."""
+    left = 10.0 + 200 * number
+    return left, 20.0, left + 100 - 10 * number, 140.0 - 10 * number
 
 
 def jpeg(says: str) -> bytes:
@@ -116,6 +124,7 @@ class Received:
     request_id: str
     images: tuple[bytes, ...]
     metadata: dict[str, str] = field(default_factory=dict)
+    face_boxes: np.ndarray | None = None
 
 
 class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
@@ -172,7 +181,8 @@ class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: i
         images = tuple(_decode_bytes_tensor(request.raw_input_contents[0]))
         with self._lock:
             metadata = {name: value for name, value in context.invocation_metadata() if isinstance(value, str)}
-            self.received.append(Received(request.id, images, metadata))
+            boxes = [np.frombuffer(raw, np.float32).reshape(-1, 4) for raw in request.raw_input_contents[1:]]
+            self.received.append(Received(request.id, images, metadata, *boxes))
         behaviour = self.behaviour
         if behaviour.gate is not None:
             behaviour.gate.wait()
@@ -180,7 +190,7 @@ class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: i
             threading.Event().wait(behaviour.delay_s)
         if behaviour.error is not None:
             context.abort(*behaviour.error)
-        tensors = _answer(images)
+        tensors = _answer(images, *boxes)
         tensors["EXPORT_ID"][:] = behaviour.export_id
         if behaviour.drop_output is not None:
             del tensors[behaviour.drop_output]
@@ -202,21 +212,27 @@ def inference_server(host: str = "127.0.0.1", port: int = 0) -> Iterator[Inferen
         server.stop()
 
 
-def _answer(images: Sequence[bytes]) -> dict[str, np.ndarray]:
+def _answer(images: Sequence[bytes], given: np.ndarray | None = None) -> dict[str, np.ndarray]:
     status = np.array([_said(image, rb"status=(\d+)", int, 0 if image else 1) for image in images], np.int32)
     fake = np.array([_said(image, rb"p=(nan|[0-9.]+)", float, _hashed(image)) for image in images], np.float32)
-    faces = np.array([b"face" in _text(image) for image in images])
+    faces = np.full((len(images), MAX_FACES, 5), np.nan, np.float32)
+    for i, image in enumerate(images):
+        of_faces = _said(image, rb"faces=([0-9./]+)", lambda text: [float(p) for p in text.split(b"/")], [])
+        for number, p in enumerate(of_faces):
+            faces[i, number] = (*face_box_px(number), 0.9)
+            if number == 0 or (given is not None and tuple(given[i]) == face_box_px(number)):
+                fake[i] = p
+        if b"face" in _text(image):
+            faces[i, 0] = (*FACE_BOX_PX, 0.9)
+        if b"face-nan" in _text(image):
+            faces[i, 0, [2, 4]] = np.nan, np.inf
+        if given is not None and not np.isnan(given[i]).all():
+            faces[i] = np.nan
     fake[status != 0] = np.nan
-    boxes = np.where(faces[:, None], np.array(FACE_BOX_PX), np.nan).astype(np.float32)
-    face_scores = np.where(faces, 0.9, 0.0).astype(np.float32).reshape(-1, 1)
-    broken = np.array([b"face-nan" in _text(image) for image in images])
-    boxes[broken, 2] = np.nan
-    face_scores[broken] = np.inf
     return {
         "FAKE_PROBABILITY": fake.reshape(-1, 1),
         "PROBABILITIES": np.stack([fake, 1 - fake], axis=1),
-        "FACE_BOX": boxes,
-        "FACE_SCORE": face_scores,
+        "FACES": faces,
         "EXPORT_ID": np.zeros((len(images), 1), np.int32),
         "STATUS": status.reshape(-1, 1),
     }

@@ -10,7 +10,7 @@ from werkzeug.serving import make_server
 
 from deepfake_client import Detector, ServerUnavailableError
 from deepfake_client.release import ModelInfo
-from deepfake_client.scorer import OK, Deadline, FrameScore, Scoring
+from deepfake_client.scorer import OK, Deadline, Face, FrameScore, Scoring
 from gateway import GatewaySettings, create_app
 from tests.inference_server import DESCRIPTION
 
@@ -23,8 +23,7 @@ def scored(fake_probability: float, face: bool = True) -> FrameScore:
         status=OK,
         fake_probability=fake_probability,
         probabilities=(fake_probability, 1 - fake_probability),
-        face_box_px=(40.0, 30.0, 120.0, 110.0) if face else None,
-        face_score=0.9 if face else 0.0,
+        faces=(Face((40.0, 30.0, 120.0, 110.0), 0.9, fake_probability),) if face else (),
         export_id=DESCRIPTION["export_id"],
     )
 
@@ -48,7 +47,9 @@ class ScriptedScorer:
             raise ServerUnavailableError("away")
         return ModelInfo.model_validate(DESCRIPTION)
 
-    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
+    def score(
+        self, images: Sequence[bytes], deadline: Deadline, request_id: str = "", face_boxes_px: Any = None
+    ) -> Scoring:
         info = self.info(deadline)
         if request_id != "health-canary":
             self.gate.wait(deadline.remaining_s())

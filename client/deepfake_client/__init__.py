@@ -15,6 +15,7 @@
 Every exception is a `DetectionError`; its `code` and `retryable` are for programs.
 """
 
+from deepfake_client.analysis.faces import FaceChoice
 from deepfake_client.analysis.findings import Finding, FindingCode, Severity
 from deepfake_client.asynchronous import AsyncDetector, create_async_detector
 from deepfake_client.connect import create_detector
@@ -45,7 +46,7 @@ from deepfake_client.evidence.html import evidence_html
 from deepfake_client.media import MediaType
 from deepfake_client.release import ModelInfo, VerdictBands
 from deepfake_client.result import DetectionOutput, ScoredFrame
-from deepfake_client.scorer import Deadline, FrameScore
+from deepfake_client.scorer import Deadline, Face, FrameScore
 from deepfake_client.scores import DetectionResult, MediaScores
 from deepfake_client.settings import ClientSettings
 
@@ -62,6 +63,8 @@ __all__ = [
     "DetectorClosedError",
     "EmptyFileError",
     "Evidence",
+    "Face",
+    "FaceChoice",
     "Finding",
     "FindingCode",
     "FrameScore",

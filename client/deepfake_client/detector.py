@@ -4,15 +4,16 @@ import contextlib
 import hmac
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from deepfake_client.analysis.faces import score_every_face
 from deepfake_client.errors import ConfigurationError, InputError, MediaTooLargeError
 from deepfake_client.media import Frame, Media, MediaType, identify, open_media
 from deepfake_client.release import ModelInfo
 from deepfake_client.result import DetectionOutput, detection_output
-from deepfake_client.scorer import Deadline, FrameScorer
+from deepfake_client.scorer import Deadline, FrameScorer, Scoring
 from deepfake_client.settings import ClientSettings
 from deepfake_client.video.sample import sample_video
 from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling, VideoDecoder
@@ -69,7 +70,7 @@ class Detector:
                 found = f"{'animated ' if file.format.is_animation else ''}{file.format.name}"
                 raise InputError(f"{file.name}: said to be a {media_type.value} but its content is {found}")
             frames = self.read_frames(file, deadline)
-            scoring = self.scorer.score([frame.encoded for frame in frames], deadline, request_id)
+            scoring = self.score_frames([frame.encoded for frame in frames], deadline, request_id)
             return detection_output(
                 frames,
                 scoring,
@@ -80,6 +81,10 @@ class Detector:
                 elapsed_s=time.monotonic() - started,
                 keep_frames=keep_frames,
             )
+
+    def score_frames(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
+        """Scores encoded frames and their faces, by the detector's settings; see `score_every_face`."""
+        return score_every_face(self.scorer, images, deadline, request_id, self.settings.face_rules)
 
     def info(self, timeout_s: float | Deadline | None = None) -> ModelInfo:
         """Identity of the model that answers."""

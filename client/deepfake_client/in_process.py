@@ -20,13 +20,14 @@ from pydantic import ValidationError
 
 from deepfake_client.errors import ConfigurationError, DeadlineExceededError, DetectorClosedError
 from deepfake_client.forks import never_freed, renew_after_fork
+from deepfake_client.pictures import Box
 from deepfake_client.release import MANIFEST, Manifest, ModelInfo, first_fault
 from deepfake_client.scorer import Deadline, FrameScore, ModelOutputs, Scoring
 
 T = TypeVar("T")
 
 _BATCH = 8
-_Prepared = tuple[NDArray[np.uint8], int, tuple[float, ...], float]
+_Prepared = tuple[NDArray[np.uint8], int, NDArray[np.float32]]
 
 
 class InProcessScorer:
@@ -89,9 +90,16 @@ class InProcessScorer:
             raise DetectorClosedError
         return self._info
 
-    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
+    def score(
+        self,
+        images: Sequence[bytes],
+        deadline: Deadline,
+        request_id: str = "",
+        face_boxes_px: Sequence[Box | None] | None = None,
+    ) -> Scoring:
         """Scores encoded images. See `FrameScorer.score`."""
-        return Scoring(self._info, self._loaded(deadline).score(images, deadline))
+        boxes = face_boxes_px or [None] * len(images)
+        return Scoring(self._info, self._loaded(deadline).score(list(zip(images, boxes, strict=True)), deadline))
 
     def server_id(self, deadline: Deadline) -> str:
         """See `FrameScorer.server_id`."""
@@ -150,9 +158,9 @@ class _Model:
         self._pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="deepfake-prepare")
         self._size_px = params.resize.size_px
 
-    def score(self, images: Sequence[bytes], deadline: Deadline) -> list[FrameScore]:
-        """One score per image, in order."""
-        waiting = [self._pool.submit(self._prepare, image, deadline) for image in images]
+    def score(self, images: Sequence[tuple[bytes, Box | None]], deadline: Deadline) -> list[FrameScore]:
+        """One score per image and face box, in order."""
+        waiting = [self._pool.submit(self._prepare, image, box, deadline) for image, box in images]
         try:
             prepared = [_within(deadline, future) for future in waiting]
         finally:
@@ -172,34 +180,33 @@ class _Model:
         self._preparers.clear()
         self._classifier.close()
 
-    def _prepare(self, encoded: bytes, deadline: Deadline) -> _Prepared:
-        """Pixels, status, face box and face score of one image, as Triton's preprocess model computes them."""
-        from preprocessing import ImageRejectedError
+    def _prepare(self, encoded: bytes, face_box_px: Box | None, deadline: Deadline) -> _Prepared:
+        """Pixels, status and faces of one image, as Triton's preprocess model computes them."""
+        from preprocessing import MAX_FACES, ImageRejectedError
+        from preprocessing import Box as PixelBox
 
         deadline.remaining_s()
         if not hasattr(self._local, "preparer"):
             self._local.preparer = self._make_preparer()
             self._preparers.append(self._local.preparer)
-        no_face = (float("nan"),) * 4
+        faces = np.full((MAX_FACES, 5), np.nan, np.float32)
         try:
-            prepared = self._local.preparer.prepare(encoded)
+            prepared = self._local.preparer.prepare(encoded, PixelBox(*face_box_px) if face_box_px else None)
         except ImageRejectedError as error:
-            return np.zeros((self._size_px, self._size_px, 3), np.uint8), int(error.status), no_face, 0.0
-        if prepared.face is None:
-            return prepared.pixels, 0, no_face, 0.0
-        box = prepared.face.box
-        return prepared.pixels, 0, (box.x0, box.y0, box.x1, box.y1), prepared.face.score
+            return np.zeros((self._size_px, self._size_px, 3), np.uint8), int(error.status), faces
+        for row, face in enumerate(prepared.faces):
+            faces[row] = (face.box.x0, face.box.y0, face.box.x1, face.box.y1, face.score)
+        return prepared.pixels, 0, faces
 
     def _classify(self, prepared: Sequence[_Prepared]) -> list[FrameScore]:
-        pixels, statuses, boxes, face_scores = zip(*prepared, strict=True)
+        pixels, statuses, faces = zip(*prepared, strict=True)
         status = np.array(statuses, np.int32)
         fake, softmax, export_id = self._classifier.run(np.stack(pixels), status[:, None])
         outputs = ModelOutputs(
             statuses=status,
             fake_probabilities=fake[:, 0],
             probabilities=softmax,
-            face_boxes_px=np.array(boxes, np.float32),
-            face_scores=np.array(face_scores, np.float32),
+            faces=np.stack(faces),
             export_ids=export_id[:, 0],
         )
         return outputs.scores(self._info)

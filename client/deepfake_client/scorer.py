@@ -3,7 +3,6 @@
 An application measures and traces the requests to Triton by the `RequestObserver` that it gives `create_detector`.
 """
 
-import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfake_client.errors import DeadlineExceededError, ModelFaultError
+from deepfake_client.pictures import Box
 from deepfake_client.release import ModelInfo
 
 OK = "OK"
@@ -22,25 +22,61 @@ ANSWERED = "OK"
 CANCELLED = "CANCELLED"
 
 
+MAX_FACES = 8
+"""Most faces of a frame that a release reports."""
+
+WHOLE_PICTURE: Box = (0.0, 0.0, 0.0, 0.0)
+"""Given in place of a face box, it has the whole picture scored."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face that was found in a frame.
+
+    Attributes:
+        box_px: x0, y0, x1, y1 in pixels after EXIF orientation, clipped to the frame.
+        score: The detector's, 0-1.
+        fake_probability: 0-1; None where this face was not scored: it is too small, or there are too many.
+    """
+
+    box_px: Box
+    score: float
+    fake_probability: float | None = None
+
+    @property
+    def shorter_side_px(self) -> float:
+        """Of the box."""
+        x0, y0, x1, y1 = self.box_px
+        return min(x1 - x0, y1 - y0)
+
+
 @dataclass(frozen=True)
 class FrameScore:
     """The answer for one frame.
 
     Attributes:
         status: `OK`, or the name of the reason why the frame was not scored.
-        fake_probability: 0-1, None unless the status is OK.
+        fake_probability: 0-1, of the largest face, or of the whole frame without one; None unless the status is OK.
         probabilities: Softmax in the order of `ModelInfo.labels`, None unless the status is OK.
-        face_box_px: x0, y0, x1, y1 of the largest face after EXIF orientation, None without a face.
-        face_score: Detector score (0-1), 0 without a face.
+        faces: The largest first, 8 at most; none where a box was given.
         export_id: Which exported classifier answered; 0 for a frame that never reached it.
     """
 
     status: str
     fake_probability: float | None = None
     probabilities: tuple[float, ...] | None = None
-    face_box_px: tuple[float, float, float, float] | None = None
-    face_score: float = 0.0
+    faces: tuple[Face, ...] = ()
     export_id: int = 0
+
+    @property
+    def face_box_px(self) -> Box | None:
+        """Box of the largest face, None without one."""
+        return self.faces[0].box_px if self.faces else None
+
+    @property
+    def face_score(self) -> float:
+        """The detector's score (0-1) of the largest face, 0 without one."""
+        return self.faces[0].score if self.faces else 0.0
 
 
 @dataclass(frozen=True)
@@ -102,8 +138,21 @@ class FrameScorer(Protocol):
     def info(self, deadline: Deadline) -> ModelInfo:
         """Identity of the model that answers now."""
 
-    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
+    def score(
+        self,
+        images: Sequence[bytes],
+        deadline: Deadline,
+        request_id: str = "",
+        face_boxes_px: Sequence[Box | None] | None = None,
+    ) -> Scoring:
         """Scores encoded images, all by the same release.
+
+        Args:
+            images: The encoded files.
+            deadline: Bounds the whole call.
+            request_id: For logs and traces.
+            face_boxes_px: Of each image the face to score, x0, y0, x1, y1 after EXIF orientation, or `WHOLE_PICTURE`;
+                no face is searched for then. None: the largest face that is found.
 
         Raises:
             ServiceError: One of its subclasses, for the whole call: there are no partial results.
@@ -128,16 +177,14 @@ class ModelOutputs:
         statuses: (N,) int32, 0 for an image that was scored.
         fake_probabilities: (N,) float32, 0-1.
         probabilities: (N, labels) float32, softmax.
-        face_boxes_px: (N, 4) float32, x0, y0, x1, y1.
-        face_scores: (N,) float32, 0-1.
+        faces: (N, F, 5) float32, x0, y0, x1, y1 in pixels and the detector's score (0-1); the largest first.
         export_ids: (N,) int32, 0 for an image that never reached the classifier.
     """
 
     statuses: NDArray[np.int32]
     fake_probabilities: NDArray[np.float32]
     probabilities: NDArray[np.float32]
-    face_boxes_px: NDArray[np.float32]
-    face_scores: NDArray[np.float32]
+    faces: NDArray[np.float32]
     export_ids: NDArray[np.int32]
 
     def __post_init__(self) -> None:
@@ -158,15 +205,16 @@ class ModelOutputs:
 
     def _score(self, i: int, info: ModelInfo) -> FrameScore:
         ok = self.statuses[i] == 0
-        x0, y0, x1, y1 = self.face_boxes_px[i].tolist()
-        face_score = float(self.face_scores[i])
-        has_face = all(map(math.isfinite, (x0, y0, x1, y1, face_score)))
+        fake_probability = float(self.fake_probabilities[i]) if ok else None
+        found = self.faces[i][np.isfinite(self.faces[i]).all(axis=1)].tolist()
         return FrameScore(
             status=OK if ok else info.status_name(int(self.statuses[i])),
-            fake_probability=float(self.fake_probabilities[i]) if ok else None,
+            fake_probability=fake_probability,
             probabilities=tuple(self.probabilities[i].tolist()) if ok else None,
-            face_box_px=(x0, y0, x1, y1) if has_face else None,
-            face_score=face_score if has_face else 0.0,
+            faces=tuple(
+                Face((x0, y0, x1, y1), score, None if number else fake_probability)
+                for number, (x0, y0, x1, y1, score) in enumerate(found)
+            ),
             export_id=int(self.export_ids[i]),
         )
 

@@ -6,6 +6,9 @@ from typing import Any
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from deepfake_client.analysis.faces import FaceChoice, FaceRules
+from deepfake_client.scorer import MAX_FACES
+
 
 class ClientSettings(BaseSettings):
     """How the client talks to Triton. Environment variables have the prefix DEEPFAKE_CLIENT_."""
@@ -37,6 +40,18 @@ class ClientSettings(BaseSettings):
         ge=1,
         description="Most bytes of an image file, and of the frames of one video as they are sent to Triton, together.",
     )
+    faces: FaceChoice = Field(
+        default=FaceChoice.EVERY,
+        description="`every`: all faces are scored, and the most suspicious person decides the verdict. `largest`: "
+        "only the largest face of a frame. `most_suspicious`: as every, and the risk scores take each frame's most "
+        "suspicious face in place of its largest.",
+    )
+    min_face_px: float = Field(
+        default=40.0,
+        ge=0,
+        description="Shorter side of the smallest further face that is scored; the largest always is.",
+    )
+    max_faces: int = Field(default=MAX_FACES, ge=1, le=MAX_FACES, description="Most faces of a frame that are scored.")
     keyframes_may_stand_in: bool = Field(
         default=True,
         description="In videos that take long to decode (over two minutes, over 1080p), whether a key frame near a "
@@ -64,6 +79,11 @@ class ClientSettings(BaseSettings):
     tls_server_name: str = Field(
         default="", description="Name in Triton's certificate, where it is not the host of its address."
     )
+
+    @property
+    def face_rules(self) -> FaceRules:
+        """Which faces are scored."""
+        return FaceRules(self.faces, self.min_face_px, self.max_faces)
 
     @model_validator(mode="before")
     @classmethod

@@ -1,4 +1,4 @@
-"""Identical frames are scored once: a scorer that remembers scores by the frame's bytes, across requests.
+"""Identical frames are scored once: a scorer that remembers scores by a frame's bytes and face box, across requests.
 
 Only digests and scores are kept, and only until a server is started anew: it may have been repaired. An answer never
 mixes releases: where its parts turn out to come from two, all of its frames are scored again in one call.
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from cachetools import LRUCache
 
 from deepfake_client import ModelFaultError, ModelInfo, ModelNotServedError, ServerUnavailableError, ServiceError
+from deepfake_client.pictures import Box
 from deepfake_client.scorer import OK, Deadline, FrameScore, FrameScorer, Scoring
 from gateway.observe.telemetry import Telemetry
 
@@ -20,7 +21,7 @@ _LOG = logging.getLogger("gateway")
 
 _KEPT = {
     OK, "EMPTY", "NOT_AN_IMAGE", "UNSUPPORTED_FORMAT", "TOO_MANY_BYTES", "TOO_MANY_PIXELS", "DECODE_FAILED",
-    "TOO_COMPLEX",
+    "TOO_COMPLEX", "FACE_BOX_OUTSIDE",
 }  # fmt: skip
 """Statuses that are properties of the image: asked again, the same release would answer the same."""
 
@@ -29,6 +30,10 @@ _FRESH_S = 5.0
 
 _PATIENCE_S = 1.0
 """How long a request that needs nothing else waits for the answer to that question."""
+
+
+_Key = tuple[bytes, Box | None]
+"""SHA-256 of a frame, and the face box that was given with it."""
 
 
 class CachingScorer:
@@ -61,7 +66,7 @@ class CachingScorer:
         self._client = client
         self._telemetry = telemetry
         self._lock = threading.Lock()
-        self._scores: LRUCache[tuple[str, str, bytes], FrameScore] = LRUCache(max_frames)
+        self._scores: LRUCache[tuple[str, str, _Key], FrameScore] = LRUCache(max_frames)
         self._asked_at = 0.0
         self._changed_at = 0.0
         self._servers: set[str] = set()
@@ -74,18 +79,31 @@ class CachingScorer:
         self._learn(info, began_at)
         return info
 
-    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
+    def score(
+        self,
+        images: Sequence[bytes],
+        deadline: Deadline,
+        request_id: str = "",
+        face_boxes_px: Sequence[Box | None] | None = None,
+    ) -> Scoring:
         """See `FrameScorer.score`. Where all frames are known, that needs no service."""
         with self._telemetry.step("score frames"):
-            scoring = self._score(images, deadline, request_id)
-        self._telemetry.metrics.frames(scoring.scores)
+            scoring = self._score(images, deadline, request_id, face_boxes_px or [None] * len(images))
+        if face_boxes_px is None:  # the others are frames that were counted before
+            self._telemetry.metrics.frames(scoring.scores)
         return scoring
 
-    def ask(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
+    def ask(
+        self,
+        images: Sequence[bytes],
+        deadline: Deadline,
+        request_id: str = "",
+        face_boxes_px: Sequence[Box | None] | None = None,
+    ) -> Scoring:
         """Has images scored, whatever is remembered. For the errors see `FrameScorer.score`."""
         began_at = time.monotonic()
         try:
-            scoring = self._scorer.score(images, deadline, request_id)
+            scoring = self._scorer.score(images, deadline, request_id, face_boxes_px)
         except (ServerUnavailableError, ModelNotServedError, ModelFaultError):
             self.scored_at = None
             self._servers_asked_at = 0.0  # it may be started anew
@@ -103,45 +121,50 @@ class CachingScorer:
         """See `FrameScorer.close`."""
         self._scorer.close()
 
-    def _score(self, images: Sequence[bytes], deadline: Deadline, request_id: str) -> Scoring:
+    def _score(
+        self, images: Sequence[bytes], deadline: Deadline, request_id: str, boxes_px: Sequence[Box | None]
+    ) -> Scoring:
         if not images or not self._scores.maxsize:
-            return self.ask(images, deadline, request_id)
-        digests = [hashlib.sha256(image).digest() for image in images]
+            return self.ask(images, deadline, request_id, boxes_px)
+        keys: list[_Key] = [(hashlib.sha256(image).digest(), box) for image, box in zip(images, boxes_px, strict=True)]
         deadline.remaining_s()
-        frames = dict(zip(digests, images, strict=True))
+        frames = dict(zip(keys, images, strict=True))
         self._forget_after_a_start(deadline)
         servers = len(self._servers)
         info, scores = self._look_up(frames)
         if len(scores) == len(frames):
             self._ask_for_release(deadline)
             info, scores = self._look_up(frames)
-        missing = {digest: image for digest, image in frames.items() if digest not in scores}
+        missing = {key: image for key, image in frames.items() if key not in scores}
         self._telemetry.metrics.cache.labels("hit").inc(len(scores))
         self._telemetry.metrics.cache.labels("miss").inc(len(missing))
         if missing:
-            scoring = self.ask(list(missing.values()), deadline, request_id)
+            scoring = self._ask(missing, deadline, request_id)
             if scores and info is not None and scoring.info.release_id != info.release_id:
                 missing = frames
-                scoring = self.ask(list(missing.values()), deadline, request_id)
+                scoring = self._ask(missing, deadline, request_id)
             info = scoring.info
             scores |= zip(missing, scoring.scores, strict=True)
-            kept = {digest: scores[digest] for digest in missing if scores[digest].status in _KEPT}
+            kept = {key: scores[key] for key in missing if scores[key].status in _KEPT}
             with self._lock:
                 if servers == len(self._servers):
-                    key = self._client(), info.release_id
-                    self._scores.update({(*key, digest): score for digest, score in kept.items()})
+                    owner = self._client(), info.release_id
+                    self._scores.update({(*owner, key): score for key, score in kept.items()})
         assert info is not None
-        return Scoring(info, [scores[digest] for digest in digests])
+        return Scoring(info, [scores[key] for key in keys])
 
-    def _look_up(self, digests: Mapping[bytes, object]) -> tuple[ModelInfo | None, dict[bytes, FrameScore]]:
+    def _ask(self, frames: Mapping[_Key, bytes], deadline: Deadline, request_id: str) -> Scoring:
+        return self.ask(list(frames.values()), deadline, request_id, [box for _, box in frames])
+
+    def _look_up(self, keys: Mapping[_Key, object]) -> tuple[ModelInfo | None, dict[_Key, FrameScore]]:
         """The release that is served, as far as is known, and what it has said of these frames."""
         with self._lock:
             info = self.known_info
             if info is None:
                 return None, {}
-            key = self._client(), info.release_id
-            found = {digest: self._scores.get((*key, digest)) for digest in digests}
-            return info, {digest: score for digest, score in found.items() if score is not None}
+            owner = self._client(), info.release_id
+            found = {key: self._scores.get((*owner, key)) for key in keys}
+            return info, {key: score for key, score in found.items() if score is not None}
 
     def _learn(self, info: ModelInfo, asked_at: float) -> None:
         """Takes note of the release that answered, unless a later answer has told of another one."""

@@ -34,7 +34,7 @@ def expected(tiny_release: Release, frames: list[Path]) -> list[float]:
         preparer, classifier = open_preparer(), open_classifier(cores=1)
     prepared = [preparer.prepare(frame.read_bytes()) for frame in frames]
     preparer.close()
-    assert all(image.face for image in prepared)
+    assert all(image.faces for image in prepared)
     answers = fake_probabilities(classifier, [image.pixels for image in prepared])
     classifier.close()
     return [answer["fake_probability"] for answer in answers]

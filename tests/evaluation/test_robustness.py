@@ -2,11 +2,21 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
-from deepfake_client import ClientSettings, DetectionResult, Detector, FrameScore, MediaType, ModelInfo, ScoredFrame
+from deepfake_client import (
+    ClientSettings,
+    DetectionResult,
+    Detector,
+    Face,
+    FrameScore,
+    MediaType,
+    ModelInfo,
+    ScoredFrame,
+)
 from deepfake_client.detector import read_frames
 from deepfake_client.errors import ServerUnavailableError
 from deepfake_client.media import identify, open_media
@@ -34,7 +44,9 @@ class ScriptedScorer:
     def info(self, deadline: Deadline) -> ModelInfo:
         return self._info
 
-    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
+    def score(
+        self, images: Sequence[bytes], deadline: Deadline, request_id: str = "", face_boxes_px: Any = None
+    ) -> Scoring:
         return Scoring(self._info, self._answer(images))
 
     def close(self) -> None: ...
@@ -54,7 +66,7 @@ def clean_row(path: Path, scores: Sequence[FrameScore]) -> ScoredFile:
 
 
 def ok(p: float, *, face: bool = False) -> FrameScore:
-    return FrameScore("OK", p, (p, 1 - p), (10.0, 20.0, 110.0, 120.0) if face else None)
+    return FrameScore("OK", p, (p, 1 - p), (Face((10.0, 20.0, 110.0, 120.0), 0.9, p),) if face else ())
 
 
 def degrade(answer: Answer, row: ScoredFile, degradation: str, info: ModelInfo = INFO) -> PairedScore:

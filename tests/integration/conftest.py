@@ -10,9 +10,9 @@ import tritonclient.grpc
 from tests.media import photo
 from tests.service import Service
 
-OUTPUTS = ("FAKE_PROBABILITY", "PROBABILITIES", "FACE_BOX", "FACE_SCORE", "EXPORT_ID", "STATUS")
+OUTPUTS = ("FAKE_PROBABILITY", "PROBABILITIES", "FACES", "FACE_BOX", "FACE_SCORE", "EXPORT_ID", "STATUS")
 
-Infer = Callable[[Sequence[bytes]], dict[str, np.ndarray]]
+Infer = Callable[..., dict[str, np.ndarray]]
 
 
 @pytest.fixture
@@ -33,11 +33,15 @@ def as_tensor(module: Any, batch: Sequence[bytes]) -> Any:
 
 @pytest.fixture
 def infer(service: Service) -> Infer:
-    """Scores a batch in one request with Triton's own gRPC client."""
+    """Scores a batch in one request with Triton's own gRPC client; boxes, if there are any, go as FACE."""
 
-    def call(batch: Sequence[bytes]) -> dict[str, np.ndarray]:
+    def call(batch: Sequence[bytes], boxes: Sequence[Sequence[float]] = ()) -> dict[str, np.ndarray]:
+        tensors = [as_tensor(tritonclient.grpc, batch)]
+        if boxes:
+            tensors.append(tritonclient.grpc.InferInput("FACE", [len(batch), 4], "FP32"))
+            tensors[1].set_data_from_numpy(np.array(boxes, np.float32))
         with tritonclient.grpc.InferenceServerClient(service.grpc) as client:
-            result = client.infer("deepfake_detector", [as_tensor(tritonclient.grpc, batch)], client_timeout=60)
+            result = client.infer("deepfake_detector", tensors, client_timeout=60)
         return {name: result.as_numpy(name) for name in OUTPUTS}
 
     return call

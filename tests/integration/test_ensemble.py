@@ -21,10 +21,14 @@ def test_the_tensors_are_those_of_the_contract(service: Service) -> None:
             name: client.get_model_config(name).config.max_batch_size
             for name in ("preprocess", "classifier", "deepfake_detector")
         }
-    assert {(t.name, t.datatype, tuple(t.shape)) for t in metadata.inputs} == {("IMAGE", "BYTES", (-1, 1))}
+    assert {(t.name, t.datatype, tuple(t.shape)) for t in metadata.inputs} == {
+        ("IMAGE", "BYTES", (-1, 1)),
+        ("FACE", "FP32", (-1, 4)),
+    }
     assert {(t.name, t.datatype, tuple(t.shape)) for t in metadata.outputs} == {
         ("FAKE_PROBABILITY", "FP32", (-1, 1)),
         ("PROBABILITIES", "FP32", (-1, 2)),
+        ("FACES", "FP32", (-1, 8, 5)),
         ("FACE_BOX", "FP32", (-1, 4)),
         ("FACE_SCORE", "FP32", (-1, 1)),
         ("EXPORT_ID", "INT32", (-1, 1)),
@@ -55,6 +59,23 @@ def test_faces_are_reported_in_pixels_of_the_image(infer: Infer, images: dict[st
     assert 0.5 < answer["FACE_SCORE"][0, 0] <= 1
     assert np.isnan(answer["FACE_BOX"][1]).all()
     assert answer["FACE_SCORE"][1, 0] == 0
+    np.testing.assert_array_equal(answer["FACES"][0, 0], [*answer["FACE_BOX"][0], answer["FACE_SCORE"][0, 0]])
+    assert np.isnan(answer["FACES"][0, 1:]).all()
+    assert np.isnan(answer["FACES"][1]).all()
+
+
+def test_a_given_face_is_scored_without_a_search(infer: Infer, images: dict[str, bytes]) -> None:
+    astronaut = images["astronaut.png"]
+    box = infer([astronaut])["FACE_BOX"][0]
+    batch = [astronaut, astronaut, astronaut, astronaut, b"junk"]
+    answer = infer(batch, [box, [0, 0, 0, 0], [np.nan] * 4, [9000, 1, 9100, 90], box])
+    reasons = ("OK", "OK", "OK", "FACE_BOX_OUTSIDE", "NOT_AN_IMAGE")
+    assert answer["STATUS"][:, 0].tolist() == [Status[reason] for reason in reasons]
+    cropped, whole, searched = answer["FAKE_PROBABILITY"][:3, 0]
+    assert abs(cropped - searched) <= 1e-6
+    assert abs(cropped - whole) > 1e-6
+    assert np.isnan(answer["FACES"][:2]).all()
+    assert np.array_equal(answer["FACE_BOX"][2], box)
 
 
 def test_every_answer_names_the_export(infer: Infer, images: dict[str, bytes], tiny_release: Release) -> None:

@@ -9,7 +9,17 @@ import pytest
 from PIL import Image
 
 from assets import FACE_MODELS, fetch_assets
-from preprocessing import Box, FaceFinder, ImageRejectedError, Preparer, PreprocessParams, ResizeSpec, Status
+from preprocessing import (
+    WHOLE_PICTURE,
+    Box,
+    FaceFinder,
+    ImageRejectedError,
+    Preparer,
+    PreprocessParams,
+    ResizeSpec,
+    Status,
+    resize_to_square,
+)
 from preprocessing.faces import FULL_RANGE_MODEL, SHORT_RANGE_MODEL
 from tests.media import encode_image, photo, photo_pixels
 
@@ -42,6 +52,18 @@ def close_to(found: Box, expected: Box, tolerance: float) -> bool:
 
 def resized(name: str, width: int, height: int) -> np.ndarray:
     return np.array(Image.fromarray(photo_pixels(name)).resize((width, height), Image.Resampling.LANCZOS))
+
+
+TWO_BOXES = (Box(173, 67, 276, 170), Box(712, 124, 783, 195))
+
+
+def two_faces() -> np.ndarray:
+    """The astronaut, and to her right the same picture at 0.7 of its size."""
+    small = resized("astronaut.png", 358, 358)
+    picture = np.full((512, 512 + 400, 3), 200, np.uint8)
+    picture[:, :512] = photo_pixels("astronaut.png")
+    picture[77 : 77 + 358, 591 - 0 : 591 + 321] = small[:, :321]
+    return picture
 
 
 def test_one_face(finder: FaceFinder) -> None:
@@ -169,8 +191,8 @@ def preparer(models_dir: Path) -> Iterator[Preparer]:
 def test_prepare_crops_the_face(preparer: Preparer) -> None:
     prepared = preparer.prepare(photo("astronaut.png").read_bytes())
     assert prepared.pixels.shape == (64, 64, 3)
-    assert prepared.face is not None
-    side = round(1.3 * prepared.face.box.width)
+    assert prepared.faces
+    side = round(1.3 * prepared.faces[0].box.width)
     x0, y0 = (round((a + b) / 2 - side / 2) for a, b in ((173, 276), (67, 170)))
     crop = Image.fromarray(photo_pixels("astronaut.png")[y0 : y0 + side, x0 : x0 + side])
     reference = np.asarray(crop.resize((64, 64), Image.Resampling.BILINEAR)).astype(int)
@@ -179,7 +201,7 @@ def test_prepare_crops_the_face(preparer: Preparer) -> None:
 
 def test_prepare_takes_the_whole_image_without_a_face(preparer: Preparer) -> None:
     prepared = preparer.prepare(photo("coffee.png").read_bytes())
-    assert prepared.face is None
+    assert not prepared.faces
     reference = Image.fromarray(photo_pixels("coffee.png")).resize((64, 64), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(prepared.pixels, np.asarray(reference))
 
@@ -188,7 +210,7 @@ def test_prepare_without_face_detection_loads_no_face_model() -> None:
     without = Preparer(PreprocessParams(ResizeSpec(64), face_detection=False), Path("/nonexistent"))
     prepared = without.prepare(photo("astronaut.png").read_bytes())
     without.close()
-    assert prepared.face is None
+    assert not prepared.faces
     reference = Image.fromarray(photo_pixels("astronaut.png")).resize((64, 64), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(prepared.pixels, np.asarray(reference))
 
@@ -198,8 +220,7 @@ def test_the_box_is_in_oriented_coordinates(preparer: Preparer, orientation: int
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored = np.ascontiguousarray(np.rot90(photo_pixels("astronaut.png")[:, 50:450], turns))
-    face = preparer.prepare(encode_image(stored, "PNG", exif=exif)).face
-    assert face is not None
+    face = preparer.prepare(encode_image(stored, "PNG", exif=exif)).faces[0]
     assert close_to(face.box, Box(123, 67, 226, 170), 6)
 
 
@@ -210,4 +231,34 @@ def test_a_rejected_image_leaves_the_preparer_usable(preparer: Preparer) -> None
     buffer = io.BytesIO()
     Image.new("L", (1, 40_000)).save(buffer, "PNG")
     assert preparer.prepare(buffer.getvalue()).pixels.shape == (64, 64, 3)
-    assert preparer.prepare(photo("astronaut.png").read_bytes()).face is not None
+    assert preparer.prepare(photo("astronaut.png").read_bytes()).faces
+
+
+def test_every_face_is_found_the_largest_first(finder: FaceFinder) -> None:
+    faces = finder.faces(two_faces())
+    assert [close_to(face.box, box, 12) for face, box in zip(faces, TWO_BOXES, strict=True)] == [True, True]
+    assert faces[0].box.area > faces[1].box.area
+    assert finder.largest_face(two_faces()) == faces[0]
+
+
+def test_the_crop_is_cut_around_a_given_face(preparer: Preparer) -> None:
+    picture = encode_image(two_faces(), "PNG")
+    found = preparer.prepare(picture)
+    assert len(found.faces) == 2
+    first, second = (preparer.prepare(picture, face.box) for face in found.faces)
+    assert np.array_equal(first.pixels, found.pixels)
+    assert not np.array_equal(second.pixels, found.pixels)
+    assert first.faces == second.faces == (), "no search"
+
+
+def test_the_whole_picture_can_be_asked_for(preparer: Preparer) -> None:
+    picture = encode_image(two_faces(), "PNG")
+    whole = preparer.prepare(picture, WHOLE_PICTURE)
+    assert np.array_equal(whole.pixels, resize_to_square(two_faces(), ResizeSpec(64)))
+
+
+@pytest.mark.parametrize("box", [(900, 10, 950, 60), (10, 10, 10, 60), (10, 10, 5, 60), (float("nan"), 1, 9, 9)])
+def test_a_box_that_covers_nothing_is_refused(preparer: Preparer, box: tuple[float, float, float, float]) -> None:
+    with pytest.raises(ImageRejectedError) as caught:
+        preparer.prepare(photo("astronaut.png").read_bytes(), Box(*box))
+    assert caught.value.status is Status.FACE_BOX_OUTSIDE

@@ -31,13 +31,24 @@ from deepfake_client.errors import (
     ServiceError,
 )
 from deepfake_client.forks import CallsUnderWay, never_freed, renew_after_fork
+from deepfake_client.pictures import Box
 from deepfake_client.release import DESCRIPTION_PARAMETER, ModelInfo
-from deepfake_client.scorer import ANSWERED, CANCELLED, ModelOutputs, ObservedRequest, RequestObserver
+from deepfake_client.scorer import ANSWERED, CANCELLED, MAX_FACES, ModelOutputs, ObservedRequest, RequestObserver
 from deepfake_client.settings import ClientSettings
 from deepfake_client.triton.target import Target
 
-_OUTPUTS = ("FAKE_PROBABILITY", "PROBABILITIES", "FACE_BOX", "FACE_SCORE", "EXPORT_ID", "STATUS")
-_WIDTHS = {"FAKE_PROBABILITY": 1, "FACE_BOX": 4, "FACE_SCORE": 1, "EXPORT_ID": 1, "STATUS": 1}
+_OUTPUTS = ("FAKE_PROBABILITY", "PROBABILITIES", "FACES", "EXPORT_ID", "STATUS")
+_SHAPES = {
+    "FAKE_PROBABILITY": (1,),
+    "PROBABILITIES": (None,),
+    "FACES": (MAX_FACES, 5),
+    "EXPORT_ID": (1,),
+    "STATUS": (1,),
+}
+"""Of each image; None where any length will do."""
+
+EncodedImage = tuple[bytes, Box | None]
+"""An image file and the box of the face in it that is to be scored; None where faces are to be searched for."""
 
 # Given channel arguments replace tritonclient's own, which lift the limits of message size.
 _CHANNEL_ARGS = (
@@ -199,19 +210,17 @@ class TritonEndpoint:
             raise _service_error(error, self.url) from error
         return sum(int(model.inference_stats.success.count) for model in statistics.model_stats)
 
-    def send(self, images: Sequence[bytes], timeout_s: float, request_id: str) -> PendingAnswer:
+    def send(self, images: Sequence[EncodedImage], timeout_s: float, request_id: str) -> PendingAnswer:
         """Sends encoded images as one request and returns at once."""
         observed = self._observer.begin(self.url, len(images), request_id)
         with _failure_told(observed):
             return self._send(images, timeout_s, request_id, observed)
 
     def _send(
-        self, images: Sequence[bytes], timeout_s: float, request_id: str, observed: ObservedRequest
+        self, images: Sequence[EncodedImage], timeout_s: float, request_id: str, observed: ObservedRequest
     ) -> PendingAnswer:
         client = self._connection()
         pending = PendingAnswer(self.url, len(images), client, observed)
-        tensor = triton.InferInput("IMAGE", [len(images), 1], "BYTES")
-        tensor.set_data_from_numpy(np.array(images, dtype=np.object_).reshape(-1, 1))
 
         def arrived(result: Any, error: Any) -> None:
             _CALLS.ended()
@@ -224,7 +233,7 @@ class TritonEndpoint:
         try:
             pending.call = client.async_infer(
                 self._settings.model,
-                [tensor],
+                _tensors(images),
                 arrived,
                 outputs=[triton.InferRequestedOutput(name) for name in _OUTPUTS],
                 request_id=request_id,
@@ -291,10 +300,22 @@ def _credentials(settings: ClientSettings) -> "grpc.ChannelCredentials":
     return grpc.ssl_channel_credentials(authority, key, certificate)
 
 
+def _tensors(images: Sequence[EncodedImage]) -> "list[triton.InferInput]":
+    """The ensemble's inputs; boxes only where there is one, so that other requests are batched together."""
+    tensor = triton.InferInput("IMAGE", [len(images), 1], "BYTES")
+    tensor.set_data_from_numpy(np.array([image for image, _ in images], dtype=np.object_).reshape(-1, 1))
+    if all(box is None for _, box in images):
+        return [tensor]
+    boxes = triton.InferInput("FACE", [len(images), 4], "FP32")
+    boxes.set_data_from_numpy(np.array([box or (np.nan,) * 4 for _, box in images], np.float32))
+    return [tensor, boxes]
+
+
 def _parse(result: Any, frames: int) -> ModelOutputs:
     tensors = {name: result.as_numpy(name) for name in _OUTPUTS}
     for name, values in tensors.items():
-        if values is None or values.ndim != 2 or values.shape != (frames, _WIDTHS.get(name, values.shape[1])):
+        expected = (frames, *_SHAPES[name])
+        if values is None or len(values.shape) != len(expected) or not all(map(_fits, values.shape, expected)):
             got = "nothing" if values is None else f"shape {values.shape}"
             raise ModelFaultError(
                 f"the answer to {frames} frames holds {got} as {name}: not the ensemble of this client"
@@ -303,10 +324,13 @@ def _parse(result: Any, frames: int) -> ModelOutputs:
         statuses=tensors["STATUS"][:, 0],
         fake_probabilities=tensors["FAKE_PROBABILITY"][:, 0],
         probabilities=tensors["PROBABILITIES"],
-        face_boxes_px=tensors["FACE_BOX"],
-        face_scores=tensors["FACE_SCORE"][:, 0],
+        faces=tensors["FACES"],
         export_ids=tensors["EXPORT_ID"][:, 0],
     )
+
+
+def _fits(length: int, expected: int | None) -> bool:
+    return expected in (None, length)
 
 
 def _service_error(error: InferenceServerException, url: str) -> ServiceError:

@@ -22,6 +22,7 @@ from deepfake_client.errors import (
     ServerUnavailableError,
     ServiceError,
 )
+from deepfake_client.pictures import Box
 from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import (
     Deadline,
@@ -32,7 +33,7 @@ from deepfake_client.scorer import (
     Scoring,
 )
 from deepfake_client.settings import ClientSettings
-from deepfake_client.triton.endpoint import PendingAnswer, TritonEndpoint
+from deepfake_client.triton.endpoint import EncodedImage, PendingAnswer, TritonEndpoint
 from deepfake_client.triton.target import parse_target
 
 T = TypeVar("T")
@@ -101,7 +102,13 @@ class TritonScorer:
         """See `TritonEndpoint.completed_requests`."""
         return self._endpoint.completed_requests(timeout_s)
 
-    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
+    def score(
+        self,
+        images: Sequence[bytes],
+        deadline: Deadline,
+        request_id: str = "",
+        face_boxes_px: Sequence[Box | None] | None = None,
+    ) -> Scoring:
         """Scores encoded images. See `FrameScorer.score`.
 
         Scoring changes nothing on a server, so requests that failed for a reason that may pass are sent again within
@@ -109,7 +116,8 @@ class TritonScorer:
         """
         if not images:
             return Scoring(self.info(deadline), [])
-        job = _Job(list(chunks_of(images, self._settings.chunk_frames, self._settings.chunk_bytes)))
+        pairs = list(zip(images, face_boxes_px or [None] * len(images), strict=True))
+        job = _Job(list(chunks_of(pairs, self._settings.chunk_frames, self._settings.chunk_bytes)))
         for round_ in range(_ROUNDS):
             if round_ == _ROUNDS // 2:
                 job.answers.clear()  # the release that began may be gone
@@ -218,7 +226,7 @@ class TritonScorer:
 class _Job:
     """The chunks of one call, and the answers that there are so far, by the chunk's number."""
 
-    chunks: list[list[bytes]]
+    chunks: list[list[EncodedImage]]
     answers: dict[int, ModelOutputs] = field(default_factory=dict)
     export_id: int | None = None
 
@@ -253,15 +261,15 @@ def _first_of(under_way: "dict[Future[Any], tuple[int, PendingAnswer]]", deadlin
             return done
 
 
-def chunks_of(images: Sequence[bytes], max_frames: int, max_bytes: int) -> Iterator[list[bytes]]:
+def chunks_of(images: Sequence[EncodedImage], max_frames: int, max_bytes: int) -> Iterator[list[EncodedImage]]:
     """The images in order, cut into requests of so many frames and bytes; an image that is larger goes alone."""
-    chunk: list[bytes] = []
+    chunk: list[EncodedImage] = []
     size = 0
-    for image in images:
+    for image, box in images:
         if chunk and (len(chunk) == max_frames or size + len(image) > max_bytes):
             yield chunk
             chunk, size = [], 0
-        chunk.append(image)
+        chunk.append((image, box))
         size += len(image)
     if chunk:
         yield chunk

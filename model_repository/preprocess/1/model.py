@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from preprocessing import PREPROCESSING_VERSION, ImageRejectedError, Preparer, PreprocessParams, Status
+from preprocessing import MAX_FACES, PREPROCESSING_VERSION, Box, ImageRejectedError, Preparer, PreprocessParams, Status
 from runtime.process import keep_large_blocks, show_where_stuck
 from runtime.start_gate import StartGate
 
@@ -18,7 +18,7 @@ class _TimeUpError(Exception):
 
 
 class TritonPythonModel:
-    """Serves IMAGE -> PIXELS, STATUS, FACE_BOX, FACE_SCORE."""
+    """Serves IMAGE and, where a face is known, FACE -> PIXELS, STATUS, FACES, FACE_BOX, FACE_SCORE."""
 
     def initialize(self, _args):
         """Loads the release's parameters and face models, which lie beside this file."""
@@ -63,15 +63,17 @@ class TritonPythonModel:
         timeout_us = request.timeout()  # 0: none. That the caller has gone does not show within an ensemble.
         images = pb_utils.get_input_tensor_by_name(request, "IMAGE").as_numpy().reshape(-1)
         count = len(images)
+        given = pb_utils.get_input_tensor_by_name(request, "FACE")
+        given = np.full((count, 4), np.nan, np.float32) if given is None else given.as_numpy()
         pixels = np.zeros((count, self._side, self._side, 3), np.uint8)
         status = np.zeros((count, 1), np.int32)
-        face_box = np.full((count, 4), np.nan, np.float32)
-        face_score = np.zeros((count, 1), np.float32)
+        faces = np.full((count, MAX_FACES, 5), np.nan, np.float32)
         for i, image in enumerate(images):
             if timeout_us and time.monotonic() - arrived > timeout_us / 1e6:  # an image may take seconds
                 raise _TimeUpError
             try:
-                prepared = self._preparer.prepare(image)
+                face_box = None if np.isnan(given[i]).all() else Box(*given[i].tolist())
+                prepared = self._preparer.prepare(image, face_box)
             except ImageRejectedError as error:
                 status[i] = error.status
                 continue
@@ -80,11 +82,10 @@ class TritonPythonModel:
                 status[i] = Status.INTERNAL
                 continue
             pixels[i] = prepared.pixels
-            if prepared.face is not None:
-                box = prepared.face.box
-                face_box[i] = (box.x0, box.y0, box.x1, box.y1)
-                face_score[i] = prepared.face.score
-        named = {"PIXELS": pixels, "STATUS": status, "FACE_BOX": face_box, "FACE_SCORE": face_score}
+            for row, face in enumerate(prepared.faces):
+                faces[i, row] = (face.box.x0, face.box.y0, face.box.x1, face.box.y1, face.score)
+        box, score = faces[:, 0, :4].copy(), np.nan_to_num(faces[:, 0, 4:])  # of the largest face; 0 without one
+        named = {"PIXELS": pixels, "STATUS": status, "FACES": faces, "FACE_BOX": box, "FACE_SCORE": score}
         return [pb_utils.Tensor(name, values) for name, values in named.items()]
 
     def finalize(self):

@@ -6,7 +6,7 @@ from functools import cache
 from deepfake_client.media import Frame, MediaFormat, VideoTrack, sniff
 from deepfake_client.release import ModelInfo
 from deepfake_client.result import DetectionOutput, detection_output
-from deepfake_client.scorer import OK, FrameScore, Scoring
+from deepfake_client.scorer import OK, Face, FrameScore, Scoring
 from tests.inference_server import DESCRIPTION, EXPORT_ID
 from tests.media import encode_image, photo_pixels
 
@@ -73,8 +73,7 @@ def _answer(score: Score, index: int, has_face: bool, face_side_px: float | None
         status=OK,
         fake_probability=score,
         probabilities=(score, 1 - score),
-        face_box_px=(left, y0, left + side, y0 + side) if has_face else None,
-        face_score=0.9 if has_face else 0.0,
+        faces=(Face((left, y0, left + side, y0 + side), 0.9, score),) if has_face else (),
         export_id=EXPORT_ID,
     )
 

@@ -256,12 +256,12 @@ def test_a_probability_above_one_is_a_fault_of_the_model(scorer: TritonScorer) -
 
 
 def test_a_missing_output_is_a_fault_of_the_model(server: InferenceServer, scorer: TritonScorer) -> None:
-    server.behaviour.drop_output = "FACE_SCORE"
-    with pytest.raises(ModelFaultError, match="nothing as FACE_SCORE"):
+    server.behaviour.drop_output = "FACES"
+    with pytest.raises(ModelFaultError, match="nothing as FACES"):
         scorer.score(images(1), Deadline(10))
 
 
-@pytest.mark.parametrize("name", ["STATUS", "FACE_BOX", "FAKE_PROBABILITY", "PROBABILITIES"])
+@pytest.mark.parametrize("name", ["STATUS", "FACES", "FAKE_PROBABILITY", "PROBABILITIES"])
 @pytest.mark.parametrize("change", [lambda v: v[:-1], lambda v: v.reshape(-1), lambda v: np.hstack([v, v])[:, :7]])
 def test_an_answer_of_the_wrong_shape_is_a_fault_of_the_model(
     scorer: TritonScorer, monkeypatch: pytest.MonkeyPatch, name: str, change: Any

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -27,7 +28,9 @@ class ByBrightness:
     def info(self, deadline: Deadline) -> ModelInfo:
         return ModelInfo.model_validate(DESCRIPTION)
 
-    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
+    def score(
+        self, images: Sequence[bytes], deadline: Deadline, request_id: str = "", face_boxes_px: Any = None
+    ) -> Scoring:
         p = [1 - float(pixels_of(image).mean()) / 255 for image in images]
         return Scoring(self.info(deadline), [FrameScore("OK", one, (one, 1 - one)) for one in p])
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepfake_client import DeadlineExceededError, FrameScore, ScoredFrame
+from deepfake_client import DeadlineExceededError, Face, FrameScore, ScoredFrame
 from deepfake_client.scorer import OK, Deadline
 from gateway.media.thumbnails import MAX_THUMBNAILS, frames_that_matter, thumbnails
 from tests.gateway.conftest import Gateway
@@ -64,7 +64,7 @@ def test_an_image_has_one_thumbnail(gateway: Gateway) -> None:
 
 
 def test_the_face_box_is_that_of_the_thumbnail() -> None:
-    score = FrameScore(OK, fake_probability=0.5, face_box_px=FACE_BOX_PX)
+    score = FrameScore(OK, fake_probability=0.5, faces=(Face(FACE_BOX_PX, 0.9, 0.5),))
     (made,) = thumbnails([ScoredFrame(0, 0.0, score, picture(640, 480))], Deadline(5))
     assert made.face_box == [edge / 2 for edge in FACE_BOX_PX]
 

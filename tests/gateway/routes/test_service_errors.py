@@ -115,7 +115,7 @@ def test_a_face_that_is_not_finite_is_no_face(gateway: Gateway) -> None:
 
 
 def test_missing_tensor_is_a_model_fault(gateway: Gateway, image: dict[str, Any]) -> None:
-    gateway.server.behaviour.drop_output = "FACE_BOX"
+    gateway.server.behaviour.drop_output = "FACES"
     error_of(gateway.infer(image), 503, "MODEL_FAULT")
 
 

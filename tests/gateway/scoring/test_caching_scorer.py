@@ -56,9 +56,12 @@ class Scripted:
             raise ServerUnavailableError("away")
         return release(self.number)
 
-    def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
+    def score(
+        self, images: Sequence[bytes], deadline: Deadline, request_id: str = "", face_boxes_px: Any = None
+    ) -> Scoring:
         number = self.number
         self.calls.append(list(images))
+        self.boxes = face_boxes_px
         self.before(images)
         if self.away:
             raise ServerUnavailableError("away")
@@ -67,7 +70,7 @@ class Scripted:
     def answer(self, image: bytes, number: int) -> FrameScore:
         status = image.decode().partition(":")[0] if b":" in image else OK
         p = len(image) / 100
-        return FrameScore(status, p, (p, 1 - p), None, 0.0, number) if status == OK else FrameScore(status)
+        return FrameScore(status, p, (p, 1 - p), (), number) if status == OK else FrameScore(status)
 
     def server_id(self, deadline: Deadline) -> str:
         if self.away:
@@ -126,6 +129,15 @@ def test_duplicates_within_a_request_are_scored_once(inner: Scripted, scorer: Ca
     images = [b"bb", b"a", b"bb", b"INTERNAL:", b"a", b"INTERNAL:"]
     assert ask(scorer, *images) == Scoring(release(1), [inner.answer(image, 1) for image in images])
     assert inner.calls == [[b"bb", b"a", b"INTERNAL:"]]
+
+
+def test_each_face_of_a_frame_is_remembered_for_itself(inner: Scripted, scorer: CachingScorer) -> None:
+    box, other = (1.0, 2.0, 30.0, 40.0), (50.0, 2.0, 80.0, 40.0)
+    ask(scorer, b"a")
+    scorer.score([b"a", b"a"], Deadline(5), "", [box, None])
+    assert (inner.calls, inner.boxes) == ([[b"a"], [b"a"]], [box])
+    scorer.score([b"a", b"a"], Deadline(5), "", [box, other])
+    assert (len(inner.calls), inner.boxes) == (3, [other])
 
 
 def test_only_the_unknown_frames_are_asked_for(inner: Scripted, scorer: CachingScorer) -> None:

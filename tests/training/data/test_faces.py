@@ -22,9 +22,9 @@ def test_the_served_crop_is_what_serving_computes(photo: str, factor: float, enl
     preparer = Preparer(PreprocessParams(resize=resize, crop_factor=factor), MODELS_DIR)
     prepared = preparer.prepare(encoded)
     preparer.close()
-    cut = cut_face(decode_frame(encoded), prepared.face, CutParams(factor, resize, 1))
+    cut = cut_face(decode_frame(encoded), (prepared.faces or (None,))[0], CutParams(factor, resize, 1))
     assert np.array_equal(cut.served, prepared.pixels)
-    assert (prepared.face is None) == (photo == "coffee.png")
+    assert (not prepared.faces) == (photo == "coffee.png")
     assert max(cut.wide.shape) <= 512
 
 
