@@ -152,6 +152,7 @@ def aggregate(
     model: ModelInfo,
     name: str,
     facts: MediaFacts = MediaFacts(),  # noqa: B008 - frozen
+    segments: Sequence[Segment] = (),
 ) -> Aggregate:
     """Combines the scores of all frames into one answer.
 
@@ -161,6 +162,7 @@ def aggregate(
         model: The release that gave them.
         name: What to call the media in messages.
         facts: Of the media, for the findings.
+        segments: Stretches of a video above the fake band, likewise.
 
     Raises:
         NothingScoredError: No frame was scored. The message gives the reason of the first frame.
@@ -171,7 +173,7 @@ def aggregate(
         first = statuses[0] if statuses else "NO_FRAMES"
         raise NothingScoredError(f"{name}: no frame could be scored: {first}. {model.status_meaning(first)}", statuses)
     p_decides = deciding_probability(p, model.video_rule)
-    judged = Judged(model, media_type, scores, p_decides, media_scores(p, media_type), facts)
+    judged = Judged(model, media_type, scores, p_decides, media_scores(p, media_type), facts, segments)
     result = verdict(judged.fake_probability, judged.bands) if judged.assessable else DetectionResult.UNCERTAIN
     return Aggregate(
         fake_probability=judged.fake_probability,
@@ -213,7 +215,8 @@ def detection_output(
     """
     model = scoring.info
     facts = _facts(frames, scoring, format_)
-    whole = aggregate(scoring.scores, format_.media_type, model, name, facts)
+    segments = tuple(_segments(frames, scoring)) if format_.media_type is MediaType.VIDEO else None
+    whole = aggregate(scoring.scores, format_.media_type, model, name, facts, segments or ())
     scored = tuple(
         ScoredFrame(frame.index, frame.timestamp_s, score, frame.encoded if keep_frames else None)
         for frame, score in zip(frames, scoring.scores, strict=True)
@@ -242,7 +245,7 @@ def detection_output(
             sha256=sha256,
             model=model.identity(),
             video_track=facts.video_track,
-            segments=tuple(_segments(scored, model)) if format_.media_type is MediaType.VIDEO else None,
+            segments=segments,
             assessable=whole.assessable,
             findings=whole.findings,
         ),
@@ -268,9 +271,9 @@ def _facts(frames: Sequence[Frame], scoring: Scoring, format_: MediaFormat) -> M
     )
 
 
-def _segments(frames: Sequence[ScoredFrame], model: ModelInfo) -> list[Segment]:
+def _segments(frames: Sequence[Frame], scoring: Scoring) -> list[Segment]:
     return find_segments(
         [frame.timestamp_s for frame in frames],
-        [frame.score.fake_probability for frame in frames],
-        model.verdict_bands.video.fake_above,
+        [score.fake_probability for score in scoring.scores],
+        scoring.info.verdict_bands.video.fake_above,
     )

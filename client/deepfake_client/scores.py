@@ -13,7 +13,8 @@ from deepfake_client.release import VerdictBands, VideoRule
 MAX_SCORED_FRAMES = 30
 
 STRETCH_FRAMES = 3
-"""Frames of the `stretch` rule: a tenth of those that are sampled, and more than a single one that errs."""
+"""Frames one after another that count as a stretch. Where single frames of a real video lie in the fake band by chance
+one time in 20, 30 of them have two in a row in 7% of the cases, and three in 0.3%."""
 
 
 class DetectionResult(TextEnum):

@@ -12,10 +12,11 @@ from statistics import median, pstdev
 from pydantic import BaseModel, ConfigDict
 
 from deepfake_client.analysis.media_facts import MediaFacts
+from deepfake_client.analysis.segments import Segment
 from deepfake_client.media import MediaType, TextEnum
 from deepfake_client.release import ModelInfo, Scope, VerdictBands
 from deepfake_client.scorer import OK, FrameScore
-from deepfake_client.scores import MediaScores
+from deepfake_client.scores import STRETCH_FRAMES, MediaScores
 
 MIN_FACE_PX = 40
 """Shorter side of the face box. A smaller face is enlarged five times and more for the model: where the release is for
@@ -47,6 +48,10 @@ DISAGREEING_DEVIATION = 0.2
 
 ISOLATED_PEAK_POINTS = 10.0
 """Points of 100 that the highest frame lies above `video_score` when the risk score begins to count it by itself."""
+
+STRETCH_S = 0.5
+"""Seconds that `STRETCH_FRAMES` or more frames in the fake band stand for at least. A blink or a blurred movement lasts
+less, and frames within it count as one."""
 
 NEAR_EDGE = 0.05
 """Distance to a band's edge, in fake probability: saving the same picture again with another decoder or resize moved
@@ -80,6 +85,7 @@ class FindingCode(TextEnum):
     FEW_FRAMES = "FEW_FRAMES"
     SHORT_VIDEO = "SHORT_VIDEO"
     SCORES_DISAGREE = "SCORES_DISAGREE"
+    SHORT_SUSPICIOUS_STRETCH = "SHORT_SUSPICIOUS_STRETCH"
     ISOLATED_PEAK = "ISOLATED_PEAK"
     NEAR_BAND_EDGE = "NEAR_BAND_EDGE"
     DEFAULT_BANDS = "DEFAULT_BANDS"
@@ -125,6 +131,7 @@ class Judged:
         fake_probability: 0-1, that decides the verdict.
         scores: Risk scores, 0-100.
         facts: Of the media.
+        segments: Stretches of a video above the fake band.
     """
 
     model: ModelInfo
@@ -133,6 +140,7 @@ class Judged:
     fake_probability: float
     scores: MediaScores
     facts: MediaFacts
+    segments: Sequence[Segment] = ()
 
     @property
     def is_video(self) -> bool:
@@ -320,4 +328,17 @@ def _of_scores(judged: Judged) -> _Found:
         )
 
 
-_RULES: tuple[Callable[[Judged], _Found], ...] = (_of_model, _of_faces, _of_frames, _of_picture, _of_scores)
+def _of_time(judged: Judged) -> _Found:
+    long = [s for s in judged.segments if s.frames >= STRETCH_FRAMES and s.end_s - s.start_s >= STRETCH_S]
+    if not long or not judged.assessable or judged.fake_probability > judged.bands.fake_above:
+        return
+    worst = max(long, key=lambda segment: segment.end_s - segment.start_s)
+    yield (
+        FindingCode.SHORT_SUSPICIOUS_STRETCH,
+        f"From {worst.start_s:.1f} to {worst.end_s:.1f} s, {worst.frames} sampled frames one after another lie in the "
+        f"fake band ({worst.mean_probability:.2f} on average), and the video as a whole does not: a manipulation of "
+        "that part alone would look like this. Look at it.",
+    )
+
+
+_RULES: tuple[Callable[[Judged], _Found], ...] = (_of_model, _of_faces, _of_frames, _of_picture, _of_scores, _of_time)

@@ -11,6 +11,7 @@ from deepfake_client.analysis import findings
 from deepfake_client.analysis.findings import MIN_FACE_PX, SMALL_FACE_PX, FindingCode, Severity
 from deepfake_client.media import MediaFormat, MediaType, VideoTrack
 from deepfake_client.release import ModelInfo, ReleaseBands, Scope, VerdictBands
+from deepfake_client.scores import STRETCH_FRAMES
 from tests.client.evidence.cases import MODEL, SIZE_PX, made_output
 from tests.media import encode_image
 
@@ -180,6 +181,35 @@ def test_an_isolated_peak_is_what_raises_the_risk_score() -> None:
     assert codes([0.1] * 29 + [0.19]) == set()
 
 
+def test_a_short_stretch_in_a_video_that_is_not_fake() -> None:
+    stretch = "SHORT_SUSPICIOUS_STRETCH"
+    assert codes([0.1] * 10 + [0.8] * 3 + [0.1] * 17) >= {stretch}
+    assert stretch not in codes([0.1] * 10 + [0.8, 0.8, 0.1, 0.8, 0.8] + [0.1] * 15), "two and two are no three"
+    assert stretch not in codes([0.1] * 10 + [0.75] * 3 + [0.1] * 17), "on the edge of the band"
+    assert stretch not in codes([0.9] * 26 + [0.1] * 4), "the verdict is fake: the mean says it"
+    half_a_second = {"interval_s": 0.5 / 3}
+    assert stretch in codes([0.1] * 10 + [0.8] * 3 + [0.1] * 17, **half_a_second)
+    assert stretch not in codes([0.8] * 3 + [0.1] * 27, **half_a_second), "the first frame begins at its own time"
+    assert stretch not in codes([0.8], is_video=False)
+    faceless = {"model": OWN_BANDS.model_copy(update={"scope": Scope.FACE}), "without_face": range(30)}
+    assert stretch not in codes([0.1] * 10 + [0.8] * 3 + [0.1] * 17, **faceless), "not assessable at all"
+    said = sentence(stretch, [0.1] * 3 + [0.8] * 3 + [0.1] * 3 + [0.9] * 4 + [0.1] * 17)
+    assert "From 4.2 to 6.2 s, 4 sampled frames" in said
+    assert "(0.90 on average)" in said
+
+
+def test_three_in_a_row_are_what_chance_gives_seldom() -> None:
+    """The threshold's own reason."""
+    above = np.random.default_rng(0).random((20_000, 30)) < 0.05
+
+    def share(frames: int) -> float:
+        runs = np.lib.stride_tricks.sliding_window_view(above, frames, axis=1).all(axis=2)
+        return float(runs.any(axis=1).mean())
+
+    assert share(STRETCH_FRAMES - 1) == pytest.approx(0.07, abs=0.01)
+    assert share(STRETCH_FRAMES) == pytest.approx(0.003, abs=0.001)
+
+
 @pytest.mark.parametrize(("p", "near"), [(0.801, True), (0.849, True), (0.851, False), (0.751, True), (0.749, False)])
 def test_near_the_fake_band(p: float, near: bool) -> None:
     assert (codes([p], is_video=False) == {"NEAR_BAND_EDGE"}) is near
@@ -209,6 +239,7 @@ def test_every_code_can_be_found() -> None:
     )  # fmt: skip
     found = codes([0.1, "DECODE_FAILED", 0.9], model=off, face_side_px=20.0)
     found |= codes([0.1] * 29 + [0.9]) | codes(SOUND, without_face=range(16)) | codes(SOUND, without_face=range(30))
+    found |= codes([0.1] * 10 + [0.8] * 3 + [0.1] * 17)
     found |= codes(SOUND, video_track=VideoTrack(1, 2))
     found |= codes([0.81], is_video=False) | {"LOW_RESOLUTION", "TRANSPARENT", "ANIMATED_IMAGE"}
     assert found == set(FindingCode)
@@ -228,8 +259,10 @@ def test_the_documentation_lists_each_finding_with_its_severity_and_threshold() 
         "FEW_FRAMES": f"fewer than {findings.FEW_FRAMES}",
         "SHORT_VIDEO": f"under {findings.SHORT_VIDEO_S:g} s",
         "SCORES_DISAGREE": f"{findings.DISAGREEING_SHARE:.0%}",
+        "SHORT_SUSPICIOUS_STRETCH": f"{STRETCH_FRAMES} or more",
         "ISOLATED_PEAK": f"more than {findings.ISOLATED_PEAK_POINTS:g} points",
         "NEAR_BAND_EDGE": f"less than {findings.NEAR_EDGE:g}",
     }.items():
         assert threshold in conditions[code], code
+    assert f"for {findings.STRETCH_S:g} s or more" in conditions["SHORT_SUSPICIOUS_STRETCH"]
     assert f"{findings.DISAGREEING_DEVIATION:g} or more" in conditions["SCORES_DISAGREE"]
