@@ -16,6 +16,8 @@ PUBLIC = {
     "DetectorClosedError",
     "EmptyFileError",
     "Evidence",
+    "Face",
+    "FaceChoice",
     "Finding",
     "FindingCode",
     "FrameScore",
