@@ -64,6 +64,10 @@ class TrainingOptions:
             min=1, max=10, help="Side of the crop over the longer side of the face.", show_default="the base's, or 1.3"
         ),
     ] = None
+    scope: Annotated[
+        Literal["auto", "face", "any"],
+        typer.Option(help="What the model can judge. auto: face if nine in ten training frames show one, else any."),
+    ] = "auto"
     frames: Annotated[int, typer.Option(min=1, help="Frames taken of a video, spread evenly over it.")] = 10
     val_fraction: Annotated[
         float, typer.Option(min=0.01, max=0.5, help="Share of the files that validates where there is no val/.")

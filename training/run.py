@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import set_seed
 
-from deepfake_client.release import CardFields
+from deepfake_client.release import CardFields, Scope
 from evaluation.dataset import Label
 from export.checkpoint.load import Sidecar
 from training.data.faces import CutParams
@@ -144,6 +144,7 @@ def _facts(
         base_sha256=base.sha256,
         options=replace(options, base=base.located.name),
         crop_factor=crop_factor,
+        scope=Scope(data.counts.scope if options.scope == "auto" else options.scope),
         data=data.counts,
         data_digest=data.digest,
         figures=figures,
@@ -156,6 +157,7 @@ def _write(folder: RunFolder, model: TrainingModel, base: BaseModel, facts: Card
         trained=True,
         notice=facts.options.notice,
         crop_factor=facts.crop_factor,
+        scope=facts.scope,
         model_card=CardFields(name=facts.name, purpose=PURPOSE, limits=LIMITS),
     )
     network = without_adapters(model.network).cpu().eval()

@@ -233,6 +233,7 @@ def test_truncated_weights_are_refused(tiny_checkpoint: Path, tmp_path: Path) ->
         ({"verdict_bands": {"image": {"real_below": 0.2}}}, "verdict_bands.image.fake_above"),
         ({"verdict_bands": {"photo": {"real_below": 0.2, "fake_above": 0.8}}}, "verdict_bands.photo"),
         ({"crop_factor": 0.5}, "crop_factor"),
+        ({"scope": "cats"}, "scope"),
         ({"nonsense": 1}, "nonsense"),
     ],
 )
@@ -246,12 +247,20 @@ def test_a_sidecar_that_makes_no_sense_is_refused(
 
 def test_a_sidecar_decides_name_bands_and_crop(tiny_checkpoint: Path, tmp_path: Path) -> None:
     bands = {"image": {"real_below": 0.1, "fake_above": 0.9}}
-    change = {"name": "mine", "trained": True, "notice": "", "crop_factor": 1.6, "verdict_bands": bands}
+    change = {
+        "name": "mine",
+        "trained": True,
+        "notice": "",
+        "crop_factor": 1.6,
+        "scope": "face",
+        "verdict_bands": bands,
+    }
     checkpoint = _changed_copy(tiny_checkpoint, tmp_path / "checkpoint", "deepfake.json", change)
     description = export(checkpoint, tmp_path / "releases").manifest["description"]
     assert (description["model"], description["trained"]) == ("mine", True)
     assert description["verdict_bands"] == {**bands, "video": {"real_below": 0.4, "fake_above": 0.6}}
     assert description["preprocess"]["crop_factor"] == 1.6
+    assert description["scope"] == "face"
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"size": 3}', "null"])

@@ -39,7 +39,18 @@ Run = type(lambda *_: None)
 
 def test_a_folder_becomes_a_checkpoint(run: Run, tmp_path: Path, folder: Path) -> None:
     result = run(
-        "--data-dir", folder, "--name", "my-detector", "--notice", "Trial.", "--lora", 2, "--precision", "bf16"
+        "--data-dir",
+        folder,
+        "--name",
+        "my-detector",
+        "--notice",
+        "Trial.",
+        "--lora",
+        2,
+        "--precision",
+        "bf16",
+        "--scope",
+        "any",
     )
     assert result.exit_code == 0, result.output
     out = tmp_path / "out"
@@ -53,6 +64,7 @@ def test_a_folder_becomes_a_checkpoint(run: Run, tmp_path: Path, folder: Path) -
         "Trial.",
         1.3,
     )
+    assert checkpoint.sidecar.scope == "any"
     assert checkpoint.model_card is not None
     assert checkpoint.model_card.name == "my-detector"
     assert "largest face" in checkpoint.model_card.limits

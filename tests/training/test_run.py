@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from deepfake_client.release import Scope
 from evaluation.dataset import Label
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import load_checkpoint
@@ -75,6 +76,8 @@ def test_it_learns_and_the_export_takes_what_comes_out(trained: TrainedCheckpoin
         True,
         1.5,
     )
+    assert checkpoint.sidecar.scope is Scope.FACE
+    assert "Scope: faces only" in (trained.path / "README.md").read_text(encoding="utf-8")
     assert checkpoint.labels == ["Fake", "Real"]
     resize = checkpoint.resize
     real, fake = [], []

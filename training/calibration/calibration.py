@@ -35,6 +35,7 @@ class ScoredMedia:
         is_video: Whether it is no single image.
         logits: (frames, labels) float64, one row at least; an image has one.
         person: Who is in it, or another group of files that belong together; "" where nothing says.
+        assessable: Whether the model can judge it: False for a model of faces that found none.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ScoredMedia:
     is_video: bool
     logits: FloatArray
     person: str = ""
+    assessable: bool = True
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,7 @@ def calibrate(
             *_band_notes("images", image, image_edges, budget),
             *notes,
             *(_band_notes("videos", video, video_edges, budget) if video and video_edges else ()),
+            *_faceless_notes(media),
         ),
     )
 
@@ -277,6 +280,13 @@ def _tpr(units: _Units, budget: Budget, plan: BootstrapPlan, value: float) -> In
     found = estimate(statistics, strata, plan, "")["tpr"]
     low, high = (None if end is None else round(end, 6) for end in (found.low, found.high))
     return Interval(value=round(value, 6), low=low, high=high)
+
+
+def _faceless_notes(media: Sequence[ScoredMedia]) -> tuple[str, ...]:
+    faceless = sum(not one.assessable for one in media)
+    if not faceless:
+        return ()
+    return (f"{faceless} of {len(media)} files show no face that is large enough: a service calls them uncertain.",)
 
 
 def _band_notes(name: str, record: BandRecord, edges: Edges, budget: Budget) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deepfake_client.analysis.findings import is_assessable
 from deepfake_client.detector import read_frames
 from deepfake_client.errors import DetectionError
 from deepfake_client.media import MediaType, identify, open_media
@@ -50,7 +51,7 @@ def score_media(
 
 
 def _score(checkpoint: Checkpoint, preparer: Preparer, file: LabelledFile, person: str) -> ScoredMedia | UnscoredMedia:
-    squares, reason = [], "it has no frame"
+    squares, boxes, reason = [], [], "it has no frame"
     try:
         with open_media(file.path) as stream:
             media = identify(stream, file.name)
@@ -59,12 +60,21 @@ def _score(checkpoint: Checkpoint, preparer: Preparer, file: LabelledFile, perso
         return UnscoredMedia(file.name, str(error))
     for frame in frames:
         try:
-            squares.append(preparer.prepare(frame.encoded).pixels)
+            prepared = preparer.prepare(frame.encoded)
         except ImageRejectedError as error:
             reason = str(error)
+            continue
+        squares.append(prepared.pixels)
+        boxes += [prepared.face.box] if prepared.face else []
     if not squares:
         return UnscoredMedia(file.name, reason)
     logits = torch_logits(checkpoint, np.stack(squares))
+    sides_px = [min(box.x1 - box.x0, box.y1 - box.y0) for box in boxes]
     return ScoredMedia(
-        file.name, file.label is Label.FAKE, media.format.media_type is MediaType.VIDEO, logits, person=person
+        file.name,
+        file.label is Label.FAKE,
+        media.format.media_type is MediaType.VIDEO,
+        logits,
+        person=person,
+        assessable=is_assessable(checkpoint.sidecar.scope, preparer.params.face_detection, sides_px),
     )

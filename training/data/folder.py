@@ -117,7 +117,10 @@ def _counts(split: Sequence[SplitFile], unreadable: int) -> DataCounts:
         return SideCounts(len(real), len(fake), sum(real), sum(fake), len({entry.group for entry in own}))
 
     left_out = sum(entry.part is None for entry in split)
-    return DataCounts(side(Part.TRAIN), side(Part.VALIDATION), left_out, unreadable)
+    boxes = [box for entry in split if entry.part is Part.TRAIN for box in entry.faces.boxes]
+    # Where none was found the box is the whole picture; hardly any face begins in the corner of its own crop.
+    faceless = sum(box.x0 <= 0 and box.y0 <= 0 for box in boxes)
+    return DataCounts(side(Part.TRAIN), side(Part.VALIDATION), left_out, unreadable, faceless)
 
 
 def _counts_line(counts: DataCounts, read: ReadFiles) -> str:

@@ -8,9 +8,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfake_client.release import Scope
 from evaluation.dataset import Label
 from preprocessing import ResizeSpec
-from training.data.faces import FaceImage, Forgery, serving_view
+from training.data.faces import FaceImage, Forgery, is_whole, serving_view
 from training.errors import DatasetError
 
 S = TypeVar("S")
@@ -35,6 +36,9 @@ class Lazy(Sequence[T], Generic[S, T]):
     def __getitem__(self, number: Any) -> Any:
         return self._make(self._sources[number])
 
+
+_FEW_FACELESS = 0.1
+"""Share of the training frames without a face up to which a model is one for faces."""
 
 Forger = Callable[[FaceImage, np.random.Generator], Forgery]
 """Makes a forgery of a face, such as `training.forgeries.SelfBlender().forge`; the generator gives all randomness."""
@@ -108,12 +112,20 @@ class DataCounts:
         val: Counts of the validation side.
         left_out: Training files whose people or contents are in the validation.
         unreadable: Files that could not be read.
+        faceless: Faces or frames of the training side in which no face was found.
     """
 
     train: SideCounts
     val: SideCounts
     left_out: int = 0
     unreadable: int = 0
+    faceless: int = 0
+
+    @property
+    def scope(self) -> Scope:
+        """What a model can judge that was trained on this."""
+        most = self.faceless <= _FEW_FACELESS * (self.train.real_faces + self.train.fake_faces)
+        return Scope.FACE if most else Scope.ANY
 
 
 @dataclass(frozen=True)
@@ -176,7 +188,7 @@ def data_in_memory(
         FaceSet([*train_real, *train_fake], labels),
         validate,
         _digest(train_real, train_fake, validation_real, validation_fake),
-        DataCounts(train, val),
+        DataCounts(train, val, faceless=sum(is_whole(f.box, f.pixels.shape[1], f.pixels.shape[0]) for f in sides[0])),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from deepfake_client.release import Scope
 from export.checkpoint.hub import LocatedCheckpoint
 from export.checkpoint.load import SIDECAR, Sidecar, load_checkpoint
 from export.errors import ExportError
@@ -40,6 +41,7 @@ class CardFacts:
         base_sha256: Over the base's configuration and weights.
         options: The options of the run.
         crop_factor: Side of the served crop over the longer side of the face box.
+        scope: What the model can judge.
         data: Counts.
         data_digest: Names the data exactly.
         figures: Validation figures of the kept weights.
@@ -50,6 +52,7 @@ class CardFacts:
     base_sha256: str
     options: TrainingOptions
     crop_factor: float
+    scope: Scope
     data: DataCounts
     data_digest: str
     figures: dict[str, Any]

@@ -5,7 +5,7 @@ rule that yields it, and a row of the table in docs/page-and-report.md.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median, pstdev
 
@@ -164,9 +164,14 @@ class Judged:
 
     @property
     def assessable(self) -> bool:
-        """False where the release is for faces only, looked for them, and found none of `MIN_FACE_PX`."""
-        needs_face = self.model.scope is Scope.FACE and self.model.preprocess.face_detection
-        return not needs_face or any(side >= MIN_FACE_PX for side in self.face_sides_px)
+        """See `is_assessable`."""
+        return is_assessable(self.model.scope, self.model.preprocess.face_detection, self.face_sides_px)
+
+
+def is_assessable(scope: Scope, face_detection: bool, face_sides_px: Iterable[float]) -> bool:
+    """Whether a model can judge what was found: False if it is for faces, looks for them and got none large enough."""
+    needs_face = scope is Scope.FACE and face_detection
+    return not needs_face or any(side_px >= MIN_FACE_PX for side_px in face_sides_px)
 
 
 def find(judged: Judged) -> tuple[Finding, ...]:

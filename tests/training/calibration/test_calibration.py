@@ -1,6 +1,7 @@
 """Temperature, bands within budgets, and what is refused: on scores made by a known law."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -149,6 +150,13 @@ def test_a_weak_model_gets_wide_bands_and_a_warning() -> None:
 def test_what_cannot_be_calibrated_is_refused(items: list[ScoredMedia], reason: str) -> None:
     with pytest.raises(CalibrationError, match=reason):
         found(items)
+
+
+def test_files_without_a_face_are_noted() -> None:
+    items = media(*drawn(400))
+    assert not any("no face" in note for note in found(items).notes)
+    items[0] = replace(items[0], assessable=False)
+    assert "1 of 400 files show no face that is large enough" in found(items).notes[-1]
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, math.nan])

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from assets import FACE_MODELS, fetch_assets
+from deepfake_client.release import Scope
 from evaluation.dataset import Label
 from preprocessing import Preparer, PreprocessParams, ResizeSpec
 from tests.media import H264_SHORT_GOP, VideoSpec, photo_pixels, write_video
@@ -92,8 +93,9 @@ def test_copies_of_a_picture_stay_together(tmp_path: Path, load: Load) -> None:
             for quality in (70, 90):
                 path = folder / "train" / label / f"{photo[:-4]}-{quality}.jpg"
                 Image.fromarray(photo_pixels(photo)).save(path, quality=quality)
-    load(folder)
+    data = load(folder)
     placed = {name.rpartition("/")[2]: part for name, part in parts(tmp_path).items()}
+    assert data.counts.scope is Scope.ANY, "most of these show no face"
     for photo in ("astronaut", "coffee", "chelsea", "rocket"):
         assert placed[f"{photo}-70.jpg"] == placed[f"{photo}-90.jpg"]
 
@@ -113,6 +115,7 @@ def test_people_of_val_leave_train(tmp_path: Path, load: Load, caplog: pytest.Lo
     assert placed["train/real/person-2/0.png"] == placed["train/fake/person-2/0.png"] == "left out"
     assert placed["val/real/person-2/0.png"] == "val"
     assert data.counts.left_out == 2
+    assert data.counts.scope is Scope.FACE
     assert "2 files of train/ show people" in caplog.text
     assert "test is left alone" in caplog.text
 

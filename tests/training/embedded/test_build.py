@@ -77,6 +77,7 @@ def test_the_checkpoint_says_what_it_reaches(tmp_path: Path, monkeypatch: pytest
     sidecar = json.loads((checkpoint / "deepfake.json").read_text())
     assert (sidecar["name"], "model card" in sidecar["notice"]) == ("deepfake-embedded", True)
     assert sidecar["calibration"]["max_fpr"] == 0.1
+    assert sidecar["scope"] == "face"
     figures = json.loads((checkpoint / "figures.json").read_text())
     assert set(figures["test"]) == {"seen", "strong", "swap", "inpainting"}
     assert set(figures["unseen"]) == {"seen", "strong"}  # the bands were set on pictures of these methods only
