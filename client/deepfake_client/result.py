@@ -13,7 +13,7 @@ from deepfake_client.analysis.segments import Segment, find_segments
 from deepfake_client.errors import NothingScoredError
 from deepfake_client.media import Frame, MediaFormat, MediaType, VideoTrack
 from deepfake_client.release import ModelIdentity, ModelInfo
-from deepfake_client.scorer import OK, FrameScore, Scoring
+from deepfake_client.scorer import MIN_FACE_PX, OK, FrameScore, Scoring
 from deepfake_client.scores import DetectionResult, MediaScores, deciding_probability, media_scores, verdict
 
 
@@ -153,6 +153,7 @@ def aggregate(
     name: str,
     facts: MediaFacts = MediaFacts(),  # noqa: B008 - frozen
     segments: Sequence[Segment] = (),
+    min_face_px: float = MIN_FACE_PX,
 ) -> Aggregate:
     """Combines the scores of all frames into one answer.
 
@@ -163,6 +164,7 @@ def aggregate(
         name: What to call the media in messages.
         facts: Of the media, for the findings.
         segments: Stretches of a video above the fake band, likewise.
+        min_face_px: Shorter side of the smallest face that a release for faces can judge.
 
     Raises:
         NothingScoredError: No frame was scored. The message gives the reason of the first frame.
@@ -173,7 +175,7 @@ def aggregate(
         first = statuses[0] if statuses else "NO_FRAMES"
         raise NothingScoredError(f"{name}: no frame could be scored: {first}. {model.status_meaning(first)}", statuses)
     p_decides = deciding_probability(p, model.video_rule)
-    judged = Judged(model, media_type, scores, p_decides, media_scores(p, media_type), facts, segments)
+    judged = Judged(model, media_type, scores, p_decides, media_scores(p, media_type), facts, segments, min_face_px)
     result = verdict(judged.fake_probability, judged.bands) if judged.assessable else DetectionResult.UNCERTAIN
     return Aggregate(
         fake_probability=judged.fake_probability,
@@ -197,6 +199,7 @@ def detection_output(
     size_bytes: int,
     elapsed_s: float,
     keep_frames: bool = False,
+    min_face_px: float = MIN_FACE_PX,
 ) -> DetectionOutput:
     """The result for one media file from the scores of its frames.
 
@@ -209,6 +212,7 @@ def detection_output(
         size_bytes: Of the file.
         elapsed_s: Wall time of the detection.
         keep_frames: Whether the result holds the encoded frames.
+        min_face_px: Shorter side of the smallest face that a release for faces can judge.
 
     Raises:
         NothingScoredError: No frame was scored.
@@ -216,7 +220,7 @@ def detection_output(
     model = scoring.info
     facts = _facts(frames, scoring, format_)
     segments = tuple(_segments(frames, scoring)) if format_.media_type is MediaType.VIDEO else None
-    whole = aggregate(scoring.scores, format_.media_type, model, name, facts, segments or ())
+    whole = aggregate(scoring.scores, format_.media_type, model, name, facts, segments or (), min_face_px)
     scored = tuple(
         ScoredFrame(frame.index, frame.timestamp_s, score, frame.encoded if keep_frames else None)
         for frame, score in zip(frames, scoring.scores, strict=True)

@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from deepfake_client.analysis.faces import FaceChoice, FaceRules
-from deepfake_client.scorer import MAX_FACES
+from deepfake_client.scorer import MAX_FACES, MIN_FACE_PX
 
 
 class ClientSettings(BaseSettings):
@@ -47,9 +47,10 @@ class ClientSettings(BaseSettings):
         "suspicious face in place of its largest.",
     )
     min_face_px: float = Field(
-        default=40.0,
+        default=MIN_FACE_PX,
         ge=0,
-        description="Shorter side of the smallest further face that is scored; the largest always is.",
+        description="Shorter side of the smallest further face that is scored; the largest always is. A release for "
+        "faces only judges nothing without a face of this size.",
     )
     max_faces: int = Field(default=MAX_FACES, ge=1, le=MAX_FACES, description="Most faces of a frame that are scored.")
     keyframes_may_stand_in: bool = Field(

@@ -51,7 +51,8 @@ def score_media(
 
 
 def _score(checkpoint: Checkpoint, preparer: Preparer, file: LabelledFile, person: str) -> ScoredMedia | UnscoredMedia:
-    squares, boxes, reason = [], [], "it has no frame"
+    squares, reason = [], "it has no frame"
+    sides_px: list[float] = []
     try:
         with open_media(file.path) as stream:
             media = identify(stream, file.name)
@@ -65,11 +66,10 @@ def _score(checkpoint: Checkpoint, preparer: Preparer, file: LabelledFile, perso
             reason = str(error)
             continue
         squares.append(prepared.pixels)
-        boxes += [prepared.face.box] if prepared.face else []
+        sides_px += [min(face.box.width, face.box.height) for face in prepared.faces]
     if not squares:
         return UnscoredMedia(file.name, reason)
     logits = torch_logits(checkpoint, np.stack(squares))
-    sides_px = [min(box.x1 - box.x0, box.y1 - box.y0) for box in boxes]
     return ScoredMedia(
         file.name,
         file.label is Label.FAKE,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from deepfake_client.errors import ServerUnavailableError
 from deepfake_client.media import TextEnum
-from deepfake_client.scorer import MAX_FACES, Deadline, FrameScore, FrameScorer, Scoring
+from deepfake_client.scorer import MAX_FACES, MIN_FACE_PX, Deadline, FrameScore, FrameScorer, Scoring
 
 _ROUNDS = 3
 """How often the scores of all faces are asked of one release, while it is being replaced."""
@@ -33,7 +33,7 @@ class FaceRules:
     """
 
     choice: FaceChoice = FaceChoice.EVERY
-    min_face_px: float = 40.0
+    min_face_px: float = MIN_FACE_PX
     max_faces: int = MAX_FACES
 
 

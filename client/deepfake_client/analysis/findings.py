@@ -15,12 +15,8 @@ from deepfake_client.analysis.media_facts import MediaFacts
 from deepfake_client.analysis.segments import Segment
 from deepfake_client.media import MediaType, TextEnum
 from deepfake_client.release import ModelInfo, Scope, VerdictBands
-from deepfake_client.scorer import OK, FrameScore
+from deepfake_client.scorer import MIN_FACE_PX, OK, FrameScore
 from deepfake_client.scores import STRETCH_FRAMES, MediaScores
-
-MIN_FACE_PX = 40
-"""Shorter side of the face box. A smaller face is enlarged five times and more for the model: where the release is for
-faces only, such a face is none."""
 
 SMALL_FACE_PX = 64
 """Shorter side of the face box. Smaller faces are found and judged unreliably: those of under 50 to 60 px are enlarged
@@ -132,6 +128,7 @@ class Judged:
         scores: Risk scores, 0-100.
         facts: Of the media.
         segments: Stretches of a video above the fake band.
+        min_face_px: Shorter side of the smallest face that a release for faces can judge.
     """
 
     model: ModelInfo
@@ -141,6 +138,7 @@ class Judged:
     scores: MediaScores
     facts: MediaFacts
     segments: Sequence[Segment] = ()
+    min_face_px: float = MIN_FACE_PX
 
     @property
     def is_video(self) -> bool:
@@ -160,18 +158,21 @@ class Judged:
     @property
     def face_sides_px(self) -> list[float]:
         """Shorter side of the largest face of each scored frame that has one."""
-        return [shorter_side_px(frame.face_box_px) for frame in self.scored if frame.face_box_px is not None]
+        return [frame.faces[0].shorter_side_px for frame in self.scored if frame.faces]
 
     @property
     def assessable(self) -> bool:
         """See `is_assessable`."""
-        return is_assessable(self.model.scope, self.model.preprocess.face_detection, self.face_sides_px)
+        sides_px = (face.shorter_side_px for frame in self.scored for face in frame.faces)
+        return is_assessable(self.model.scope, self.model.preprocess.face_detection, sides_px, self.min_face_px)
 
 
-def is_assessable(scope: Scope, face_detection: bool, face_sides_px: Iterable[float]) -> bool:
+def is_assessable(
+    scope: Scope, face_detection: bool, face_sides_px: Iterable[float], min_face_px: float = MIN_FACE_PX
+) -> bool:
     """Whether a model can judge what was found: False if it is for faces, looks for them and got none large enough."""
     needs_face = scope is Scope.FACE and face_detection
-    return not needs_face or any(side_px >= MIN_FACE_PX for side_px in face_sides_px)
+    return not needs_face or any(side_px >= min_face_px for side_px in face_sides_px)
 
 
 def find(judged: Judged) -> tuple[Finding, ...]:
@@ -184,12 +185,6 @@ def find(judged: Judged) -> tuple[Finding, ...]:
         if c in messages
     ]
     return tuple(sorted(found, key=lambda finding: list(Severity).index(finding.severity)))
-
-
-def shorter_side_px(box_px: tuple[float, float, float, float]) -> float:
-    """Shorter side of a box in pixels."""
-    x0, y0, x1, y1 = box_px
-    return min(x1 - x0, y1 - y0)
 
 
 _Found = Iterator[tuple[FindingCode, str]]
@@ -226,11 +221,11 @@ def _of_faces(judged: Judged) -> _Found:
     sides, scored = judged.face_sides_px, judged.scored
     if sides and median(sides) < SMALL_FACE_PX:
         what = "The face is" if len(sides) == 1 else "Half of the faces found, or more, are at most"
-        below = SMALL_FACE_PX if judged.assessable else MIN_FACE_PX
+        below = SMALL_FACE_PX if judged.assessable else judged.min_face_px
         follows = "scores are unreliable" if judged.assessable else "this model cannot judge a face"
         yield (
             FindingCode.SMALL_FACE,
-            f"{what} {median(sides):.0f} px on its shorter side; below {below} px {follows}.",
+            f"{what} {median(sides):.0f} px on its shorter side; below {below:g} px {follows}.",
         )
     if not judged.model.preprocess.face_detection:
         return

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Sequence
 
-from deepfake_client.analysis.findings import SMALL_FACE_PX, shorter_side_px
+from deepfake_client.analysis.findings import SMALL_FACE_PX
 from deepfake_client.evidence.document import DIGITS, KeyFrameReason
 from deepfake_client.result import ScoredFrame
 
@@ -48,12 +48,12 @@ def choose_key_frames(frames: Sequence[ScoredFrame], is_image: bool) -> dict[int
     for at in find_peaks(frames):
         if at != highest:
             choose(at, KeyFrameReason.PEAK)
-    boxes = {at: box for at in p if (box := frames[at].score.face_box_px) is not None}
-    without = [at for at in p if at not in boxes]
-    if boxes and without:
+    sides_px = {at: frames[at].score.faces[0].shorter_side_px for at in p if frames[at].score.faces}
+    without = [at for at in p if at not in sides_px]
+    if sides_px and without:
         choose(without[0], KeyFrameReason.FIRST_WITHOUT_FACE)
-    if any(shorter_side_px(box) < SMALL_FACE_PX for box in boxes.values()):
-        choose(min(boxes, key=lambda at: (round(shorter_side_px(boxes[at]), 1), at)), KeyFrameReason.SMALLEST_FACE)
+    if any(side_px < SMALL_FACE_PX for side_px in sides_px.values()):
+        choose(min(sides_px, key=lambda at: (round(sides_px[at], 1), at)), KeyFrameReason.SMALLEST_FACE)
     return dict(sorted(chosen.items()))
 
 

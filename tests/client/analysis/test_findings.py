@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from deepfake_client.analysis import findings
-from deepfake_client.analysis.findings import MIN_FACE_PX, SMALL_FACE_PX, FindingCode, Severity
+from deepfake_client.analysis.findings import SMALL_FACE_PX, FindingCode, Severity
 from deepfake_client.media import MediaFormat, MediaType, VideoTrack
 from deepfake_client.release import ModelInfo, ReleaseBands, Scope, VerdictBands
+from deepfake_client.scorer import MIN_FACE_PX
 from deepfake_client.scores import STRETCH_FRAMES
 from tests.client.evidence.cases import MODEL, SIZE_PX, made_output
 from tests.media import encode_image
@@ -81,7 +82,7 @@ FOR_FACES = OWN_BANDS.model_copy(update={"scope": Scope.FACE})
     [
         ({"without_face": [0]}, "NO_FACE"),
         ({"face_side_px": MIN_FACE_PX - 0.1}, "SMALL_FACE"),
-        ({"face_side_px": float(MIN_FACE_PX)}, None),
+        ({"face_side_px": MIN_FACE_PX}, None),
     ],
 )
 def test_a_model_for_faces_judges_nothing_else(options: dict[str, Any], expected: str | None) -> None:
