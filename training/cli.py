@@ -34,7 +34,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 def train_command(**options: Any) -> None:
     """Fine-tunes an image classifier to tell real faces from fake.
 
-    Cuts the largest face of every image and video frame as serving does, splits by person, trains, and writes a
+    Cuts the faces of every image and video frame as serving does, splits by person, trains, and writes a
     checkpoint directory that `deepfake-export --checkpoint` takes.
     """
     _say_to_standard_error()

@@ -69,6 +69,10 @@ class TrainingOptions:
         typer.Option(help="What the model can judge. auto: face if nine in ten training frames show one, else any."),
     ] = "auto"
     frames: Annotated[int, typer.Option(min=1, help="Frames taken of a video, spread evenly over it.")] = 10
+    faces: Annotated[
+        Literal["every", "largest"],
+        typer.Option(help="every: each face of a real picture is a sample, and fakes with several faces are left out."),
+    ] = "every"
     val_fraction: Annotated[
         float, typer.Option(min=0.01, max=0.5, help="Share of the files that validates where there is no val/.")
     ] = 0.15

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from transformers import set_seed
 
+from deepfake_client.analysis.faces import FaceChoice, FaceRules
 from deepfake_client.release import CardFields, Scope
 from evaluation.dataset import Label
 from export.checkpoint.load import Sidecar
@@ -77,7 +78,7 @@ def train(
         folder.prepare(options)
     with arguments.main_process_first(desc="reading"):
         if data is None:
-            params = CutParams(crop_factor, base.resize, options.frames)
+            params = CutParams(crop_factor, base.resize, options.frames, FaceRules(FaceChoice(options.faces)))
             data = load_folder(options, params, forge, stop.check, write_reports=first)
         validation = data.validate(crop_factor, base.resize)
     identity = run_identity(replace(options, crop_factor=crop_factor), base.sha256, data.digest)

@@ -67,7 +67,7 @@ def test_a_folder_becomes_a_checkpoint(run: Run, tmp_path: Path, folder: Path) -
     assert checkpoint.sidecar.scope == "any"
     assert checkpoint.model_card is not None
     assert checkpoint.model_card.name == "my-detector"
-    assert "largest face" in checkpoint.model_card.limits
+    assert "one face at a time" in checkpoint.model_card.limits
     assert "## Validation" in checkpoint.model_card.text
     written = {path.name for path in out.iterdir()}
     assert written == {"checkpoint", "history.json", "logs", "run.json", "runs", "split.csv", "unreadable.csv"}

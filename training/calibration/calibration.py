@@ -27,15 +27,16 @@ _FEW_PERSONS = 20
 
 @dataclass(frozen=True)
 class ScoredMedia:
-    """A labelled file and the logits of its scored frames.
+    """A labelled file and the logits of its scored faces.
 
     Attributes:
         name: For messages.
         is_fake: The truth.
         is_video: Whether it is no single image.
-        logits: (frames, labels) float64, one row at least; an image has one.
+        logits: (faces, labels) float64, one row at least: the faces of a frame after each other.
         person: Who is in it, or another group of files that belong together; "" where nothing says.
         assessable: Whether the model can judge it: False for a model of faces that found none.
+        frames: Number of the frame that each row is of; None where each frame has one row.
     """
 
     name: str
@@ -44,6 +45,15 @@ class ScoredMedia:
     logits: FloatArray
     person: str = ""
     assessable: bool = True
+    frames: tuple[int, ...] | None = None
+
+    def of_frames(self, fake_indices: Sequence[int], temperature: float) -> FloatArray:
+        """(frames,) float64: the fake probability of each frame's most suspicious face, which decides its verdict."""
+        p = fake_probability(self.logits, fake_indices, temperature)
+        if self.frames is None:
+            return p
+        numbers = np.array(self.frames)
+        return np.array([p[numbers == number].max() for number in dict.fromkeys(self.frames)])
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,7 @@ class Calibration:
         image: What the bands of images do.
         video: What those of videos do; None where they are the bands of images.
         video_rule: What of a video's frames its bands were set on; the mean where they are the bands of images.
-        bins_before: Reliability of the fake probability of frames before the temperature.
+        bins_before: Reliability of the fake probability of faces before the temperature.
         bins_after: The same after it.
         notes: What to know when the figures are weighed, one sentence each.
     """
@@ -191,7 +201,7 @@ def _shortage(units: _Units, budget: Budget) -> str:
 
 
 def _weights(counts: Sequence[int]) -> FloatArray:
-    """The frames of a file share its weight of 1."""
+    """The faces or frames of a file share its weight of 1."""
     return np.concatenate([np.full(count, 1 / count) for count in counts])
 
 
@@ -200,7 +210,7 @@ def _image_units(media: Sequence[ScoredMedia], fake_indices: Sequence[int], temp
     both = len({m.is_fake for m in images}) == 2
     chosen = images if both else list(media)
     return _units("images" if both or not any(m.is_video for m in media) else "frames", chosen,
-                  lambda m, t: fake_probability(m.logits, fake_indices, t), temperature)  # fmt: skip
+                  lambda m, t: m.of_frames(fake_indices, t), temperature)  # fmt: skip
 
 
 def _video_units(
@@ -209,7 +219,7 @@ def _video_units(
     """The videos, or None and a note where there are too few of them."""
 
     def score(video: ScoredMedia, temperature: float) -> FloatArray:
-        return np.array([deciding_probability(fake_probability(video.logits, fake_indices, temperature), rule)])
+        return np.array([deciding_probability(video.of_frames(fake_indices, temperature), rule)])
 
     videos = [m for m in media if m.is_video]
     same = "The bands of videos are those of images" + (", for the mean" if rule != "mean" else "")

@@ -4,11 +4,12 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from assets import AssetError
+from deepfake_client.analysis.faces import FaceChoice, FaceRules
 from deepfake_client.batch.progress import with_progress
 from deepfake_client.plain_text import shown
 from deepfake_client.release import BandRecord, CalibrationRecord, VerdictBands, VideoRule
@@ -34,6 +35,8 @@ EPILOG = "Exit codes: 0 written; 1 the checkpoint, the files or the output canno
 REPORT_FOLDER = "calibration"
 """In the new checkpoint: report.json with the reliability bins, and reliability.png."""
 
+_LARGEST = "Only the largest face of a frame was scored: where every face is, more real files are called fake."
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
@@ -54,7 +57,11 @@ def main_command(
     fake_label: Annotated[
         list[str] | None, typer.Option(help="Name of a fake class, if the labels do not say (repeatable).")
     ] = None,
-    face_detection: Annotated[bool, typer.Option(help="Crop each frame to its largest face, as the service.")] = True,
+    face_detection: Annotated[bool, typer.Option(help="Crop each frame to its faces, as the service.")] = True,
+    faces: Annotated[
+        Literal["every", "largest"],
+        typer.Option(help="every: each face of a real picture counts, and fakes with several faces are left out."),
+    ] = "every",
     video_rule: Annotated[
         VideoRule,
         typer.Option(
@@ -78,9 +85,11 @@ def main_command(
             dataset = find_dataset(data_dir)
             pictures = read_pictures(golden) if golden is not None else None
             loaded = load_checkpoint(locate_checkpoint(checkpoint), labels)
-            media, unscored = _score(loaded, dataset, people, face_detection)
+            media, unscored = _score(loaded, dataset, people, face_detection, FaceRules(FaceChoice(faces)))
             found = calibrate(media, loaded.fake_indices, budget, BootstrapPlan(resamples, seed), video_rule)
             record = _record(loaded, found, budget, dataset, face_detection, unscored)
+            if faces == "largest":
+                record = record.model_copy(update={"notes": (*record.notes, _LARGEST)})
             write_calibrated(loaded, folder, found.temperature.value, found.bands, record)
             _write_report(folder / REPORT_FOLDER, found, record)
             _write_golden(folder, pictures, loaded, labels)
@@ -91,9 +100,10 @@ def main_command(
 
 
 def _score(
-    checkpoint: Checkpoint, dataset: Dataset, people: Path | None, face_detection: bool
+    checkpoint: Checkpoint, dataset: Dataset, people: Path | None, face_detection: bool, rules: FaceRules
 ) -> tuple[list[ScoredMedia], list[UnscoredMedia]]:
-    scoring = score_media(checkpoint, dataset, persons_of(dataset, people), face_detection=face_detection)
+    persons = persons_of(dataset, people)
+    scoring = score_media(checkpoint, dataset, persons, face_detection=face_detection, rules=rules)
     items = list(with_progress(scoring, len(dataset.files), "scoring"))
     unscored = [item for item in items if isinstance(item, UnscoredMedia)]
     for item in unscored:

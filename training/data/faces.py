@@ -1,18 +1,19 @@
 """From frames to faces: what training keeps of a face, the crop that serving makes, and forgeries."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from deepfake_client.analysis.faces import FaceRules
 from preprocessing import Box, PreprocessParams, ResizeSpec, crop_square, decode_rgb, resize_to_square
 from preprocessing.faces import Face
 
 
 @dataclass(frozen=True)
 class FaceImage:
-    """A square cut around the largest face of a frame, wide enough for every crop that training draws.
+    """A square cut around a face, wide enough for every crop that training draws.
 
     Attributes:
         pixels: (H, W, 3) uint8, RGB, 0-255; at most 512 px a side.
@@ -62,11 +63,13 @@ class CutParams:
         crop_factor: Side of the served crop over the longer side of the box.
         resize: The model's resize.
         frames: Frames taken of a video.
+        rules: Which faces of a frame.
     """
 
     crop_factor: float
     resize: ResizeSpec
     frames: int
+    rules: FaceRules = field(default_factory=FaceRules)
 
     @property
     def wide_factor(self) -> float:
@@ -76,7 +79,7 @@ class CutParams:
 
 @dataclass(frozen=True)
 class CutFace:
-    """The pictures that are kept of one frame.
+    """The pictures that are kept of one face, or of a frame without one.
 
     Attributes:
         wide: (H, W, 3) uint8, RGB, 0-255: around the face, at most 512 px a side; the whole image without a face.
@@ -114,11 +117,11 @@ def picture_hash(pixels: NDArray[np.uint8]) -> str:
 
 
 def cut_face(pixels: NDArray[np.uint8], face: Face | None, params: CutParams) -> CutFace:
-    """Cuts a frame around its largest face.
+    """Cuts a frame around a face.
 
     Args:
         pixels: (H, W, 3) uint8, RGB, 0-255.
-        face: The largest face, or None: the whole image is kept.
+        face: The face, or None: the whole image is kept.
         params: How.
     """
     wide, box = wide_crop(pixels, face, params.wide_factor)

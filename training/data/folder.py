@@ -33,8 +33,8 @@ from training.errors import DatasetError, OptionError
 from training.options import TrainingOptions
 from training.writing import write_text
 
-_Frame = tuple[SplitFile, int]
-"""A readable file and the number of one of its frames."""
+_Sample = tuple[SplitFile, int]
+"""A readable file and the number of one of its cut faces."""
 
 log = logging.getLogger("training")
 
@@ -82,38 +82,40 @@ def load_folder(
     return TrainingData(_face_set(training), validate, _digest(split), counts)
 
 
-def _frames(entries: Sequence[SplitFile]) -> list[_Frame]:
-    return [(entry, number) for entry in entries for number in range(len(entry.faces.boxes))]
+def _samples(entries: Sequence[SplitFile]) -> list[_Sample]:
+    return [(entry, number) for entry in entries for number in entry.faces.samples(entry.file.label)]
 
 
-def _face(frame: _Frame) -> FaceImage:
-    entry, number = frame
+def _face(sample: _Sample) -> FaceImage:
+    entry, number = sample
     return FaceImage(entry.faces.wide(number), entry.faces.boxes[number], f"group-{entry.group}", entry.file.name)
 
 
-def _served(frame: _Frame) -> NDArray[np.uint8]:
-    entry, number = frame
+def _served(sample: _Sample) -> NDArray[np.uint8]:
+    entry, number = sample
     return entry.faces.served(number)
 
 
 def _face_set(entries: Sequence[SplitFile]) -> FaceSet:
-    frames = _frames(entries)
-    return FaceSet(Lazy(frames, _face), [entry.file.label for entry, _ in frames])
+    samples = _samples(entries)
+    return FaceSet(Lazy(samples, _face), [entry.file.label for entry, _ in samples])
 
 
 def _validation_set(entries: Sequence[SplitFile], params: CutParams, forge: Forger | None, seed: int) -> ValidationSet:
-    frames = _frames(entries)
-    labels = [entry.file.label for entry, _ in frames]
-    given = ValidationSet(Lazy(frames, _served), labels, [entry.file.name for entry, _ in frames], [""] * len(frames))
+    samples = _samples(entries)
+    labels, names = [entry.file.label for entry, _ in samples], [entry.file.name for entry, _ in samples]
+    given = ValidationSet(Lazy(samples, _served), labels, names, [""] * len(samples))
     if forge is None or Label.FAKE in labels:
         return given
-    return joined(given, forged_views(Lazy(frames, _face), forge, seed, params.crop_factor, params.resize))
+    return joined(given, forged_views(Lazy(samples, _face), forge, seed, params.crop_factor, params.resize))
 
 
 def _counts(split: Sequence[SplitFile], unreadable: int) -> DataCounts:
     def side(part: Part) -> SideCounts:
         own = [entry for entry in split if entry.part is part]
-        real, fake = ([len(e.faces.boxes) for e in own if e.file.label is label] for label in (Label.REAL, Label.FAKE))
+        real, fake = (
+            [len(e.faces.samples(label)) for e in own if e.file.label is label] for label in (Label.REAL, Label.FAKE)
+        )
         return SideCounts(len(real), len(fake), sum(real), sum(fake), len({entry.group for entry in own}))
 
     left_out = sum(entry.part is None for entry in split)

@@ -21,15 +21,24 @@ from deepfake_client.batch.progress import with_progress
 from deepfake_client.detector import read_frames
 from deepfake_client.media import identify, open_media
 from deepfake_client.video.sampling import Sampling
-from preprocessing import PREPROCESSING_VERSION, Box, FaceFinder, ImageRejectedError
-from training.data.faces import MAX_WIDE_SIDE_PX, CutFace, CutParams, cut_face, decode_frame, picture_hash
+from evaluation.dataset import Label
+from preprocessing import PREPROCESSING_VERSION, Box, Face, FaceFinder, ImageRejectedError
+from training.data.faces import (
+    MAX_WIDE_SIDE_PX,
+    CutFace,
+    CutParams,
+    cut_face,
+    decode_frame,
+    picture_hash,
+)
 from training.data.media_files import MediaFile
 from training.errors import DatasetError
 
 _MAX_FRAME_BYTES = 512 * 2**20
 """Bound of the encoded frames of one file together."""
 
-_LAYOUT_VERSION = 1
+_LAYOUT_VERSION = 2
+_SEVERAL_FACES = "every frame of this fake shows several faces: cut out the forged one, or give --faces largest"
 _INDEX = "faces.json"
 
 log = logging.getLogger("training")
@@ -42,21 +51,32 @@ class CachedFile:
     Attributes:
         folder: Where they lie.
         boxes: The face's box in each wide crop.
+        frames: Number of the frame that each face was cut from.
         picture_hash: Of the picture in its middle, from `training.data.faces.picture_hash`.
         failed_frames: Frames that could not be decoded.
     """
 
     folder: Path
     boxes: tuple[Box, ...]
+    frames: tuple[int, ...]
     picture_hash: str
     failed_frames: int
 
+    def samples(self, label: Label) -> tuple[int, ...]:
+        """Numbers of the faces whose label is known: of a fake frame with several faces nobody says which are forged.
+
+        Args:
+            label: The file's label.
+        """
+        known = label is Label.REAL
+        return tuple(n for n, frame in enumerate(self.frames) if known or self.frames.count(frame) == 1)
+
     def wide(self, number: int) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8, RGB, 0-255: the wide crop of a frame."""
+        """(H, W, 3) uint8, RGB, 0-255: the wide crop of a face."""
         return _read_png(self.folder / f"{number:04}.wide.png")
 
     def served(self, number: int) -> NDArray[np.uint8]:
-        """(S, S, 3) uint8, RGB, 0-255: what serving would give to the classifier for a frame."""
+        """(S, S, 3) uint8, RGB, 0-255: what serving would give to the classifier for a face."""
         return _read_png(self.folder / f"{number:04}.served.png")
 
 
@@ -90,19 +110,20 @@ class FaceCache:
         try:
             index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
             boxes = tuple(Box(*box) for box in index["boxes"])
-            return CachedFile(folder, boxes, index["picture_hash"], index["failed_frames"])
+            return CachedFile(folder, boxes, tuple(index["frames"]), index["picture_hash"], index["failed_frames"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def store(self, sha256: str, faces: list[CutFace], picture_hash: str, failed_frames: int) -> CachedFile:
-        """Keeps the cut faces of a file content.
+    def store(self, sha256: str, faces: list[tuple[int, CutFace]], picture_hash: str, failed_frames: int) -> CachedFile:
+        """Keeps the cut faces of a file content, each with the number of its frame.
 
         Raises:
             DatasetError: The disk is full or the folder cannot be written.
         """
         folder = self._folder / sha256[:2] / sha256
         index = {
-            "boxes": [[f.box.x0, f.box.y0, f.box.x1, f.box.y1] for f in faces],
+            "boxes": [[f.box.x0, f.box.y0, f.box.x1, f.box.y1] for _, f in faces],
+            "frames": [frame for frame, _ in faces],
             "picture_hash": picture_hash,
             "failed_frames": failed_frames,
         }
@@ -110,7 +131,7 @@ class FaceCache:
         try:
             folder.parent.mkdir(exist_ok=True)
             scratch = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
-            for number, face in enumerate(faces):
+            for number, (_, face) in enumerate(faces):
                 Image.fromarray(face.wide).save(scratch / f"{number:04}.wide.png", compress_level=1)
                 Image.fromarray(face.served).save(scratch / f"{number:04}.served.png", compress_level=1)
             (scratch / _INDEX).write_text(json.dumps(index), encoding="utf-8")
@@ -120,7 +141,8 @@ class FaceCache:
         finally:
             if scratch is not None:
                 shutil.rmtree(scratch, ignore_errors=True)
-        return CachedFile(folder, tuple(face.box for face in faces), picture_hash, failed_frames)
+        boxes, frames = tuple(face.box for _, face in faces), tuple(frame for frame, _ in faces)
+        return CachedFile(folder, boxes, frames, picture_hash, failed_frames)
 
 
 @dataclass(frozen=True)
@@ -168,19 +190,22 @@ def read_files(
         finder = lru_cache(lambda: stack.enter_context(closing(_load_finder())))
         for file in with_progress(files, len(files), "reading"):
             check()
-            if kept := cache.load(file.sha256):
-                readable.append((file, kept))
-                from_cache += 1
-                continue
+            kept = cache.load(file.sha256)
+            from_cache += kept is not None
             try:
-                readable.append((file, _cut_file(file, finder, cache, params)))
+                cut = kept or _cut_file(file, finder, cache, params)
             except (DetectionError, ImageRejectedError, OSError) as error:
                 unreadable.append(UnreadableFile(file, str(error) or type(error).__name__))
+                continue
+            if cut.samples(file.label):
+                readable.append((file, cut))
+            else:
+                unreadable.append(UnreadableFile(file, _SEVERAL_FACES))
     return ReadFiles(tuple(readable), tuple(unreadable), from_cache)
 
 
 def refuse_mostly_unreadable(read: ReadFiles) -> None:
-    """Says how many files could not be read.
+    """Says how many files cannot be used.
 
     Raises:
         DatasetError: More than half of them.
@@ -189,7 +214,7 @@ def refuse_mostly_unreadable(read: ReadFiles) -> None:
     if not read.unreadable:
         return
     first = read.unreadable[0]
-    message = f"{len(read.unreadable)} of {total} files cannot be read, such as {first.file.name}: {first.reason}"
+    message = f"{len(read.unreadable)} of {total} files cannot be used, such as {first.file.name}: {first.reason}"
     if 2 * len(read.unreadable) > total:
         raise DatasetError(f"{message}; unreadable.csv lists them: replace or remove them, and run again")
     log.warning("%s; unreadable.csv lists them, the run goes on without them", message)
@@ -199,20 +224,24 @@ def _cut_file(file: MediaFile, finder: Callable[[], FaceFinder], cache: FaceCach
     """Reads one file; the picture in its middle gives the perceptual hash."""
     with open_media(file.path) as stream:
         frames = read_frames(identify(stream, file.name), Sampling(params.frames, _MAX_FRAME_BYTES))
-    faces: list[CutFace] = []
-    hash_, rejection = "", None
+    faces: list[tuple[int, CutFace]] = []
+    hash_, rejection, failed = "", None, 0
     for number, frame in enumerate(frames):
         try:
             pixels = decode_frame(frame.encoded)
         except ImageRejectedError as error:
-            rejection = error
+            rejection, failed = error, failed + 1
             continue
         if number == len(frames) // 2:
             hash_ = picture_hash(pixels)
-        faces.append(cut_face(pixels, finder().largest_face(pixels), params))
+        found = finder().faces(pixels)
+        chosen: list[Face | None] = [
+            found[place] for place in params.rules.scored([min(f.box.width, f.box.height) for f in found])
+        ]
+        faces += [(number, cut_face(pixels, face, params)) for face in chosen or [None]]
     if rejection and not faces:
         raise rejection
-    return cache.store(file.sha256, faces, hash_, len(frames) - len(faces))
+    return cache.store(file.sha256, faces, hash_, failed)
 
 
 def _load_finder() -> FaceFinder:

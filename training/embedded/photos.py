@@ -38,8 +38,8 @@ class Photo:
 
     Attributes:
         path: Where it lies: JPEG, PNG or PPM, or MP4 for a video; the checked file, or as PNG a rectangle of it.
-        kind: "face", "scene" or "video", as in the list.
-        person: Whose face is the largest; None for scenes. Never on two sides of the split.
+        kind: "face", "scene", "video" or "group", as in the list.
+        person: Whose face is the largest; None for scenes and groups. Never on two sides of the split.
         split: "train", "val" or "test".
     """
 

@@ -24,7 +24,7 @@ LIMITS = """\
   people, compression and edits are scored with less certainty than the figures above suggest; measure on your own media
   with `deepfake-evaluate`.
 - The validation figures chose the kept weights, so they flatter it a little.
-- It looks at the largest face of a frame, and at no sound.
+- It looks at one face at a time, and at no sound.
 - Its verdict bands are the defaults: its probabilities are not calibrated.
 - A score is a hint for a person who decides, not a proof."""
 

@@ -24,7 +24,7 @@ log = logging.getLogger("training")
 
 
 def validation_figures(logits: NDArray[np.float32], data: ValidationSet) -> dict[str, float]:
-    """Figures over files; the fake probability of a file is the mean over its frames, as in serving.
+    """Figures over files; the fake probability of a file is the mean over its faces.
 
     Args:
         logits: (N, 2), in the order of the set.

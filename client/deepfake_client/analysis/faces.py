@@ -36,6 +36,12 @@ class FaceRules:
     min_face_px: float = MIN_FACE_PX
     max_faces: int = MAX_FACES
 
+    def scored(self, shorter_sides_px: Sequence[float]) -> list[int]:
+        """Numbers of the faces that are scored, from the shorter side of each face of a frame, the largest first."""
+        most = 1 if self.choice is FaceChoice.LARGEST else self.max_faces
+        sides = enumerate(shorter_sides_px[:most])
+        return [number for number, side_px in sides if number == 0 or side_px >= self.min_face_px]
+
 
 def score_every_face(
     scorer: FrameScorer, images: Sequence[bytes], deadline: Deadline, request_id: str, rules: FaceRules
@@ -59,10 +65,9 @@ def score_every_face(
 
 def _further_faces(score: FrameScore, rules: FaceRules) -> list[int]:
     """Numbers of the faces that are scored besides the largest."""
-    if rules.choice is FaceChoice.LARGEST or score.fake_probability is None:
+    if score.fake_probability is None:
         return []
-    numbers = range(1, min(rules.max_faces, len(score.faces)))
-    return [number for number in numbers if score.faces[number].shorter_side_px >= rules.min_face_px]
+    return rules.scored([face.shorter_side_px for face in score.faces])[1:]
 
 
 def _with_further(score: FrameScore, i: int, found: dict[tuple[int, int], float | None]) -> FrameScore:

@@ -215,6 +215,22 @@ def test_videos_are_judged_by_the_mean_over_their_frames() -> None:
     assert result.bands.video != result.bands.image
 
 
+def test_a_frame_is_judged_by_its_most_suspicious_face() -> None:
+    """A calm second face leaves the bands where they were; of two frames each has its own highest face."""
+    real, fake = np.linspace(-4, 0, 100), np.linspace(-1, 3, 100)
+    alone = with_odds(list(real), list(fake))
+    calm = np.array([[-6.0, 0.0]])
+    groups = [replace(m, logits=np.concatenate([calm, m.logits]), frames=(0, 0)) for m in alone[:100]]
+    one, two = found(alone), found([*groups, *alone[100:]])
+    edges = [
+        math.log(c.bands.image.fake_above / (1 - c.bands.image.fake_above)) * c.temperature.value for c in (one, two)
+    ]
+    assert edges[1] == pytest.approx(edges[0], abs=0.01)
+    assert (two.image.real, two.image.fpr) == (100, one.image.fpr)
+    clip = replace(video("a.mp4", False, [-2.0, 1.0, -1.0]), frames=(0, 0, 1))
+    assert clip.of_frames(FAKE_FIRST, 1.0) == pytest.approx([1 / (1 + math.exp(-1)), 1 / (1 + math.exp(1))])
+
+
 def test_too_few_videos_get_the_bands_of_images() -> None:
     clips = [video("a.mp4", False, [-1.0, -2.0]), video("b.mp4", True, [1.0, 2.0])]
     result = found([*media(*drawn(1000)), *clips])

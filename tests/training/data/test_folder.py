@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from assets import FACE_MODELS, fetch_assets
+from deepfake_client.analysis.faces import FaceChoice, FaceRules
 from deepfake_client.release import Scope
 from evaluation.dataset import Label
 from preprocessing import Preparer, PreprocessParams, ResizeSpec
@@ -38,7 +39,9 @@ def load(tmp_path: Path, cache: Path) -> Load:
         output = tmp_path / "out"
         output.mkdir(exist_ok=True)
         options = TrainingOptions(output, "base", data_dir=data_dir, cache_dir=cache, val_fraction=0.25)
-        return load_folder(replace(options, **changes), PARAMS, paint_patch if blend else None)
+        options = replace(options, **changes)
+        params = replace(PARAMS, rules=FaceRules(FaceChoice(options.faces)))
+        return load_folder(options, params, paint_patch if blend else None)
 
     return run
 
@@ -136,6 +139,26 @@ def test_validation_sees_what_serving_sees(tmp_path: Path, load: Load) -> None:
     assert frames == 4 + PARAMS.frames
 
 
+def test_each_face_of_a_real_picture_is_a_sample_and_of_fakes_a_face_alone(tmp_path: Path, load: Load) -> None:
+    """Two faces side by side; what serving does not score (a small second face) makes nothing ambiguous."""
+    folder = write_folder(tmp_path / "set", people=4)
+    photos = photo_pixels("astronaut.png"), photo_pixels("camera.png")
+    pair, other = (Image.fromarray(np.hstack(order)) for order in (photos, photos[::-1]))
+    for name, picture in (("real/both", pair), ("fake/both", other), ("fake/small", pair.resize((512, 256)))):
+        picture.save(folder / f"train/{name}.png", compress_level=1)
+    data = load(folder)
+    every = [*data.train.faces, *data.validate(1.3, PARAMS.resize).sources]
+    names = [face if isinstance(face, str) else face.source for face in every]
+    assert [names.count(f"train/{name}.png") for name in ("real/both", "fake/both", "fake/small")] == [2, 0, 1]
+    assert sum(face.source == "train/real/both.png" for face in data.train.faces) in (0, 2)  # both on one side
+    listed = {row["file"]: row["reason"] for row in rows(tmp_path / "out" / "unreadable.csv")}
+    assert "several faces" in listed.pop("train/fake/both.png")
+    assert not listed
+    counts = load(folder, faces="largest").counts
+    faces = sum(side.real_faces + side.fake_faces for side in (counts.train, counts.val))
+    assert (faces, counts.unreadable) == (8 + 3, 0)
+
+
 def test_broken_files_are_listed_and_the_run_goes_on(tmp_path: Path, load: Load) -> None:
     folder = write_folder(tmp_path / "set", people=3)
     (folder / "train/real/cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
@@ -152,7 +175,7 @@ def test_mostly_broken_files_end_the_run(tmp_path: Path, load: Load) -> None:
     folder = write_folder(tmp_path / "set", people=2)
     for number in range(5):
         (folder / f"train/real/{number}.jpg").write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(DatasetError, match=r"5 of 9 files cannot be read, such as .*unreadable\.csv"):
+    with pytest.raises(DatasetError, match=r"5 of 9 files cannot be used, such as .*unreadable\.csv"):
         load(folder)
     assert len(rows(tmp_path / "out" / "unreadable.csv")) == 5
 

@@ -6,12 +6,12 @@ from collections import defaultdict
 
 import pytest
 
-from training.embedded.manifest import Package, load_manifest
+from training.embedded.manifest import MANIFEST, MORE, Package, load_manifest
 
 
-@pytest.fixture
-def packages() -> tuple[Package, ...]:
-    return load_manifest()
+@pytest.fixture(params=[MANIFEST, MORE])
+def packages(request: pytest.FixtureRequest) -> tuple[Package, ...]:
+    return load_manifest(request.param)
 
 
 def test_no_two_entries_share_a_place(packages: tuple[Package, ...]) -> None:
@@ -31,14 +31,18 @@ def test_each_package_states_a_licence_and_digests_are_well_formed(packages: tup
         assert all(re.fullmatch(r"[0-9a-f]{64}", listed.sha256) for listed in package.files)
 
 
-def test_nobody_and_no_file_is_on_two_sides(packages: tuple[Package, ...]) -> None:
+def test_nobody_and_no_file_is_on_two_sides() -> None:
     sides: dict[str, set[str]] = defaultdict(set)
-    for package in packages:
+    for package in (*load_manifest(), *load_manifest(MORE)):
         for listed in package.files:
             sides[listed.sha256].add(listed.split)
             if listed.person is not None:
                 sides[listed.person].add(listed.split)
     assert {key: value for key, value in sides.items() if len(value) > 1} == {}
+
+
+def test_nothing_is_trained_on_what_false_alarms_are_measured_on() -> None:
+    assert {file.split for package in load_manifest(MORE) for file in package.files} == {"test"}
 
 
 def test_the_list_has_enough_people_to_test_on() -> None:
