@@ -94,7 +94,7 @@ def _add_routes(app: OpenAPI, settings: GatewaySettings, detector: Detector, tel
     slots = BoundedSemaphore(settings.max_in_flight)
     videos = VideoTurns(settings.max_video_decodes, settings.retry_after_s)
     app.extensions["deepfake_gateway"] = Parts(detector, telemetry, slots, videos)
-    app.register_api(inference_route(settings, scorer, slots, telemetry))
+    app.register_api(inference_route(settings, detector, slots, telemetry))
     app.register_api(detect_route(settings, detector, slots, videos, telemetry))
     app.register_api(operation_routes(settings, scorer, monitor))
     app.register_blueprint(pages(settings))

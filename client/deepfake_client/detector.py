@@ -80,7 +80,7 @@ class Detector:
                 size_bytes=file.size_bytes(),
                 elapsed_s=time.monotonic() - started,
                 keep_frames=keep_frames,
-                min_face_px=self.settings.min_face_px,
+                rules=self.settings.face_rules,
             )
 
     def score_frames(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:

@@ -7,13 +7,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deepfake_client.analysis.faces import FaceChoice, FaceRules
 from deepfake_client.analysis.findings import Finding, Judged, find
 from deepfake_client.analysis.media_facts import MediaFacts, facts_of_picture
+from deepfake_client.analysis.people import People, Person, find_people
 from deepfake_client.analysis.segments import Segment, find_segments
 from deepfake_client.errors import NothingScoredError
 from deepfake_client.media import Frame, MediaFormat, MediaType, VideoTrack
 from deepfake_client.release import ModelIdentity, ModelInfo
-from deepfake_client.scorer import MIN_FACE_PX, OK, FrameScore, Scoring
+from deepfake_client.scorer import OK, FrameScore, Scoring
 from deepfake_client.scores import DetectionResult, MediaScores, deciding_probability, media_scores, verdict
 
 
@@ -21,8 +23,21 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, protected_namespaces=())
 
 
+class FacePrediction(_Part):
+    """One face of a frame."""
+
+    face_box: tuple[float, float, float, float]
+    """x0, y0, x1, y1 in pixels."""
+    face_score: float
+    """The face detector's score, 0-1."""
+    fake_probability: float | None
+    """0-1, not rounded; null for a face that was not scored: too small, or one too many."""
+    person: int | None
+    """Whose face, by its number in `people`; null for a face that was not scored."""
+
+
 class FramePrediction(_Part):
-    """One sampled frame."""
+    """One sampled frame. What is not in `faces` speaks of its largest face."""
 
     index: int
     """Position among the sampled frames, from 0."""
@@ -36,6 +51,8 @@ class FramePrediction(_Part):
     """x0, y0, x1, y1 of the largest face in pixels; null without a face."""
     face_score: float
     """The face detector's score, 0-1; 0 without a face."""
+    faces: tuple[FacePrediction, ...]
+    """The largest first, eight at most."""
 
 
 class DetectionDetails(_Part):
@@ -50,7 +67,11 @@ class DetectionDetails(_Part):
     """Frames that were not; each has its status."""
     frame_predictions: tuple[FramePrediction, ...]
     faces_detected: int
-    """Frames with a face."""
+    """Faces in all frames together."""
+    people_found: int
+    """How many `people` there are; one may count twice, after a cut or a long absence."""
+    people: tuple[Person, ...]
+    """Whose faces were scored, each followed through the sampled frames."""
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     """Of the file."""
     model: ModelIdentity
@@ -87,8 +108,8 @@ class DetectionOutput:
 
     Attributes:
         result: real, fake or uncertain, by the model's verdict bands; uncertain where it is not assessable.
-        confidence_score: The fake probability 0-1 that decided: the image's, or the mean over a video's scored frames;
-            what `deciding_probability` says where the release's bands were calibrated for another rule.
+        confidence_score: The fake probability 0-1 that decided: of the most suspicious person, or of the whole pictures
+            where there is no face.
         processing_time_seconds: Wall time of the detection.
         details: What stands behind the verdict.
         model_version: Name, precision and release of the model.
@@ -126,12 +147,14 @@ class Aggregate:
     """What the frames of one image or video say together.
 
     Attributes:
-        fake_probability: 0-1: the image's, or what `deciding_probability` says of a video's scored frames.
+        fake_probability: 0-1: of the most suspicious person who is seen often enough. Without one, or where the largest
+            faces decide: the image's, or what `deciding_probability` says of a video's scored frames.
         result: By the model's bands for this kind of media; uncertain where it is not assessable.
         scores: The scores of the HTTP contract, 0-100.
         frames_scored: Frames with a score.
         frames_failed: Frames without one.
-        faces_detected: Frames with a face.
+        people: Whose faces were scored.
+        segments: Stretches of a video above the fake band; none where the frames' times are not known.
         assessable: Whether the model can judge what was found.
         findings: What makes the result unreliable, the worst first.
     """
@@ -141,7 +164,8 @@ class Aggregate:
     scores: MediaScores
     frames_scored: int
     frames_failed: int
-    faces_detected: int
+    people: People
+    segments: Sequence[Segment]
     assessable: bool
     findings: tuple[Finding, ...]
 
@@ -152,8 +176,7 @@ def aggregate(
     model: ModelInfo,
     name: str,
     facts: MediaFacts = MediaFacts(),  # noqa: B008 - frozen
-    segments: Sequence[Segment] = (),
-    min_face_px: float = MIN_FACE_PX,
+    rules: FaceRules = FaceRules(),  # noqa: B008 - frozen
 ) -> Aggregate:
     """Combines the scores of all frames into one answer.
 
@@ -162,20 +185,36 @@ def aggregate(
         media_type: What the frames were taken from.
         model: The release that gave them.
         name: What to call the media in messages.
-        facts: Of the media, for the findings.
-        segments: Stretches of a video above the fake band, likewise.
-        min_face_px: Shorter side of the smallest face that a release for faces can judge.
+        facts: Of the media: where its frames stand, and for the findings.
+        rules: Which faces were scored, and decide.
 
     Raises:
         NothingScoredError: No frame was scored. The message gives the reason of the first frame.
     """
-    p = [score.fake_probability for score in scores if score.fake_probability is not None]
+    p = [score.fake_probability for score in scores if score.fake_probability is not None]  # of the largest faces
     if not p:
         statuses = [score.status for score in scores]
         first = statuses[0] if statuses else "NO_FRAMES"
         raise NothingScoredError(f"{name}: no frame could be scored: {first}. {model.status_meaning(first)}", statuses)
-    p_decides = deciding_probability(p, model.video_rule)
-    judged = Judged(model, media_type, scores, p_decides, media_scores(p, media_type), facts, segments, min_face_px)
+    people = find_people(scores, facts, model.verdict_bands.of(media_type), model.video_rule)
+    suspect = None if rules.choice is FaceChoice.LARGEST else people.most_suspicious
+    p_largest = deciding_probability(p, model.video_rule)
+    p_scores = (
+        [_highest(score) for score in scores if score.status == OK] if rules.choice is FaceChoice.MOST_SUSPICIOUS else p
+    )
+    judged = Judged(
+        model,
+        media_type,
+        scores,
+        suspect.fake_probability if suspect else p_largest,
+        media_scores(p_scores, media_type),
+        facts,
+        people,
+        suspect,
+        p_largest,
+        segments=_segments(scores, facts.times_s, people, model) if media_type is MediaType.VIDEO else (),
+        min_face_px=rules.min_face_px,
+    )
     result = verdict(judged.fake_probability, judged.bands) if judged.assessable else DetectionResult.UNCERTAIN
     return Aggregate(
         fake_probability=judged.fake_probability,
@@ -183,7 +222,8 @@ def aggregate(
         scores=judged.scores,
         frames_scored=len(p),
         frames_failed=len(scores) - len(p),
-        faces_detected=sum(score.face_box_px is not None for score in scores),
+        people=people,
+        segments=judged.segments,
         assessable=judged.assessable,
         findings=find(judged),
     )
@@ -199,7 +239,7 @@ def detection_output(
     size_bytes: int,
     elapsed_s: float,
     keep_frames: bool = False,
-    min_face_px: float = MIN_FACE_PX,
+    rules: FaceRules = FaceRules(),  # noqa: B008 - frozen
 ) -> DetectionOutput:
     """The result for one media file from the scores of its frames.
 
@@ -212,15 +252,14 @@ def detection_output(
         size_bytes: Of the file.
         elapsed_s: Wall time of the detection.
         keep_frames: Whether the result holds the encoded frames.
-        min_face_px: Shorter side of the smallest face that a release for faces can judge.
+        rules: Which faces were scored, and decide.
 
     Raises:
         NothingScoredError: No frame was scored.
     """
     model = scoring.info
     facts = _facts(frames, scoring, format_)
-    segments = tuple(_segments(frames, scoring)) if format_.media_type is MediaType.VIDEO else None
-    whole = aggregate(scoring.scores, format_.media_type, model, name, facts, segments or (), min_face_px)
+    whole = aggregate(scoring.scores, format_.media_type, model, name, facts, rules)
     scored = tuple(
         ScoredFrame(frame.index, frame.timestamp_s, score, frame.encoded if keep_frames else None)
         for frame, score in zip(frames, scoring.scores, strict=True)
@@ -242,14 +281,17 @@ def detection_output(
                     fake_probability=frame.score.fake_probability,
                     face_box=frame.score.face_box_px,
                     face_score=frame.score.face_score,
+                    faces=face_predictions(frame.score, numbers),
                 )
-                for frame in scored
+                for frame, numbers in zip(scored, whole.people.numbers, strict=True)
             ),
-            faces_detected=whole.faces_detected,
+            faces_detected=sum(len(score.faces) for score in scoring.scores),
+            people_found=len(whole.people.persons),
+            people=whole.people.persons,
             sha256=sha256,
             model=model.identity(),
             video_track=facts.video_track,
-            segments=segments,
+            segments=tuple(whole.segments) if format_.media_type is MediaType.VIDEO else None,
             assessable=whole.assessable,
             findings=whole.findings,
         ),
@@ -262,6 +304,21 @@ def detection_output(
     )
 
 
+def face_predictions(score: FrameScore, numbers: Sequence[int | None]) -> tuple[FacePrediction, ...]:
+    """The faces of a frame, with whose they are."""
+    return tuple(
+        FacePrediction(
+            face_box=face.box_px, face_score=face.score, fake_probability=face.fake_probability, person=number
+        )
+        for face, number in zip(score.faces, numbers, strict=True)
+    )
+
+
+def _highest(score: FrameScore) -> float:
+    """Fake probability of a scored frame's most suspicious face."""
+    return max(p for p in (score.fake_probability, *(face.fake_probability for face in score.faces)) if p is not None)
+
+
 def _facts(frames: Sequence[Frame], scoring: Scoring, format_: MediaFormat) -> MediaFacts:
     """Of a media file whose frames were scored."""
     scored = (frame.encoded for frame, score in zip(frames, scoring.scores, strict=True) if score.status == OK)
@@ -272,12 +329,21 @@ def _facts(frames: Sequence[Frame], scoring: Scoring, format_: MediaFormat) -> M
         is_animation=format_.is_animation,
         duration_s=max((frame.timestamp_s for frame in frames), default=0.0) if is_video else None,
         video_track=next((frame.video_track for frame in frames), None),
+        times_s=tuple(frame.timestamp_s for frame in frames),
+        sketches=tuple(frame.sketch for frame in frames),
     )
 
 
-def _segments(frames: Sequence[Frame], scoring: Scoring) -> list[Segment]:
-    return find_segments(
-        [frame.timestamp_s for frame in frames],
-        [score.fake_probability for score in scoring.scores],
-        scoring.info.verdict_bands.video.fake_above,
-    )
+def _segments(
+    scores: Sequence[FrameScore], times_s: Sequence[float], people: People, model: ModelInfo
+) -> list[Segment]:
+    """Of each person; of the whole pictures where there is nobody."""
+    if not times_s:
+        return []
+    series: dict[int | None, list[float | None]] = {n.person: people.probabilities(n, scores) for n in people.persons}
+    series = series or {None: [score.fake_probability for score in scores]}
+    return [
+        segment
+        for person, p in series.items()
+        for segment in find_segments(times_s, p, model.verdict_bands.video.fake_above, person)
+    ]

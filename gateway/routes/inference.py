@@ -1,15 +1,26 @@
 """POST /api/v1/inference: scores of extracted frames that lie below the media root."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import BoundedSemaphore
 from typing import Any
 
 from flask import Response, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 
-from deepfake_client import FrameScore, MediaType, ModelInfo, NothingScoredError
-from deepfake_client.result import aggregate
-from deepfake_client.scorer import OK
+from deepfake_client import (
+    Deadline,
+    Detector,
+    FaceChoice,
+    FrameScore,
+    InputError,
+    MediaType,
+    ModelInfo,
+    NothingScoredError,
+)
+from deepfake_client.analysis.media_facts import MediaFacts
+from deepfake_client.analysis.scenes import sketch_of_file
+from deepfake_client.result import aggregate, face_predictions
+from deepfake_client.scorer import OK, Scoring
 from gateway.errors import ApiError
 from gateway.media.frame_reading import ListedFrame, read_listed_frames
 from gateway.media.media_root import MediaRoot
@@ -18,7 +29,6 @@ from gateway.request_context import current_request_id, elapsed_s, request_deadl
 from gateway.routes.admission import guard
 from gateway.routes.document import DETECTION, SERVICE_CODES, failures, keyed
 from gateway.routes.schemas import FrameResult, InferenceRequest, InferenceResponse
-from gateway.scoring.caching_scorer import CachingScorer
 from gateway.settings import GatewaySettings
 
 _CODES = (
@@ -28,9 +38,9 @@ _CODES = (
 
 
 def inference_route(
-    settings: GatewaySettings, scorer: CachingScorer, slots: BoundedSemaphore, telemetry: Telemetry
+    settings: GatewaySettings, detector: Detector, slots: BoundedSemaphore, telemetry: Telemetry
 ) -> APIBlueprint:
-    """The route, over the application's scorer and its slots for detections."""
+    """The route, over the application's detector and its slots for detections."""
     security, key_codes = keyed(settings.api_keys_file is not None)
     root = MediaRoot(settings.media_root)
     inference = APIBlueprint("inference", __name__, abp_tags=[DETECTION])
@@ -63,11 +73,15 @@ def inference_route(
         media_type = MediaType(body.media_type.lower())
         with telemetry.step("read frames"):
             frames = read_listed_frames(body.extracted_frames, media_type, root, settings, request_deadline())
-        scores, info = _score(frames, scorer, telemetry)
+        include = body.include or []
+        rules = detector.settings.face_rules
+        every_face = "faces" in include or rules.choice is FaceChoice.MOST_SUSPICIOUS
+        scores, info = _score(frames, detector.score_frames if every_face else detector.scorer.score, telemetry)
+        facts = _facts(frames, scores) if "faces" in include and media_type is MediaType.VIDEO else MediaFacts()
         try:
             if info is None:
                 raise NothingScoredError("no frame could be read")
-            whole = aggregate(scores, media_type, info, "extractedFrames")
+            whole = aggregate(scores, media_type, info, "extractedFrames", facts, rules)
         except NothingScoredError:
             reasons = _failures(frames, scores, info)
             raise ApiError(
@@ -80,20 +94,24 @@ def inference_route(
             "model_version": body.model_version,
             "inference_time": round(elapsed_s() * 1000),
         }
-        if body.include:
+        if include:
             answer |= {
                 "frames": [_frame_result(frame, score) for frame, score in zip(frames, scores, strict=True)],
                 "frames_scored": whole.frames_scored,
                 "frames_failed": whole.frames_failed,
-                "faces_detected": whole.faces_detected,
+                "faces_detected": whole.people.frames_with_face,
             }
+        if "faces" in include:
+            answer["people"] = whole.people.persons
+            for result, score, numbers in zip(answer["frames"], scores, whole.people.numbers, strict=True):
+                result.faces = face_predictions(score, numbers)
         return jsonify(InferenceResponse(**answer).model_dump(exclude_unset=True))
 
     return inference
 
 
 def _score(
-    frames: Sequence[ListedFrame], scorer: CachingScorer, telemetry: Telemetry
+    frames: Sequence[ListedFrame], score: Callable[[Sequence[bytes], Deadline, str], Scoring], telemetry: Telemetry
 ) -> tuple[list[FrameScore], ModelInfo | None]:
     """One score per frame, and which release gave them; those that could not be read keep their own status."""
     unread = [FrameScore(status=frame.status) for frame in frames if frame.encoded is None]
@@ -101,10 +119,26 @@ def _score(
     readable = [frame.encoded for frame in frames if frame.encoded is not None]
     if not readable:
         return unread, None
-    scoring = scorer.score(readable, request_deadline(), current_request_id())
+    scoring = score(readable, request_deadline(), current_request_id())
     scored = iter(scoring.scores)
     scores = [FrameScore(status=frame.status) if frame.encoded is None else next(scored) for frame in frames]
     return scores, scoring.info
+
+
+def _facts(frames: Sequence[ListedFrame], scores: Sequence[FrameScore]) -> MediaFacts:
+    """Where frames stand: listed ones have no times."""
+    return MediaFacts(sketches=tuple(_sketch(frame, score) for frame, score in zip(frames, scores, strict=True)))
+
+
+def _sketch(frame: ListedFrame, score: FrameScore) -> bytes:
+    """Of a frame with a face; empty for others, and where it is so large that it would take long."""
+    request_deadline().remaining_s()
+    if frame.encoded is None or not score.faces:
+        return b""
+    try:
+        return sketch_of_file(frame.encoded)
+    except InputError:
+        return b""
 
 
 def _frame_result(frame: ListedFrame, score: FrameScore) -> FrameResult:

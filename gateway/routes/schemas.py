@@ -14,9 +14,10 @@ from pydantic import (
 )  # fmt: skip
 from pydantic_core import PydanticCustomError
 
+from deepfake_client.analysis.people import Person
 from deepfake_client.media import MediaType, titles
 from deepfake_client.release import CalibrationSummary, CardReference, VerdictBands
-from deepfake_client.result import DetectionDetails
+from deepfake_client.result import DetectionDetails, FacePrediction
 from deepfake_client.scores import MediaScores
 from gateway.media.thumbnails import FrameThumbnail
 
@@ -62,8 +63,10 @@ class InferenceRequest(BaseModel):
     model_version: Annotated[
         PlainText, BeforeValidator(lambda value: "v2" if value is None else value), Field(max_length=128)
     ] = Field(default="v2", alias="modelVersion", description="Echoed in the response.")
-    include: list[Literal["frames"]] | None = Field(
-        default=None, description='["frames"] adds the score of each sampled frame to the response.'
+    include: list[Literal["frames", "faces"]] | None = Field(
+        default=None,
+        description='["frames"] adds the score of each sampled frame to the response; ["faces"] has every face scored, '
+        "and adds those of each frame and the people besides.",
     )
 
 
@@ -78,10 +81,13 @@ class FrameResult(BaseModel):
         description="x0, y0, x1, y1 of the largest face in pixels; null without a face."
     )
     face_score: float = Field(description="The face detector's score, 0-1; 0 without a face.")
+    faces: tuple[FacePrediction, ...] | None = Field(
+        default=None, description='With `"include": ["faces"]`: the largest first, eight at most.'
+    )
 
 
 class InferenceResponse(MediaScores):
-    """Scores of one image or video, 0-100. The keys after `inference_time` come with `"include": ["frames"]` only."""
+    """Scores of one image or video, 0-100. The keys after `inference_time` come with `include` only."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -91,6 +97,9 @@ class InferenceResponse(MediaScores):
     frames_scored: int | None = Field(default=None, description="Frames that were scored.")
     frames_failed: int | None = Field(default=None, description="Frames that were not; each has its status.")
     faces_detected: int | None = Field(default=None, description="Frames with a face.")
+    people: tuple[Person, ...] | None = Field(
+        default=None, description='With `"include": ["faces"]`: each followed through the frames, as in POST /detect.'
+    )
 
 
 class DetectOptions(BaseModel):
@@ -147,7 +156,9 @@ class DetectResponse(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
 
     result: Literal["real", "fake", "uncertain"]
-    confidence_score: float = Field(description="The fake probability, 0-1: an image's, or the mean over a video's.")
+    confidence_score: float = Field(
+        description="The fake probability, 0-1, of the most suspicious person; of the whole pictures without a face."
+    )
     processing_time_seconds: float
     metadata: DetectMetadata
     model_version: str = Field(description="Name, precision and release of the model.")

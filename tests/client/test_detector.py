@@ -67,9 +67,30 @@ def test_an_image(detector: Detector, tmp_path: Path) -> None:
                 "fake_probability": 0.875,
                 "face_box": [10.0, 20.0, 110.0, 140.0],
                 "face_score": pytest.approx(0.9),
+                "faces": [
+                    {
+                        "face_box": [10.0, 20.0, 110.0, 140.0],
+                        "face_score": pytest.approx(0.9),
+                        "fake_probability": 0.875,
+                        "person": 1,
+                    }
+                ],
             }
         ],
         "faces_detected": 1,
+        "people_found": 1,
+        "people": [
+            {
+                "person": 1,
+                "frames": 1,
+                "fake_probability": 0.875,
+                "peak": 0.875,
+                "result": "fake",
+                "largest_face_px": 100.0,
+                "first_s": 0.0,
+                "last_s": 0.0,
+            }
+        ],
         "sha256": hashlib.sha256(content).hexdigest(),
         "model": {
             "name": "example/detector",
@@ -113,11 +134,11 @@ def test_videos_have_bands_of_their_own(
 def test_frames_that_fail_are_left_out_of_the_scores(
     detector: Detector, said_frames: Callable, clip: Callable[[str], Path]
 ) -> None:
-    said_frames(["p=0.25", "status=6", "p=0.75 face"])
+    said_frames(["p=0.25 face", "status=6", "p=0.75 face"])
     output = detector.detect(clip("mjpeg.avi"))
     assert output.confidence_score == 0.5
     assert (output.metadata["frames_analyzed"], output.metadata["frames_failed"]) == (2, 1)
-    assert output.metadata["faces_detected"] == 1
+    assert output.metadata["faces_detected"] == 2
     failed = output.metadata["frame_predictions"][1]
     assert (failed["status"], failed["fake_probability"], failed["timestamp_s"]) == ("DECODE_FAILED", None, 0.5)
 

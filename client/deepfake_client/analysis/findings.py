@@ -12,6 +12,7 @@ from statistics import median, pstdev
 from pydantic import BaseModel, ConfigDict
 
 from deepfake_client.analysis.media_facts import MediaFacts
+from deepfake_client.analysis.people import People, Person
 from deepfake_client.analysis.segments import Segment
 from deepfake_client.media import MediaType, TextEnum
 from deepfake_client.release import ModelInfo, Scope, VerdictBands
@@ -72,6 +73,8 @@ class FindingCode(TextEnum):
     NO_FACE = "NO_FACE"
     FEW_FACES = "FEW_FACES"
     SMALL_FACE = "SMALL_FACE"
+    OTHER_FACE_SUSPICIOUS = "OTHER_FACE_SUSPICIOUS"
+    MULTIPLE_PEOPLE = "MULTIPLE_PEOPLE"
     FACE_DETECTION_OFF = "FACE_DETECTION_OFF"
     LOW_RESOLUTION = "LOW_RESOLUTION"
     MULTIPLE_VIDEO_TRACKS = "MULTIPLE_VIDEO_TRACKS"
@@ -95,6 +98,7 @@ class FindingCode(TextEnum):
 
 _SEVERITIES = {
     FindingCode.UNTRAINED_MODEL: Severity.CRITICAL,
+    FindingCode.MULTIPLE_PEOPLE: Severity.INFO,
     FindingCode.FACE_DETECTION_OFF: Severity.INFO,
     FindingCode.ISOLATED_PEAK: Severity.INFO,
     FindingCode.DEFAULT_BANDS: Severity.INFO,
@@ -127,6 +131,9 @@ class Judged:
         fake_probability: 0-1, that decides the verdict.
         scores: Risk scores, 0-100.
         facts: Of the media.
+        people: Whose faces were scored.
+        suspect: The person who decides the verdict; None where the largest faces or whole pictures do.
+        p_largest: What the largest faces alone say, 0-1.
         segments: Stretches of a video above the fake band.
         min_face_px: Shorter side of the smallest face that a release for faces can judge.
     """
@@ -137,6 +144,9 @@ class Judged:
     fake_probability: float
     scores: MediaScores
     facts: MediaFacts
+    people: People
+    suspect: Person | None
+    p_largest: float
     segments: Sequence[Segment] = ()
     min_face_px: float = MIN_FACE_PX
 
@@ -239,9 +249,42 @@ def _of_faces(judged: Judged) -> _Found:
     elif len(sides) < FEW_FACES_SHARE * len(scored):
         yield (
             FindingCode.FEW_FACES,
-            f"A face was found in only {len(sides)} of {len(scored)} scored frames, less than half: the other frames "
-            "count as much, and of them the whole picture was judged.",
+            f"A face was found in only {len(sides)} of {len(scored)} scored frames, less than half: "
+            + ("the verdict rests on these." if judged.suspect else "of the others the whole picture was judged."),
         )
+
+
+def _of_people(judged: Judged) -> _Found:
+    people, fake_above = judged.people, judged.bands.fake_above
+    if people.is_several:
+        yield FindingCode.MULTIPLE_PEOPLE, " ".join(_on_several(judged))
+    worst = max(people.persons, key=lambda person: person.fake_probability, default=None)
+    if worst is None or worst.fake_probability <= fake_above or judged.p_largest > fake_above:
+        return
+    if judged.fake_probability > fake_above:
+        follows = f"decides the verdict: the largest faces alone say {judged.p_largest:.2f}"
+    elif people.is_seen_enough(worst):
+        follows = "does not decide the verdict: by the settings the largest faces do"
+    else:
+        of_all = f"{worst.frames} of {people.frames_with_face} frames with a face"
+        follows = f"is seen in {of_all}, less than a fifth, and so does not decide the verdict"
+    yield (
+        FindingCode.OTHER_FACE_SUSPICIOUS,
+        f"Person {worst.person} looks fake ({worst.fake_probability:.2f}) and {follows}. Look at that face.",
+    )
+
+
+def _on_several(judged: Judged) -> Iterator[str]:
+    people, suspect = judged.people, judged.suspect
+    again = " (one may count twice, after a cut or a long absence)" if judged.is_video else ""
+    if (count := len(people.persons)) > 1:
+        yield f"{count} people were judged{again}."
+    if suspect is not None and count > 1:
+        yield f"The verdict is that of person {suspect.person}, the most suspicious one seen often enough."
+    elif suspect is None:
+        yield "The verdict is that of the largest face of each frame."
+    if unscored := sum(number is None for numbers in people.numbers for number in numbers):
+        yield f"Not judged, too small or too many: {unscored} further face{'s' if unscored > 1 else ''}."
 
 
 def _of_frames(judged: Judged) -> _Found:
@@ -341,4 +384,12 @@ def _of_time(judged: Judged) -> _Found:
     )
 
 
-_RULES: tuple[Callable[[Judged], _Found], ...] = (_of_model, _of_faces, _of_frames, _of_picture, _of_scores, _of_time)
+_RULES: tuple[Callable[[Judged], _Found], ...] = (
+    _of_model,
+    _of_faces,
+    _of_people,
+    _of_frames,
+    _of_picture,
+    _of_scores,
+    _of_time,
+)

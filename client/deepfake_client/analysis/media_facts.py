@@ -17,6 +17,8 @@ class MediaFacts:
         is_animation: Whether it is an animated picture.
         duration_s: Seconds from a video's first to its last sampled frame; None for an image, and if not known.
         video_track: That was judged, in a file with several.
+        times_s: Of the sampled frames, in seconds from the first; empty if not known.
+        sketches: Of the sampled frames, see `Frame.sketch`; empty if not known: they count as one scene.
     """
 
     frame_size_px: tuple[int, int] | None = None
@@ -24,6 +26,8 @@ class MediaFacts:
     is_animation: bool = False
     duration_s: float | None = None
     video_track: VideoTrack | None = None
+    times_s: tuple[float, ...] = ()
+    sketches: tuple[bytes, ...] = ()
 
 
 def facts_of_picture(encoded: bytes | None, media_type: MediaType, max_pixels: int) -> MediaFacts:

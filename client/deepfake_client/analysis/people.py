@@ -1,96 +1,121 @@
-"""Which faces of a media file's sampled frames are the same person's: by size and place, within a scene."""
+"""The people of a media file, and who of them decides the verdict."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
-import numpy as np
-from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
-from deepfake_client.pictures import Box
+from deepfake_client.analysis.following import follow_faces
+from deepfake_client.analysis.media_facts import MediaFacts
+from deepfake_client.analysis.scenes import number_scenes
+from deepfake_client.release import VerdictBands, VideoRule
+from deepfake_client.scorer import Face, FrameScore
+from deepfake_client.scores import DetectionResult, deciding_probability, verdict
 
-MOST_MISSED_FRAMES = 3
-"""A person's face may be missing from so many sampled frames of a scene in a row: a tenth of 30."""
-
-FARTHEST_FACES = 3.0
-"""A face farther than so many of its sizes from where a person was is somebody else's."""
-
-LEAST_SIZE_RATIO = 0.5
-"""So is one of less than half the size, or of more than twice."""
-
-_Floats = NDArray[np.float64]
+LEAST_SHARE = Fraction(1, 5)
+"""Share of the frames with a face in which a person must be seen to decide the verdict: one odd face in a frame or two
+does not."""
 
 
-@dataclass
-class _Track:
-    """A person as last seen: in the `at`-th sampled frame of a scene."""
+class Person(BaseModel):
+    """Someone whose face was followed through the sampled frames."""
 
-    scene: int
-    at: int
-    box: Box
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    person: int = Field(ge=1)
+    """1, 2, ... in order of first appearance; of those who appear together the one with the largest face is first."""
+    frames: int
+    """Sampled frames in which the face was scored."""
+    fake_probability: float
+    """Mean over these frames, 0-1, not rounded; of a release whose bands are for stretches, the highest stretch."""
+    peak: float
+    """Highest of these frames."""
+    result: DetectionResult
+    """By the model's bands for this kind of media."""
+    largest_face_px: float
+    """Shorter side of the largest of these faces."""
+    first_s: float | None
+    """Time of the first of these frames, in seconds from the video's first frame; null where it is not known."""
+    last_s: float | None
+    """Time of the last of these frames."""
 
 
-def follow_faces(frames: Sequence[Sequence[Box]], scenes: Sequence[int]) -> list[list[int]]:
-    """Numbers the people behind the faces of frames, 1, 2, ... in order of first appearance.
+@dataclass(frozen=True)
+class People:
+    """The people of a media file.
 
-    Of all ways to give the faces of a frame to the people seen shortly before in the same scene, at most one face to
-    each, the one with the most likeness in size and place is taken. Faces left over are new people. So a person who
-    comes back after a while, or in another scene, gets another number.
+    Attributes:
+        numbers: For each frame, the person of each of its faces; None for a face that was not scored.
+        persons: All of them, by number.
+        frames_with_face: Frames in which a face was scored.
+    """
+
+    numbers: tuple[tuple[int | None, ...], ...] = ()
+    persons: tuple[Person, ...] = ()
+    frames_with_face: int = 0
+
+    @property
+    def is_several(self) -> bool:
+        """Whether there is more than one face in a frame, scored or not, or more than one person."""
+        return len(self.persons) > 1 or any(len(faces) > 1 for faces in self.numbers)
+
+    @property
+    def most_suspicious(self) -> Person | None:
+        """Who decides the verdict: the highest of those who are seen often enough; None without any such."""
+        seen = [person for person in self.persons if self.is_seen_enough(person)]
+        return max(seen, key=lambda person: person.fake_probability, default=None)
+
+    def probabilities(self, person: Person, frames: Sequence[FrameScore]) -> list[float | None]:
+        """A person's fake probability in each frame; None where they are not seen."""
+        of_frames = [dict(zip(numbers, s.faces, strict=True)) for numbers, s in zip(self.numbers, frames, strict=True)]
+        return [faces[person.person].fake_probability if person.person in faces else None for faces in of_frames]
+
+    def is_seen_enough(self, person: Person) -> bool:
+        """Whether a person is seen in so many frames that they may decide."""
+        return person.frames >= LEAST_SHARE * self.frames_with_face
+
+
+def find_people(
+    frames: Sequence[FrameScore], facts: MediaFacts, bands: VerdictBands, rule: VideoRule = "mean"
+) -> People:
+    """The people behind the scored faces of all sampled frames, in order.
 
     Args:
-        frames: The boxes of each frame's faces, largest first, so that of those who appear together the largest has
-            the lowest number.
-        scenes: The scene of each frame: people are the same within one only.
-
-    Returns:
-        The number of each face.
+        frames: Their scores.
+        facts: With the times and sketches of the same frames, where they are known.
+        bands: That a person's result is made with.
+        rule: What of a person's frames makes their probability.
     """
-    tracks: list[_Track] = []
-    frames_of_scene: Counter[int] = Counter()
-    numbers = []
-    for boxes, scene in zip(frames, scenes, strict=True):
-        at = frames_of_scene[scene]
-        frames_of_scene[scene] += 1
-        open_ = [n for n, t in enumerate(tracks) if t.scene == scene and at - t.at - 1 <= MOST_MISSED_FRAMES]
-        chosen = _most_alike(_likeness([tracks[n].box for n in open_], boxes))
-        of_frame = []
-        for face, box in enumerate(boxes):
-            number = open_[chosen[face]] if face in chosen else len(tracks)
-            tracks[number : number + 1] = [_Track(scene, at, box)]
-            of_frame.append(number + 1)
-        numbers.append(of_frame)
-    return numbers
+    scored = [[(n, face) for n, face in enumerate(s.faces) if face.fake_probability is not None] for s in frames]
+    scenes = number_scenes(facts.sketches) if facts.sketches else [0] * len(frames)
+    followed = follow_faces([[face.box_px for _, face in faces] for faces in scored], scenes)
+    numbers: list[list[int | None]] = [[None] * len(score.faces) for score in frames]
+    sightings: dict[int, list[tuple[int, Face]]] = {}
+    for at, (faces, people) in enumerate(zip(scored, followed, strict=True)):
+        for (n, face), number in zip(faces, people, strict=True):
+            numbers[at][n] = number
+            sightings.setdefault(number, []).append((at, face))
+    return People(
+        numbers=tuple(map(tuple, numbers)),
+        persons=tuple(_person(number, sightings[number], facts, bands, rule) for number in sorted(sightings)),
+        frames_with_face=sum(map(bool, scored)),
+    )
 
 
-def _likeness(before: Sequence[Box], now: Sequence[Box]) -> _Floats:
-    """(people, faces), 0 to 1: 1 where size and place are equal, 0 where a face cannot be the person's."""
-    a, b = (np.array(boxes, np.float64).reshape(-1, 4) for boxes in (before, now))
-    a_size, b_size = (np.sqrt((x[:, 2] - x[:, 0]) * (x[:, 3] - x[:, 1])) for x in (a, b))
-    smaller, larger = np.minimum.outer(a_size, b_size), np.maximum.outer(a_size, b_size)
-    a_centre, b_centre = ((x[:, :2] + x[:, 2:]) / 2 for x in (a, b))
-    distance = np.linalg.norm(a_centre[:, None] - b_centre[None], axis=2) / np.maximum((smaller + larger) / 2, 1e-9)
-    ratio = smaller / np.maximum(larger, 1e-9)
-    possible = (ratio >= LEAST_SIZE_RATIO) & (distance <= FARTHEST_FACES)
-    return np.where(possible, ratio**2 / (1 + distance), 0.0)
-
-
-def _most_alike(likeness: _Floats) -> dict[int, int]:
-    """Faces and their people, one each, of much likeness together.
-
-    Found by exchanging the faces of two people, those first for whom it gains most, as long as it gains anything.
-    """
-    people, faces = likeness.shape
-    side = max(people, faces)
-    if not people or not faces:
-        return {}
-    padded = np.zeros((side, side))
-    padded[:people, :faces] = likeness
-    face_of = np.arange(side)
-    while True:
-        taken = padded[:, face_of]  # [i, j]: of person i with the face of person j
-        own = np.diagonal(taken)
-        gain = taken + taken.T - own[:, None] - own[None]
-        i, j = np.unravel_index(int(gain.argmax()), gain.shape)
-        if gain[i, j] < 1e-9:
-            return {int(face_of[n]): n for n in range(people) if own[n] > 0}
-        face_of[[i, j]] = face_of[[j, i]]
+def _person(
+    number: int, sightings: Sequence[tuple[int, Face]], facts: MediaFacts, bands: VerdictBands, rule: VideoRule
+) -> Person:
+    p = [face.fake_probability for _, face in sightings if face.fake_probability is not None]
+    times_s = [round(facts.times_s[at], 6) for at, _ in sightings] if facts.times_s else []
+    decides = deciding_probability(p, rule)
+    return Person(
+        person=number,
+        frames=len(p),
+        fake_probability=decides,
+        peak=max(p),
+        result=verdict(decides, bands),
+        largest_face_px=round(max(face.shorter_side_px for _, face in sightings), 1),
+        first_s=times_s[0] if times_s else None,
+        last_s=times_s[-1] if times_s else None,
+    )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepfake_client.pictures import MAX_PIXELS, decode_upright, open_picture, with_end
+from deepfake_client.pictures import decode_upright, open_picture, with_end
 
 SKETCH_SIDE_PX = 8
 SKETCH_BYTES = 3 * SKETCH_SIDE_PX**2
@@ -31,7 +31,7 @@ def sketch(pixels: NDArray[np.uint8]) -> bytes:
     return _reduced(Image.fromarray(np.ascontiguousarray(pixels[::rows, ::columns])))
 
 
-def sketch_of_file(encoded: bytes, max_pixels: int = MAX_PIXELS) -> bytes:
+def sketch_of_file(encoded: bytes, max_pixels: int = 4096 * 2160) -> bytes:
     """The same from an image file that the service has scored; raises as `open_picture`."""
     with open_picture(with_end(encoded), max_pixels) as image:
         return _reduced(decode_upright(image, (SKETCH_SIDE_PX, SKETCH_SIDE_PX)))

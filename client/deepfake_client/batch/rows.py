@@ -31,6 +31,7 @@ CSV_COLUMNS = (
     "frames_analyzed",
     "frames_failed",
     "faces_detected",
+    "people",
     "processing_time_seconds",
     "sha256",
     "model_version",
@@ -145,25 +146,29 @@ def flat_row(report: FileReport) -> dict[str, Any]:
     error = row["error"] or {"code": None, "message": ""}
     values = {**row, **(row["scores"] or {}), **(row["metadata"] or {})}
     values |= {"error_code": error["code"], "error_message": error["message"] or None}
+    values["people"] = values.get("people_found")
     chosen = {column: values.get(column) for column in CSV_COLUMNS}
     return {name: escaped(value) if isinstance(value, str) else value for name, value in chosen.items()}
 
 
 def write_table(reports: Iterable[FileReport], stream: TextIO) -> None:
     """Writes the table when all reports are there, since they decide the widths of its columns."""
-    table = Table(Column("file", overflow="fold"), "result", "fake probability", "frames", "faces", "risk", "reason")
+    table = Table(
+        Column("file", overflow="fold"), "result", "fake probability", "frames", "faces", "people", "risk", "reason"
+    )
     for report in reports:
         output = report.output
         if output is None:
             reason = f"{report.error_code}: {report.error_message}"
-            table.add_row(escaped(str(report.path)), "failed", "", "", "", "", escaped(reason), style="dim")
+            table.add_row(escaped(str(report.path)), "failed", "", "", "", "", "", escaped(reason), style="dim")
             continue
         table.add_row(
             escaped(str(report.path)),
             output.result.value,
             f"{output.confidence_score:.4f}",
-            str(output.metadata["frames_analyzed"]),
-            str(output.metadata["faces_detected"]),
+            str(output.details.frames_analyzed),
+            str(output.details.faces_detected),
+            str(output.details.people_found),
             f"{output.scores.risk_score:.2f}",
             "",
             style=_STYLES[output.result],

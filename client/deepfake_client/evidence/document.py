@@ -27,7 +27,7 @@ LIMITS = (
     "material like it.",
     "Manipulations of a kind that the model has not learned can go unnoticed; retouching, filters, strong compression "
     "and screen recordings of real footage can look fake.",
-    "Only the largest face of a frame is judged. Other faces, the background and any sound are not.",
+    "At most eight faces of a frame are judged, small ones are not, nor are the background and any sound.",
     "Of a video a sample of at most 30 frames is judged: a manipulation between them is not seen.",
     "The SHA-256 ties this report to one file, not to the file's origin: it does not say who made it or when.",
 )

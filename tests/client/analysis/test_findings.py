@@ -1,6 +1,7 @@
 """The findings: each rule at both sides of its threshold, and nothing else found."""
 
 import re
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from deepfake_client.analysis import findings
+from deepfake_client.analysis.faces import FaceChoice
 from deepfake_client.analysis.findings import SMALL_FACE_PX, FindingCode, Severity
 from deepfake_client.media import MediaFormat, MediaType, VideoTrack
 from deepfake_client.release import ModelInfo, ReleaseBands, Scope, VerdictBands
@@ -65,6 +67,35 @@ def test_faces() -> None:
     assert codes(SOUND, model=off, without_face=range(30)) == {"FACE_DETECTION_OFF"}
     assert codes(["DECODE_FAILED", *SOUND], without_face=range(17)) == {"FRAMES_FAILED", "FEW_FACES"}, (
         "a frame that was not scored has no face and counts in neither number"
+    )
+
+
+def test_several_people() -> None:
+    real = [0.1] * 30
+    assert codes(SOUND, others=[SOUND]) == {"MULTIPLE_PEOPLE"}
+    several = sentence("MULTIPLE_PEOPLE", SOUND, others=[[0.95] * 30])
+    assert several.startswith("2 people were judged (one may count twice")
+    assert several.endswith("The verdict is that of person 2, the most suspicious one seen often enough.")
+    unjudged = sentence("MULTIPLE_PEOPLE", [0.9], is_video=False, others=[[nan], [nan]])
+    assert unjudged == "Not judged, too small or too many: 2 further faces."
+    assert sentence("MULTIPLE_PEOPLE", [0.9], is_video=False, others=[[nan]], choice=FaceChoice.LARGEST) == (
+        "The verdict is that of the largest face of each frame. Not judged, too small or too many: 1 further face."
+    )
+    assert codes(real, others=[real]) == {"MULTIPLE_PEOPLE"}
+
+
+def test_another_face_looks_fake() -> None:
+    real, both = [0.1] * 30, {"MULTIPLE_PEOPLE", "OTHER_FACE_SUSPICIOUS"}
+    assert codes([0.1], is_video=False, others=[[0.95]]) == both
+    decides = sentence("OTHER_FACE_SUSPICIOUS", [0.1], is_video=False, others=[[0.95]])
+    assert decides.startswith("Person 2 looks fake (0.95) and decides the verdict: the largest faces alone say 0.10.")
+    assert codes([0.1], is_video=False, others=[[0.8]]) == {"MULTIPLE_PEOPLE", "NEAR_BAND_EDGE"}, "the edge is inside"
+    assert codes([0.9], is_video=False, others=[[0.95]]) == {"MULTIPLE_PEOPLE"}, "so does the largest"
+    assert codes(real, others=[[0.95] * 30]) == both
+    rare = sentence("OTHER_FACE_SUSPICIOUS", real, others=[[0.95] * 5])
+    assert "is seen in 5 of 30 frames with a face, less than a fifth, and so does not decide" in rare
+    assert "by the settings the largest faces do" in sentence(
+        "OTHER_FACE_SUSPICIOUS", real, others=[[0.95] * 30], choice=FaceChoice.LARGEST
     )
 
 
@@ -241,7 +272,7 @@ def test_every_code_can_be_found() -> None:
     found = codes([0.1, "DECODE_FAILED", 0.9], model=off, face_side_px=20.0)
     found |= codes([0.1] * 29 + [0.9]) | codes(SOUND, without_face=range(16)) | codes(SOUND, without_face=range(30))
     found |= codes([0.1] * 10 + [0.8] * 3 + [0.1] * 17)
-    found |= codes(SOUND, video_track=VideoTrack(1, 2))
+    found |= codes(SOUND, video_track=VideoTrack(1, 2)) | codes([0.1] * 9, others=[[0.9]])
     found |= codes([0.81], is_video=False) | {"LOW_RESOLUTION", "TRANSPARENT", "ANIMATED_IMAGE"}
     assert found == set(FindingCode)
 
@@ -255,6 +286,7 @@ def test_the_documentation_lists_each_finding_with_its_severity_and_threshold() 
     conditions = {code: condition for code, _, condition in rows}
     for code, threshold in {
         "FEW_FACES": "half",
+        "OTHER_FACE_SUSPICIOUS": "largest",
         "SMALL_FACE": f"under {SMALL_FACE_PX} px",
         "LOW_RESOLUTION": f"under {findings.LOW_RESOLUTION_PX} px",
         "FEW_FRAMES": f"fewer than {findings.FEW_FRAMES}",

@@ -1,80 +1,88 @@
-from collections.abc import Sequence
+"""The people of a detection, and which of them decides."""
 
-import numpy as np
+from math import nan
+
 import pytest
 
-from deepfake_client.analysis.people import MOST_MISSED_FRAMES, follow_faces
-from deepfake_client.pictures import Box
+from deepfake_client.analysis.faces import FaceChoice
+from deepfake_client.analysis.media_facts import MediaFacts
+from deepfake_client.analysis.scenes import SKETCH_BYTES
+from deepfake_client.media import MediaType
+from deepfake_client.result import aggregate
+from deepfake_client.scores import media_scores
+from tests.client.evidence.cases import MODEL, made_output
+
+REAL = [0.1] * 30
 
 
-def face(x: float, y: float = 100.0, size: float = 100.0) -> Box:
-    return (x - size / 2, y - size / 2, x + size / 2, y + size / 2)
+def test_every_person_is_followed_and_the_most_suspicious_decides() -> None:
+    output = made_output(REAL, others=[[None] * 4 + [0.9, 0.7, 0.8] * 4, [nan] * 30])
+    first, second = output.metadata["people"]
+    assert first == {
+        "person": 1, "frames": 30, "fake_probability": pytest.approx(0.1), "peak": 0.1, "result": "real",
+        "largest_face_px": 103.0, "first_s": 0.0, "last_s": 14.5,
+    }  # fmt: skip
+    assert second == {
+        "person": 2, "frames": 12, "fake_probability": pytest.approx(0.8), "peak": 0.9, "result": "fake",
+        "largest_face_px": 79.0, "first_s": 2.0, "last_s": 7.5,
+    }  # fmt: skip
+    assert (output.result, output.confidence_score) == ("fake", second["fake_probability"])
+    assert (output.metadata["people_found"], output.metadata["faces_detected"]) == (2, 72)
+    frame = output.metadata["frame_predictions"][5]
+    assert frame["fake_probability"] == 0.1, "of the largest face"
+    assert [(face["person"], face["fake_probability"]) for face in frame["faces"]] == [(1, 0.1), (2, 0.7), (None, None)]
+    assert frame["faces"][0]["face_box"] == frame["face_box"]
+    assert output.scores == made_output(REAL).scores
 
 
-def follow(*frames: Sequence[Box], scenes: Sequence[int] | None = None) -> list[list[int]]:
-    return follow_faces(frames, scenes or [0] * len(frames))
+def test_with_one_face_everything_is_as_before() -> None:
+    p = [0.1, 0.7, 0.6, 0.3]
+    output = made_output(p)
+    assert output.confidence_score == sum(p) / 4 == output.details.people[0].fake_probability
+    assert made_output([0.9], is_video=False).confidence_score == 0.9
 
 
-def test_people_are_numbered_as_they_appear_and_keep_their_number_while_they_sway() -> None:
-    rng = np.random.default_rng(0)
-    frames = [[face(x + rng.normal(0, 15), 100 + rng.normal(0, 8)) for x in (100, 320)] for _ in range(30)]
-    frames[4:] = [[*frame, face(560 + rng.normal(0, 15))] for frame in frames[4:]]
-    assert follow(*frames) == [[1, 2]] * 4 + [[1, 2, 3]] * 26
+@pytest.mark.parametrize(("frames", "decider"), [(6, 2), (5, 1)])
+def test_who_decides_is_seen_in_a_fifth_of_the_frames_with_a_face(frames: int, decider: int) -> None:
+    output = made_output(REAL + [0.5] * 10, others=[[0.9] * frames], without_face=range(30, 40))
+    assert output.confidence_score == output.details.people[decider - 1].fake_probability
 
 
-def test_who_stands_where_another_stood_is_told_by_size() -> None:
-    near, far = ([face(100 + 40 * i, size=140) for i in range(12)], [face(540 - 40 * i, size=80) for i in range(12)])
-    assert follow(*zip(near, far, strict=True)) == [[1, 2]] * 12
+def test_every_scored_face_of_an_image_counts() -> None:
+    output = made_output([0.1], is_video=False, others=[[0.2], [0.9], [nan], [0.3]])
+    assert (output.result, output.confidence_score, output.details.people_found) == ("fake", 0.9, 4)
+    assert [person.result for person in output.details.people] == ["real", "real", "fake", "uncertain"]
 
 
-def test_when_the_camera_turns_nobody_gets_the_number_of_a_neighbour() -> None:
-    assert follow(*[[face(100 + 80 * i), face(230 + 80 * i), face(360 + 80 * i)] for i in range(4)]) == [[1, 2, 3]] * 4
+def test_the_largest_face_decides_where_the_settings_say_so() -> None:
+    output = made_output(REAL, others=[[nan] * 30], without_face=[0], choice=FaceChoice.LARGEST)
+    assert (output.result, output.confidence_score) == ("real", pytest.approx(0.1))
+    assert output.details.faces_detected == 59
+    mixed = made_output([0.9, 0.1], without_face=[0], choice=FaceChoice.LARGEST)
+    assert mixed.confidence_score == 0.5, "whole pictures count, as they did"
 
 
-def test_a_face_that_is_lost_for_a_few_frames_is_the_same_person() -> None:
-    gap = [[face(300)]] * MOST_MISSED_FRAMES
-    assert follow([face(100), face(300)], *gap, [face(105), face(300)]) == [[1, 2], *[[2]] * len(gap), [1, 2]]
-    assert follow([face(100)], *[[]] * MOST_MISSED_FRAMES, [face(110)])[-1] == [1]
+def test_the_scores_are_of_the_most_suspicious_faces_where_the_settings_say_so() -> None:
+    others, p = [[0.9, nan, 0.05]], [0.1, 0.2, 0.3, 0.4]
+    output = made_output(p, others=others, choice=FaceChoice.MOST_SUSPICIOUS)
+    assert output.scores == media_scores([0.9, 0.2, 0.3, 0.4], MediaType.VIDEO)
+    assert output.confidence_score == made_output(p, others=others).confidence_score
+    assert made_output(p, others=others).scores == media_scores(p, MediaType.VIDEO)
 
 
-def test_who_comes_back_after_a_while_has_another_number() -> None:
-    gone = [[face(300)]] * (MOST_MISSED_FRAMES + 1)
-    assert follow([face(100), face(300)], *gone, [face(100), face(300)])[-1] == [3, 2]
+def test_whole_pictures_decide_where_nobody_has_a_face() -> None:
+    output = made_output([0.1, 0.7], without_face=range(2))
+    assert (output.confidence_score, output.details.people_found) == (pytest.approx(0.4), 0)
+    assert output.metadata["frame_predictions"][0]["faces"] == []
 
 
-@pytest.mark.parametrize("other", [face(410), face(100, size=210), face(100, size=49)], ids=["far", "large", "small"])
-def test_a_face_of_another_place_or_size_is_somebody_else(other: Box) -> None:
-    assert follow([face(100)], [other]) == [[1], [2]]
-
-
-def test_after_a_cut_everybody_is_new_and_a_scene_that_comes_back_brings_its_people_back() -> None:
-    left, right = [face(100)], [face(110)]
-    assert follow(left, left, right, right, left, scenes=[0, 0, 1, 1, 0]) == [[1], [1], [2], [2], [1]]
-    # The frames of other scenes are no gap.
-    assert follow(left, *[right] * 9, left, scenes=[0, *[1] * 9, 0])[-1] == [1]
-
-
-def test_eight_faces_keep_their_numbers_whatever_their_order_in_a_frame() -> None:
-    rng = np.random.default_rng(1)
-    places = np.array([(x, y) for y in (100, 300) for x in (100, 250, 400, 550)], float)
-    numbers, expected = [], []
-    orders = [range(8), *(rng.permutation(8) for _ in range(29))]
-    frames = [[face(*(places[n] + rng.normal(0, 20, 2))) for n in order] for order in orders]
-    numbers = follow(*frames)
-    expected = [[int(n) + 1 for n in order] for order in orders]
-    assert numbers == expected
-
-
-def test_nobody_has_two_faces_in_a_frame() -> None:
-    rng = np.random.default_rng(2)
-    frames = [[face(*rng.uniform(50, 400, 2), rng.uniform(60, 120)) for _ in range(rng.integers(9))] for _ in range(60)]
-    numbers = follow(*frames, scenes=list(rng.integers(2, size=60)))
-    assert all(
-        len(set(of_frame)) == len(of_frame) == len(frame) for of_frame, frame in zip(numbers, frames, strict=True)
-    )
-    first_seen = list(dict.fromkeys(n for of_frame in numbers for n in of_frame))
-    assert first_seen == list(range(1, len(first_seen) + 1))
-
-
-def test_boxes_without_a_size_are_followed_as_well() -> None:
-    assert follow([(5, 5, 5, 5)], [(5, 5, 5, 5)], [])[:1] == [[1]]
+def test_in_a_video_of_many_scenes_nobody_decides_alone() -> None:
+    p = [0.9, 0.1, 0.1, 0.1, 0.1, 0.1]
+    frames = [frame.score for frame in made_output(p).frames]
+    sketches = tuple(bytes([40 * i]) * SKETCH_BYTES for i in range(6))
+    cut = aggregate(frames, MediaType.VIDEO, MODEL, "made", MediaFacts(sketches=sketches))
+    assert [person.frames for person in cut.people.persons] == [1] * 6
+    assert cut.fake_probability == pytest.approx(sum(p) / 6)
+    assert cut.people.persons[0].first_s is None
+    five = aggregate(frames[:5], MediaType.VIDEO, MODEL, "made", MediaFacts(sketches=sketches[:5]))
+    assert five.fake_probability == 0.9

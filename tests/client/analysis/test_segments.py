@@ -63,9 +63,13 @@ def test_where_frames_agree_or_most_are_high_nothing_is_looked_at(series: list[l
 def test_a_result_names_the_stretches_of_a_video() -> None:
     output = made_output([0.1] * 10 + [0.9, 0.7, "EMPTY", 0.8] + [0.1] * 10)
     assert output.metadata["segments"] == [
-        {"start_s": 4.75, "end_s": 5.75, "person": None, "frames": 2, "mean_probability": pytest.approx(0.8)},
-        {"start_s": 6.25, "end_s": 6.75, "person": None, "frames": 1, "mean_probability": 0.8},
+        {"start_s": 4.75, "end_s": 5.75, "person": 1, "frames": 2, "mean_probability": pytest.approx(0.8)},
+        {"start_s": 6.25, "end_s": 6.75, "person": 1, "frames": 1, "mean_probability": 0.8},
     ]
+    (of_nobody,) = made_output([0.1, 0.9, 0.1], without_face=range(3)).metadata["segments"]
+    assert (of_nobody["person"], of_nobody["frames"]) == (None, 1)
+    (of_another,) = made_output([0.1] * 9, others=[[0.2, 0.9, 0.8]]).metadata["segments"]
+    assert (of_another["person"], of_another["frames"]) == (2, 2)
     assert made_output([0.1, 0.6]).metadata["segments"] == []
     assert "segments" not in made_output([0.9], is_video=False).metadata
 

@@ -1,8 +1,12 @@
 """Detections with made-up scores over real pictures: the astronaut, panned, with her face box where it really is."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
+from itertools import zip_longest
+from math import isnan
 
+from deepfake_client.analysis.faces import FaceChoice, FaceRules
 from deepfake_client.media import Frame, MediaFormat, VideoTrack, sniff
 from deepfake_client.release import ModelInfo
 from deepfake_client.result import DetectionOutput, detection_output
@@ -37,6 +41,8 @@ def made_output(
     video_track: VideoTrack | None = None,
     format_: MediaFormat | None = None,
     picture: bytes | None = None,
+    others: Sequence[Sequence[float | None]] = (),
+    choice: FaceChoice = FaceChoice.EVERY,
 ) -> DetectionOutput:
     """A detection as the detector would give it for these scores.
 
@@ -52,14 +58,19 @@ def made_output(
         video_track: That the frames are of, in a file with several.
         format_: Of the file.
         picture: Every frame; the astronaut if None.
+        others: Of each further person the fake probabilities of the smaller face, from the first frame on; NaN where
+            it was found and not scored, None where there is none.
+        choice: Which faces decide.
     """
     frames = [Frame(i, i * interval_s, picture or _picture(_offset(i)), video_track) for i in range(len(scores))]
     answers = [_answer(score, i, i not in without_face, face_side_px) for i, score in enumerate(scores)]
+    for number, other in enumerate(others, 1):
+        answers = [_with_other(answer, number, p) for answer, p in zip_longest(answers, other)]
     format_ = format_ or (VIDEO if is_video else IMAGE)
     assert format_ is not None
     return detection_output(
         frames, Scoring(model, answers), format_, name="made", sha256=SHA256, size_bytes=1_234_567,
-        elapsed_s=elapsed_s, keep_frames=keep_frames,
+        elapsed_s=elapsed_s, keep_frames=keep_frames, rules=FaceRules(choice),
     )  # fmt: skip
 
 
@@ -76,6 +87,15 @@ def _answer(score: Score, index: int, has_face: bool, face_side_px: float | None
         faces=(Face((left, y0, left + side, y0 + side), 0.9, score),) if has_face else (),
         export_id=EXPORT_ID,
     )
+
+
+def _with_other(answer: FrameScore, number: int, p: float | None) -> FrameScore:
+    """The answer with another face, to the right of the others."""
+    if p is None:
+        return answer
+    left = 280.0 + 90 * (number - 1)
+    face = Face((left, 80.0, left + 80 - number, 160.0), 0.8, None if isnan(p) else p)
+    return replace(answer, faces=(*answer.faces, face))
 
 
 def _offset(index: int) -> int:

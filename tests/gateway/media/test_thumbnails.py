@@ -18,8 +18,8 @@ from tests.inference_server import FACE_BOX_PX, jpeg
 from tests.media import encode_image
 
 METADATA = [
-    "input_type", "format", "frames_analyzed", "frames_failed", "frame_predictions", "faces_detected", "sha256",
-    "model", "assessable", "findings",
+    "input_type", "format", "frames_analyzed", "frames_failed", "frame_predictions", "faces_detected",
+    "people_found", "people", "sha256", "model", "assessable", "findings",
 ]  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def test_without_include_the_answer_is_what_it_was(gateway: Gateway) -> None:
         assert list(body["metadata"]) == METADATA
         assert list(body["metadata"]["model"]) == ["name", "release_id", "export_id", "precision", "labels", "trained"]
         assert list(body["metadata"]["frame_predictions"][0]) == [
-            "index", "timestamp_s", "status", "fake_probability", "face_box", "face_score",
+            "index", "timestamp_s", "status", "fake_probability", "face_box", "face_score", "faces",
         ]  # fmt: skip
 
 

@@ -57,6 +57,16 @@ def test_image_verdicts(gateway: Gateway, p: float, result: str) -> None:
     assert [frame["fake_probability"] for frame in metadata["frame_predictions"]] == [pytest.approx(p, abs=1e-6)]
 
 
+def test_the_most_suspicious_face_decides(gateway: Gateway) -> None:
+    body = upload(gateway, jpeg("faces=0.2/0.9/0.5")).json
+    assert (body["result"], body["confidence_score"]) == ("fake", pytest.approx(0.9))
+    metadata = body["metadata"]
+    assert (metadata["faces_detected"], metadata["people_found"]) == (3, 3)
+    assert [face["person"] for face in metadata["frame_predictions"][0]["faces"]] == [1, 2, 3]
+    assert [person["result"] for person in metadata["people"]] == ["real", "fake", "uncertain"]
+    assert {finding["code"] for finding in metadata["findings"]} >= {"MULTIPLE_PEOPLE", "OTHER_FACE_SUSPICIOUS"}
+
+
 def test_bands_of_the_model_override_the_defaults(gateway: Gateway) -> None:
     assert gateway.server.behaviour.description is not None
     gateway.server.behaviour.description["verdict_bands"] = {

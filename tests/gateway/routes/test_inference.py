@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.gateway.conftest import Gateway
-from tests.inference_server import FACE_BOX_PX, jpeg
+from tests.inference_server import FACE_BOX_PX, face_box_px, jpeg
+from tests.media import encode_image
 
 TEN_KEYS = [
     "video_score",
@@ -181,3 +182,47 @@ def test_the_worked_examples_of_the_contract(gateway: Gateway) -> None:
         body = gateway.infer(mediaType=vector["media_type"], extractedFrames=paths).json
         # Probabilities pass through float32 on their way.
         assert {key: body[key] for key in TEN_KEYS[:8]} == pytest.approx(vector["scores"], abs=0.011)
+
+
+def test_include_faces_has_every_face_scored_and_the_people_followed(gateway: Gateway) -> None:
+    paths = [gateway.write(f"{i}.jpg", f"faces=0.2/0.{7 + i}") for i in range(3)]
+    body = gateway.infer(mediaType="VIDEO", extractedFrames=paths, include=["faces"]).json
+    assert list(body) == [*TEN_KEYS, "frames", "frames_scored", "frames_failed", "faces_detected", "people"]
+    assert body["mean_risk"] == 20.0, "the ten scores stay those of the largest face"
+    assert body["faces_detected"] == 3, "frames with a face, as before"
+    first, second = body["frames"][1]["faces"]
+    assert first == {
+        "face_box": list(face_box_px(0)), "face_score": pytest.approx(0.9), "person": 1,
+        "fake_probability": pytest.approx(0.2),
+    }  # fmt: skip
+    assert (second["face_box"], second["person"], second["fake_probability"]) == (
+        list(face_box_px(1)), 2, pytest.approx(0.8)
+    )  # fmt: skip
+    assert body["frames"][1]["face_box"] == first["face_box"]
+    assert [(person["person"], person["frames"], person["result"]) for person in body["people"]] == [
+        (1, 3, "real"), (2, 3, "fake"),
+    ]  # fmt: skip
+    assert body["people"][0]["first_s"] is None, "a list of frames says no times"
+
+
+def test_people_are_not_followed_across_cuts_of_listed_frames(gateway: Gateway) -> None:
+    paths = []
+    for i, grey in enumerate((40, 40, 200)):
+        encoded = encode_image(np.full((90, 160, 3), grey, np.uint8), "JPEG")
+        paths.append(gateway.write(f"{i}.jpg", encoded[:2] + b"\xff\xfe\x00\x10p=0.5 face     " + encoded[2:]))
+    body = gateway.infer(mediaType="VIDEO", extractedFrames=paths, include=["faces"]).json
+    assert [frame["faces"][0]["person"] for frame in body["frames"]] == [1, 1, 2]
+
+
+def test_without_include_only_the_largest_face_costs_anything(gateway: Gateway) -> None:
+    gateway.infer(mediaType="IMAGE", extractedFrames=[gateway.write("two.jpg", "faces=0.2/0.9")])
+    assert sum(len(received.images) for received in gateway.server.received) == 1
+
+
+def test_a_setting_makes_the_scores_those_of_the_most_suspicious_face(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPFAKE_CLIENT_FACES", "most_suspicious")
+    paths = [gateway.write("two.jpg", "faces=0.2/0.9"), gateway.write("one.jpg", "p=0.3")]
+    body = gateway.configure().infer(mediaType="VIDEO", extractedFrames=paths).json
+    assert (list(body), body["mean_risk"], body["peak_risk"]) == (TEN_KEYS, 60.0, 90.0)
