@@ -11,8 +11,10 @@ from typing import BinaryIO
 
 from deepfake_client.errors import EmptyFileError, MediaNotFoundError, UnsupportedMediaError
 from deepfake_client.formats.pictures import has_several_pictures
+from deepfake_client.formats.refused import is_raw_photo, kind_of
+from deepfake_client.formats.videos import container
 
-SNIFF_BYTES = 64
+SNIFF_BYTES = 4096
 """How many leading bytes `sniff` needs."""
 
 _HASHED_BYTES = 2**20
@@ -140,12 +142,16 @@ def identify(stream: BinaryIO, name: str, accepted: Collection[str] | None = Non
     if not head:
         raise EmptyFileError(f"{name}: the file is empty; check that it was copied completely")
     if format_ is None:
-        raise UnsupportedMediaError(
-            f"{name}: neither an image ({titles(MediaType.IMAGE)}) nor a video ({titles(MediaType.VIDEO)})"
-        )
+        raise UnsupportedMediaError(f"{name}: {kind_of(head) or 'a file of an unknown kind'}; {_wanted(accepted)}")
     if accepted is not None and format_.name not in accepted:
-        raise UnsupportedMediaError(f"{name}: {format_.title} is not accepted here; {titles(accepted=accepted)} are")
+        raise UnsupportedMediaError(f"{name}: {format_.title} is not accepted here; {_wanted(accepted)}")
     return Media(stream, name, format_)
+
+
+def _wanted(accepted: Collection[str] | None) -> str:
+    kinds = {"an image": MediaType.IMAGE, "a video": MediaType.VIDEO}
+    lists = [(kind, titles(type_, FORMAT_NAMES if accepted is None else accepted)) for kind, type_ in kinds.items()]
+    return "send " + " or ".join(f"{kind} ({names})" for kind, names in lists if names)
 
 
 def open_media(path: os.PathLike[str]) -> BinaryIO:
@@ -177,19 +183,34 @@ _MOV = MediaFormat("mov", MediaType.VIDEO, "mov")
 _AVI = MediaFormat("avi", MediaType.VIDEO, "avi")
 _MKV = MediaFormat("mkv", MediaType.VIDEO, "matroska")
 _WEBM = MediaFormat("webm", MediaType.VIDEO, "matroska")
+_3GP = MediaFormat("3gp", MediaType.VIDEO, "mov")
+_DEMUXERS = {"ts": "mpegts", "m2ts": "mpegts", "mpg": "mpeg", "flv": "flv", "wmv": "asf", "ogv": "ogg"}
+_CONTAINERS = {name: MediaFormat(name, MediaType.VIDEO, demuxer) for name, demuxer in _DEMUXERS.items()}
 
-_FORMATS = (_JPEG, _PNG, _BMP, _WEBP, _GIF, _TIFF, _HEIC, _AVIF, _MP4, _MOV, _AVI, _MKV, _WEBM)
+_FORMATS = (
+    _JPEG, _PNG, _BMP, _WEBP, _GIF, _TIFF, _HEIC, _AVIF, _MP4, _MOV, _AVI, _MKV, _WEBM, _3GP, *_CONTAINERS.values(),
+)  # fmt: skip
 FORMAT_NAMES = tuple(format_.name for format_ in _FORMATS)
 """Every format, images first."""
 
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".webp", ".gif", ".tif", ".tiff",
+    ".heic", ".heif", ".hif", ".heics", ".heifs", ".avif", ".avifs",
+    ".mp4", ".m4v", ".f4v", ".mov", ".qt", ".avi", ".mkv", ".webm", ".3gp", ".3g2", ".ts", ".m2ts", ".mts", ".m2t",
+    ".mpg", ".mpeg", ".vob", ".flv", ".wmv", ".asf", ".ogv",
+)  # fmt: skip
+"""How names of such files end, for those who search folders and choose files."""
+
 _ANIMATED = {still: replace(still, media_type=MediaType.VIDEO) for still in (_PNG, _WEBP, _GIF, _AVIF)}
 
+_EBML_HEADER_BYTES = 64
 _BMP_HEADERS_BYTES = frozenset({12, 40, 52, 56, 64, 108, 124})
 _WEBP_ANIMATION_FLAG = 2
 
 # ISO/IEC 23008-12, annex B: pictures and sequences in HEVC. mif1 and msf1 leave open how they are coded.
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis"})
 _HEIC_SEQUENCE_BRANDS = frozenset({b"hevc", b"hevx", b"hevm", b"hevs"})
+_NO_VIDEO_BRANDS = frozenset({b"M4A ", b"M4B ", b"crx "})  # sound, and Canon's RAW photos
 _QUICKTIME_ATOMS = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
 
 
@@ -215,14 +236,14 @@ def sniff(head: bytes) -> MediaFormat | None:
     if head.startswith((b"GIF87a", b"GIF89a")):
         return _GIF
     if head.startswith((b"II*\0", b"MM\0*")):
-        return _TIFF
+        return None if is_raw_photo(head) else _TIFF
     if head.startswith(b"\x1a\x45\xdf\xa3"):
-        return _WEBM if b"webm" in head else _MKV
+        return _WEBM if b"webm" in head[:_EBML_HEADER_BYTES] else _MKV
     if head.startswith(b"RIFF"):
         if head[8:16] == b"WEBPVP8X" and int.from_bytes(head[20:21], "big") & _WEBP_ANIMATION_FLAG:
             return _ANIMATED[_WEBP]
         return {b"WEBP": _WEBP, b"AVI ": _AVI}.get(head[8:12])
-    return _sniff_iso_media(head)
+    return _sniff_iso_media(head) or _CONTAINERS.get(container(head) or "")
 
 
 def _sniff_iso_media(head: bytes) -> MediaFormat | None:
@@ -238,4 +259,8 @@ def _sniff_iso_media(head: bytes) -> MediaFormat | None:
         if brand in _HEIC_SEQUENCE_BRANDS | {b"msf1"}:
             return _HEIC_SEQUENCE if named & _HEIC_SEQUENCE_BRANDS else None
         return _HEIC if named & _HEIC_BRANDS else None
+    if brand in _NO_VIDEO_BRANDS:
+        return None
+    if brand.startswith((b"3gp", b"3g2")):
+        return _3GP
     return _MOV if brand == b"qt  " else _MP4

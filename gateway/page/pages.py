@@ -7,8 +7,7 @@ from pathlib import Path
 from flask import Blueprint, Response, render_template, request, send_from_directory
 from werkzeug.exceptions import NotFound
 
-from deepfake_client.batch.inputs import SCANNED_SUFFIXES
-from deepfake_client.media import MediaType, titles
+from deepfake_client.media import SUFFIXES, MediaType, titles
 from gateway.access.browsers import PAGE_POLICY
 from gateway.settings import GatewaySettings
 
@@ -35,7 +34,7 @@ def pages(settings: GatewaySettings) -> Blueprint:
             "page.html",
             max_body_bytes=settings.max_body_bytes,
             max_image_bytes=settings.max_frame_bytes,
-            suffixes=",".join(SCANNED_SUFFIXES),
+            suffixes=",".join(SUFFIXES),
             images=titles(MediaType.IMAGE, accepted),
             videos=titles(MediaType.VIDEO, accepted),
             needs_key=settings.api_keys_file is not None,

@@ -3,6 +3,7 @@
 `split` takes intact files of the formats that the service reads; its pieces, joined, are the file.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _EBML = b"\x1a\x45\xdf\xa3"
+ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 
 _BOXES_OF_BOXES = frozenset(
     {b"moov", b"trak", b"mdia", b"minf", b"dinf", b"stbl", b"edts", b"mvex", b"moof", b"traf", b"udta"}
@@ -35,16 +37,29 @@ def split(content: bytes) -> list[bytes]:
         return list(_ebml_pieces(content))
     if content[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
         return list(_box_pieces(content))
+    if content[:1] == b"G" or content[4:5] == b"G":
+        length = 188 if content[:1] == b"G" else 192
+        return list(_cut(content, 0, lambda _: length))
+    if content.startswith(b"FLV"):
+        return [content[:13], *_cut(content, 13, lambda at: 15 + int.from_bytes(content[at + 1 : at + 4], "big"))]
+    if content.startswith(b"\0\0\1\xba"):
+        return [piece for piece in re.split(b"(?=\0\0\x01[\xb9-\xff])", content) if piece]
+    if content.startswith(b"OggS"):
+        return [b"OggS" + page for page in content.split(b"OggS")[1:]]
+    if content.startswith(ASF):
+        return list(_asf_pieces(content))
     header = 14 + _u32(content, 14, "little")
     return [content[:14], content[14:header], content[header:]]
 
 
 def repaired(content: bytes) -> bytes:
-    """With the check sums and sizes that a damaged PNG or RIFF file needs for its damage to be looked at."""
+    """With the check sums and sizes that a damaged PNG, RIFF or Ogg file needs for its damage to be looked at."""
     if content.startswith(PNG_SIGNATURE):
         return PNG_SIGNATURE + b"".join(_repaired_chunks(content))
     if content.startswith(b"RIFF") and len(content) >= 12:
         return b"RIFF" + (len(content) - 8).to_bytes(4, "little") + content[8:]
+    if content.startswith(b"OggS"):
+        return b"".join(_repaired_page(b"OggS" + page) for page in content.split(b"OggS")[1:])
     return content
 
 
@@ -188,6 +203,39 @@ def _ebml_pieces(content: bytes) -> Iterator[bytes]:
         return header + (raw & ~(1 << (7 * length)))
 
     return _cut(content, 0, size_at)
+
+
+def _asf_pieces(content: bytes) -> Iterator[bytes]:
+    """The objects of the header, and the packets of the data, in FFmpeg's 3,200 bytes."""
+    yield content[:30]
+    header = int.from_bytes(content[16:24], "little")
+    yield from _cut(content[:header], 30, lambda at: int.from_bytes(content[at + 16 : at + 24], "little"))
+    yield content[header : header + 50]
+    yield from _cut(content, header + 50, lambda _: 3200)
+
+
+def _repaired_page(page: bytes) -> bytes:
+    if len(page) < 27:
+        return page
+    return page[:22] + crc32(page[:22] + bytes(4) + page[26:], 0).to_bytes(4, "little") + page[26:]
+
+
+def crc32(content: bytes, start: int) -> int:
+    """The check sum of Ogg, from 0, and of MPEG's sections, from 0xFFFFFFFF: highest bit first."""
+    crc = start
+    for byte in content:
+        crc = crc << 8 & 0xFFFFFFFF ^ _CRC[crc >> 24 ^ byte]
+    return crc
+
+
+def _crc_of(byte: int) -> int:
+    value = byte << 24
+    for _ in range(8):
+        value = value << 1 ^ (0x104C11DB7 if value >> 31 else 0)
+    return value
+
+
+_CRC = [_crc_of(byte) for byte in range(256)]
 
 
 def _vint_length(first: int) -> int:

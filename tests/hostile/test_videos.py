@@ -15,9 +15,19 @@ from deepfake_client.media import Frame, identify
 from deepfake_client.video.isolated import DecodeLimits, IsolatedDecoder
 from tests.canaries import AddressCanary, FileCanary
 from tests.hostile.media_structure import split
-from tests.hostile.videos import ALL_FRAMES, FRAMES, REFUSAL, HostileVideo, clip, hostile_videos, number_shown
+from tests.hostile.streams import hostile_streams, stream_clips
+from tests.hostile.videos import (
+    ALL_FRAMES,
+    ELSEWHERE,
+    FRAMES,
+    REFUSAL,
+    HostileVideo,
+    clip,
+    hostile_videos,
+    number_shown,
+)
 
-VIDEOS = {video.name: video for video in hostile_videos()}
+VIDEOS = {video.name: video for video in [*hostile_videos(), *hostile_streams(ELSEWHERE)]}
 MOST_S = 10.0
 
 
@@ -58,12 +68,12 @@ def test_each_ends_as_it_should(name: str, decoder: IsolatedDecoder) -> None:
 
 
 def test_names_are_unique() -> None:
-    assert len(VIDEOS) == len(hostile_videos())
+    assert len(VIDEOS) == len(hostile_videos()) + len(hostile_streams(ELSEWHERE))
 
 
-@pytest.mark.parametrize("container", ["mp4", "mov", "matroska", "avi"])
+@pytest.mark.parametrize("container", ["mp4", "mov", "matroska", "avi", *stream_clips()])
 def test_a_file_cut_at_any_boundary_gives_real_frames_or_is_refused(container: str, decoder: IsolatedDecoder) -> None:
-    whole = clip(container, "mpeg4" if container == "avi" else "libx264")
+    whole = stream_clips().get(container) or clip(container, "mpeg4" if container == "avi" else "libx264")
     end = 0
     for piece in split(whole)[:-1]:
         end += len(piece)
@@ -97,8 +107,8 @@ def test_nothing_that_a_video_points_to_is_read(isolated: bool, decoder: Isolate
     address, file = AddressCanary(), FileCanary(tmp_path / "canary.mov", clip("mov"))
     try:
         for elsewhere in (address.url, str(file.path), file.path.as_uri()):
-            for video in hostile_videos(elsewhere):
-                if video.name.startswith(("playlist", "reference", "Matroska")):
+            for video in [*hostile_videos(elsewhere), *hostile_streams(elsewhere)]:
+                if video.name.startswith(("playlist", "reference", "Matroska")) or "address" in video.name:
                     assert_right(video, video.make(), decoder if isolated else None)
         assert not address.was_called()
         assert not file.was_opened()

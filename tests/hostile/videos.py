@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.hostile.media_structure import box, edit_boxes, png, riff_chunk, split
+from tests.hostile.media_structure import ASF, box, edit_boxes, png, riff_chunk, split
 
 ELSEWHERE = "http://127.0.0.1:9/canary"
 FRAMES = 16
@@ -125,6 +125,11 @@ def _playlists(elsewhere: str) -> list[HostileVideo]:
         "behind an MP4 header": b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom",
         "behind an AVI header": b"RIFF\xff\xff\0\0AVI ",
         "behind a Matroska header": b"\x1a\x45\xdf\xa3\x8f\x42\x82\x88matroska",
+        "behind a Flash header": b"FLV\x01\x05\0\0\0\x09\0\0\0\0",
+        "behind a Windows Media header": ASF + b"\xff\xff" + bytes(12),
+        "behind packets of nothing": (b"G\x1f\xff\x10" + bytes(184)) * 50,
+        "behind an MPEG header": b"\0\0\1\xba\x44\0\4\0\4\1\0\1\xff\xf8",
+        "behind an Ogg header": b"OggS\0\2" + bytes(20) + b"\1\x07\x80theora",
     }
     return [
         HostileVideo(f"playlist: {name}, {how}", partial(bytes, header + text), REFUSAL)

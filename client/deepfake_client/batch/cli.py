@@ -9,14 +9,14 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from deepfake_client.batch.inputs import SCANNED_SUFFIXES, find_media, named, read_list, streams_too
+from deepfake_client.batch.inputs import find_media, named, read_list, streams_too
 from deepfake_client.batch.output import Output, OutputFormat, Score
 from deepfake_client.batch.scoring import VIDEO_WORKERS, WORKERS, FileReport, detect_files
 from deepfake_client.connect import connect_for_batch
 from deepfake_client.detector import Detector
 from deepfake_client.errors import ConfigurationError, DetectionError, ServiceError
 from deepfake_client.evidence.builder import check_report_paths, write_evidence
-from deepfake_client.media import MediaType
+from deepfake_client.media import SUFFIXES, MediaType
 from deepfake_client.plain_text import shown
 from deepfake_client.result import DetectionOutput
 
@@ -42,7 +42,7 @@ def detect(
         typer.Argument(
             metavar="FILE|DIRECTORY|GLOB|-...",
             help="Images and videos; - is one on standard input. Directories are searched recursively for "
-            f"{', '.join(suffix[1:] for suffix in SCANNED_SUFFIXES)}; files that are named are always tried.",
+            f"{', '.join(suffix[1:] for suffix in SUFFIXES)}; files that are named are always tried.",
             show_default=False,
         ),
     ] = None,

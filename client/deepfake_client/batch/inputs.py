@@ -12,15 +12,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
-from deepfake_client.media import open_media
+from deepfake_client.media import SUFFIXES, open_media
 from deepfake_client.plain_text import escaped
-
-SCANNED_SUFFIXES = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".webp", ".gif", ".tif", ".tiff",
-    ".heic", ".heif", ".hif", ".heics", ".heifs", ".avif", ".avifs",
-    ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".avi", ".mkv", ".webm",
-)  # fmt: skip
-"""Files that a directory scan takes. A file that is named itself is always tried."""
 
 _SHOWN_SUFFIXES = 8
 
@@ -66,7 +59,7 @@ def read_list(stream: BinaryIO) -> list[str]:
 
 
 def scanned(names: Iterable[str], where: str) -> list[str]:
-    """The names with one of `SCANNED_SUFFIXES`. Says on standard error how many others there are, by suffix.
+    """The names with one of `SUFFIXES`. Says on standard error how many others there are, by suffix.
 
     Args:
         names: Of all files.
@@ -75,7 +68,7 @@ def scanned(names: Iterable[str], where: str) -> list[str]:
     taken, left_out = [], Counter[str]()
     for name in names:
         suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - of millions of names
-        if suffix in SCANNED_SUFFIXES:
+        if suffix in SUFFIXES:
             taken.append(name)
         else:
             left_out[suffix] += 1

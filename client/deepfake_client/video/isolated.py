@@ -9,7 +9,13 @@ from operator import itemgetter
 from typing import Any
 
 from deepfake_client.analysis.scenes import SKETCH_BYTES
-from deepfake_client.errors import DetectionError, MediaDecodeError, MediaDecodeTimeoutError, MediaTooLargeError
+from deepfake_client.errors import (
+    DetectionError,
+    MediaDecodeError,
+    MediaDecodeTimeoutError,
+    MediaTooLargeError,
+    UnsupportedMediaError,
+)
 from deepfake_client.isolation.fork_server import NO_MEMORY
 from deepfake_client.isolation.tasks import IsolatedTasks, TimeUpError
 from deepfake_client.media import Frame, Media, VideoTrack
@@ -115,6 +121,6 @@ def _parse_result(result: int, name: str) -> list[Frame]:
 
 def _error(index: dict[str, Any], name: str) -> DetectionError:
     message = str(index["message"])[:_MESSAGE_CHARACTERS]
-    kinds: tuple[type[DetectionError], ...] = (MediaDecodeError, MediaTooLargeError)
+    kinds: tuple[type[DetectionError], ...] = (MediaDecodeError, MediaTooLargeError, UnsupportedMediaError)
     kind = next((kind for kind in kinds if kind.code == index["error"]), MediaDecodeError)
     return kind(message or f"{name}: cannot be decoded")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import av
 import numpy as np
 
-from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
+from deepfake_client.errors import MediaDecodeError, MediaTooLargeError, UnsupportedMediaError
 from deepfake_client.media import Frame, Media
 from deepfake_client.video.animation import sample_animation
 from deepfake_client.video.picture import DecodedFrame, EncodedFrame
@@ -40,7 +40,8 @@ def sample_video(media: Media, sampling: Sampling = DEFAULT_SAMPLING, store: Fra
         store: Takes the frames; `Frame.encoded` then is what it returns for each.
 
     Raises:
-        MediaDecodeError: The container is broken, has no video, or no frame of it can be decoded.
+        UnsupportedMediaError: It has no video track.
+        MediaDecodeError: The container is broken, or no frame of it can be decoded.
         MediaTooLargeError: The encoded frames hold more than `max_bytes` together, or there is too little memory.
         DeadlineExceededError: The deadline passed.
     """
@@ -58,6 +59,8 @@ def sample_video(media: Media, sampling: Sampling = DEFAULT_SAMPLING, store: Fra
         if not frames and sampling.within_s is None:
             source.keep_damaged = True
             frames = _decode_in_order(source, timeline, sampling)
+    except UnsupportedMediaError as error:
+        raise UnsupportedMediaError(f"{name}: this {format_.name} file {error}; send an image or a video") from error
     except MemoryError as error:  # PyAV's is an FFmpegError as well
         raise MediaTooLargeError(short_of_memory) from error
     except (MediaDecodeError, *_FAULTS) as error:
@@ -143,7 +146,7 @@ def _decode_each(
         with source.open_video() as (container, video):
             for keyframe, group in groups.items():
                 try:
-                    container.seek(keyframe, stream=video, backward=True)
+                    source.seek(container, video, keyframe)
                 except av.error.FFmpegError:
                     reached[keyframe] = None
                     continue

@@ -31,6 +31,7 @@ from deepfake_client.video.picture import (
 )
 from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling
 from deepfake_client.video.tracks import shown_track
+from deepfake_client.video.unindexed import Unindexed
 
 MAX_FRAME_PIXELS = MAX_PIXELS
 """Largest width x height of a video, as for images: checked on the header, and by the decoder on every frame."""
@@ -92,6 +93,8 @@ class VideoSource:
         self.skips_unreferenced = False
         self.track: VideoTrack | None = None
         self.frame_ticks = 1.0
+        demuxer = media.format.demuxer
+        self._unindexed = Unindexed(demuxer) if Unindexed.reads(demuxer) else None
 
     @contextlib.contextmanager
     def open_video(self) -> "Iterator[tuple[av.container.InputContainer, av.VideoStream]]":
@@ -123,6 +126,21 @@ class VideoSource:
 
     def packets(self, container: "av.container.InputContainer", video: "av.VideoStream") -> "Iterator[av.Packet]":
         """Whole packets from the current position; a file that is cut ends after its last whole one."""
+        whole = self._whole_packets(container, video)
+        if self._unindexed is None:
+            return whole
+        return self._unindexed.steady(whole, float(video.time_base or 1), self.frame_ticks)
+
+    def seek(self, container: "av.container.InputContainer", video: "av.VideoStream", keyframe: int) -> None:
+        """Moves to the key frame with this time, or one before it; raises FFmpegError where that fails."""
+        if self._unindexed is None:
+            container.seek(keyframe, stream=video, backward=True)
+        else:
+            self._unindexed.seek(container, video, keyframe)
+
+    def _whole_packets(
+        self, container: "av.container.InputContainer", video: "av.VideoStream"
+    ) -> "Iterator[av.Packet]":
         demuxed = container.demux(video)
         while True:
             if self._deadline is not None:

@@ -2,7 +2,7 @@
 
 import av
 
-from deepfake_client.errors import MediaDecodeError
+from deepfake_client.errors import MediaDecodeError, UnsupportedMediaError
 from deepfake_client.media import VideoTrack
 
 
@@ -13,12 +13,13 @@ def shown_track(container: "av.container.InputContainer") -> "tuple[av.VideoStre
     count.
 
     Raises:
-        MediaDecodeError: There is no video stream, or none whose codec is known.
+        UnsupportedMediaError: There is no video stream.
+        MediaDecodeError: There is none whose codec is known.
     """
     disposition = av.stream.Disposition
     streams = [stream for stream in container.streams.video if not stream.disposition & disposition.attached_pic]
     if not streams:
-        raise MediaDecodeError("it has no video stream")
+        raise UnsupportedMediaError("has no video track")
     known = [stream for stream in streams if stream.codec_context is not None]
     if not known:
         raise MediaDecodeError("its video codec is not known")

@@ -15,10 +15,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from deepfake_client.batch.cli import app
-from deepfake_client.batch.inputs import SCANNED_SUFFIXES, find_media
+from deepfake_client.batch.inputs import find_media
 from deepfake_client.batch.rows import CSV_COLUMNS
 from deepfake_client.batch.scoring import detect_files
 from deepfake_client.connect import create_detector
+from deepfake_client.media import SUFFIXES
 from deepfake_client.settings import ClientSettings
 from tests.inference_server import DESCRIPTION, Behaviour, InferenceServer, inference_server, jpeg
 from tests.media import VideoSpec, photo, write_video
@@ -434,7 +435,7 @@ def test_help_names_the_exit_codes_and_every_option(run: Run) -> None:
     for option in [*options.split(), "DEEPFAKE_URL"]:
         assert option in text
     assert str(ClientSettings.model_fields["timeout_s"].default) in text
-    assert all(suffix[1:] in text for suffix in SCANNED_SUFFIXES)
+    assert all(suffix[1:] in text for suffix in SUFFIXES)
 
 
 def test_find_media(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import gateway as gateway_package
-from deepfake_client.batch.inputs import SCANNED_SUFFIXES
+from deepfake_client.media import SUFFIXES
 from gateway.access.browsers import PAGE_POLICY
 from tests.gateway.conftest import Gateway
 
@@ -139,7 +139,7 @@ def test_the_page_names_the_accepted_formats(gateway: Gateway) -> None:
 def test_the_file_dialog_offers_what_a_scan_takes(gateway: Gateway) -> None:
     tags = Markup(fetch(gateway, "/").text).tags
     (chooser,) = [attributes for tag, attributes in tags if tag == "input" and attributes.get("type") == "file"]
-    assert set(SCANNED_SUFFIXES) <= set((chooser["accept"] or "").split(","))
+    assert set(SUFFIXES) <= set((chooser["accept"] or "").split(","))
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/static/page.js", "/static/theme.css"])
