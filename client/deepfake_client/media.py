@@ -74,6 +74,19 @@ class VideoTrack:
 
 
 @dataclass(frozen=True)
+class VideoLength:
+    """How long a video should be, and is.
+
+    Attributes:
+        said_s: Seconds that the file says.
+        decodable_s: Seconds up to the end of the last frame that can be decoded.
+    """
+
+    said_s: float
+    decodable_s: float
+
+
+@dataclass(frozen=True)
 class Frame:
     """One frame of a media file.
 
@@ -83,6 +96,7 @@ class Frame:
         encoded: The frame as an encoded image file.
         video_track: That it is of, in a file with several.
         sketch: A video's frame in 8 x 8 pixels, as `analysis.scenes.sketch` makes it; empty for an image.
+        video_length: Of a video whose file says how long it is.
     """
 
     index: int
@@ -90,6 +104,7 @@ class Frame:
     encoded: bytes
     video_track: VideoTrack | None = None
     sketch: bytes = b""
+    video_length: VideoLength | None = None
 
 
 @dataclass(frozen=True)

@@ -331,6 +331,7 @@ def _facts(frames: Sequence[Frame], scoring: Scoring, format_: MediaFormat) -> M
         video_track=next((frame.video_track for frame in frames), None),
         times_s=tuple(frame.timestamp_s for frame in frames),
         sketches=tuple(frame.sketch for frame in frames),
+        video_length=next((frame.video_length for frame in frames), None),
     )
 
 

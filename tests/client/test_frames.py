@@ -237,7 +237,7 @@ def test_audio_alone_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "sound.mp4"
     with av.open(str(path), "w") as container:
         add_sound(container)
-    with pytest.raises(MediaDecodeError, match="no video stream"):
+    with pytest.raises(UnsupportedMediaError, match="this mp4 file has no video track"):
         frames_of(path)
 
 
@@ -275,7 +275,7 @@ SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"
 def test_nothing_but_accepted_media_passes_the_sniffer(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
-    with pytest.raises(UnsupportedMediaError, match=r"clip\.mp4: neither an image"):
+    with pytest.raises(UnsupportedMediaError, match=r"clip\.mp4: .*send an image"):
         frames_of(path)
 
 

@@ -36,6 +36,12 @@ FEW_FRAMES = 11
 SHORT_VIDEO_S = 2.0
 """Frames of a shorter video show nearly the same picture: they are hardly more than one observation."""
 
+MISSING_SHARE = 1 / 30
+"""Of the length that a file says. From it on one of the 30 sampled places lies in what is missing."""
+
+MISSING_S = 1.0
+"""Headers are off by less than this: they round, and count the end of the sound."""
+
 DISAGREEING_SHARE = 0.1
 """Share of the frames that must lie in the fake band, and in the real band, to call the scores split: 3 of 30, so that
 a single odd frame does not."""
@@ -78,6 +84,7 @@ class FindingCode(TextEnum):
     FACE_DETECTION_OFF = "FACE_DETECTION_OFF"
     LOW_RESOLUTION = "LOW_RESOLUTION"
     MULTIPLE_VIDEO_TRACKS = "MULTIPLE_VIDEO_TRACKS"
+    VIDEO_INCOMPLETE = "VIDEO_INCOMPLETE"
     TRANSPARENT = "TRANSPARENT"
     ANIMATED_IMAGE = "ANIMATED_IMAGE"
     FRAMES_FAILED = "FRAMES_FAILED"
@@ -302,6 +309,15 @@ def _of_frames(judged: Judged) -> _Found:
             f"The file holds {track.of} video tracks. Number {track.number} was judged, which players show; another "
             "one may show something else.",
         )
+    if (length := facts.video_length) is not None:
+        missing_s = length.said_s - length.decodable_s
+        if missing_s > max(MISSING_S, MISSING_SHARE * length.said_s):
+            yield (
+                FindingCode.VIDEO_INCOMPLETE,
+                f"The file says that it lasts {length.said_s:.1f} s, but its video can be decoded only up to "
+                f"{length.decodable_s:.1f} s: it is cut or damaged, or has sound without a picture. What is missing was "
+                "not judged.",
+            )
     if failed := Counter(frame.status for frame in frames if frame.status != OK):
         reasons = "; ".join(
             f"{status} ({count}): {judged.model.status_meaning(status)}".removesuffix(": ")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from deepfake_client.errors import InputError
-from deepfake_client.media import MediaType, VideoTrack
+from deepfake_client.media import MediaType, VideoLength, VideoTrack
 from deepfake_client.pictures import frame_size_px, is_transparent
 
 
@@ -19,6 +19,7 @@ class MediaFacts:
         video_track: That was judged, in a file with several.
         times_s: Of the sampled frames, in seconds from the first; empty if not known.
         sketches: Of the sampled frames, see `Frame.sketch`; empty if not known: they count as one scene.
+        video_length: As the file says, and as it is; None for an image, and where the file does not say it.
     """
 
     frame_size_px: tuple[int, int] | None = None
@@ -28,6 +29,7 @@ class MediaFacts:
     video_track: VideoTrack | None = None
     times_s: tuple[float, ...] = ()
     sketches: tuple[bytes, ...] = ()
+    video_length: VideoLength | None = None
 
 
 def facts_of_picture(encoded: bytes | None, media_type: MediaType, max_pixels: int) -> MediaFacts:

@@ -46,11 +46,13 @@ def _decode(task: dict[str, Any], video: BinaryIO, result: BinaryIO) -> None:
         index = {"error": error.code, "message": str(error)}
     else:
         track = next((frame.video_track for frame in frames), None)
+        length = next((frame.video_length for frame in frames), None)
         index = {
             "frames": [
                 [frame.index, frame.timestamp_s, frame.sketch.hex(), *json.loads(frame.encoded)] for frame in frames
             ],
             "track": track and astuple(track),
+            "length": length and astuple(length),
         }
     encoded = json.dumps(index).encode("ascii")
     result.write(encoded + len(encoded).to_bytes(INDEX_LENGTH_BYTES, "big"))

@@ -18,7 +18,7 @@ from deepfake_client.errors import (
 )
 from deepfake_client.isolation.fork_server import NO_MEMORY
 from deepfake_client.isolation.tasks import IsolatedTasks, TimeUpError
-from deepfake_client.media import Frame, Media, VideoTrack
+from deepfake_client.media import Frame, Media, VideoLength, VideoTrack
 from deepfake_client.video.decode_process import INDEX_LENGTH_BYTES
 from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling
 
@@ -107,13 +107,15 @@ def _parse_result(result: int, name: str) -> list[Frame]:
     if "error" in index:
         raise _error(index, name)
     track = index["track"] and VideoTrack(*map(int, index["track"]))
+    video_length = index["length"] and VideoLength(*map(float, index["length"]))
     frames = []
     # From the last one, and what was read is given back at once: never all frames in memory twice.
     for number, timestamp_s, hexadecimal, start, count in sorted(index["frames"], key=itemgetter(3), reverse=True):
         sketch = bytes.fromhex(hexadecimal)
         if not (0 <= start < start + count <= end and math.isfinite(timestamp_s) and len(sketch) == SKETCH_BYTES):
             raise ValueError("frames and index do not agree")
-        frames.append(Frame(int(number), float(timestamp_s), os.pread(result, count, start), track, sketch))
+        encoded = os.pread(result, count, start)
+        frames.append(Frame(int(number), float(timestamp_s), encoded, track, sketch, video_length))
         os.ftruncate(result, start)
         end = start
     return sorted(frames, key=lambda frame: frame.index)

@@ -8,7 +8,7 @@ import av
 import numpy as np
 
 from deepfake_client.errors import MediaDecodeError, MediaTooLargeError, UnsupportedMediaError
-from deepfake_client.media import Frame, Media
+from deepfake_client.media import Frame, Media, VideoLength
 from deepfake_client.video.animation import sample_animation
 from deepfake_client.video.picture import DecodedFrame, EncodedFrame
 from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling, Timeline, Times, chosen_frames, spread_within
@@ -70,7 +70,10 @@ def sample_video(media: Media, sampling: Sampling = DEFAULT_SAMPLING, store: Fra
         raise MediaTooLargeError(short_of_memory)
     if not frames and sampling.within_s is None:
         raise MediaDecodeError(f"{name}: this {format_.name} file holds no video frame that can be decoded")
-    return [replace(frame, video_track=source.track) for frame in frames]
+    length = None
+    if source.said_s is not None and sampling.within_s is None:
+        length = VideoLength(source.said_s, timeline.decodable_s(frames, sampling.count))
+    return [replace(frame, video_track=source.track, video_length=length) for frame in frames]
 
 
 def _frame(index: int, timestamp_s: float, picture: EncodedFrame) -> Frame:
@@ -78,7 +81,7 @@ def _frame(index: int, timestamp_s: float, picture: EncodedFrame) -> Frame:
 
 
 def _read_timeline(source: VideoSource) -> Timeline:
-    pts, keyframes = array("q"), array("q")
+    pts, keyframes, end = array("q"), array("q"), _UNKNOWN
     with source.open_video() as (container, video):
         for packet in source.packets(container, video):
             time = packet.pts if packet.pts is not None else packet.dts
@@ -88,10 +91,11 @@ def _read_timeline(source: VideoSource) -> Timeline:
                 keyframes.append(time)
             if not packet.is_discard:
                 pts.append(time)
+                end = max(end, time + (packet.duration or 0))
         tick_s, frame_px = float(video.time_base or 0), video.width * video.height
     times, keyframe_times = np.unique(np.array(pts, np.int64)), np.unique(np.array(keyframes, np.int64))
     reliable = len(times) == len(pts) and (not source.orders_by_decoding or len(keyframes) == len(pts))
-    return Timeline(times, keyframe_times, tick_s, reliable, frame_px)
+    return Timeline(times, keyframe_times, tick_s, reliable, frame_px, end)
 
 
 def _decode_groups(source: VideoSource, timeline: Timeline, sampling: Sampling) -> list[Frame]:

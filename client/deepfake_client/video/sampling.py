@@ -87,6 +87,7 @@ class Timeline:
         tick_s: One tick in seconds.
         reliable: False where the container knows only the decoding order, so that a packet's time is not its frame's.
         frame_px: Width x height of a frame.
+        end: When the last frame is no longer shown.
     """
 
     pts: Times
@@ -94,6 +95,7 @@ class Timeline:
     tick_s: float
     reliable: bool
     frame_px: int = 0
+    end: int = 0
 
     @property
     def is_costly(self) -> bool:
@@ -108,6 +110,18 @@ class Timeline:
     def duration_s(self) -> float:
         """From the first frame to the last one; 0.0 without any."""
         return float(self.pts[-1] - self.pts[0]) * self.tick_s if len(self.pts) else 0.0
+
+    def decodable_s(self, frames: Sequence[Frame], count: int) -> float:
+        """Seconds from the first frame to the end of the last one that can be decoded.
+
+        Args:
+            frames: The decoded ones of those that were wanted from the whole video.
+            count: How many were wanted.
+        """
+        last_s, longest_step_s = frames[-1].timestamp_s, self.duration_s / min(count, len(self.pts))
+        if last_s + longest_step_s < self.duration_s:
+            return last_s
+        return float(self.end - self.pts[0]) * self.tick_s
 
     def keyframe_before(self, pts: int) -> int | None:
         """The time of the last key frame at or before a time; None before the first one."""

@@ -30,7 +30,7 @@ from deepfake_client.video.picture import (
     shown_size_px,
 )
 from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling
-from deepfake_client.video.tracks import shown_track
+from deepfake_client.video.tracks import said_length_s, shown_track
 from deepfake_client.video.unindexed import Unindexed
 
 MAX_FRAME_PIXELS = MAX_PIXELS
@@ -72,7 +72,8 @@ class VideoSource:
         `keep_damaged` may be set for pictures that a decoder made up; `skips_unreferenced` says, once the video was
         opened, whether decoding only wanted frames saves more than the frames that it does not come to;
         `short_of_memory`, whether frames are missing because the decoder got no memory; `track` is the one that was
-        opened, None where it is the only one; `frame_ticks` is the time between two frames at its frame rate.
+        opened, None where it is the only one; `frame_ticks` is the time between two frames at its frame rate;
+        `said_s`, how long the file says that the video is, None where it does not.
 
         Args:
             media: The file, of whose format one demuxer is allowed.
@@ -93,6 +94,7 @@ class VideoSource:
         self.skips_unreferenced = False
         self.track: VideoTrack | None = None
         self.frame_ticks = 1.0
+        self.said_s: float | None = None
         demuxer = media.format.demuxer
         self._unindexed = Unindexed(demuxer) if Unindexed.reads(demuxer) else None
 
@@ -115,6 +117,7 @@ class VideoSource:
             video, self.track = shown_track(container)
             self._pixel_aspect = video.sample_aspect_ratio
             self.frame_ticks = float(1 / (video.guessed_rate or _USUAL_RATE) / (video.time_base or 1))
+            self.said_s = said_length_s(container, video)
             width, height = shown_size_px(video.width, video.height, self._pixel_aspect)
             if width * height > MAX_FRAME_PIXELS:
                 raise MediaDecodeError(f"its frames are {width} x {height}, over {MAX_FRAME_PIXELS} pixels")

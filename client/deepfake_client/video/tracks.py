@@ -1,4 +1,7 @@
-"""Which of a file's video tracks is sampled: the one that players show."""
+"""Which of a file's video tracks is sampled, the one that players show, and how long the file says that it is."""
+
+import math
+import re
 
 import av
 
@@ -25,3 +28,22 @@ def shown_track(container: "av.container.InputContainer") -> "tuple[av.VideoStre
         raise MediaDecodeError("its video codec is not known")
     shown = max(known, key=lambda s: (bool(s.disposition & disposition.default), s.width * s.height))
     return shown, VideoTrack(streams.index(shown) + 1, len(streams)) if len(streams) > 1 else None
+
+
+_SAYS_NO_LENGTH = frozenset({"mpegts", "mpeg", "ogg"})
+"""Of these FFmpeg measures it, by the last times in the file."""
+
+
+def said_length_s(container: "av.container.InputContainer", video: "av.VideoStream") -> float | None:
+    """Seconds that a file's header says a video track lasts, or where it does not tell tracks apart, the file."""
+    if container.format.name in _SAYS_NO_LENGTH:
+        return None
+    length_s = container.duration / 1e6 if container.duration else 0.0
+    if container.format.name == "avi":  # FFmpeg changes the duration of a file that is cut
+        length_s = float(video.frames / (video.average_rate or 1))
+    elif video.duration:
+        length_s = float(video.duration * (video.time_base or 0))
+    elif found := re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", video.metadata.get("DURATION", "")):  # of Matroska
+        hours, minutes, seconds = map(float, found.groups())
+        length_s = 3600 * hours + 60 * minutes + seconds
+    return length_s if 0 < length_s < math.inf else None
