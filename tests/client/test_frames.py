@@ -237,7 +237,7 @@ def test_audio_alone_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "sound.mp4"
     with av.open(str(path), "w") as container:
         add_sound(container)
-    with pytest.raises(UnsupportedMediaError, match="this mp4 file has no video track"):
+    with pytest.raises(UnsupportedMediaError, match="this MP4 file has no video track"):
         frames_of(path)
 
 
@@ -271,7 +271,7 @@ SDP = b"v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'
 
 
-@pytest.mark.parametrize("content", [HLS, CONCAT, SDP, SVG, b"\0" * 100, b"plain text", b"GIF89a" + b"\0" * 60])
+@pytest.mark.parametrize("content", [HLS, CONCAT, SDP, SVG, b"\0" * 100, b"plain text"])
 def test_nothing_but_accepted_media_passes_the_sniffer(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
@@ -480,12 +480,12 @@ def test_an_image_file_is_bounded_in_bytes_before_it_is_read() -> None:
     class Endless(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
             assert size is not None
-            assert 0 <= size <= 1001
+            assert 0 <= size <= 5001
             return super().read(size)
 
     stream = Endless(encode_image(photo_pixels("coffee.png"), "PNG"))
-    with pytest.raises(MediaTooLargeError, match="over 1000 bytes"):
-        read_frames(identify(stream, "x.png"), Sampling(max_bytes=1000))
+    with pytest.raises(MediaTooLargeError, match="over 5000 bytes"):
+        read_frames(identify(stream, "x.png"), Sampling(max_bytes=5000))
 
 
 def test_large_frames_are_not_kept_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

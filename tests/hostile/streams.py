@@ -34,8 +34,7 @@ def hostile_streams(elsewhere: str) -> list[HostileVideo]:
         elsewhere: An address or path that some of the files point to, and nothing may read.
     """
     intact = [
-        HostileVideo(f"{name}: intact", partial(bytes, content), ALL_FRAMES)
-        for name, content in stream_clips().items()
+        HostileVideo(f"{name}: intact", partial(bytes, content), ALL_FRAMES) for name, content in stream_clips().items()
     ]
     return [*intact, *_transport(), *_flash(), *_windows_media(elsewhere), *_program(), *_ogg(elsewhere)]
 
@@ -60,7 +59,9 @@ def _transport() -> list[HostileVideo]:
         HostileVideo("ts: a picture without an end", lambda: b"".join(packets[:4]) + _filling() * 40_000),
         HostileVideo("ts: nothing but fields", edited(lambda _, packet: packet[:3] + b"\x3f\xff" + packet[5:])),
         HostileVideo("ts: scrambled", edited(lambda _, packet: packet[:3] + bytes([packet[3] | 0x80]) + packet[4:])),
-        HostileVideo("ts: the clock jumps with each packet", timed(lambda number: number * 7_654_321_987 % _CLOCK_WRAP)),
+        HostileVideo(
+            "ts: the clock jumps with each packet", timed(lambda number: number * 7_654_321_987 % _CLOCK_WRAP)
+        ),
         HostileVideo("ts: the clock stands still", timed(lambda _: 9000)),
         HostileVideo("ts: the clock runs backwards", timed(lambda number: _CLOCK_WRAP - 1 - number * 900_000)),
         HostileVideo("ts: 500 times the same", lambda: b"".join(packets) * 500),
@@ -79,13 +80,17 @@ def _flash() -> list[HostileVideo]:
 
     many = b"\0\x09keyframes\x03\0\x05times\x0a\xff\xff\xff\xff"
     return [
-        HostileVideo("flv: a tag of 16 MiB", lambda: header + b"\x09\xff\xff\xff" + bytes(7) + b"\x12" + bytes(99), REFUSAL),
+        HostileVideo(
+            "flv: a tag of 16 MiB", lambda: header + b"\x09\xff\xff\xff" + bytes(7) + b"\x12" + bytes(99), REFUSAL
+        ),
         HostileVideo("flv: the longest duration", metadata(array(b"\0\x08duration\0\x7f\xef" + b"\xff" * 6))),
         HostileVideo("flv: no number for a duration", metadata(array(b"\0\x08duration\0\x7f\xf8" + bytes(6)))),
         HostileVideo("flv: 4 billion key frames", metadata(array(many + bytes(99)))),
         HostileVideo("flv: 100,000 nested objects", metadata(b"\x03\0\1a" * 100_000)),
         HostileVideo("flv: 100,000 tags of nothing", lambda: header + _tag(9, b"") * 100_000, REFUSAL),
-        HostileVideo("flv: tags of 49 days", lambda: header + b"".join(tag[:4] + b"\xff" * 4 + tag[8:] for tag in rest)),
+        HostileVideo(
+            "flv: tags of 49 days", lambda: header + b"".join(tag[:4] + b"\xff" * 4 + tag[8:] for tag in rest)
+        ),
         HostileVideo("flv: sound alone said", lambda: b"FLV\1\4" + whole[5:]),
         HostileVideo("flv: the header alone", lambda: header, REFUSAL),
     ]
@@ -169,7 +174,8 @@ def _ogg(elsewhere: str) -> list[HostileVideo]:
         HostileVideo("ogv: a stream again and again", lambda: b"".join(pages) * 300),
         HostileVideo("ogv: no rate", lambda: repaired(b"".join(pages).replace(video, video[:16] + bytes(8)))),
         HostileVideo(
-            "ogv: 65,535 px a side", lambda: repaired(b"".join(pages).replace(video, video[:8] + b"\xff" * 4 + video[12:]))
+            "ogv: 65,535 px a side",
+            lambda: repaired(b"".join(pages).replace(video, video[:8] + b"\xff" * 4 + video[12:])),
         ),
         HostileVideo(
             "ogv: a Theora of 16 megapixels a side",
@@ -222,7 +228,9 @@ def _with_time(packet: bytes, ticks: int) -> bytes:
     if at < 0 or not packet[at + 7] & 0x80:
         return packet
     length = 10 if packet[at + 7] & 0x40 else 5
-    bits = bytes([0x31 | ticks >> 29 & 14, ticks >> 22 & 255, ticks >> 14 & 254 | 1, ticks >> 7 & 255, ticks << 1 & 254 | 1])
+    bits = bytes(
+        [0x31 | ticks >> 29 & 14, ticks >> 22 & 255, ticks >> 14 & 254 | 1, ticks >> 7 & 255, ticks << 1 & 254 | 1]
+    )
     return packet[: at + 9] + (bits * 2)[:length] + packet[at + 9 + length :]
 
 

@@ -315,8 +315,8 @@ def _of_frames(judged: Judged) -> _Found:
             yield (
                 FindingCode.VIDEO_INCOMPLETE,
                 f"The file says that it lasts {length.said_s:.1f} s, but its video can be decoded only up to "
-                f"{length.decodable_s:.1f} s: it is cut or damaged, or has sound without a picture. What is missing was "
-                "not judged.",
+                f"{length.decodable_s:.1f} s: it is cut or damaged, or has sound without a picture. What is missing "
+                "was not judged.",
             )
     if failed := Counter(frame.status for frame in frames if frame.status != OK):
         reasons = "; ".join(

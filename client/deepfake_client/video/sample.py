@@ -60,7 +60,7 @@ def sample_video(media: Media, sampling: Sampling = DEFAULT_SAMPLING, store: Fra
             source.keep_damaged = True
             frames = _decode_in_order(source, timeline, sampling)
     except UnsupportedMediaError as error:
-        raise UnsupportedMediaError(f"{name}: this {format_.name} file {error}; send an image or a video") from error
+        raise UnsupportedMediaError(f"{name}: this {format_.title} file {error}; send an image or a video") from error
     except MemoryError as error:  # PyAV's is an FFmpegError as well
         raise MediaTooLargeError(short_of_memory) from error
     except (MediaDecodeError, *_FAULTS) as error:

@@ -118,8 +118,8 @@ class Timeline:
             frames: The decoded ones of those that were wanted from the whole video.
             count: How many were wanted.
         """
-        last_s, longest_step_s = frames[-1].timestamp_s, self.duration_s / min(count, len(self.pts))
-        if last_s + longest_step_s < self.duration_s:
+        last_s = frames[-1].timestamp_s
+        if not len(self.pts) or last_s + self.duration_s / min(count, len(self.pts)) < self.duration_s:
             return last_s
         return float(self.end - self.pts[0]) * self.tick_s
 

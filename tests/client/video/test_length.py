@@ -1,0 +1,63 @@
+"""A video that holds less than its file says."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from deepfake_client.media import VideoLength, identify
+from deepfake_client.video.isolated import IsolatedDecoder
+from deepfake_client.video.sample import sample_video
+from deepfake_client.video.sampling import Sampling
+from tests.media import H264_SHORT_GOP, VideoSpec, write_video
+
+SPECS = {
+    "clip.mp4": VideoSpec(100, size=(256, 64), options=H264_SHORT_GOP, container_options={"movflags": "faststart"}),
+    "clip.mkv": VideoSpec(100, size=(256, 64), options=H264_SHORT_GOP),
+    "clip.avi": VideoSpec(100, size=(256, 64), codec="mpeg4", options={"g": "12"}),
+    "clip.flv": VideoSpec(100, size=(256, 64), codec="flv", options={"g": "12"}),
+}
+
+
+def length_of(content: bytes, **options: object) -> VideoLength | None:
+    media = identify(io.BytesIO(content), "clip")
+    return sample_video(media, Sampling(**options))[0].video_length  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_file_that_is_cut_says_more_than_it_holds(tmp_path: Path, name: str) -> None:
+    whole = write_video(tmp_path / name, SPECS[name]).read_bytes()
+    assert length_of(whole) == length_of(whole, seed=b"secret" * 3) == VideoLength(4.0, pytest.approx(4, abs=0.05))
+    cut = length_of(whole[: len(whole) // 2])
+    assert cut is not None
+    assert cut.said_s == pytest.approx(4)
+    assert 1 < cut.decodable_s < 2.6
+    assert length_of(whole[: len(whole) // 2], seed=b"secret" * 3) == cut
+
+
+def test_what_cannot_be_decoded_counts_as_missing(tmp_path: Path) -> None:
+    content = bytearray(write_video(tmp_path / "clip.mkv", SPECS["clip.mkv"]).read_bytes())
+    start = content.index(b"\x1f\x43\xb6\x75")
+    for at in range(start + (len(content) - start) // 2, len(content) - 1000, 50):
+        content[at] ^= 0xFF
+    length = length_of(bytes(content))
+    assert length is not None
+    assert 1 < length.decodable_s < 2.6
+
+
+def test_a_last_frame_that_is_shown_for_long_is_not_missing(tmp_path: Path) -> None:
+    times = [*(n / 25 for n in range(50)), 20.0]
+    spec = VideoSpec(51, size=(256, 64), options=H264_SHORT_GOP, times_s=times)
+    length = length_of(write_video(tmp_path / "slides.mp4", spec).read_bytes())
+    assert length is not None
+    assert length.said_s - length.decodable_s < 0.1
+
+
+def test_the_isolated_decoder_says_the_same(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.mkv", SPECS["clip.mkv"])
+    decoder = IsolatedDecoder()
+    try:
+        media = identify(io.BytesIO(path.read_bytes()[: path.stat().st_size // 2]), "clip")
+        assert decoder.sample_video(media) == sample_video(media)
+    finally:
+        decoder.close()
