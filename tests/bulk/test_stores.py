@@ -36,7 +36,7 @@ def test_what_is_said_of_an_object_calls_it_by_its_name(detector: Detector, stor
     names = [MediaName("memory://bucket/a.jpg"), MediaName("memory://bucket/none.jpg")]
     wrong, missing = detect_files(detector, names, open_file=open_anywhere)
     assert (wrong.error_code, missing.error_code) == ("UNSUPPORTED_MEDIA", "MEDIA_NOT_FOUND")
-    assert wrong.error_message.startswith("memory://bucket/a.jpg: neither an image")
+    assert wrong.error_message.startswith("memory://bucket/a.jpg: a text file; send an image")
     assert missing.error_message.startswith("memory://bucket/none.jpg: no such file")
 
 

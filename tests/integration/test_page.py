@@ -209,8 +209,8 @@ def test_a_file_that_is_no_media_is_explained(page: Page, tmp_path: Path, expect
     page.choose(text)
     page.problem()
     assert page.text("#problem h2") == "Unsupported media"
-    assert page.text("#problem .message").startswith("file: neither an image (JPEG, PNG, BMP, WebP) nor a video")
-    assert "Choose a JPEG, PNG, BMP or WebP image" in page.text("#problem")
+    assert page.text("#problem .message").startswith("file: a text file; send an image (JPEG, PNG, BMP, WebP")
+    assert "Choose a file of one of the formats" in page.text("#problem")
     assert page.facts()["File"] == "<b>notes<b>.txt"
     assert page.facts()["Code"] == "UNSUPPORTED_MEDIA"
     assert re.fullmatch(r"[0-9a-f]{32}", page.facts()["Request id"])

@@ -11,7 +11,7 @@ import pytest
 from deepfake_client.analysis import findings
 from deepfake_client.analysis.faces import FaceChoice
 from deepfake_client.analysis.findings import SMALL_FACE_PX, FindingCode, Severity
-from deepfake_client.media import MediaFormat, MediaType, VideoTrack
+from deepfake_client.media import MediaFormat, MediaType, VideoLength, VideoTrack
 from deepfake_client.release import ModelInfo, ReleaseBands, Scope, VerdictBands
 from deepfake_client.scorer import MIN_FACE_PX
 from deepfake_client.scores import STRETCH_FRAMES
@@ -154,6 +154,26 @@ def test_several_video_tracks() -> None:
     assert codes(SOUND, video_track=VideoTrack(2, 3)) == {"MULTIPLE_VIDEO_TRACKS"}
 
 
+@pytest.mark.parametrize(
+    ("said_s", "decodable_s", "incomplete"),
+    [
+        (53.0, 21.0, True),
+        (53.0, 51.3, False),
+        (53.0, 51.2, True),
+        (10.0, 9.1, False),
+        (10.0, 8.9, True),
+        (9.0, 9.5, False),
+    ],
+)
+def test_an_incomplete_video(said_s: float, decodable_s: float, incomplete: bool) -> None:
+    found = codes(SOUND, video_length=VideoLength(said_s, decodable_s))
+    assert found == ({"VIDEO_INCOMPLETE"} if incomplete else set())
+    if said_s == 53.0 and decodable_s == 21.0:
+        assert "it lasts 53.0 s, but its video can be decoded only up to 21.0 s" in sentence(
+            "VIDEO_INCOMPLETE", SOUND, video_length=VideoLength(said_s, decodable_s)
+        )
+
+
 @pytest.mark.parametrize("alpha", [0, 254, 255])
 def test_a_background_that_shows_through(alpha: int) -> None:
     pixels = np.full((384, 480, 4), 255, np.uint8)
@@ -273,6 +293,7 @@ def test_every_code_can_be_found() -> None:
     found |= codes([0.1] * 29 + [0.9]) | codes(SOUND, without_face=range(16)) | codes(SOUND, without_face=range(30))
     found |= codes([0.1] * 10 + [0.8] * 3 + [0.1] * 17)
     found |= codes(SOUND, video_track=VideoTrack(1, 2)) | codes([0.1] * 9, others=[[0.9]])
+    found |= codes(SOUND, video_track=VideoTrack(1, 2), video_length=VideoLength(9.0, 3.0))
     found |= codes([0.81], is_video=False) | {"LOW_RESOLUTION", "TRANSPARENT", "ANIMATED_IMAGE"}
     assert found == set(FindingCode)
 
@@ -290,6 +311,7 @@ def test_the_documentation_lists_each_finding_with_its_severity_and_threshold() 
         "SMALL_FACE": f"under {SMALL_FACE_PX} px",
         "LOW_RESOLUTION": f"under {findings.LOW_RESOLUTION_PX} px",
         "FEW_FRAMES": f"fewer than {findings.FEW_FRAMES}",
+        "VIDEO_INCOMPLETE": f"over {findings.MISSING_S:g} s and 1/{1 / findings.MISSING_SHARE:.0f} of",
         "SHORT_VIDEO": f"under {findings.SHORT_VIDEO_S:g} s",
         "SCORES_DISAGREE": f"{findings.DISAGREEING_SHARE:.0%}",
         "SHORT_SUSPICIOUS_STRETCH": f"{STRETCH_FRAMES} or more",

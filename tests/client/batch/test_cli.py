@@ -322,7 +322,7 @@ def test_a_video_on_standard_input(server: InferenceServer, folder: Path) -> Non
 
 def test_what_is_no_media_on_standard_input(run: Run) -> None:
     (row,) = lines(run("-", "--format", "jsonl", input=b"text"))
-    assert row["error"]["message"].startswith("-: neither an image")
+    assert row["error"]["message"].startswith("-: a text file; send an image")
 
 
 @pytest.mark.parametrize("separator", ["\n", "\0", "\r\n"])

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from math import isnan
 
 from deepfake_client.analysis.faces import FaceChoice, FaceRules
-from deepfake_client.media import Frame, MediaFormat, VideoTrack, sniff
+from deepfake_client.media import Frame, MediaFormat, VideoLength, VideoTrack, sniff
 from deepfake_client.release import ModelInfo
 from deepfake_client.result import DetectionOutput, detection_output
 from deepfake_client.scorer import OK, Face, FrameScore, Scoring
@@ -39,6 +39,7 @@ def made_output(
     elapsed_s: float = 1.25,
     keep_frames: bool = True,
     video_track: VideoTrack | None = None,
+    video_length: VideoLength | None = None,
     format_: MediaFormat | None = None,
     picture: bytes | None = None,
     others: Sequence[Sequence[float | None]] = (),
@@ -56,13 +57,17 @@ def made_output(
         elapsed_s: Processing time.
         keep_frames: Whether the frames are kept.
         video_track: That the frames are of, in a file with several.
+        video_length: As the file says, and as it is.
         format_: Of the file.
         picture: Every frame; the astronaut if None.
         others: Of each further person the fake probabilities of the smaller face, from the first frame on; NaN where
             it was found and not scored, None where there is none.
         choice: Which faces decide.
     """
-    frames = [Frame(i, i * interval_s, picture or _picture(_offset(i)), video_track) for i in range(len(scores))]
+    frames = [
+        Frame(i, i * interval_s, picture or _picture(_offset(i)), video_track, video_length=video_length)
+        for i in range(len(scores))
+    ]
     answers = [_answer(score, i, i not in without_face, face_side_px) for i, score in enumerate(scores)]
     for number, other in enumerate(others, 1):
         answers = [_with_other(answer, number, p) for answer, p in zip_longest(answers, other)]

@@ -1,14 +1,21 @@
 """A video that holds less than its file says."""
 
 import io
+import json
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from deepfake_client.batch.cli import app
+from deepfake_client.connect import create_detector
 from deepfake_client.media import VideoLength, identify
 from deepfake_client.video.isolated import IsolatedDecoder
 from deepfake_client.video.sample import sample_video
 from deepfake_client.video.sampling import Sampling
+from tests.inference_server import InferenceServer
 from tests.media import H264_SHORT_GOP, VideoSpec, write_video
 
 SPECS = {
@@ -51,6 +58,30 @@ def test_a_last_frame_that_is_shown_for_long_is_not_missing(tmp_path: Path) -> N
     length = length_of(write_video(tmp_path / "slides.mp4", spec).read_bytes())
     assert length is not None
     assert length.said_s - length.decodable_s < 0.1
+
+
+def cut_clip() -> bytes:
+    """4 s said, some 2 s there."""
+    whole = io.BytesIO()
+    with av.open(whole, "w", format="matroska") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for level in range(40):
+            pixels = np.full((48, 64, 3), level * 6, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    return whole.getvalue()[: len(whole.getvalue()) // 2]
+
+
+def test_library_and_command_line_find_it(server: InferenceServer, tmp_path: Path) -> None:
+    path = tmp_path / "cut.mkv"
+    path.write_bytes(cut_clip())
+    with create_detector(server.url) as detector:
+        findings = detector.detect(path).findings
+    (message,) = (finding.message for finding in findings if finding.code == "VIDEO_INCOMPLETE")
+    assert "it lasts 4.0 s" in message
+    done = CliRunner().invoke(app, ["--url", server.url, "--format", "jsonl", str(path)])
+    assert json.loads(done.stdout)["metadata"]["findings"] == [finding.model_dump(mode="json") for finding in findings]
 
 
 def test_the_isolated_decoder_says_the_same(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 
+from tests.client.video.test_length import cut_clip
 from tests.gateway.conftest import Gateway
 from tests.gateway.routes.test_bad_requests import error_of
 from tests.inference_server import EXPORT_ID, jpeg
@@ -144,6 +145,12 @@ def test_a_format_that_is_not_accepted_is_415(gateway: Gateway) -> None:
     assert upload(gateway, video()).status_code == 200
     message = error_of(upload(gateway, jpeg("p=0.25")), 415, "UNSUPPORTED_MEDIA")
     assert message == "file: JPEG is not accepted here; PNG, WebP, MP4 are"
+
+
+def test_a_video_that_is_cut_says_so(gateway: Gateway) -> None:
+    body = upload(gateway, cut_clip()).json
+    assert "VIDEO_INCOMPLETE" in {finding["code"] for finding in body["metadata"]["findings"]}
+    assert body["metadata"]["format"] == "mkv"
 
 
 def test_broken_video_is_422(gateway: Gateway) -> None:
