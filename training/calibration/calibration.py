@@ -6,7 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfake_client.analysis.media_facts import MediaFacts
+from deepfake_client.analysis.people import find_people
+from deepfake_client.pictures import Box
 from deepfake_client.release import BandRecord, Interval, ReleaseBands, VideoRule
+from deepfake_client.scorer import OK, Face, FrameScore
 from deepfake_client.scores import deciding_probability
 from evaluation.bootstrap import BootstrapPlan, estimate
 from evaluation.metrics import BoolArray, CalibrationBin, FloatArray, calibration_bins, calibration_metrics, roc_curve
@@ -36,7 +40,9 @@ class ScoredMedia:
         logits: (faces, labels) float64, one row at least: the faces of a frame after each other.
         person: Who is in it, or another group of files that belong together; "" where nothing says.
         assessable: Whether the model can judge it: False for a model of faces that found none.
-        frames: Number of the frame that each row is of; None where each frame has one row.
+        boxes_px: Of the scored faces of each frame; a frame without any has one row. None: each frame has one row, and
+            who is in it does not count.
+        sketches: Of the frames, see `deepfake_client.media.Frame`.
     """
 
     name: str
@@ -45,15 +51,37 @@ class ScoredMedia:
     logits: FloatArray
     person: str = ""
     assessable: bool = True
-    frames: tuple[int, ...] | None = None
+    boxes_px: tuple[tuple[Box, ...], ...] | None = None
+    sketches: tuple[bytes, ...] = ()
 
     def of_frames(self, fake_indices: Sequence[int], temperature: float) -> FloatArray:
-        """(frames,) float64: the fake probability of each frame's most suspicious face, which decides its verdict."""
+        """(frames,) float64: the fake probability of each frame's most suspicious face, which would decide alone."""
         p = fake_probability(self.logits, fake_indices, temperature)
-        if self.frames is None:
+        if self.boxes_px is None:
             return p
-        numbers = np.array(self.frames)
-        return np.array([p[numbers == number].max() for number in dict.fromkeys(self.frames)])
+        return np.array([max(of_frame) for of_frame in self._by_frame(p)])
+
+    def of_video(self, fake_indices: Sequence[int], temperature: float, rule: VideoRule) -> float:
+        """What decides the verdict of all frames together: that of the most suspicious person, as in serving."""
+        p = fake_probability(self.logits, fake_indices, temperature)
+        if self.boxes_px is None:
+            return deciding_probability(p, rule)
+        by_frame = self._by_frame(p)
+        scores = [
+            FrameScore(
+                OK, of_frame[0], faces=tuple(Face(box, 1.0, value) for box, value in zip(boxes, of_frame, strict=False))
+            )
+            for boxes, of_frame in zip(self.boxes_px, by_frame, strict=True)
+        ]
+        people = find_people(scores, MediaFacts(sketches=self.sketches), ReleaseBands().video, rule)
+        if suspect := people.most_suspicious:
+            return suspect.fake_probability
+        return deciding_probability([of_frame[0] for of_frame in by_frame], rule)
+
+    def _by_frame(self, values: FloatArray) -> list[list[float]]:
+        """The rows of each frame."""
+        rest = iter(values.tolist())
+        return [[next(rest) for _ in boxes or "?"] for boxes in self.boxes_px or ()]
 
 
 @dataclass(frozen=True)
@@ -219,7 +247,7 @@ def _video_units(
     """The videos, or None and a note where there are too few of them."""
 
     def score(video: ScoredMedia, temperature: float) -> FloatArray:
-        return np.array([deciding_probability(video.of_frames(fake_indices, temperature), rule)])
+        return np.array([video.of_video(fake_indices, temperature, rule)])
 
     videos = [m for m in media if m.is_video]
     same = "The bands of videos are those of images" + (", for the mean" if rule != "mean" else "")

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfake_client.analysis.faces import FaceRules
+from deepfake_client.analysis.faces import FaceChoice, FaceRules
 from deepfake_client.analysis.findings import is_assessable
 from deepfake_client.detector import read_frames
 from deepfake_client.errors import DetectionError
 from deepfake_client.media import MediaType, identify, open_media
+from deepfake_client.pictures import Box
 from evaluation.dataset import Dataset, Label, LabelledFile
 from export.checkpoint.load import Checkpoint
 from export.checkpoint.torch_scores import open_preparer, torch_logits
@@ -58,17 +59,19 @@ def score_media(
 def _score(
     checkpoint: Checkpoint, preparer: Preparer, file: LabelledFile, person: str, rules: FaceRules
 ) -> ScoredMedia | UnscoredMedia:
-    is_fake, squares, numbers, reason = file.label is Label.FAKE, [], [], "it has no frame"
-    sides_px: list[float] = []
+    is_fake, reason = file.label is Label.FAKE, "it has no frame"
+    squares: list[NDArray[np.uint8]] = []
+    boxes_px: list[tuple[Box, ...]] = []
+    sketches: list[bytes] = []
     try:
         with open_media(file.path) as stream:
             media = identify(stream, file.name)
             frames = read_frames(media)
     except DetectionError as error:
         return UnscoredMedia(file.name, str(error))
-    for number, frame in enumerate(frames):
+    for frame in frames:
         try:
-            found, sides = _squares(preparer, frame.encoded, rules)
+            found, boxes = _squares(preparer, frame.encoded, rules)
         except ImageRejectedError as error:
             reason = str(error)
             continue
@@ -76,11 +79,12 @@ def _score(
             reason = "every frame of this fake shows several faces: cut out the forged one, or give --faces largest"
             continue
         squares += found
-        sides_px += sides
-        numbers += [number] * len(found)
+        boxes_px.append(boxes)
+        sketches.append(frame.sketch)
     if not squares:
         return UnscoredMedia(file.name, reason)
     logits = torch_logits(checkpoint, np.stack(squares))
+    sides_px = [min(x1 - x0, y1 - y0) for boxes in boxes_px for x0, y0, x1, y1 in boxes]
     return ScoredMedia(
         file.name,
         is_fake,
@@ -88,14 +92,15 @@ def _score(
         logits,
         person=person,
         assessable=is_assessable(checkpoint.sidecar.scope, preparer.params.face_detection, sides_px),
-        frames=tuple(numbers),
+        boxes_px=None if rules.choice is FaceChoice.LARGEST else tuple(boxes_px),
+        sketches=tuple(sketches),
     )
 
 
-def _squares(preparer: Preparer, encoded: bytes, rules: FaceRules) -> tuple[list[NDArray[np.uint8]], list[float]]:
-    """What the classifier gets of one frame, each face that is scored or the whole frame, and all faces' sides."""
+def _squares(preparer: Preparer, encoded: bytes, rules: FaceRules) -> tuple[list[NDArray[np.uint8]], tuple[Box, ...]]:
+    """What the classifier gets of one frame: each face that is scored, with their boxes, or the whole frame."""
     first = preparer.prepare(encoded)
     boxes = [face.box for face in first.faces]
-    sides_px = [min(box.width, box.height) for box in boxes]
-    further = [preparer.prepare(encoded, boxes[number]).pixels for number in rules.scored(sides_px)[1:]]
-    return [first.pixels, *further], sides_px
+    boxes = [boxes[number] for number in rules.scored([min(box.width, box.height) for box in boxes])]
+    squares = [first.pixels, *(preparer.prepare(encoded, box).pixels for box in boxes[1:])]
+    return squares, tuple((box.x0, box.y0, box.x1, box.y1) for box in boxes)

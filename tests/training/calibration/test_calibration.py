@@ -220,15 +220,19 @@ def test_a_frame_is_judged_by_its_most_suspicious_face() -> None:
     real, fake = np.linspace(-4, 0, 100), np.linspace(-1, 3, 100)
     alone = with_odds(list(real), list(fake))
     calm = np.array([[-6.0, 0.0]])
-    groups = [replace(m, logits=np.concatenate([calm, m.logits]), frames=(0, 0)) for m in alone[:100]]
+    left, right, moved = (0.0, 0.0, 50.0, 50.0), (300.0, 0.0, 350.0, 50.0), (305.0, 0.0, 355.0, 50.0)
+    groups = [replace(m, logits=np.concatenate([calm, m.logits]), boxes_px=((left, right),)) for m in alone[:100]]
     one, two = found(alone), found([*groups, *alone[100:]])
-    edges = [
-        math.log(c.bands.image.fake_above / (1 - c.bands.image.fake_above)) * c.temperature.value for c in (one, two)
-    ]
+    edges = [np.log(1 / c.bands.image.fake_above - 1) * c.temperature.value for c in (one, two)]
     assert edges[1] == pytest.approx(edges[0], abs=0.01)
     assert (two.image.real, two.image.fpr) == (100, one.image.fpr)
-    clip = replace(video("a.mp4", False, [-2.0, 1.0, -1.0]), frames=(0, 0, 1))
-    assert clip.of_frames(FAKE_FIRST, 1.0) == pytest.approx([1 / (1 + math.exp(-1)), 1 / (1 + math.exp(1))])
+    # Of a video's frames the most suspicious person decides, who is followed; frames without a face do not count.
+    clip = replace(video("a.mp4", False, [-2.0, 1.0, -4.0, 0.0, 3.0]), boxes_px=((left, right), (left, moved), ()))
+    p = 1 / (1 + np.exp([-1.0, 0.0]))
+    assert clip.of_video(FAKE_FIRST, 1.0, "mean") == pytest.approx(p.mean())
+    assert replace(clip, boxes_px=None).of_video(FAKE_FIRST, 1.0, "mean") == pytest.approx(
+        fake_probability(clip.logits, FAKE_FIRST).mean()
+    )
 
 
 def test_too_few_videos_get_the_bands_of_images() -> None:

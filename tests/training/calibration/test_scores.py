@@ -24,13 +24,14 @@ def test_each_face_of_a_real_picture_is_scored_and_of_fakes_a_face_alone(tiny_ch
     assert isinstance(ambiguous, UnscoredMedia)
     assert "several faces" in ambiguous.reason
     scored = {name: item for name, item in every.items() if isinstance(item, ScoredMedia)}
-    assert {name: item.frames for name, item in scored.items()} == {
-        "real/both.png": (0, 0), "real/small.png": (0,), "fake/small.png": (0,),
+    assert {name: [len(boxes) for boxes in item.boxes_px or ()] for name, item in scored.items()} == {
+        "real/both.png": [2], "real/small.png": [1], "fake/small.png": [1],
     }  # fmt: skip
+    assert [len(item.logits) for item in scored.values()] == [2, 1, 1]
     largest = list(score_media(checkpoint, dataset, {}, rules=FaceRules(FaceChoice.LARGEST)))
-    assert [isinstance(item, ScoredMedia) and item.frames for item in largest] == [(0,)] * 4
+    assert [isinstance(item, ScoredMedia) and len(item.logits) for item in largest] == [1] * 4
     whole = list(score_media(checkpoint, dataset, {}, face_detection=False))
-    assert [isinstance(item, ScoredMedia) and item.frames for item in whole] == [(0,)] * 4
+    assert [isinstance(item, ScoredMedia) and item.boxes_px for item in whole] == [((),)] * 4
     first = next(item for item in largest if item.name == "real/both.png")
     assert isinstance(first, ScoredMedia)
     np.testing.assert_allclose(first.logits[0], scored["real/both.png"].logits[0], atol=1e-5)  # the largest is first
