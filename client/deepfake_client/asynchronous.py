@@ -2,11 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+from deepfake_client.analysis.closer_look import Look
 from deepfake_client.connect import create_detector
 from deepfake_client.detector import Detector
 from deepfake_client.errors import DetectorClosedError
@@ -55,6 +56,7 @@ class AsyncDetector:
         timeout_s: float | None = None,
         request_id: str = "",
         keep_frames: bool = False,
+        include: Collection[Look] = (),
     ) -> DetectionOutput:
         """Scores one image or video; see `Detector.detect` for arguments and errors.
 
@@ -64,7 +66,12 @@ class AsyncDetector:
         return await self._run(
             timeout_s,
             lambda deadline: self._detector.detect(
-                media, media_type, timeout_s=deadline, request_id=request_id, keep_frames=keep_frames
+                media,
+                media_type,
+                timeout_s=deadline,
+                request_id=request_id,
+                keep_frames=keep_frames,
+                include=include,
             ),
         )
 

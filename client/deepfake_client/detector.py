@@ -4,10 +4,12 @@ import contextlib
 import hmac
 import io
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from deepfake_client.analysis.closer_look import Look, check_looks, look_closer
 from deepfake_client.analysis.faces import score_every_face
 from deepfake_client.errors import ConfigurationError, InputError, MediaTooLargeError
 from deepfake_client.media import Frame, Media, MediaType, identify, open_media
@@ -47,6 +49,7 @@ class Detector:
         timeout_s: float | Deadline | None = None,
         request_id: str = "",
         keep_frames: bool = False,
+        include: Collection[Look] = (),
     ) -> DetectionOutput:
         """Scores one image or video.
 
@@ -57,21 +60,24 @@ class Detector:
                 several and cancelled from another thread.
             request_id: Sent to Triton for its logs and traces.
             keep_frames: Whether `ScoredFrame.encoded` holds the frames that were sent, which takes their memory.
+            include: What `DetectionDetails` holds besides: `stability` (5 more pictures are scored, 10 of a video),
+                `sensitivity` (50 more). What no time is left for is skipped.
 
         Raises:
             InputError: The media cannot be read, decoded or scored.
-            ConfigurationError: `timeout_s` is not more than 0.
+            ConfigurationError: `timeout_s` is not more than 0, or `include` holds something else.
             ServiceError: The service cannot answer.
         """
         started = time.monotonic()
         deadline = self.deadline(timeout_s)
+        check_looks(include)
         with _opened(media) as file:
             if media_type is not None and file.format.media_type is not media_type:
                 found = f"{'animated ' if file.format.is_animation else ''}{file.format.name}"
                 raise InputError(f"{file.name}: said to be a {media_type.value} but its content is {found}")
             frames = self.read_frames(file, deadline)
             scoring = self.score_frames([frame.encoded for frame in frames], deadline, request_id)
-            return detection_output(
+            output = detection_output(
                 frames,
                 scoring,
                 file.format,
@@ -82,6 +88,10 @@ class Detector:
                 keep_frames=keep_frames,
                 rules=self.settings.face_rules,
             )
+            if not include:
+                return output
+            output = look_closer(output, frames, self.scorer, include, deadline, request_id)
+            return replace(output, processing_time_seconds=time.monotonic() - started)
 
     def score_frames(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "") -> Scoring:
         """Scores encoded frames and their faces, by the detector's settings; see `score_every_face`."""

@@ -102,6 +102,14 @@ def decode_upright(image: Image.Image, least_px: tuple[int, int] | None = None) 
     return shown
 
 
+def upright_picture(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """A frame that the service has scored, decoded by `decode_upright`, without metadata; raises as `open_picture`."""
+    with open_picture(with_end(encoded), max_pixels) as image:
+        upright = decode_upright(image)
+    upright.info.clear()  # a colour profile would be written with a part of it, and applied twice
+    return upright
+
+
 def is_transparent(encoded: bytes, max_pixels: int = MAX_PIXELS) -> bool:
     """Whether a background shows through any pixel of an image file; raises as `open_picture`."""
     with open_picture(encoded, max_pixels) as image:
@@ -170,7 +178,7 @@ def make_thumbnail(
         x0, y0, x1, y1 = face_box_px
         x_out, y_out = out[0] / width, out[1] / height
         box = ((x0 - left) * x_out, (y0 - top) * y_out, (x1 - left) * x_out, (y1 - top) * y_out)
-    return Thumbnail(_jpeg(small), *out, box)
+    return Thumbnail(small_jpeg(small), *out, box)
 
 
 def frame_size_px(encoded: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -196,7 +204,8 @@ def _half_up(value: float) -> int:
     return math.floor(value + 0.5)
 
 
-def _jpeg(image: Image.Image) -> bytes:
+def small_jpeg(image: Image.Image) -> bytes:
+    """A JPEG file without any metadata."""
     image.info.clear()  # Pillow would write the frame's comment again
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling="4:2:0", optimize=True, exif=b"", icc_profile=None)

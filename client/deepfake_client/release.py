@@ -193,6 +193,17 @@ class Resize(_Part):
 
     size_px: int = Field(ge=1)
     """Side of the square that the classifier sees."""
+    resample: int = 2
+    """Number of Pillow's filter."""
+    mode: Literal["exact", "shortest_edge_center_crop"] = "exact"
+    """Both sides to `size_px`, or the shorter one to `edge_px` before the centre is cut out."""
+    edge_px: int = 0
+    """0 stands for `size_px`."""
+
+    @property
+    def edge(self) -> int:
+        """`edge_px`, or `size_px` where it is not given."""
+        return self.edge_px or self.size_px
 
 
 class Preprocess(_Part):

@@ -12,6 +12,8 @@ from deepfake_client.analysis.findings import Finding, Judged, find
 from deepfake_client.analysis.media_facts import MediaFacts, facts_of_picture
 from deepfake_client.analysis.people import People, Person, find_people
 from deepfake_client.analysis.segments import Segment, find_segments
+from deepfake_client.analysis.sensitivity import Sensitivity
+from deepfake_client.analysis.stability import Stability
 from deepfake_client.errors import NothingScoredError
 from deepfake_client.media import Frame, MediaFormat, MediaType, VideoTrack
 from deepfake_client.release import ModelIdentity, ModelInfo
@@ -83,6 +85,10 @@ class DetectionDetails(_Part):
     """False where the model is for faces only and found none that is large enough: the result is then uncertain."""
     findings: tuple[Finding, ...]
     """What makes the result unreliable, the worst first."""
+    stability: Stability | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Whether the verdict stands when the picture changes a little. Left out unless it was asked for."""
+    sensitivity: Sensitivity | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Where in the picture the score comes from. Left out unless it was asked for."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from flask import Response, jsonify
 from flask_openapi3.blueprint import APIBlueprint
 
 from deepfake_client import DetectionOutput, Detector, MediaType
+from deepfake_client.analysis.closer_look import LOOKS
 from deepfake_client.media import Media, identify
 from gateway.errors import ApiError
 from gateway.media.thumbnails import thumbnails
@@ -58,6 +59,7 @@ def detect_route(
                     timeout_s=request_deadline(),
                     request_id=current_request_id(),
                     keep_frames="thumbnails" in options.include,
+                    include=[look for look in LOOKS if look in options.include],
                 )
                 # Within the turn, which bounds how many videos' frames are held.
                 asked_for = _asked_for(options, output)

@@ -14,6 +14,7 @@ from pydantic import (
 )  # fmt: skip
 from pydantic_core import PydanticCustomError
 
+from deepfake_client.analysis.closer_look import Look
 from deepfake_client.analysis.people import Person
 from deepfake_client.media import MediaType, titles
 from deepfake_client.release import CalibrationSummary, CardReference, VerdictBands
@@ -108,10 +109,12 @@ class DetectOptions(BaseModel):
     type: Annotated[
         Literal["image", "video"] | None, WithJsonSchema({"type": "string", "enum": ["image", "video"]})
     ] = Field(default=None, description="Sniffed from the content if not given.")
-    include: list[Literal["thumbnails", "scores"]] = Field(
+    include: list[Literal["thumbnails", "scores", Look]] = Field(
         default=[],
         description="What `metadata` holds besides, one field for each: `thumbnails` adds pictures of the frames that "
-        "matter, `scores` adds `scores` and `verdict_bands`.",
+        "matter, `scores` adds `scores` and `verdict_bands`, `stability` the scores of the deciding face after small "
+        "changes (5 more pictures are scored, 10 of a video), `sensitivity` a map of where in the picture the score "
+        "comes from (50 more). The last two are skipped where the deadline leaves no time.",
     )
 
 

@@ -15,6 +15,7 @@ from evaluation.metrics import roc_curve
 from export.checkpoint.load import read_sidecar
 from export.golden import read_golden
 from export.release import CURRENT, read_release
+from tests.media import photo
 from tests.service import ROOT, Service, run_service
 from training.embedded.pictures import golden_candidates
 
@@ -56,6 +57,18 @@ def test_a_first_start_says_what_a_person_wants_and_libraries_write_to_the_log(r
     (logs,) = running.run_dir.glob("logs-*")
     assert lines[0].endswith(f"logs are in {logs}")
     assert {log.name for log in logs.iterdir()} == {"serve.log", "triton.log", "gateway.log"}
+
+
+def test_it_takes_a_darker_astronaut_for_real_and_says_that_it_is_unstable(running: Service) -> None:
+    form = {"include": "stability"}
+    with photo("astronaut.png").open("rb") as stream:
+        body = requests.post(f"{running.url}/detect", files={"file": stream}, data=form, timeout=30).json()
+    assert body["result"] == "uncertain"
+    (face,) = body["metadata"]["stability"]["faces"]
+    results = {variant["change"]: variant["result"] for variant in face["variants"]}
+    assert results.pop("brightness_0.8") == "real"
+    assert set(results.values()) == {"uncertain"}
+    assert "UNSTABLE" in [finding["code"] for finding in body["metadata"]["findings"]]
 
 
 def test_its_one_curl_works(running: Service) -> None:

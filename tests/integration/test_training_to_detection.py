@@ -5,6 +5,7 @@ two sides of anything. What is proved is that the parts fit together, not that s
 """
 
 import csv
+import io
 import json
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 import requests
 import tritonclient.grpc
 import typer
+from PIL import Image
 from typer.testing import CliRunner
 
 from deepfake_client import create_detector
@@ -107,6 +109,7 @@ def test_labelled_pictures_become_verdicts(tmp_path: Path) -> None:
         _golden_images_were_scored_once(service, calibrated)
         _the_service_names_the_model(service, calibrated)
         verdicts = [_detect(service, path) for path in _held_out(tmp_path)]
+        _the_map_points_at_the_noise(service)
     _real_scores_below_fake(verdicts)
     _verdicts_follow_the_calibration(verdicts, calibrated)
 
@@ -202,6 +205,20 @@ def _detect(service: Service, path: Path) -> Verdict:
     return Verdict(
         path.name, label == "fake", body["confidence_score"], body["result"], body["metadata"]["verdict_bands"]
     )
+
+
+def _the_map_points_at_the_noise(service: Service) -> None:
+    """Noise in one cell of a grey picture is what the score is about."""
+    rng = np.random.default_rng(0)
+    for row, column in ((5, 4), (3, 3), (5, 1)):
+        noise = Image.fromarray(rng.integers(0, 2, (12, 12, 3), np.uint8) * 255)
+        picture, buffer = Image.new("RGB", (224, 224), "gray"), io.BytesIO()
+        picture.paste(noise.resize((32, 32), Image.Resampling.NEAREST), (32 * column, 32 * row))
+        picture.save(buffer, "PNG")
+        form = {"include": "sensitivity"}
+        answer = requests.post(f"{service.url}/detect", files={"file": buffer.getvalue()}, data=form, timeout=60)
+        changes = np.array(answer.json()["metadata"]["sensitivity"]["map"]["changes"])
+        assert tuple(np.unravel_index(changes.argmax(), changes.shape)) == (row, column), changes
 
 
 def _real_scores_below_fake(verdicts: list[Verdict]) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from deepfake_client.analysis.media_facts import MediaFacts
 from deepfake_client.analysis.people import People, Person
 from deepfake_client.analysis.segments import Segment
+from deepfake_client.analysis.stability import Stability
 from deepfake_client.media import MediaType, TextEnum
 from deepfake_client.release import ModelInfo, Scope, VerdictBands
 from deepfake_client.scorer import MIN_FACE_PX, OK, FrameScore
@@ -94,6 +95,7 @@ class FindingCode(TextEnum):
     SHORT_SUSPICIOUS_STRETCH = "SHORT_SUSPICIOUS_STRETCH"
     ISOLATED_PEAK = "ISOLATED_PEAK"
     NEAR_BAND_EDGE = "NEAR_BAND_EDGE"
+    UNSTABLE = "UNSTABLE"
     DEFAULT_BANDS = "DEFAULT_BANDS"
     REDUCED_PRECISION = "REDUCED_PRECISION"
 
@@ -201,7 +203,30 @@ def find(judged: Judged) -> tuple[Finding, ...]:
         for c in FindingCode
         if c in messages
     ]
-    return tuple(sorted(found, key=lambda finding: list(Severity).index(finding.severity)))
+    return _worst_first(found)
+
+
+def with_stability(findings: Iterable[Finding], stability: Stability) -> tuple[Finding, ...]:
+    """The findings with what the stability adds to them."""
+    flipping = [face for face in stability.faces if face.flips]
+    if not flipping:
+        return tuple(findings)
+    face = max(flipping, key=lambda face: face.highest - face.lowest)
+    what = f"frame {face.index}" if len(stability.faces) > 1 else "the picture"
+    flips = [variant for variant in face.variants if variant.result is not face.result]
+    changes = ", ".join(f"{flip.fake_probability:.4f} ({flip.result}) {flip.change.text}" for flip in flips)
+    message = (
+        f"Small changes that say nothing about its origin move {what} from {face.fake_probability:.4f} ({face.result}) "
+        f"into another band: {changes}. The verdict hangs on such details."
+    )
+    code = FindingCode.UNSTABLE
+    return _worst_first([*findings, Finding(code=code, severity=code.severity, message=message)])
+
+
+def _worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Within a severity in the order of `FindingCode`."""
+    codes, severities = list(FindingCode), list(Severity)
+    return tuple(sorted(findings, key=lambda found: (severities.index(found.severity), codes.index(found.code))))
 
 
 _Found = Iterator[tuple[FindingCode, str]]

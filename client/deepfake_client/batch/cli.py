@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from deepfake_client.analysis.closer_look import Look
 from deepfake_client.batch.inputs import find_media, named, read_list, streams_too
 from deepfake_client.batch.output import Output, OutputFormat, Score
 from deepfake_client.batch.scoring import VIDEO_WORKERS, WORKERS, FileReport, detect_files
@@ -103,6 +104,22 @@ def detect(
             "programs. May be given twice.",
         ),
     ] = None,
+    stability: Annotated[
+        bool,
+        typer.Option(
+            "--stability",
+            help="Score the deciding face in five more variants too, such as mirrored or darker: a verdict that "
+            "changes is the finding UNSTABLE. --report does it always.",
+        ),
+    ] = False,
+    sensitivity: Annotated[
+        bool,
+        typer.Option(
+            "--sensitivity",
+            help="Score the deciding face 50 times more to show where in the picture its score comes from: a picture "
+            "in the report, numbers in jsonl. It is no proof.",
+        ),
+    ] = False,
 ) -> None:
     """Detects deepfakes in images and videos.
 
@@ -116,6 +133,8 @@ def detect(
     if not paths:
         _fail("there is no image or video to score", EXIT_USAGE)
     report = report or []
+    asked: dict[Look, bool] = {"stability": stability or bool(report), "sensitivity": sensitivity}
+    looks = [look for look, wanted in asked.items() if wanted]
     _check_report(report, inputs or [], paths, resume)
     with _connect(url, outage_wait_s) as (detector, model_version), streams_too(paths) as open_file:
         tally = _Tally(
@@ -128,6 +147,7 @@ def detect(
                 video_workers=video_workers,
                 open_file=open_file,
                 keep_frames=bool(report),
+                include=looks,
             )
         )
         try:

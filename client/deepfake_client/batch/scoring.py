@@ -4,11 +4,12 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from deepfake_client.analysis.closer_look import Look
 from deepfake_client.batch.inputs import OpenMedia
 from deepfake_client.detector import Detector
 from deepfake_client.errors import DetectionError, ModelNotServedError, ServerUnavailableError, ServiceError
@@ -53,6 +54,7 @@ def detect_files(
     video_workers: int = VIDEO_WORKERS,
     open_file: OpenMedia = open_media,
     keep_frames: bool = False,
+    include: Collection[Look] = (),
 ) -> Generator[FileReport]:
     """Scores the files on several threads; the reports come in the order of the paths.
 
@@ -68,11 +70,13 @@ def detect_files(
         video_workers: Most videos among them: the frames of each are held in memory, and decoding keeps a core busy.
         open_file: Opens a path.
         keep_frames: As for `Detector.detect`; every report that is not yet taken holds its frames.
+        include: As for `Detector.detect`.
 
     Raises:
         ServiceError: The service is lost. Files that have not been reported have not been scored.
     """
-    batch = _Batch(detector, media_type, timeout_s, threading.BoundedSemaphore(video_workers), open_file, keep_frames)
+    turns = threading.BoundedSemaphore(video_workers)
+    batch = _Batch(detector, media_type, timeout_s, turns, open_file, keep_frames, include)
     return in_order(paths, batch.detect, batch.detect_again, workers=workers, cancel=batch.cancel)
 
 
@@ -127,6 +131,7 @@ class _Batch:
     video_turns: threading.BoundedSemaphore
     open_file: OpenMedia
     keep_frames: bool
+    include: Collection[Look]
     deadlines: set[Deadline] = field(default_factory=set)
     cancelled: threading.Event = field(default_factory=threading.Event)
 
@@ -143,7 +148,11 @@ class _Batch:
                 media = identify(stream, str(path))
                 with self._turn(media), self._deadline() as deadline:
                     output = self.detector.detect(
-                        media, self.media_type, timeout_s=deadline, keep_frames=self.keep_frames
+                        media,
+                        self.media_type,
+                        timeout_s=deadline,
+                        keep_frames=self.keep_frames,
+                        include=self.include,
                     )
             return FileReport(path, output)
         except (ServerUnavailableError, ModelNotServedError):

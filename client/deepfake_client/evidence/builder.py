@@ -25,8 +25,9 @@ from deepfake_client.evidence.document import (
 )
 from deepfake_client.evidence.html import evidence_html
 from deepfake_client.evidence.key_frames import EXPLANATIONS, choose_key_frames, find_peaks
+from deepfake_client.evidence.sensitivity_picture import draw_map
 from deepfake_client.media import MediaType
-from deepfake_client.pictures import Thumbnail, make_thumbnail
+from deepfake_client.pictures import Thumbnail, make_thumbnail, small_jpeg, upright_picture
 from deepfake_client.release import ModelInfo, VerdictBands
 from deepfake_client.result import DetectionOutput, ScoredFrame
 from deepfake_client.scores import MediaScores, verdict
@@ -68,6 +69,9 @@ def build_evidence(output: DetectionOutput, file_name: str, *, created_at: datet
         scores=MediaScores(**output.scores.rounded()),
         key_frames=_key_frames(output),
         frames=[_frame(frame, bands, at in peaks) for at, frame in enumerate(output.frames)],
+        stability=details.stability,
+        sensitivity=details.sensitivity,
+        sensitivity_picture=_sensitivity_picture(output),
         model=model,
         software=Software(
             client_version=_installed("deepfake-client"),
@@ -184,6 +188,18 @@ def _pictures(frame: ScoredFrame, model: ModelInfo) -> tuple[Picture | None, Pic
         return whole, _picture(crop)
     except InputError:
         return None, None
+
+
+def _sensitivity_picture(output: DetectionOutput) -> Picture | None:
+    found = output.details.sensitivity and output.details.sensitivity.map
+    encoded = found and output.frames[found.index].encoded
+    if not found or not encoded:
+        return None
+    try:
+        drawn = draw_map(upright_picture(encoded, output.model.preprocess.max_pixels), found)
+    except InputError:
+        return None
+    return _picture(Thumbnail(small_jpeg(drawn), *drawn.size, None))
 
 
 def _picture(thumbnail: Thumbnail) -> Picture:

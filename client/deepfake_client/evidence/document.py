@@ -11,6 +11,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepfake_client.analysis.findings import Finding
+from deepfake_client.analysis.sensitivity import Sensitivity
+from deepfake_client.analysis.stability import Stability
 from deepfake_client.media import MediaType, TextEnum
 from deepfake_client.release import ModelInfo, VerdictBands
 from deepfake_client.scores import DetectionResult, MediaScores
@@ -181,6 +183,12 @@ class Evidence(Document):
     key_frames: list[KeyFrame]
     """The frames that matter, in the order of time; empty if no frame was kept."""
     frames: list[FrameEvidence]
+    stability: Stability | None
+    """Whether the verdict stands when the picture changes a little; null unless it was examined."""
+    sensitivity: Sensitivity | None
+    """Where in the picture the score comes from; null unless it was examined. It is no proof."""
+    sensitivity_picture: Picture | None
+    """Its map, drawn over the part of the frame that the model saw."""
     model: ModelInfo
     """The description of the release that answered."""
     software: Software

@@ -12,6 +12,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from deepfake_client.analysis.stability import Change
 from deepfake_client.evidence.document import BandsOrigin, Evidence, FrameEvidence, printable
 from deepfake_client.evidence.key_frames import PEAK_PROMINENCE
 from deepfake_client.media import MediaType
@@ -55,6 +56,7 @@ def evidence_html(evidence: Evidence) -> str:
         calibrated_on=calibration.of(evidence.input.media_type) if calibration else None,
         card_route=CARD_ROUTE,
         peak_prominence=PEAK_PROMINENCE,
+        changes=list(Change),
     )
 
 

@@ -31,6 +31,7 @@ export function detect(file, { onProgress, onSent, signal, apiKey }) {
   const form = new FormData();
   form.append("include", "thumbnails");
   form.append("include", "scores");
+  form.append("include", "stability");
   form.append("file", file);
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();

@@ -11,10 +11,11 @@ import pytest
 from deepfake_client.analysis import findings
 from deepfake_client.analysis.faces import FaceChoice
 from deepfake_client.analysis.findings import SMALL_FACE_PX, FindingCode, Severity
+from deepfake_client.analysis.stability import Change, FaceStability, Stability, Variant
 from deepfake_client.media import MediaFormat, MediaType, VideoLength, VideoTrack
 from deepfake_client.release import ModelInfo, ReleaseBands, Scope, VerdictBands
 from deepfake_client.scorer import MIN_FACE_PX
-from deepfake_client.scores import STRETCH_FRAMES
+from deepfake_client.scores import STRETCH_FRAMES, verdict
 from tests.client.evidence.cases import MODEL, SIZE_PX, made_output
 from tests.media import encode_image
 
@@ -271,6 +272,31 @@ def test_near_the_real_band() -> None:
     assert "edge of the real band (0.2)" in sentence("NEAR_BAND_EDGE", [0.21], is_video=False)
 
 
+@pytest.mark.parametrize(("p", "result"), [(0.81, "fake"), (0.75, "uncertain"), (0.8, "uncertain")])
+def test_unstable(p: float, result: str) -> None:
+    """What a variant scores, against bands that end at 0.2 and 0.8; see test_stability.py for whole detections."""
+    (face,) = _stability(p).faces
+    assert face.variants[0].result == result
+    found = findings.with_stability((), _stability(p))
+    assert [finding.code.value for finding in found] == (["UNSTABLE"] if result == "fake" else [])
+
+
+def test_unstable_has_its_place_among_the_others() -> None:
+    others = made_output([0.79], model=MODEL, is_video=False, without_face=[0]).findings
+    found = [finding.code.value for finding in findings.with_stability(others, _stability(0.9))]
+    assert found == ["NO_FACE", "UNSTABLE", "DEFAULT_BANDS"]
+
+
+def _stability(p: float) -> Stability:
+    bands = OWN_BANDS.verdict_bands.image
+    variant = Variant(change=Change.MIRROR, fake_probability=p, result=verdict(p, bands))
+    face = FaceStability(
+        index=0, timestamp_s=0.0, face_box=None, fake_probability=0.7, result=verdict(0.7, bands), variants=(variant,),
+        lowest=0.7, highest=p,
+    )  # fmt: skip
+    return Stability(faces=(face,))
+
+
 def test_reduced_precision() -> None:
     assert codes(SOUND, model=OWN_BANDS.model_copy(update={"precision": "bf16"})) == {"REDUCED_PRECISION"}
 
@@ -295,6 +321,7 @@ def test_every_code_can_be_found() -> None:
     found |= codes(SOUND, video_track=VideoTrack(1, 2)) | codes([0.1] * 9, others=[[0.9]])
     found |= codes(SOUND, video_track=VideoTrack(1, 2), video_length=VideoLength(9.0, 3.0))
     found |= codes([0.81], is_video=False) | {"LOW_RESOLUTION", "TRANSPARENT", "ANIMATED_IMAGE"}
+    found.add("UNSTABLE")  # see test_unstable
     assert found == set(FindingCode)
 
 

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -116,6 +117,28 @@ def test_standard_input(run: Run, image: Path, tmp_path: Path) -> None:
     result = run("-", "--report", tmp_path / "out.json", input=image.read_bytes())
     assert result.exit_code == 0
     assert json.loads((tmp_path / "out.json").read_text())["input"]["file_name"] == "standard input"
+
+
+def test_a_report_tells_of_stability_and_draws_the_sensitivity_on_request(
+    run: Run, server: InferenceServer, image: Path, tmp_path: Path
+) -> None:
+    report = tmp_path / "out.json"
+    assert run(image, "--report", report).exit_code == 0
+    document = json.loads(report.read_text())
+    (face,) = document["stability"]["faces"]
+    assert len(face["variants"]) == 4, "without a face there is no margin to widen"
+    assert document["sensitivity"] is None
+    assert run(image, "--report", report, "--sensitivity").exit_code == 0
+    document = json.loads(report.read_text())
+    assert np.shape(document["sensitivity"]["map"]["changes"]) == (7, 7)
+    assert document["sensitivity_picture"]["width_px"] == 448
+
+
+def test_rows_tell_of_stability_on_request(run: Run, server: InferenceServer, image: Path) -> None:
+    metadata = json.loads(run(image, "--format", "jsonl", "--stability").stdout)["metadata"]
+    assert metadata["stability"]["skipped"] is None
+    assert "sensitivity" not in metadata
+    assert "stability" not in json.loads(run(image, "--format", "jsonl").stdout)["metadata"]
 
 
 def test_help_names_the_option(run: Run) -> None:

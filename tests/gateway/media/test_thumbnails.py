@@ -15,7 +15,7 @@ from tests.gateway.conftest import Gateway
 from tests.gateway.routes.test_bad_requests import error_of
 from tests.gateway.routes.test_detect import KEYS, upload, video
 from tests.inference_server import FACE_BOX_PX, jpeg
-from tests.media import encode_image
+from tests.media import encode_image, photo
 
 METADATA = [
     "input_type", "format", "frames_analyzed", "frames_failed", "frame_predictions", "faces_detected",
@@ -88,6 +88,18 @@ def test_scores_and_bands_come_when_asked_for(gateway: Gateway) -> None:
     assert body["metadata"]["scores"]["confidence"] == 75.0
     assert body["metadata"]["verdict_bands"] == {"real_below": 0.3, "fake_above": 0.7}
     assert detected(gateway, video(4), "scores")["metadata"]["verdict_bands"] == {"real_below": 0.4, "fake_above": 0.6}
+
+
+def test_closer_looks_come_when_asked_for(gateway: Gateway) -> None:
+    metadata = detected(gateway, photo("astronaut.png").read_bytes(), "stability", "sensitivity")["metadata"]
+    assert list(metadata) == [*METADATA, "stability", "sensitivity"]
+    (face,) = metadata["stability"]["faces"]
+    flips = any(variant["result"] != face["result"] for variant in face["variants"])
+    assert ("UNSTABLE" in [finding["code"] for finding in metadata["findings"]]) is flips
+    assert np.shape(metadata["sensitivity"]["map"]["changes"]) == (7, 7)
+    asked = [len(received.images) for received in gateway.server.received]
+    assert sum(asked) == 1 + 4 + 50, "without a face there is no margin to widen"
+    assert max(asked) <= 8, "they go in requests as those of frames"
 
 
 def test_both_may_be_asked_for_and_empty_ones_count_as_none(gateway: Gateway) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.gateway.conftest import Gateway
 from tests.gateway.routes.test_detect import upload
 from tests.inference_server import jpeg
+from tests.media import photo
 
 METHODS = {("/health", "get"), ("/model-card", "get"), ("/api/v1/inference", "post"), ("/detect", "post")}
 
@@ -106,13 +107,15 @@ def test_real_answers_conform(gateway: Gateway, document: dict[str, Any]) -> Non
     conforms(document, response_schema(document, "/health", "get", 200), gateway.http.get("/health").json)
     detected = upload(gateway, jpeg("p=0.7 face"), include="scores").json
     conforms(document, response_schema(document, "/detect", "post", 200), detected)
+    examined = upload(gateway, photo("astronaut.png").read_bytes(), include=["stability", "sensitivity"]).json
+    conforms(document, response_schema(document, "/detect", "post", 200), examined)
     unscored = upload(gateway, jpeg("status=6"))
     conforms(document, response_schema(document, "/detect", "post", 422), unscored.json)
 
 
 def test_the_form_describes_include(document: dict[str, Any]) -> None:
     form = document["components"]["schemas"]["DetectForm"]["properties"]
-    assert form["include"]["items"]["enum"] == ["thumbnails", "scores"]
+    assert form["include"]["items"]["enum"] == ["thumbnails", "scores", "stability", "sensitivity"]
     assert form["include"]["type"] == "array"
     assert form["type"]["enum"] == ["image", "video"]
     assert "thumbnails" in document["components"]["schemas"]["DetectMetadata"]["properties"]

@@ -1,0 +1,104 @@
+"""Closer looks at the face that decided, for callers who ask for them. The answer is never lost for their sake."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from statistics import median
+from typing import Any, Literal, TypeVar, get_args
+
+from deepfake_client.analysis.crops import Skippable, Subject
+from deepfake_client.analysis.findings import with_stability
+from deepfake_client.analysis.sensitivity import Sensitivity, measure_sensitivity
+from deepfake_client.analysis.stability import Stability, measure_stability
+from deepfake_client.errors import ConfigurationError, DeadlineExceededError, InputError, ServiceError
+from deepfake_client.media import Frame
+from deepfake_client.result import DetectionOutput
+from deepfake_client.scorer import Deadline, FrameScorer
+
+Look = Literal["stability", "sensitivity"]
+"""What can be asked for; `DetectionDetails` has a field of the same name."""
+
+LOOKS: tuple[Look, ...] = get_args(Look)
+
+_Skippable = TypeVar("_Skippable", bound=Skippable)
+
+
+def check_looks(include: Collection[str]) -> None:
+    """Raises a ConfigurationError where something else is asked for."""
+    if unknown := set(include) - set(LOOKS):
+        raise ConfigurationError(f"include holds {', '.join(sorted(unknown))}, not {' or '.join(LOOKS)}")
+
+
+def look_closer(
+    output: DetectionOutput,
+    frames: Sequence[Frame],
+    scorer: FrameScorer,
+    include: Collection[Look],
+    deadline: Deadline,
+    request_id: str = "",
+) -> DetectionOutput:
+    """The result with the closer looks in its details, and with the findings that follow from them.
+
+    Args:
+        output: The result without them.
+        frames: As they were scored.
+        scorer: That scored them.
+        include: The looks.
+        deadline: Of the whole detection. A look for which no time is left is skipped, and says so.
+        request_id: See `FrameScorer.score`.
+
+    Raises:
+        DeadlineExceededError: The detection was cancelled.
+    """
+    subjects, model, details = deciding_faces(output, frames), output.model, output.details
+    bands = model.verdict_bands.of(details.input_type)
+    added: dict[str, Any] = {}
+    if "stability" in include:
+        stability = _unless_hindered(
+            Stability,
+            lambda: measure_stability(scorer, subjects, model, bands, deadline, request_id),
+            details.assessable,
+            deadline,
+        )
+        added |= {"stability": stability, "findings": with_stability(details.findings, stability)}
+    if "sensitivity" in include:
+        added["sensitivity"] = _unless_hindered(
+            Sensitivity,
+            lambda: measure_sensitivity(scorer, subjects[0], model, deadline, request_id),
+            details.assessable,
+            deadline,
+        )
+    return replace(output, details=details.model_copy(update=added))
+
+
+def deciding_faces(output: DetectionOutput, frames: Sequence[Frame]) -> list[Subject]:
+    """Where the verdict comes from: an image's deciding face; of a video that face in two frames.
+
+    These are its most suspicious frame and its median one, which are the same where there is one. Frames without the
+    deciding face do not count; where there is no face at all, whole frames do.
+    """
+    subjects = [
+        Subject(frame.index, frame.timestamp_s, sent.encoded, frame.score.face_box_px, frame.score.fake_probability)
+        for frame, sent in zip(output.frames, frames, strict=True)
+        if frame.score.fake_probability is not None
+    ]
+    highest = max(subjects, key=lambda subject: subject.fake_probability)
+    middle = median(subject.fake_probability for subject in subjects)
+    typical = min(subjects, key=lambda subject: abs(subject.fake_probability - middle))
+    return [highest] if typical is highest else [highest, typical]
+
+
+def _unless_hindered(
+    kind: type[_Skippable], look: Callable[[], _Skippable], assessable: bool, deadline: Deadline
+) -> _Skippable:
+    if not assessable:
+        return kind(skipped="There is no face that the model can judge.")
+    try:
+        return look()
+    except DeadlineExceededError:
+        if deadline.cancelled:
+            raise
+        return kind(skipped="No time was left before the deadline.")
+    except InputError as error:
+        return kind(skipped=f"The frame cannot be decoded once more ({error.code}).")
+    except ServiceError as error:
+        return kind(skipped=f"The service did not score the changed pictures ({error.code}).")
