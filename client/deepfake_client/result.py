@@ -124,6 +124,7 @@ class DetectionOutput:
         model: The release that answered.
         media_bytes: Size of the input file.
         facts: Of the media, that the findings are made of.
+        suspect: Who of `details.people` decides; None where the largest faces do, or whole pictures.
     """
 
     result: DetectionResult
@@ -136,6 +137,7 @@ class DetectionOutput:
     model: ModelInfo = field(repr=False)
     media_bytes: int
     facts: MediaFacts = field(repr=False)
+    suspect: Person | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -160,6 +162,7 @@ class Aggregate:
         frames_scored: Frames with a score.
         frames_failed: Frames without one.
         people: Whose faces were scored.
+        suspect: Who of them decides; None where the largest faces do, or whole pictures.
         segments: Stretches of a video above the fake band; none where the frames' times are not known.
         assessable: Whether the model can judge what was found.
         findings: What makes the result unreliable, the worst first.
@@ -171,6 +174,7 @@ class Aggregate:
     frames_scored: int
     frames_failed: int
     people: People
+    suspect: Person | None
     segments: Sequence[Segment]
     assessable: bool
     findings: tuple[Finding, ...]
@@ -229,6 +233,7 @@ def aggregate(
         frames_scored=len(p),
         frames_failed=len(scores) - len(p),
         people=people,
+        suspect=suspect,
         segments=judged.segments,
         assessable=judged.assessable,
         findings=find(judged),
@@ -307,6 +312,7 @@ def detection_output(
         model=model,
         media_bytes=size_bytes,
         facts=facts,
+        suspect=whole.suspect,
     )
 
 

@@ -45,7 +45,7 @@ def test_an_unchanged_crop_scores_as_its_frame(scorer: FrameScorer) -> None:
     whole = scorer.score(list(sent.values()), deadline)
     crops = []
     for encoded, score in zip(sent.values(), whole.scores, strict=True):
-        subject = Subject(0, 0.0, encoded, score.face_box_px, score.fake_probability or 0.0)
+        subject = Subject(0, 0.0, encoded, None, score.face_box_px, score.fake_probability or 0.0)
         picture = subject.picture(whole.info)
         crops.append(png(picture.crop(subject.square_px(picture, whole.info.preprocess.crop_factor))))
     again = scorer.score(crops, deadline, face_boxes_px=[WHOLE_PICTURE] * len(crops))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from statistics import median
 from typing import Any, Literal, TypeVar, get_args
 
 from deepfake_client.analysis.crops import Skippable, Subject
@@ -11,7 +10,7 @@ from deepfake_client.analysis.sensitivity import Sensitivity, measure_sensitivit
 from deepfake_client.analysis.stability import Stability, measure_stability
 from deepfake_client.errors import ConfigurationError, DeadlineExceededError, InputError, ServiceError
 from deepfake_client.media import Frame
-from deepfake_client.result import DetectionOutput
+from deepfake_client.result import DetectionOutput, FacePrediction, FramePrediction
 from deepfake_client.scorer import Deadline, FrameScorer
 
 Look = Literal["stability", "sensitivity"]
@@ -71,20 +70,22 @@ def look_closer(
 
 
 def deciding_faces(output: DetectionOutput, frames: Sequence[Frame]) -> list[Subject]:
-    """Where the verdict comes from: an image's deciding face; of a video that face in two frames.
+    """Where the verdict comes from: an image's deciding face; of a video the deciding person's face in two frames.
 
-    These are its most suspicious frame and its median one, which are the same where there is one. Frames without the
-    deciding face do not count; where there is no face at all, whole frames do.
+    These are their most suspicious frame and their median one. Where no person decides it is the largest face of each
+    frame, or all of it.
     """
-    subjects = [
-        Subject(frame.index, frame.timestamp_s, sent.encoded, frame.score.face_box_px, frame.score.fake_probability)
-        for frame, sent in zip(output.frames, frames, strict=True)
-        if frame.score.fake_probability is not None
-    ]
-    highest = max(subjects, key=lambda subject: subject.fake_probability)
-    middle = median(subject.fake_probability for subject in subjects)
-    typical = min(subjects, key=lambda subject: abs(subject.fake_probability - middle))
-    return [highest] if typical is highest else [highest, typical]
+    person = output.suspect.person if output.suspect else None
+    subjects = []
+    for predicted, frame in zip(output.details.frame_predictions, frames, strict=True):
+        faces: list[FacePrediction | FramePrediction] = [face for face in predicted.faces if face.person == person]
+        subjects += [
+            Subject(predicted.index, predicted.timestamp_s, frame.encoded, person, face.face_box, face.fake_probability)
+            for face in (faces if person else [predicted])
+            if face.fake_probability is not None
+        ]
+    subjects.sort(key=lambda subject: -subject.fake_probability)
+    return [subjects[0], subjects[len(subjects) // 2]][: len(subjects)]
 
 
 def _unless_hindered(

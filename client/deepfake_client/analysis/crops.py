@@ -37,6 +37,7 @@ class Subject:
         index: Of its frame among the sampled ones.
         timestamp_s: Of its frame.
         encoded: The frame as it was sent.
+        person: Whose face it is; None for a whole picture, and where the largest face of each frame decides.
         face_box_px: x0, y0, x1, y1 in pixels after EXIF orientation; None where the whole picture was scored.
         fake_probability: What it scored, 0-1.
     """
@@ -44,6 +45,7 @@ class Subject:
     index: int
     timestamp_s: float
     encoded: bytes
+    person: int | None
     face_box_px: Box | None
     fake_probability: float
 

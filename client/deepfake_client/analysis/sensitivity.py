@@ -27,6 +27,8 @@ class SensitivityMap(Part):
     index: int
     """Of the frame among the sampled ones."""
     timestamp_s: float
+    person: int | None
+    """Whose face, by its number in `people`; null where no person decides."""
     face_box: Box | None
     """x0, y0, x1, y1 of the face in pixels; null where the whole picture was scored."""
     grid_px: Box
@@ -72,7 +74,8 @@ def measure_sensitivity(
     return Sensitivity(
         map=SensitivityMap(
             index=subject.index,
-            timestamp_s=round(subject.timestamp_s, 6),
+            timestamp_s=subject.timestamp_s,
+            person=subject.person,
             face_box=subject.face_box_px,
             grid_px=(square[0] + left, square[1] + top, square[0] + right, square[1] + bottom),
             fake_probability=round(whole, DIGITS),

@@ -58,6 +58,8 @@ class FaceStability(Part):
     index: int
     """Of the frame among the sampled ones."""
     timestamp_s: float
+    person: int | None
+    """Whose face, by its number in `people`; null where no person decides."""
     face_box: Box | None
     """x0, y0, x1, y1 in pixels; null where the whole picture was scored."""
     fake_probability: float
@@ -115,7 +117,8 @@ def _face(subject: Subject, scores: dict[Change, float], bands: VerdictBands) ->
     every = [subject.fake_probability, *scores.values()]
     return FaceStability(
         index=subject.index,
-        timestamp_s=round(subject.timestamp_s, 6),
+        timestamp_s=subject.timestamp_s,
+        person=subject.person,
         face_box=subject.face_box_px,
         fake_probability=round(subject.fake_probability, DIGITS),
         result=verdict(subject.fake_probability, bands),

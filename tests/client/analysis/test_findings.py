@@ -291,8 +291,8 @@ def _stability(p: float) -> Stability:
     bands = OWN_BANDS.verdict_bands.image
     variant = Variant(change=Change.MIRROR, fake_probability=p, result=verdict(p, bands))
     face = FaceStability(
-        index=0, timestamp_s=0.0, face_box=None, fake_probability=0.7, result=verdict(0.7, bands), variants=(variant,),
-        lowest=0.7, highest=p,
+        index=0, timestamp_s=0.0, person=None, face_box=None, fake_probability=0.7, result=verdict(0.7, bands),
+        variants=(variant,), lowest=0.7, highest=p,
     )  # fmt: skip
     return Stability(faces=(face,))
 

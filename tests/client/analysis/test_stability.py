@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from deepfake_client import (
+    ClientSettings,
     ConfigurationError,
     DeadlineExceededError,
     DetectionOutput,
@@ -17,13 +18,14 @@ from deepfake_client import (
     create_detector,
     evidence_html,
 )
+from deepfake_client.analysis.closer_look import deciding_faces
 from deepfake_client.analysis.stability import Change
 from deepfake_client.evidence.builder import build_evidence
 from deepfake_client.media import Frame
 from deepfake_client.release import Scope
 from deepfake_client.scorer import Deadline
 from tests.client.analysis.pixel_scorer import MODEL, PixelScorer
-from tests.inference_server import InferenceServer, jpeg
+from tests.inference_server import InferenceServer, face_box_px, jpeg
 from tests.media import encode_image, photo_pixels
 
 FACE_PX = (173.0, 67.0, 276.0, 170.0)
@@ -101,6 +103,25 @@ def test_of_a_video_the_most_suspicious_frame_and_the_median_one(monkeypatch: py
     monkeypatch.setattr("deepfake_client.detector.read_frames", lambda *_, **__: frames)
     faces = detect(PixelScorer(brightness), b"\0\0\0\x1cftypisom" + b"\0" * 40).details.stability.faces
     assert [(face.index, face.timestamp_s) for face in faces] == [(1, 0.5), (2, 1.0)]
+
+
+def test_it_is_about_the_person_who_decides(server: InferenceServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    says = ["faces=0.2/0.9", "faces=0.99/0.8", "p=0.999", "faces=0.3/0.7"]
+    frames = [Frame(i, i / 2, jpeg(said)) for i, said in enumerate(says)]
+    monkeypatch.setattr("deepfake_client.detector.read_frames", lambda *_, **__: frames)
+    with create_detector(server.url) as detector:
+        output = detector.detect(b"\0\0\0\x1cftypisom" + b"\0" * 40)
+    subjects = deciding_faces(output, frames)
+    assert [(subject.index, subject.person) for subject in subjects] == [(0, 2), (1, 2)]
+    assert {subject.face_box_px for subject in subjects} == {face_box_px(1)}
+    settings = ClientSettings(faces="largest")
+    with create_detector(server.url, settings) as detector:
+        output = detector.detect(b"\0\0\0\x1cftypisom" + b"\0" * 40)
+    subjects = deciding_faces(output, frames)
+    assert [(subject.index, subject.person, subject.face_box_px) for subject in subjects] == [
+        (2, None, None),
+        (3, None, face_box_px(0)),
+    ]
 
 
 @pytest.mark.parametrize(
