@@ -42,6 +42,7 @@ def ensure_release(settings: DeploySettings, say: Say) -> Release:
         face_detection=settings.face_detection,
         max_image_bytes=settings.max_image_bytes,
         max_image_pixels=settings.max_image_pixels,
+        pipeline_pixels=settings.pipeline_pixels,
         fake_labels=tuple(label.strip() for label in settings.fake_labels.split(",") if label.strip()),
         cache_dir=settings.cache_dir,
     )

@@ -88,6 +88,9 @@ class DeploySettings(PrefixedSettings):
     max_image_pixels: int = Field(
         default=PreprocessParams.max_pixels, ge=1, description="Largest width x height of an image, from its header."
     )
+    pipeline_pixels: bool = Field(
+        default=False, description="Ignore colour profiles and transparency, as transformers' image pipelines do."
+    )
     instances: int = Field(
         default=0, ge=0, description="Instances of preprocess; 0: one per core, at most 8 and what fits."
     )

@@ -155,7 +155,7 @@ def decode(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """An RGB image, upright after EXIF orientation: the pixels that the server sees.
 
     Args:
-        encoded: A JPEG, PNG, BMP or WebP file.
+        encoded: An image file.
         max_pixels: Limit of width x height, checked on the header.
 
     Raises:

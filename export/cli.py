@@ -103,6 +103,14 @@ def export(
             help="Largest width x height that is accepted.",
         ),
     ] = ExportSettings.max_image_pixels,
+    pipeline_pixels: Annotated[
+        bool,
+        typer.Option(
+            "--pipeline-pixels",
+            envvar=_names("PIPELINE_PIXELS"),
+            help="Ignore colour profiles and transparency, as transformers' image pipelines do.",
+        ),
+    ] = False,
     fake_label: Annotated[
         list[str] | None, typer.Option(help="Name of a fake class, if the labels do not say (repeatable).")
     ] = None,
@@ -136,6 +144,7 @@ def export(
         face_detection=face_detection,
         max_image_bytes=max_image_bytes,
         max_image_pixels=max_image_pixels,
+        pipeline_pixels=pipeline_pixels,
         fake_labels=tuple(fake_label or ()),
         tolerance=tolerance,
         parity_images=parity_images,

@@ -118,6 +118,7 @@ def _prepare(located: LocatedCheckpoint, settings: ExportSettings, target: Targe
         crop_factor=checkpoint.sidecar.crop_factor,
         max_bytes=settings.max_image_bytes,
         max_pixels=settings.max_image_pixels,
+        pipeline_pixels=settings.pipeline_pixels,
     )
     if params.face_detection:
         fetch_assets(FACE_MODELS, settings.cache_dir)

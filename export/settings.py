@@ -30,6 +30,7 @@ class ExportSettings:
         face_detection: Off: the classifier always sees the whole image.
         max_image_bytes: Largest encoded image the release accepts.
         max_image_pixels: Largest width x height it accepts, read from the header.
+        pipeline_pixels: Whether colour profiles and transparency are ignored, as transformers' pipelines do.
         fake_labels: Names of the fake classes, if the labels do not say.
         tolerance: Limit of max |dp|; the precision's declared one by default.
         parity_images: Number of generated images in the gate; low precisions are judged on twice as many photos too.
@@ -48,6 +49,7 @@ class ExportSettings:
     face_detection: bool = True
     max_image_bytes: int = PreprocessParams.max_bytes
     max_image_pixels: int = PreprocessParams.max_pixels
+    pipeline_pixels: bool = False
     fake_labels: tuple[str, ...] = ()
     tolerance: float | None = None
     parity_images: int = 32

@@ -27,6 +27,12 @@ MAX_JPEG_SEGMENTS = 10_000
 MAX_PNG_CHUNKS = 100_000
 """Each costs 2 microseconds. An encoder that writes 8 KiB at a time makes 8,192 of 64 MiB."""
 
+MAX_GIF_BLOCKS = 300_000
+"""Before and in the first picture, which Pillow reads in Python: 75 MB in whole blocks."""
+
+MAX_TIFF_VALUES = 100_000
+"""Of one tag that holds numbers, such as the places of strips. 65,535 rows are as many strips at most."""
+
 MAX_BMP_RLE_WORK = 10_000_000
 """Limit of bytes + pixels of a run-length coded BMP: 0.1 to 0.2 microseconds each, 2 s in all."""
 
@@ -67,6 +73,10 @@ def check_structure(encoded: bytes) -> Structure:
         _check_chunks(encoded)
     elif encoded.startswith(b"BM"):
         _check_runs(encoded)
+    elif encoded.startswith(b"GIF8"):
+        _check_blocks(encoded)
+    elif encoded.startswith((b"II*\0", b"MM\0*")):
+        _check_tags(encoded)
     return Structure()
 
 
@@ -146,6 +156,47 @@ def _check_chunks(encoded: bytes) -> None:
         if chunks > MAX_PNG_CHUNKS:
             raise ImageRejectedError(Status.TOO_COMPLEX, f"over {MAX_PNG_CHUNKS} chunks")
         position += 12 + int.from_bytes(encoded[position : position + 4], "big")
+
+
+def _check_blocks(encoded: bytes) -> None:
+    """Up to the end of the first picture (GIF89a, sections 15 to 25)."""
+
+    def colours_bytes(at: int) -> int:
+        packed = encoded[at] if at < len(encoded) else 0
+        return 3 << (packed & 7) + 1 if packed & 0x80 else 0
+
+    position, blocks, kind = 13 + colours_bytes(10), 0, b"!"
+    while kind == b"!" and (kind := encoded[position : position + 1]) in (b"!", b","):
+        position += 2 if kind == b"!" else 11 + colours_bytes(position + 9)
+        while position < len(encoded) and encoded[position]:
+            position += 1 + encoded[position]
+            blocks += 1
+        position, blocks = position + 1, blocks + 1
+        if blocks > MAX_GIF_BLOCKS:
+            raise ImageRejectedError(Status.TOO_COMPLEX, f"over {MAX_GIF_BLOCKS} blocks")
+
+
+def _check_tags(encoded: bytes) -> None:
+    """Of the first page (TIFF 6.0, section 2). Pillow refuses tags that hold more than the file together."""
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(encoded[at : at + size], "little" if encoded[:1] == b"I" else "big")
+
+    page = number(4, 4)
+    for entry in range(page + 2, page + 2 + 12 * number(page, 2), 12):
+        holds_bytes = number(entry + 2, 2) in (1, 2, 6, 7)
+        if not holds_bytes and number(entry + 4, 4) > MAX_TIFF_VALUES:
+            raise ImageRejectedError(Status.TOO_COMPLEX, f"over {MAX_TIFF_VALUES} values in one tag")
+
+
+def check_tiles(width: int, height: int, tile: tuple[int, int]) -> None:
+    """Refuses a TIFF whose tiles are far larger than the picture that they are cut to.
+
+    Raises:
+        ImageRejectedError: With `TOO_COMPLEX`.
+    """
+    if tile[0] * tile[1] > max(4 * width * height, 2**20):
+        raise ImageRejectedError(Status.TOO_COMPLEX, f"tiles of {tile[0]} x {tile[1]} pixels")
 
 
 def _check_runs(encoded: bytes) -> None:

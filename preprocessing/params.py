@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-PREPROCESSING_VERSION = 2
+PREPROCESSING_VERSION = 3
 """Raised whenever the pixels, box or score of any accepted image could change; releases record it.
 
 Faster decoders and turns that are equal bit for bit, as tests/preprocessing proves of the present ones, leave it alone.
@@ -57,6 +57,7 @@ class PreprocessParams:
         min_face_score: Detections below this score (0-1) are no face.
         max_bytes: Largest encoded image.
         max_pixels: Largest width x height, read from the header before decoding.
+        pipeline_pixels: Whether colour profiles and transparency are ignored, as transformers' pipelines do.
     """
 
     resize: ResizeSpec = field(default_factory=lambda: ResizeSpec(224))
@@ -65,6 +66,7 @@ class PreprocessParams:
     min_face_score: float = 0.5
     max_bytes: int = 64 * 2**20
     max_pixels: int = 64_000_000
+    pipeline_pixels: bool = False
 
     def __post_init__(self) -> None:
         if not 1.0 <= self.crop_factor <= 10.0:

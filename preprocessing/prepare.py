@@ -63,7 +63,12 @@ class Preparer:
         For the arguments and errors see `prepare`.
         """
         params = self.params
-        pixels = decode_rgb(encoded, max_bytes=params.max_bytes, max_pixels=params.max_pixels)
+        pixels = decode_rgb(
+            encoded,
+            max_bytes=params.max_bytes,
+            max_pixels=params.max_pixels,
+            pipeline_pixels=params.pipeline_pixels,
+        )
         height, width = pixels.shape[:2]
         faces: tuple[Face, ...] = ()
         if face_box is None:

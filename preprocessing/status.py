@@ -36,8 +36,8 @@ STATUS_TABLE: dict[int, StatusEntry] = {
     for code, meaning in {
         Status.OK: "The image was decoded and scored.",
         Status.EMPTY: "There were no bytes. Send the encoded image file.",
-        Status.NOT_AN_IMAGE: "The bytes are no image. Send a JPEG, PNG, BMP or WebP file.",
-        Status.UNSUPPORTED_FORMAT: "An image, but of a format that is not accepted. Send JPEG, PNG, BMP or WebP.",
+        Status.NOT_AN_IMAGE: "The bytes are no image. Send a JPEG, PNG, BMP, WebP, GIF, TIFF, HEIC or AVIF file.",
+        Status.UNSUPPORTED_FORMAT: "An image, but of a format that is not accepted. Send JPEG or PNG, for example.",
         Status.TOO_MANY_BYTES: "The encoded image is over the limit of bytes. Send a smaller file.",
         Status.TOO_MANY_PIXELS: "The header announces more pixels than the limit. Send a smaller image.",
         Status.DECODE_FAILED: "The header is fine but the pixels cannot be decoded: truncated or corrupt.",

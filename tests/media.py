@@ -162,6 +162,15 @@ def encode_image(pixels: np.ndarray, format_: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def encode_heic(image: Image.Image, **options: object) -> bytes:
+    """A picture as the bytes of a HEIC file, in a grid with `tile_size`."""
+    import pillow_heif
+
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(image).save(buffer, **options)
+    return buffer.getvalue()
+
+
 def add_sound(container: "av.container.OutputContainer") -> None:
     """Adds half a second of silence as an AAC stream."""
     stream = container.add_stream("aac", rate=44100)

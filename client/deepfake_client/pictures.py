@@ -17,6 +17,8 @@ import numpy as np
 from PIL import ExifTags, Image, ImageChops, ImageOps
 
 from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
+from deepfake_client.formats.icc import ToSrgb, to_srgb
+from deepfake_client.media import SNIFF_BYTES, sniff
 
 MAX_PIXELS = 64_000_000
 """Default limit of width x height, that of a release's preprocessing."""
@@ -24,7 +26,7 @@ MAX_PIXELS = 64_000_000
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels, origin at the top left."""
 
-_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "AVIF")
 _JPEG_QUALITY = 82
 _JPEG_END = b"\xff\xd9"
 _OVERSAMPLING = 2  # a JPEG is decoded at twice the wanted size or more, so that the resize can filter
@@ -42,7 +44,7 @@ def open_picture(encoded: bytes | BinaryIO, max_pixels: int) -> Iterator[Image.I
     """The image, its pixels not yet decoded.
 
     Args:
-        encoded: A JPEG, PNG, BMP or WebP file, or its stream.
+        encoded: An image file, or its stream. HEIC needs pillow-heif, the extra `heic`.
         max_pixels: Limit of width x height, checked on the header before any pixel is decoded.
 
     Raises:
@@ -50,18 +52,37 @@ def open_picture(encoded: bytes | BinaryIO, max_pixels: int) -> Iterator[Image.I
         MediaTooLargeError: The image has more than `max_pixels`.
     """
     try:
-        with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded, formats=_FORMATS) as image:
+        with _open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
             if image.width * image.height > max_pixels:
                 raise MediaTooLargeError(
                     f"the frame is too large: {image.width} x {image.height} pixels, the limit is {max_pixels}"
                 )
-            if "RGB;16B" in [tile.args for tile in image.tile]:
+            if "RGB;16B" in [tile.args for tile in getattr(image, "tile", ())]:
                 image.info.pop("transparency", None)  # a colour of 16 bits, which Pillow compares with pixels of 8
             yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise MediaTooLargeError(f"the frame is too large: {error}") from error
-    except (OSError, SyntaxError, ValueError, LookupError, TypeError, OverflowError, EOFError, struct.error) as error:
+    except _DAMAGE as error:
         raise MediaDecodeError(f"the frame cannot be decoded ({type(error).__name__})") from error
+
+
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, LookupError, TypeError, OverflowError, EOFError, RuntimeError, struct.error,
+)  # fmt: skip
+
+
+def _open(stream: BinaryIO) -> Image.Image:
+    head = stream.read(SNIFF_BYTES)
+    stream.seek(0)
+    format_ = sniff(head)
+    if format_ is None or format_.name != "heic":
+        return Image.open(stream, formats=_FORMATS)
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError as error:
+        raise MediaDecodeError("a HEIC picture is shown only with pillow-heif, the client's extra heic") from error
+    image: Image.Image = HeifImageFile(stream)  # type: ignore[no-untyped-call]
+    return image
 
 
 def upright_size_px(image: Image.Image) -> tuple[int, int]:
@@ -74,16 +95,17 @@ def upright_size_px(image: Image.Image) -> tuple[int, int]:
 
 
 def decode_upright(image: Image.Image, least_px: tuple[int, int] | None = None) -> Image.Image:
-    """The upright pixels as RGB, on white where they are transparent: what the service scores.
+    """The upright pixels as sRGB, on white where they are transparent: what the service scores.
 
     Args:
         image: From `open_picture`.
         least_px: Width and height that are wanted, before orientation: a JPEG is decoded at a fraction of its size
             where that is at least twice as large. None: the full size.
     """
-    if least_px is not None:
+    if least_px is not None and image.format in ("JPEG", "MPO"):  # others may give a preview, another picture
         image.draft(None, (_OVERSAMPLING * least_px[0], _OVERSAMPLING * least_px[1]))
     image.load()
+    profile = to_srgb(image)
     try:
         upright = ImageOps.exif_transpose(image)
     except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):
@@ -93,11 +115,11 @@ def decode_upright(image: Image.Image, least_px: tuple[int, int] | None = None) 
         grey = (values >> 8).clip(0, 255).astype(np.uint8)
         if (clear := upright.info.get("transparency")) is not None:
             grey[values == clear] = 255
-        return Image.fromarray(grey).convert("RGB")
+        return _rgb(Image.fromarray(grey), profile)
     if not _has_alpha(upright):
-        return upright.convert("RGB")
+        return _rgb(upright, profile)
     covered = upright.convert("RGBA")
-    shown = covered.convert("RGB")
+    shown = _rgb(covered.convert("RGB"), profile)
     shown.paste("white", mask=ImageChops.invert(covered.getchannel("A")))
     return shown
 
@@ -108,6 +130,10 @@ def upright_picture(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image
         upright = decode_upright(image)
     upright.info.clear()  # a colour profile would be written with a part of it, and applied twice
     return upright
+
+
+def _rgb(image: Image.Image, profile: ToSrgb | None) -> Image.Image:
+    return image.convert("RGB") if profile is None else profile.convert(image.convert(profile.mode))
 
 
 def is_transparent(encoded: bytes, max_pixels: int = MAX_PIXELS) -> bool:
@@ -123,7 +149,7 @@ def is_transparent(encoded: bytes, max_pixels: int = MAX_PIXELS) -> bool:
 
 def _has_alpha(image: Image.Image) -> bool:
     """Pillow's `has_transparency_data` fails where a palette is missing."""
-    return image.mode.endswith("A") or "transparency" in image.info
+    return image.mode.upper().endswith("A") or "transparency" in image.info
 
 
 @dataclass(frozen=True)
@@ -154,7 +180,7 @@ def make_thumbnail(
     """A whole frame, or the square around its face that was given to the classifier, made smaller (never larger).
 
     Args:
-        encoded: One frame as sent to Triton: a JPEG, PNG, BMP or WebP file.
+        encoded: One frame as sent to Triton.
         face_box_px: `FrameScore.face_box_px` of the frame: pixels after EXIF orientation, or None.
         crop_factor: Side of the square over the longer side of the box: the release's own. None: the whole frame.
         max_side_px: Longest side of the thumbnail.

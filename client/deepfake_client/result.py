@@ -62,7 +62,7 @@ class DetectionDetails(_Part):
 
     input_type: MediaType
     format: str
-    """jpeg, png, bmp, webp, mp4, mov, avi, mkv or webm."""
+    """One of `deepfake_client.media.FORMAT_NAMES`."""
     frames_analyzed: int
     """Frames that were scored."""
     frames_failed: int
@@ -339,6 +339,7 @@ def _facts(frames: Sequence[Frame], scoring: Scoring, format_: MediaFormat) -> M
     return replace(
         of_picture,
         is_animation=format_.is_animation,
+        first_only=format_.first_only,
         duration_s=max((frame.timestamp_s for frame in frames), default=0.0) if is_video else None,
         video_track=next((frame.video_track for frame in frames), None),
         times_s=tuple(frame.timestamp_s for frame in frames),

@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from pillow_heif import HeifImageFile
 
 from preprocessing import Status
 from tests.hostile.media_structure import jpeg_segment
@@ -50,7 +51,8 @@ class HostileImage:
 
 def as_pillow_decodes(encoded: bytes) -> Pixels:
     """What transformers' pipelines load, on white where it is transparent: (H, W, 3) uint8 RGB, upright."""
-    with Image.open(io.BytesIO(encoded)) as image:
+    opened = HeifImageFile if encoded[8:12] == b"heic" else Image.open
+    with opened(io.BytesIO(encoded)) as image:
         image.load()
         upright = ImageOps.exif_transpose(image)
         has_alpha = upright.mode.endswith("A") or "transparency" in upright.info

@@ -1,11 +1,12 @@
 """Images of every colour model, depth, orientation and colour profile: odd, but right pixels are expected."""
 
+import io
 import struct
 from collections.abc import Callable
 from functools import cache, partial
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 from tests.hostile.image import GOOD, HostileImage, exif_of, grey16, picture, saved
 
@@ -56,7 +57,7 @@ def _orientations() -> list[HostileImage]:
 
 
 def _profiles() -> list[HostileImage]:
-    """Colour profiles change nothing, as in the checkpoints' own pipelines."""
+    """A colour profile changes the colours; one that is damaged or too large changes nothing."""
     profiles = {
         "wide gamut": wide_gamut(),
         "damaged": b"\xff" * 300,
@@ -64,15 +65,24 @@ def _profiles() -> list[HostileImage]:
         "of 500 KB": bytes(500_000),
         "that says 4 GB": b"\xff\xff\xff\xff" + wide_gamut()[4:],
     }
+
+    def expected(format_: str, name: str) -> bytes:
+        plain = saved(format_)
+        if name != "wide gamut":
+            return plain
+        with Image.open(io.BytesIO(plain)) as image:
+            opened = ImageCms.ImageCmsProfile(io.BytesIO(wide_gamut()))
+            return saved("PNG", ImageCms.profileToProfile(image, opened, ImageCms.createProfile("sRGB")))
+
     return [
         HostileImage(
             f"profile {name}: {format_}",
             partial(saved, format_, icc_profile=profile),
             GOOD,
-            partial(saved, format_),
+            partial(expected, format_, name),
         )
         for name, profile in profiles.items()
-        for format_ in ("JPEG", "PNG", "WEBP")
+        for format_ in ("JPEG", "PNG", "WEBP", "TIFF")
     ]
 
 

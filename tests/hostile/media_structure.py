@@ -35,6 +35,10 @@ def split(content: bytes) -> list[bytes]:
         return list(_riff_pieces(content))
     if content.startswith(_EBML):
         return list(_ebml_pieces(content))
+    if content.startswith(b"GIF8"):
+        return list(_gif_pieces(content))
+    if content.startswith(b"II*\0"):
+        return list(_tiff_pieces(content))
     if content[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
         return list(_box_pieces(content))
     if content[:1] == b"G" or content[4:5] == b"G":
@@ -185,9 +189,40 @@ def _riff_pieces(content: bytes) -> Iterator[bytes]:
         position += size
 
 
+def _gif_pieces(content: bytes) -> Iterator[bytes]:
+    """The head with its colours, and each block: small ones whole, of pictures each run of pixels."""
+    start = 13 + (3 << (content[10] & 7) + 1 if content[10] & 0x80 else 0)
+    yield content[:start]
+    while (kind := content[start : start + 1]) in (b"!", b","):
+        end = start + 2
+        if kind == b",":
+            end = start + 11 + (3 << (content[start + 9] & 7) + 1 if content[start + 9] & 0x80 else 0)
+        while content[end]:
+            yield content[start:end]
+            start, end = end, end + 1 + content[end]
+        yield content[start : end + 1]
+        start = end + 1
+    yield content[start:]
+
+
+def _tiff_pieces(content: bytes) -> Iterator[bytes]:
+    """The head, what lies in front of the first page's directory, each entry of that, and the rest."""
+    start = _u32(content, 4, "little")
+    yield content[:8]
+    if start > 8:
+        yield content[8:start]
+    end = start + 2 + 12 * int.from_bytes(content[start : start + 2], "little")
+    yield content[start : start + 2]
+    yield from _cut(content[:end], start + 2, lambda _: 12)
+    yield content[end:]
+
+
 def _box_pieces(content: bytes) -> Iterator[bytes]:
     def size_at(at: int) -> int:
-        return 8 if content[at + 4 : at + 8] in _BOXES_OF_BOXES else _u32(content, at, "big")
+        kind = content[at + 4 : at + 8]
+        if kind == b"meta":
+            return 12
+        return 8 if kind in _BOXES_OF_BOXES | {b"iprp", b"ipco"} else _u32(content, at, "big")
 
     return _cut(content, 0, size_at)
 

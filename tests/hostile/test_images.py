@@ -26,9 +26,9 @@ def outcome_of(encoded: bytes) -> np.ndarray | Status:
 
 
 def assert_right(image: HostileImage, encoded: bytes) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     outcome = outcome_of(encoded)
-    assert time.perf_counter() - started < MOST_S
+    assert time.process_time() - started < MOST_S
     if isinstance(outcome, Status):
         assert outcome in image.outcomes
     else:

@@ -12,8 +12,10 @@ from PIL import Image, ImageOps
 from deepfake_client.pictures import MAX_PIXELS
 from deepfake_client.video.source import MAX_FRAME_PIXELS
 from preprocessing import ImageRejectedError, PreprocessParams, Status, decode_rgb
-from tests.media import encode_image, on_white, photo, photo_pixels
+from tests.hostile.image_colours import wide_gamut
+from tests.media import encode_heic, encode_image, on_white, photo, photo_pixels
 
+TIFF_COMPRESSIONS = ("raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "lzma", "zstd")
 LIMITS = {"max_bytes": 64 * 2**20, "max_pixels": PreprocessParams().max_pixels}
 
 
@@ -47,9 +49,14 @@ def assert_same_pixels(encoded: bytes) -> np.ndarray:
     return pixels
 
 
-@pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "camera.png"])
+@pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png", "camera.png"])
 def test_photos(name: str) -> None:
     assert_same_pixels(photo(name).read_bytes())
+
+
+def test_a_photo_in_adobe_rgb_is_more_colourful_than_a_pipeline_takes_it_for() -> None:
+    pixels = decode(photo("rocket.jpg").read_bytes()).astype(int)
+    assert np.ptp(pixels, axis=2).mean() > np.ptp(photo_pixels("rocket.jpg").astype(int), axis=2).mean() + 1
 
 
 @pytest.mark.parametrize(
@@ -61,6 +68,11 @@ def test_photos(name: str) -> None:
         ("WEBP", {"quality": 90}, False),
         ("JPEG", {"quality": 95}, False),
         ("JPEG", {"quality": 90, "progressive": True, "subsampling": 0}, False),
+        ("GIF", {}, False),
+        ("AVIF", {"quality": 90}, False),
+        *(("TIFF", {"compression": name}, True) for name in TIFF_COMPRESSIONS),
+        ("TIFF", {"tiffinfo": {278: 7}}, True),
+        ("TIFF", {"compression": "jpeg", "quality": 95}, False),
     ],
 )
 def test_accepted_formats(format_: str, options: dict, lossless: bool) -> None:
@@ -69,7 +81,7 @@ def test_accepted_formats(format_: str, options: dict, lossless: bool) -> None:
     assert difference.mean() < (1e-9 if lossless else 4)
 
 
-@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation(orientation: int, format_: str) -> None:
     """The stored picture is what a camera in that orientation writes; upright, its red corner is top left."""
@@ -87,7 +99,7 @@ def test_exif_orientation(orientation: int, format_: str) -> None:
     }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}, "PNG": {}}[format_]
+    options = {"WEBP": {"lossless": True}, "PNG": {}, "TIFF": {}}.get(format_, {"quality": 100, "subsampling": "4:4:4"})
     encoded = encode_image(np.ascontiguousarray(stored), format_, exif=exif, **options)
     pixels = assert_same_pixels(encoded)
     assert pixels.shape == (48, 64, 3)
@@ -98,6 +110,65 @@ def test_an_orientation_that_does_not_exist_is_ignored() -> None:
     exif = Image.Exif()
     exif[0x0112] = 99
     assert assert_same_pixels(encode_image(photo_pixels("coffee.png"), "JPEG", exif=exif)).shape == (400, 600, 3)
+
+
+def test_heic() -> None:
+    photograph = Image.fromarray(photo_pixels("coffee.png"))
+    plain, tiles = (encode_heic(photograph, quality=90, **grid) for grid in ({}, {"tile_size": 128}))
+    assert (plain.count(b"hvc1"), tiles.count(b"hvc1")) == (1, 20)
+    for encoded in (plain, tiles):
+        assert np.abs(decode(encoded).astype(int) - photograph).mean() < 2
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_heic_is_turned_as_its_own_boxes_say(orientation: int) -> None:
+    picture = Image.fromarray(photo_pixels("coffee.png"))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = {1: picture, 3: picture.rotate(180), 6: picture.rotate(-90, expand=True)}.get(
+        orientation, picture.rotate(90, expand=True)
+    )
+    pixels = decode(encode_heic(picture, quality=90, exif=exif.tobytes()))
+    assert np.abs(pixels.astype(int) - turned).mean() < 2
+
+
+@pytest.mark.parametrize("format_", ["AVIF", "HEIC", "TIFF", "GIF"])
+def test_the_alpha_of_other_formats_lies_on_white(format_: str) -> None:
+    image = Image.new("RGBA", (64, 48), (200, 0, 0, 255))
+    image.paste((0, 0, 200, 0), (32, 0, 64, 48))
+    encoded = encode_heic(image, quality=-1, chroma=444) if format_ == "HEIC" else saved(image, format_)
+    pixels = decode(encoded)
+    assert pixels[:, 40:].min() > 250
+    assert np.abs(pixels[:, :24].astype(int) - (200, 0, 0)).max() < 6
+
+
+def test_tiff_tiles_and_colour_models() -> None:
+    rgb = Image.fromarray(photo_pixels("coffee.png"))
+    for mode in ("1", "L", "P", "CMYK", "YCbCr"):
+        assert_same_pixels(saved(rgb.convert(mode), "TIFF"))
+    grey16 = np.linspace(0, 65535, 60 * 44).astype(np.uint16).reshape(44, 60)
+    np.testing.assert_array_equal(decode(saved(Image.fromarray(grey16), "TIFF"))[..., 1], grey16 >> 8)
+    assert status_of(saved(rgb.convert("L").convert("F"), "TIFF")) is Status.UNSUPPORTED_FORMAT
+    assert status_of(saved(rgb, "TIFF", tiffinfo={254: 1})) is Status.UNSUPPORTED_FORMAT  # as raw photographs begin
+
+
+@pytest.mark.parametrize("name", ["astronaut.png", "rocket.jpg"])
+def test_pipeline_pixels_are_pillow_s(name: str) -> None:
+    rgb = Image.fromarray(photo_pixels(name)[:64, :80])
+    alpha = rgb.convert("RGBA")
+    alpha.putalpha(Image.linear_gradient("L").resize(rgb.size))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    profile = {"icc_profile": wide_gamut()}
+    for encoded in (
+        *(saved(rgb, format_, exif=exif, **profile) for format_ in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")),
+        saved(rgb.convert("CMYK"), "JPEG", **profile),
+        *(saved(alpha, format_, **profile) for format_ in ("PNG", "WEBP", "TIFF", "AVIF")),
+        saved(rgb.quantize(16), "PNG", transparency=3),
+        saved(Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64)), "PNG"),
+    ):
+        expected = as_pillow_loads(encoded)
+        np.testing.assert_array_equal(decode_rgb(encoded, **LIMITS, pipeline_pixels=True), expected)
 
 
 def test_colour_modes() -> None:
@@ -177,11 +248,12 @@ def test_16_bit_grey_with_an_orientation() -> None:
 
 def test_of_an_animation_the_first_frame_counts() -> None:
     first, second = (Image.new("RGB", (40, 30), colour) for colour in ("red", "blue"))
-    for format_, options in (("PNG", {}), ("WEBP", {"lossless": True}), ("MPO", {"quality": 95})):
-        pixels = decode(saved(first, format_, save_all=True, append_images=[second], **options))
+    kinds = {"PNG": {}, "WEBP": {"lossless": True}, "MPO": {"quality": 95}, "GIF": {}, "AVIF": {"quality": 100}}
+    for format_, options in {**kinds, "TIFF": {}}.items():
+        pixels = decode(saved(first.copy(), format_, save_all=True, append_images=[second.copy()], **options))
         assert pixels.shape == (30, 40, 3)
         assert pixels[..., 0].min() > 250
-        assert pixels[..., 2].max() < 5
+        assert pixels[..., 2].max() < 6
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40_000), (40_000, 1), (3, 2)])
@@ -278,7 +350,7 @@ def test_the_byte_limit_is_inclusive() -> None:
     assert status_of(encoded, max_bytes=len(encoded) - 1) is Status.TOO_MANY_BYTES
 
 
-@pytest.mark.parametrize("format_", ["GIF", "TIFF", "ICO", "JPEG2000", "AVIF"])
+@pytest.mark.parametrize("format_", ["ICO", "JPEG2000"])
 def test_other_image_formats_are_named(format_: str) -> None:
     encoded = encode_image(np.ascontiguousarray(photo_pixels("coffee.png")[:64, :64]), format_)
     assert status_of(encoded) is Status.UNSUPPORTED_FORMAT
@@ -293,16 +365,17 @@ def test_nothing() -> None:
     assert status_of(b"") is Status.EMPTY
 
 
-@pytest.mark.parametrize("format_", ["JPEG", "PNG", "BMP", "WEBP"])
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "AVIF", "HEIC"])
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
 def test_truncated_images_are_never_half_decoded(format_: str, share: float) -> None:
-    encoded = encode_image(photo_pixels("coffee.png"), format_)
+    photograph = photo_pixels("coffee.png")
+    encoded = encode_heic(Image.fromarray(photograph)) if format_ == "HEIC" else encode_image(photograph, format_)
     assert status_of(encoded[: int(len(encoded) * share)]) is Status.DECODE_FAILED
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    format_=st.sampled_from(["JPEG", "PNG", "BMP", "WEBP"]),
+    format_=st.sampled_from(["JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "AVIF"]),
     changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8),
     front=st.booleans(),
 )
@@ -312,7 +385,7 @@ def test_damage_is_a_status_or_an_image_never_another_error(
 ) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    options = {} if format_ == "BMP" else {"exif": exif}
+    options = {} if format_ in ("BMP", "GIF") else {"exif": exif}
     content = bytearray(encode_image(np.ascontiguousarray(photo_pixels("coffee.png")[:48, :48]), format_, **options))
     for place, value in changes:
         content[int(place * ((100 if front else len(content)) - 1))] = value
@@ -320,7 +393,7 @@ def test_damage_is_a_status_or_an_image_never_another_error(
         outcome = decode_rgb(bytes(content), max_bytes=10**6, max_pixels=10**6).shape[2]
     except ImageRejectedError as error:
         outcome = error.status
-    assert outcome in (3, Status.NOT_AN_IMAGE, Status.UNSUPPORTED_FORMAT, Status.TOO_MANY_PIXELS, Status.DECODE_FAILED)
+    assert outcome in {3, *Status} - {Status.OK, Status.EMPTY, Status.INTERNAL}
 
 
 def test_a_malformed_exif_tag_costs_neither_the_image_nor_its_orientation() -> None:

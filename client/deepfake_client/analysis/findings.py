@@ -88,6 +88,7 @@ class FindingCode(TextEnum):
     VIDEO_INCOMPLETE = "VIDEO_INCOMPLETE"
     TRANSPARENT = "TRANSPARENT"
     ANIMATED_IMAGE = "ANIMATED_IMAGE"
+    FIRST_FRAME_ONLY = "FIRST_FRAME_ONLY"
     FRAMES_FAILED = "FRAMES_FAILED"
     FEW_FRAMES = "FEW_FRAMES"
     SHORT_VIDEO = "SHORT_VIDEO"
@@ -378,6 +379,12 @@ def _of_picture(judged: Judged) -> _Found:
             FindingCode.ANIMATED_IMAGE,
             "The file is an animated picture: it was judged as a video, by what it shows at moments spread over its "
             "duration. Its last picture may stay on the screen, and programs that know no animations show another.",
+        )
+    if judged.facts.first_only:
+        yield (
+            FindingCode.FIRST_FRAME_ONLY,
+            "The file holds several pictures, such as the pages of a TIFF or a sequence, and only the first one was "
+            "judged. Save the others as files of their own and check them too.",
         )
 
 

@@ -15,6 +15,7 @@ class MediaFacts:
         frame_size_px: Width and height of the frames as displayed; None if not known.
         is_transparent: Whether a background shows through the image.
         is_animation: Whether it is an animated picture.
+        first_only: Whether further pictures of the image file were not looked at.
         duration_s: Seconds from a video's first to its last sampled frame; None for an image, and if not known.
         video_track: That was judged, in a file with several.
         times_s: Of the sampled frames, in seconds from the first; empty if not known.
@@ -25,6 +26,7 @@ class MediaFacts:
     frame_size_px: tuple[int, int] | None = None
     is_transparent: bool = False
     is_animation: bool = False
+    first_only: bool = False
     duration_s: float | None = None
     video_track: VideoTrack | None = None
     times_s: tuple[float, ...] = ()

@@ -80,7 +80,7 @@ class InputFile(Document):
     """Size of the file."""
     media_type: MediaType
     format: str
-    """jpeg, png, bmp, webp, mp4, mov, avi, mkv or webm: found from the content, never from the name."""
+    """Name of the format, such as jpeg or mp4: found from the content, never from the name."""
     width_px: int | None = Field(ge=1)
     """Width of the frames as displayed, after rotation; null if not known."""
     height_px: int | None = Field(ge=1)

@@ -184,8 +184,13 @@ def test_a_background_that_shows_through(alpha: int) -> None:
 
 
 def test_an_animated_picture() -> None:
-    for name in ("png", "webp"):
+    for name in ("png", "webp", "gif", "avif"):
         assert codes(SOUND, format_=MediaFormat(name, MediaType.VIDEO)) == {"ANIMATED_IMAGE"}
+
+
+def test_pictures_that_were_not_looked_at() -> None:
+    tiff = MediaFormat("tiff", MediaType.IMAGE, first_only=True)
+    assert codes([0.9], is_video=False, format_=tiff) == {"FIRST_FRAME_ONLY"}
 
 
 def test_failed_frames_say_why() -> None:
@@ -320,7 +325,7 @@ def test_every_code_can_be_found() -> None:
     found |= codes([0.1] * 10 + [0.8] * 3 + [0.1] * 17)
     found |= codes(SOUND, video_track=VideoTrack(1, 2)) | codes([0.1] * 9, others=[[0.9]])
     found |= codes(SOUND, video_track=VideoTrack(1, 2), video_length=VideoLength(9.0, 3.0))
-    found |= codes([0.81], is_video=False) | {"LOW_RESOLUTION", "TRANSPARENT", "ANIMATED_IMAGE"}
+    found |= codes([0.81], is_video=False) | {"LOW_RESOLUTION", "TRANSPARENT", "ANIMATED_IMAGE", "FIRST_FRAME_ONLY"}
     found.add("UNSTABLE")  # see test_unstable
     assert found == set(FindingCode)
 
