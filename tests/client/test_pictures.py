@@ -2,6 +2,7 @@ import contextlib
 import io
 import random
 import struct
+import sys
 import zlib
 from functools import cache
 from typing import Any
@@ -12,15 +13,20 @@ from PIL import Image, ImageOps
 
 from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
 from deepfake_client.pictures import (
+    MAX_PIXELS,
     Thumbnail,
     crop_square,
+    decode_upright,
     frame_size_px,
     is_transparent,
     make_thumbnail,
+    open_picture,
 )
+from preprocessing import decode_rgb
 from preprocessing.crop import Box
 from preprocessing.crop import crop_square as service_crop_square
-from tests.media import encode_image, on_white, photo, photo_pixels, pixels_of
+from tests.media import encode_heic, encode_image, on_white, photo, photo_pixels, pixels_of
+from tests.preprocessing.test_icc import display_p3, grey_profile
 
 FACE = (173.0, 67.0, 276.0, 170.0)  # the astronaut's, as the service finds it
 GPS = {0x0112: 6, 0x010E: "a secret place", 0x8825: {1: "N", 2: (52.0, 31.0, 0.0)}}
@@ -56,7 +62,7 @@ def difference(thumbnail: Thumbnail, expected: Image.Image) -> float:
     return float(np.abs(pixels_of(thumbnail.jpeg).astype(int) - wanted).mean())
 
 
-@pytest.mark.parametrize("format_", ["JPEG", "PNG", "BMP", "WEBP"])
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "AVIF"])
 def test_a_frame_becomes_a_small_jpeg(format_: str) -> None:
     made = make_thumbnail(encode_image(photo_pixels("astronaut.png"), format_), FACE, max_side_px=128)
     assert made.jpeg.startswith(b"\xff\xd8\xff")
@@ -189,6 +195,57 @@ def test_a_png_without_its_palette() -> None:
     assert not is_transparent(png)
     with contextlib.suppress(MediaDecodeError):
         make_thumbnail(png)
+
+
+PICTURES = {
+    "grey": lambda: photographed().convert("L"),
+    "grey16": lambda: Image.fromarray(np.asarray(photographed().convert("L")).astype(np.uint16) * 257),
+    "palette": lambda: photographed().quantize(16),
+    "alpha": lambda: translucent(photographed()),
+    "CMYK": lambda: photographed().convert("CMYK"),
+    "RGB": lambda: photographed(),
+}
+
+
+def photographed() -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(photo_pixels("astronaut.png")[:96, 100:260]))
+
+
+def translucent(image: Image.Image) -> Image.Image:
+    image = image.convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    return image
+
+
+@pytest.mark.parametrize(
+    ("format_", "kind"),
+    [
+        *(("TIFF", kind) for kind in PICTURES),
+        *(("PNG", kind) for kind in PICTURES if kind != "CMYK"),
+        *((format_, kind) for format_ in ("WEBP", "AVIF", "HEIC") for kind in ("RGB", "alpha")),
+        *(("JPEG", kind) for kind in ("RGB", "grey", "CMYK")),
+        *(("GIF", kind) for kind in ("palette", "grey")),
+    ],
+)
+@pytest.mark.parametrize("profile", [b"", display_p3(), grey_profile()], ids=["none", "P3", "grey"])
+def test_what_is_shown_is_what_is_scored(format_: str, kind: str, profile: bytes) -> None:
+    image = PICTURES[kind]()
+    if format_ == "HEIC":
+        image.info["icc_profile"] = profile
+        encoded = encode_heic(image)
+    else:
+        encoded = _saved(image, format_, **({"icc_profile": profile} if profile else {}))
+    with open_picture(encoded, MAX_PIXELS) as opened:
+        shown = np.asarray(decode_upright(opened))
+    np.testing.assert_array_equal(shown, decode_rgb(encoded, max_bytes=10**8, max_pixels=MAX_PIXELS))
+
+
+def test_a_heic_without_pillow_heif_is_not_shown_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = encode_heic(photographed())
+    assert make_thumbnail(encoded, max_side_px=80).width_px == 80
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(MediaDecodeError, match="extra heic"):
+        make_thumbnail(encoded)
 
 
 def test_unusual_modes_keep_their_look() -> None:
