@@ -238,7 +238,7 @@ def _heif(kind: bytes) -> Cases:
         return lambda: file([one], edit=lambda parts: parts.__delitem__(name))
 
     def lies() -> bytes:
-        large, its_config = _coded(kind, 2048)
+        large, its_config = _coded(kind, 512)
         return file([Item(kind, large, properties=(its_config, depth))])
 
     alpha = box(b"auxC", b"\0\0\0\0urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0")

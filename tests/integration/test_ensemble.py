@@ -10,6 +10,7 @@ from tritonclient.utils import InferenceServerException
 
 from export.release import Release
 from preprocessing import STATUS_TABLE, Status
+from tests.hostile.image_containers import other_containers
 from tests.integration.conftest import OUTPUTS, Infer, as_tensor
 from tests.service import Service
 
@@ -39,7 +40,7 @@ def test_the_tensors_are_those_of_the_contract(service: Service) -> None:
 
 def test_bad_images_get_a_status_and_nan_and_harm_no_neighbour(infer: Infer, images: dict[str, bytes]) -> None:
     coffee, astronaut = images["coffee.png"], images["astronaut.png"]
-    batch = [coffee, b"junk", astronaut, b"", coffee[: len(coffee) // 2], b"GIF89a" + bytes(40), images["rocket.jpg"]]
+    batch = [coffee, b"junk", astronaut, b"", coffee[: len(coffee) // 2], b"\0\0\1\0" + bytes(40), images["rocket.jpg"]]
     answer = infer(batch)
     reasons = ("OK", "NOT_AN_IMAGE", "OK", "EMPTY", "DECODE_FAILED", "UNSUPPORTED_FORMAT", "OK")
     assert answer["STATUS"][:, 0].tolist() == [Status[reason] for reason in reasons]
@@ -51,6 +52,16 @@ def test_bad_images_get_a_status_and_nan_and_harm_no_neighbour(infer: Infer, ima
         alone = infer([batch[row]])
         for name in OUTPUTS:
             np.testing.assert_allclose(answer[name][row], alone[name][0], atol=1e-6, rtol=0, err_msg=name)
+
+
+def test_hostile_containers_get_a_status_each(infer: Infer, images: dict[str, bytes]) -> None:
+    cases = other_containers()
+    for start in range(0, len(cases), 16):
+        batch = [case.make() for case in cases[start : start + 16]]
+        statuses = infer([*batch, images["coffee.png"]])["STATUS"][:, 0].tolist()
+        assert statuses.pop() == Status.OK
+        for case, status in zip(cases[start : start + 16], statuses, strict=True):
+            assert status in case.outcomes, case.name
 
 
 def test_faces_are_reported_in_pixels_of_the_image(infer: Infer, images: dict[str, bytes]) -> None:

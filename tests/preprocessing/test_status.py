@@ -13,6 +13,7 @@ PINNED = {
     6: "DECODE_FAILED",
     7: "INTERNAL",
     8: "TOO_COMPLEX",
+    9: "FACE_BOX_OUTSIDE",
 }
 
 

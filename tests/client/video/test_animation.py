@@ -52,7 +52,7 @@ def colours_of(frames: list[Frame]) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("format_", [*FORMATS, "GIF"])
 def test_each_picture_stands_as_long_as_it_is_shown(format_: str) -> None:
     frames = frames_of(animated(format_, [plain(colour) for colour in COLOURS], [1000, 3000, 2000]))
     assert colours_of(frames) == [0] * 5 + [1] * 15 + [2] * 10
@@ -62,7 +62,7 @@ def test_each_picture_stands_as_long_as_it_is_shown(format_: str) -> None:
     assert times_s == sorted(times_s)
 
 
-@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("format_", [*FORMATS, "GIF"])
 def test_a_first_picture_that_nobody_sees_is_hardly_scored(format_: str) -> None:
     frames = frames_of(animated(format_, [plain(colour) for colour in COLOURS[:2]], [1, 5000]))
     assert colours_of(frames) == [0] + [1] * 29  # browsers show it for 100 ms
@@ -120,6 +120,23 @@ def test_transparent_pictures_lie_on_white(format_: str) -> None:
     assert tuple(pixels_of(frames[-1].encoded)[0, 0]) == (127, 127, 227)
 
 
+def test_an_avif_sequence() -> None:
+    encoded = animated("AVIF", [plain(colour) for colour in COLOURS], [1000, 3000, 2000], quality=95)
+    means = [pixels_of(frame.encoded).mean(axis=(0, 1)) for frame in frames_of(encoded)]
+    assert [int(mean.argmax()) for mean in means] == [0] * 5 + [1] * 15 + [2] * 10
+
+
+def test_a_gif_s_transparent_places_lie_on_white() -> None:
+    half = Image.new("P", (32, 24), 1)
+    half.putpalette([0, 0, 0, 250, 10, 10])
+    half.paste(0, (16, 0, 32, 24))
+    buffer = io.BytesIO()
+    half.save(buffer, "GIF", save_all=True, append_images=[half.rotate(180)], duration=500, transparency=0, disposal=2)
+    pixels = pixels_of(frames_of(buffer.getvalue())[0].encoded)
+    assert tuple(pixels[0, 0]) == (250, 10, 10)
+    assert (pixels[:, 16:] == 255).all()
+
+
 @pytest.mark.parametrize("format_", FORMATS)
 def test_still_pictures_stay_pictures(format_: str) -> None:
     buffer = io.BytesIO()
@@ -145,7 +162,7 @@ def test_an_apng_that_announces_another_number_of_pictures_is_refused(announced:
         frames_of(bytes(encoded))
 
 
-@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("format_", [*FORMATS, "GIF"])
 def test_a_damaged_animation_is_refused(format_: str) -> None:
     noise = [Image.fromarray(np.random.default_rng(i).integers(0, 256, (64, 64, 3), np.uint8)) for i in range(3)]
     encoded = animated(format_, noise, [500] * 3)
