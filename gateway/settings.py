@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from deepfake_client import ConfigurationError
 from deepfake_client.environment import PrefixedSettings
 from deepfake_client.media import FORMAT_NAMES
+from deepfake_client.scores import MAX_SCORED_FRAMES
 from deepfake_client.triton.target import parse_target
 
 _MIB = 2**20
@@ -124,6 +125,13 @@ class GatewaySettings(PrefixedSettings):
         gt=0,
         lt=5,
         description="Time limit of the inference that /health runs without such a proof, in seconds; callers wait 5.",
+    )
+    further_frames: int = Field(
+        default=MAX_SCORED_FRAMES,
+        ge=0,
+        le=MAX_SCORED_FRAMES,
+        description="Most further frames of a video that are scored around what stands out, for the page and for "
+        "callers that ask for them with `include`; 0: none.",
     )
     score_cache_frames: int = Field(
         default=20_000,

@@ -11,11 +11,12 @@ from typing import BinaryIO
 
 from deepfake_client.analysis.closer_look import Look, check_looks, look_closer
 from deepfake_client.analysis.faces import score_every_face
+from deepfake_client.analysis.further_frames import FurtherLimits, score_further_frames
 from deepfake_client.errors import ConfigurationError, InputError, MediaTooLargeError
 from deepfake_client.media import Frame, Media, MediaType, identify, open_media
 from deepfake_client.release import ModelInfo
 from deepfake_client.result import DetectionOutput, detection_output
-from deepfake_client.scorer import Deadline, FrameScorer, Scoring
+from deepfake_client.scorer import Deadline, FrameScore, FrameScorer, Scoring
 from deepfake_client.settings import ClientSettings
 from deepfake_client.video.sample import sample_video
 from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling, VideoDecoder
@@ -61,7 +62,9 @@ class Detector:
             request_id: Sent to Triton for its logs and traces.
             keep_frames: Whether `ScoredFrame.encoded` holds the frames that were sent, which takes their memory.
             include: What `DetectionDetails` holds besides: `stability` (5 more pictures are scored, 10 of a video),
-                `sensitivity` (50 more). What no time is left for is skipped.
+                `sensitivity` (50 more), `further_frames` (at most as many as the setting of that name says: around what
+                stands out in a video; they sharpen `segments`, and change no score). What no time is left for is
+                skipped.
 
         Raises:
             InputError: The media cannot be read, decoded or scored.
@@ -77,6 +80,9 @@ class Detector:
                 raise InputError(f"{file.name}: said to be a {media_type.value} but its content is {found}")
             frames = self.read_frames(file, deadline)
             scoring = self.score_frames([frame.encoded for frame in frames], deadline, request_id)
+            further = None
+            if "further_frames" in include and file.format.media_type is MediaType.VIDEO:
+                further = self._further(file, frames, scoring, deadline, request_id, time.monotonic() - started)
             output = detection_output(
                 frames,
                 scoring,
@@ -87,6 +93,7 @@ class Detector:
                 elapsed_s=time.monotonic() - started,
                 keep_frames=keep_frames,
                 rules=self.settings.face_rules,
+                further=further,
             )
             if not include:
                 return output
@@ -129,13 +136,31 @@ class Detector:
 
     def read_frames(self, media: Media, deadline: Deadline) -> list[Frame]:
         """The frames of an open file that are scored, by the detector's settings; see the function `read_frames`."""
-        sampling = Sampling(
+        return read_frames(media, self._sampling(media, deadline), self._decode_video)
+
+    def _further(
+        self, media: Media, frames: list[Frame], scoring: Scoring, deadline: Deadline, request_id: str, took_s: float
+    ) -> tuple[list[Frame], list[FrameScore]]:
+        def read(within_s: tuple[float, float], count: int, max_bytes: int) -> list[Frame]:
+            sampling = replace(self._sampling(media, deadline), within_s=within_s, count=count, max_bytes=max_bytes)
+            return read_frames(media, sampling, self._decode_video)
+
+        return score_further_frames(
+            frames,
+            scoring,
+            deadline,
+            FurtherLimits(self.settings.further_frames, self.settings.max_media_bytes, took_s),
+            read,
+            lambda images: self.score_frames(images, deadline, request_id),
+        )
+
+    def _sampling(self, media: Media, deadline: Deadline) -> Sampling:
+        return Sampling(
             max_bytes=self.settings.max_media_bytes,
             keyframes_may_stand_in=self.settings.keyframes_may_stand_in,
             seed=self._seed(media),
             deadline=deadline,
         )
-        return read_frames(media, sampling, self._decode_video)
 
     def _seed(self, media: Media) -> bytes:
         """What decides on the places in a video: nobody can tell it from the file alone."""

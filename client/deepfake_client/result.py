@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from deepfake_client.analysis.faces import FaceChoice, FaceRules
 from deepfake_client.analysis.findings import Finding, Judged, find
-from deepfake_client.analysis.media_facts import MediaFacts, facts_of_picture
-from deepfake_client.analysis.people import People, Person, find_people
+from deepfake_client.analysis.media_facts import MediaFacts, facts_of_picture, places_of_frames
+from deepfake_client.analysis.people import People, Person, Series, find_people, number_further
 from deepfake_client.analysis.segments import Segment, find_segments
 from deepfake_client.analysis.sensitivity import Sensitivity
 from deepfake_client.analysis.stability import Stability
@@ -79,6 +79,9 @@ class DetectionDetails(_Part):
     model: ModelIdentity
     video_track: VideoTrack | None = Field(default=None, exclude_if=lambda track: track is None)
     """Which track was judged, in a video file with several: the one that players show. Left out otherwise."""
+    further_frame_predictions: tuple[FramePrediction, ...] = Field(default=(), exclude_if=lambda frames: not frames)
+    """Frames sampled around what stood out, numbered on, in the order of time. They sharpen `segments`; no score and no
+    count counts them. Left out where there are none."""
     segments: tuple[Segment, ...] | None = Field(default=None, exclude_if=lambda segments: segments is None)
     """Stretches of a video in which one sampled frame after another lies above the fake band. Left out of an image."""
     assessable: bool
@@ -120,11 +123,12 @@ class DetectionOutput:
         details: What stands behind the verdict.
         model_version: Name, precision and release of the model.
         scores: Risk scores, 0-100.
-        frames: Every sampled frame with its score, in order.
+        frames: Every frame of those spread over the media with its score, in order.
         model: The release that answered.
         media_bytes: Size of the input file.
         facts: Of the media, that the findings are made of.
         suspect: Who of `details.people` decides; None where the largest faces do, or whole pictures.
+        further_frames: Frames around what stood out, in order; they have no part in scores and verdict.
     """
 
     result: DetectionResult
@@ -138,6 +142,7 @@ class DetectionOutput:
     media_bytes: int
     facts: MediaFacts = field(repr=False)
     suspect: Person | None = None
+    further_frames: tuple[ScoredFrame, ...] = field(default=(), repr=False)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -163,6 +168,7 @@ class Aggregate:
         frames_failed: Frames without one.
         people: Whose faces were scored.
         suspect: Who of them decides; None where the largest faces do, or whole pictures.
+        further_numbers: For each further frame, the person of each of its faces.
         segments: Stretches of a video above the fake band; none where the frames' times are not known.
         assessable: Whether the model can judge what was found.
         findings: What makes the result unreliable, the worst first.
@@ -175,6 +181,7 @@ class Aggregate:
     frames_failed: int
     people: People
     suspect: Person | None
+    further_numbers: Sequence[Sequence[int | None]]
     segments: Sequence[Segment]
     assessable: bool
     findings: tuple[Finding, ...]
@@ -187,6 +194,7 @@ def aggregate(
     name: str,
     facts: MediaFacts = MediaFacts(),  # noqa: B008 - frozen
     rules: FaceRules = FaceRules(),  # noqa: B008 - frozen
+    further: tuple[Sequence[FrameScore], MediaFacts] = ((), MediaFacts()),
 ) -> Aggregate:
     """Combines the scores of all frames into one answer.
 
@@ -197,6 +205,7 @@ def aggregate(
         name: What to call the media in messages.
         facts: Of the media: where its frames stand, and for the findings.
         rules: Which faces were scored, and decide.
+        further: Scores of frames around what stood out, and where these stand.
 
     Raises:
         NothingScoredError: No frame was scored. The message gives the reason of the first frame.
@@ -207,11 +216,17 @@ def aggregate(
         first = statuses[0] if statuses else "NO_FRAMES"
         raise NothingScoredError(f"{name}: no frame could be scored: {first}. {model.status_meaning(first)}", statuses)
     people = find_people(scores, facts, model.verdict_bands.of(media_type), model.video_rule)
+    further_numbers = number_further(people, scores, facts, *further)
     suspect = None if rules.choice is FaceChoice.LARGEST else people.most_suspicious
     p_largest = deciding_probability(p, model.video_rule)
     p_scores = (
         [_highest(score) for score in scores if score.status == OK] if rules.choice is FaceChoice.MOST_SUSPICIOUS else p
     )
+    segments: list[Segment] = []
+    if media_type is MediaType.VIDEO and facts.times_s:
+        everyone = replace(people, numbers=(*people.numbers, *further_numbers))
+        series = everyone.series((*scores, *further[0]))
+        segments = _segments((*facts.times_s, *further[1].times_s), series, model)
     judged = Judged(
         model,
         media_type,
@@ -222,7 +237,7 @@ def aggregate(
         people,
         suspect,
         p_largest,
-        segments=_segments(scores, facts.times_s, people, model) if media_type is MediaType.VIDEO else (),
+        segments=segments,
         min_face_px=rules.min_face_px,
     )
     result = verdict(judged.fake_probability, judged.bands) if judged.assessable else DetectionResult.UNCERTAIN
@@ -234,7 +249,8 @@ def aggregate(
         frames_failed=len(scores) - len(p),
         people=people,
         suspect=suspect,
-        segments=judged.segments,
+        further_numbers=further_numbers,
+        segments=segments,
         assessable=judged.assessable,
         findings=find(judged),
     )
@@ -251,6 +267,7 @@ def detection_output(
     elapsed_s: float,
     keep_frames: bool = False,
     rules: FaceRules = FaceRules(),  # noqa: B008 - frozen
+    further: tuple[Sequence[Frame], Sequence[FrameScore]] | None = None,
 ) -> DetectionOutput:
     """The result for one media file from the scores of its frames.
 
@@ -264,17 +281,18 @@ def detection_output(
         elapsed_s: Wall time of the detection.
         keep_frames: Whether the result holds the encoded frames.
         rules: Which faces were scored, and decide.
+        further: Frames around what stood out, with their scores.
 
     Raises:
         NothingScoredError: No frame was scored.
     """
     model = scoring.info
     facts = _facts(frames, scoring, format_)
-    whole = aggregate(scoring.scores, format_.media_type, model, name, facts, rules)
-    scored = tuple(
-        ScoredFrame(frame.index, frame.timestamp_s, score, frame.encoded if keep_frames else None)
-        for frame, score in zip(frames, scoring.scores, strict=True)
+    more, more_scores = further or ((), ())
+    whole = aggregate(
+        scoring.scores, format_.media_type, model, name, facts, rules, (more_scores, places_of_frames(more))
     )
+    scored, around = _scored(frames, scoring.scores, keep_frames), _scored(more, more_scores, keep_frames)
     return DetectionOutput(
         result=whole.result,
         confidence_score=whole.fake_probability,
@@ -284,18 +302,8 @@ def detection_output(
             format=format_.name,
             frames_analyzed=whole.frames_scored,
             frames_failed=whole.frames_failed,
-            frame_predictions=tuple(
-                FramePrediction(
-                    index=frame.index,
-                    timestamp_s=round(frame.timestamp_s, 6),
-                    status=frame.score.status,
-                    fake_probability=frame.score.fake_probability,
-                    face_box=frame.score.face_box_px,
-                    face_score=frame.score.face_score,
-                    faces=face_predictions(frame.score, numbers),
-                )
-                for frame, numbers in zip(scored, whole.people.numbers, strict=True)
-            ),
+            frame_predictions=tuple(map(_prediction, scored, whole.people.numbers)),
+            further_frame_predictions=tuple(map(_prediction, around, whole.further_numbers)),
             faces_detected=sum(len(score.faces) for score in scoring.scores),
             people_found=len(whole.people.persons),
             people=whole.people.persons,
@@ -309,6 +317,7 @@ def detection_output(
         model_version=model.version,
         scores=whole.scores,
         frames=scored,
+        further_frames=around,
         model=model,
         media_bytes=size_bytes,
         facts=facts,
@@ -337,27 +346,42 @@ def _facts(frames: Sequence[Frame], scoring: Scoring, format_: MediaFormat) -> M
     of_picture = facts_of_picture(next(scored, None), format_.media_type, scoring.info.preprocess.max_pixels)
     is_video = format_.media_type is MediaType.VIDEO
     return replace(
-        of_picture,
+        places_of_frames(frames),
+        frame_size_px=of_picture.frame_size_px,
+        is_transparent=of_picture.is_transparent,
         is_animation=format_.is_animation,
         first_only=format_.first_only,
         duration_s=max((frame.timestamp_s for frame in frames), default=0.0) if is_video else None,
         video_track=next((frame.video_track for frame in frames), None),
-        times_s=tuple(frame.timestamp_s for frame in frames),
-        sketches=tuple(frame.sketch for frame in frames),
         video_length=next((frame.video_length for frame in frames), None),
     )
 
 
-def _segments(
-    scores: Sequence[FrameScore], times_s: Sequence[float], people: People, model: ModelInfo
-) -> list[Segment]:
+def _scored(frames: Sequence[Frame], scores: Sequence[FrameScore], keep_frames: bool) -> tuple[ScoredFrame, ...]:
+    return tuple(
+        ScoredFrame(frame.index, frame.timestamp_s, score, frame.encoded if keep_frames else None)
+        for frame, score in zip(frames, scores, strict=True)
+    )
+
+
+def _prediction(frame: ScoredFrame, numbers: Sequence[int | None]) -> FramePrediction:
+    return FramePrediction(
+        index=frame.index,
+        timestamp_s=round(frame.timestamp_s, 6),
+        status=frame.score.status,
+        fake_probability=frame.score.fake_probability,
+        face_box=frame.score.face_box_px,
+        face_score=frame.score.face_score,
+        faces=face_predictions(frame.score, numbers),
+    )
+
+
+def _segments(times_s: Sequence[float], series: Series, model: ModelInfo) -> list[Segment]:
     """Of each person; of the whole pictures where there is nobody."""
-    if not times_s:
-        return []
-    series: dict[int | None, list[float | None]] = {n.person: people.probabilities(n, scores) for n in people.persons}
-    series = series or {None: [score.fake_probability for score in scores]}
+    order = sorted(range(len(times_s)), key=times_s.__getitem__)
+    ordered_s = [times_s[i] for i in order]
     return [
         segment
         for person, p in series.items()
-        for segment in find_segments(times_s, p, model.verdict_bands.video.fake_above, person)
+        for segment in find_segments(ordered_s, [p[i] for i in order], model.verdict_bands.video.fake_above, person)
     ]

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from deepfake_client.analysis.faces import FaceChoice, FaceRules
 from deepfake_client.scorer import MAX_FACES, MIN_FACE_PX
+from deepfake_client.scores import MAX_SCORED_FRAMES
 
 
 class ClientSettings(BaseSettings):
@@ -57,6 +58,13 @@ class ClientSettings(BaseSettings):
         default=True,
         description="In videos that take long to decode (over two minutes, over 1080p), whether a key frame near a "
         "place is scored for the frame there.",
+    )
+    further_frames: int = Field(
+        default=MAX_SCORED_FRAMES,
+        ge=0,
+        le=MAX_SCORED_FRAMES,
+        description="Most further frames of a video that are scored around what stands out, where they are asked for, "
+        "as `deepfake-detect` and reports do; 0: none.",
     )
     sampling_secret: SecretStr | None = Field(
         default=None,

@@ -114,7 +114,8 @@ class DetectOptions(BaseModel):
         description="What `metadata` holds besides, one field for each: `thumbnails` adds pictures of the frames that "
         "matter, `scores` adds `scores` and `verdict_bands`, `stability` the scores of the deciding face after small "
         "changes (5 more pictures are scored, 10 of a video), `sensitivity` a map of where in the picture the score "
-        "comes from (50 more). The last two are skipped where the deadline leaves no time.",
+        "comes from (50 more), `further_frames` those around what stands out in a video (up to 30 more), which sharpen "
+        "`segments` and change no score. The last three are skipped where the deadline leaves no time.",
     )
 
 

@@ -13,8 +13,8 @@ from deepfake_client.media import Frame
 from deepfake_client.result import DetectionOutput, FacePrediction, FramePrediction
 from deepfake_client.scorer import Deadline, FrameScorer
 
-Look = Literal["stability", "sensitivity"]
-"""What can be asked for; `DetectionDetails` has a field of the same name."""
+Look = Literal["stability", "sensitivity", "further_frames"]
+"""What can be asked for. `DetectionDetails` has fields named after them; the detector sees to the further frames."""
 
 LOOKS: tuple[Look, ...] = get_args(Look)
 

@@ -1,9 +1,10 @@
 """What the findings need to know of a media file besides its scores."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deepfake_client.errors import InputError
-from deepfake_client.media import MediaType, VideoLength, VideoTrack
+from deepfake_client.media import Frame, MediaType, VideoLength, VideoTrack
 from deepfake_client.pictures import frame_size_px, is_transparent
 
 
@@ -32,6 +33,13 @@ class MediaFacts:
     times_s: tuple[float, ...] = ()
     sketches: tuple[bytes, ...] = ()
     video_length: VideoLength | None = None
+
+
+def places_of_frames(frames: Sequence[Frame]) -> MediaFacts:
+    """When frames are shown, and what they look like."""
+    return MediaFacts(
+        times_s=tuple(frame.timestamp_s for frame in frames), sketches=tuple(frame.sketch for frame in frames)
+    )
 
 
 def facts_of_picture(encoded: bytes | None, media_type: MediaType, max_pixels: int) -> MediaFacts:

@@ -1,5 +1,6 @@
 """The people of a media file, and who of them decides the verdict."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +17,10 @@ from deepfake_client.scores import DetectionResult, deciding_probability, verdic
 LEAST_SHARE = Fraction(1, 5)
 """Share of the frames with a face in which a person must be seen to decide the verdict: one odd face in a frame or two
 does not."""
+
+
+Series = dict[int | None, list[float | None]]
+"""By person, the fake probability in each frame; None where they are not seen."""
 
 
 class Person(BaseModel):
@@ -71,6 +76,11 @@ class People:
         of_frames = [dict(zip(numbers, s.faces, strict=True)) for numbers, s in zip(self.numbers, frames, strict=True)]
         return [faces[person.person].fake_probability if person.person in faces else None for faces in of_frames]
 
+    def series(self, frames: Sequence[FrameScore]) -> Series:
+        """Fake probabilities of each person; of the whole pictures, as of None, where there is nobody."""
+        of_people: Series = {person.person: self.probabilities(person, frames) for person in self.persons}
+        return of_people or {None: [score.fake_probability for score in frames]}
+
     def is_seen_enough(self, person: Person) -> bool:
         """Whether a person is seen in so many frames that they may decide."""
         return person.frames >= LEAST_SHARE * self.frames_with_face
@@ -87,20 +97,58 @@ def find_people(
         bands: That a person's result is made with.
         rule: What of a person's frames makes their probability.
     """
+    numbers = _numbers(frames, facts.sketches)
+    sightings: dict[int, list[tuple[int, Face]]] = {}
+    for at, (score, people) in enumerate(zip(frames, numbers, strict=True)):
+        for face, number in zip(score.faces, people, strict=True):
+            if number is not None:
+                sightings.setdefault(number, []).append((at, face))
+    return People(
+        numbers=numbers,
+        persons=tuple(_person(number, sightings[number], facts, bands, rule) for number in sorted(sightings)),
+        frames_with_face=sum(any(people) for people in numbers),
+    )
+
+
+def number_further(
+    people: People,
+    frames: Sequence[FrameScore],
+    facts: MediaFacts,
+    further: Sequence[FrameScore],
+    further_facts: MediaFacts,
+) -> tuple[tuple[int | None, ...], ...]:
+    """Whose the faces of further frames are: for each frame, the person of each face, None where none is known.
+
+    Faces are followed through all frames together. A person found there is the one of `people` whose faces they are.
+
+    Args:
+        people: Those of the frames.
+        frames: The scores of these.
+        facts: With their times and sketches.
+        further: Scores of frames between them.
+        further_facts: With their times and sketches.
+    """
+    if not further:
+        return ()
+    times_s, sketches = (*facts.times_s, *further_facts.times_s), (*facts.sketches, *further_facts.sketches)
+    scores = (*frames, *further)
+    order = sorted(range(len(scores)), key=times_s.__getitem__)
+    followed = dict(zip(order, _numbers([scores[i] for i in order], [sketches[i] for i in order]), strict=True))
+    both = Counter(pair for i, known in enumerate(people.numbers) for pair in zip(followed[i], known, strict=True))
+    known_as = {found: known for (found, known), _ in reversed(both.most_common())}
+    return tuple(tuple(known_as.get(number) for number in followed[i]) for i in range(len(frames), len(scores)))
+
+
+def _numbers(frames: Sequence[FrameScore], sketches: Sequence[bytes]) -> tuple[tuple[int | None, ...], ...]:
+    """For each frame, the person of each of its faces; None for a face that was not scored."""
     scored = [[(n, face) for n, face in enumerate(s.faces) if face.fake_probability is not None] for s in frames]
-    scenes = number_scenes(facts.sketches) if facts.sketches else [0] * len(frames)
+    scenes = number_scenes(sketches) if sketches else [0] * len(frames)
     followed = follow_faces([[face.box_px for _, face in faces] for faces in scored], scenes)
     numbers: list[list[int | None]] = [[None] * len(score.faces) for score in frames]
-    sightings: dict[int, list[tuple[int, Face]]] = {}
     for at, (faces, people) in enumerate(zip(scored, followed, strict=True)):
-        for (n, face), number in zip(faces, people, strict=True):
+        for (n, _), number in zip(faces, people, strict=True):
             numbers[at][n] = number
-            sightings.setdefault(number, []).append((at, face))
-    return People(
-        numbers=tuple(map(tuple, numbers)),
-        persons=tuple(_person(number, sightings[number], facts, bands, rule) for number in sorted(sightings)),
-        frames_with_face=sum(map(bool, scored)),
-    )
+    return tuple(map(tuple, numbers))
 
 
 def _person(

@@ -133,7 +133,11 @@ def detect(
     if not paths:
         _fail("there is no image or video to score", EXIT_USAGE)
     report = report or []
-    asked: dict[Look, bool] = {"stability": stability or bool(report), "sensitivity": sensitivity}
+    asked: dict[Look, bool] = {
+        "stability": stability or bool(report),
+        "sensitivity": sensitivity,
+        "further_frames": True,
+    }
     looks = [look for look, wanted in asked.items() if wanted]
     _check_report(report, inputs or [], paths, resume)
     with _connect(url, outage_wait_s) as (detector, model_version), streams_too(paths) as open_file:

@@ -9,6 +9,8 @@ import av
 import numpy as np
 import pytest
 
+from gateway.app import create_app
+from gateway.settings import GatewaySettings
 from tests.client.video.test_length import cut_clip
 from tests.gateway.conftest import Gateway
 from tests.gateway.routes.test_bad_requests import error_of
@@ -29,7 +31,7 @@ def video(frames: int = 12) -> bytes:
         stream = container.add_stream("mpeg4", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for index in range(frames):
-            pixels = np.full((48, 64, 3), index * 20, np.uint8)
+            pixels = np.full((48, 64, 3), index * 20 % 256, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
     return buffer.getvalue()
@@ -75,6 +77,21 @@ def test_bands_of_the_model_override_the_defaults(gateway: Gateway) -> None:
         "video": {"real_below": 0.4, "fake_above": 0.6},
     }
     assert upload(gateway, jpeg("p=0.25")).json["result"] == "fake"
+
+
+def test_further_frames_are_scored_where_they_are_asked_for(gateway: Gateway) -> None:
+    """Its scores are hashes of the frames, some above the band and some below."""
+    content = video(90)
+    plain, asked = (upload(gateway, content, **form).json for form in ({}, {"include": "further_frames"}))
+    further = asked["metadata"].pop("further_frame_predictions")
+    assert 0 < len(further) <= 30
+    assert {frame["index"] for frame in further}.isdisjoint(range(30))
+    assert "further_frame_predictions" not in plain["metadata"]
+    assert asked["confidence_score"] == plain["confidence_score"]
+    assert asked["metadata"]["frame_predictions"] == plain["metadata"]["frame_predictions"]
+    parts = create_app(GatewaySettings(further_frames=7)).extensions["deepfake_gateway"]
+    assert parts.detector.settings.further_frames == 7
+    parts.detector.close()
 
 
 def test_video_score_is_the_mean_of_its_frames(gateway: Gateway) -> None:
