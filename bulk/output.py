@@ -29,7 +29,7 @@ _SETTINGS, _MANIFEST, _ROWS = "settings.json", "manifest.json", "rows"
 _FLOATS = ("confidence_score", "video_score", "peak_risk", "mean_risk", "temporal_consistency", "risk_score",
            "confidence", "processing_time_seconds")  # fmt: skip
 _INTEGERS = ("frames_analyzed", "frames_failed", "faces_detected", "people")
-_TYPES = dict.fromkeys(_FLOATS, pa.float64()) | dict.fromkeys(_INTEGERS, pa.int32())
+_TYPES = dict.fromkeys(_FLOATS, pa.float64()) | dict.fromkeys(_INTEGERS, pa.int32()) | {"assessable": pa.bool_()}
 ROW_SCHEMA = pa.schema([(name, _TYPES.get(name, pa.string())) for name in (*CSV_COLUMNS, "metadata")])
 """Columns of the rows: those of `deepfake-detect`'s CSV, and `metadata` as JSON text."""
 

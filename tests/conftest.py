@@ -50,6 +50,18 @@ def tiny_release(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
+def face_release(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """The tiny checkpoint with a sidecar that says it is trained, and for faces only."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(tiny_checkpoint, folder / "for-faces")
+        (folder / "for-faces" / "deepfake.json").write_text('{"name": "for-faces", "scope": "face"}', encoding="utf-8")
+        _export(folder / "for-faces", folder / "releases")
+
+    return _current(made_once(tmp_path_factory, "face-releases", make) / "releases")
+
+
+@pytest.fixture(scope="session")
 def int8_release(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
     """The tiny checkpoint in int8, current in its folder of releases."""
 

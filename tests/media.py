@@ -155,6 +155,16 @@ def on_white(image: Image.Image) -> np.ndarray:
     return np.rint(rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
 
 
+def write_pictures_without_a_face(folder: Path) -> list[Path]:
+    """A cat, a cup of coffee, and a portrait 64 px wide, whose face is too small for most."""
+    portrait = photo_pixels("astronaut.png")[:400, 50:450]
+    small = np.asarray(Image.fromarray(portrait).resize((64, 64), Image.Resampling.LANCZOS))
+    pictures = {"cat.png": photo_pixels("chelsea.png"), "cup.png": photo_pixels("coffee.png"), "portrait.png": small}
+    for name, pixels in pictures.items():
+        (folder / name).write_bytes(encode_image(pixels, "PNG"))
+    return [folder / name for name in pictures]
+
+
 def encode_image(pixels: np.ndarray, format_: str, **options: object) -> bytes:
     """Pixels as the bytes of an image file of Pillow's format name."""
     buffer = io.BytesIO()

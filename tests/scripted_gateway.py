@@ -72,15 +72,24 @@ def scripted_gateway(**settings: Any) -> Iterator[ScriptedGateway]:
     """A gateway on a free port."""
     scorer = ScriptedScorer()
     scorer.gate.set()
-    # Without a cache: the scorer answers by a frame's place, whatever its bytes are.
-    app = create_app(GatewaySettings(health_fresh_s=0, score_cache_frames=0, **settings), Detector(scorer))
+    try:
+        with gateway_over(Detector(scorer), **settings) as url:
+            yield ScriptedGateway(url, scorer)
+    finally:
+        scorer.gate.set()
+
+
+@contextmanager
+def gateway_over(detector: Detector, **settings: Any) -> Iterator[str]:
+    """The address of a gateway over a detector."""
+    # Without a cache: a scripted scorer answers by a frame's place, whatever its bytes are.
+    app = create_app(GatewaySettings(health_fresh_s=0, score_cache_frames=0, **settings), detector)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield ScriptedGateway(f"http://127.0.0.1:{server.port}/", scorer)
+        yield f"http://127.0.0.1:{server.port}/"
     finally:
-        scorer.gate.set()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -1,6 +1,7 @@
 """POST /api/v1/inference: scores of extracted frames that lie below the media root."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -17,7 +18,7 @@ from deepfake_client import (
     ModelInfo,
     NothingScoredError,
 )
-from deepfake_client.analysis.media_facts import MediaFacts
+from deepfake_client.analysis.media_facts import MediaFacts, facts_of_picture
 from deepfake_client.analysis.scenes import sketch_of_file
 from deepfake_client.result import aggregate, face_predictions
 from deepfake_client.scorer import OK, Scoring
@@ -75,12 +76,13 @@ def inference_route(
             frames = read_listed_frames(body.extracted_frames, media_type, root, settings, request_deadline())
         include = body.include or []
         rules = detector.settings.face_rules
-        every_face = "faces" in include or rules.choice is FaceChoice.MOST_SUSPICIOUS
+        about_people = bool({"faces", "findings"} & set(include))
+        every_face = about_people or rules.choice is FaceChoice.MOST_SUSPICIOUS
         scores, info = _score(frames, detector.score_frames if every_face else detector.scorer.score, telemetry)
-        facts = _facts(frames, scores) if "faces" in include and media_type is MediaType.VIDEO else MediaFacts()
         try:
             if info is None:
                 raise NothingScoredError("no frame could be read")
+            facts = _facts(frames, scores, media_type, info) if about_people else MediaFacts()
             whole = aggregate(scores, media_type, info, "extractedFrames", facts, rules)
         except NothingScoredError:
             reasons = _failures(frames, scores, info)
@@ -94,7 +96,7 @@ def inference_route(
             "model_version": body.model_version,
             "inference_time": round(elapsed_s() * 1000),
         }
-        if include:
+        if {"frames", "faces"} & set(include):
             answer |= {
                 "frames": [_frame_result(frame, score) for frame, score in zip(frames, scores, strict=True)],
                 "frames_scored": whole.frames_scored,
@@ -105,7 +107,9 @@ def inference_route(
             answer["people"] = whole.people.persons
             for result, score, numbers in zip(answer["frames"], scores, whole.people.numbers, strict=True):
                 result.faces = face_predictions(score, numbers)
-        return jsonify(InferenceResponse(**answer).model_dump(exclude_unset=True))
+        if "findings" in include:
+            answer |= {"assessable": whole.assessable, "findings": whole.findings}
+        return jsonify(InferenceResponse(**answer).model_dump(mode="json", exclude_unset=True))
 
     return inference
 
@@ -125,9 +129,15 @@ def _score(
     return scores, scoring.info
 
 
-def _facts(frames: Sequence[ListedFrame], scores: Sequence[FrameScore]) -> MediaFacts:
-    """Where frames stand: listed ones have no times."""
-    return MediaFacts(sketches=tuple(_sketch(frame, score) for frame, score in zip(frames, scores, strict=True)))
+def _facts(
+    frames: Sequence[ListedFrame], scores: Sequence[FrameScore], media_type: MediaType, info: ModelInfo
+) -> MediaFacts:
+    """Of listed frames, which have no times."""
+    scored = (frame.encoded for frame, score in zip(frames, scores, strict=True) if score.status == OK)
+    facts = facts_of_picture(next(scored, None), media_type, info.preprocess.max_pixels)
+    if media_type is MediaType.IMAGE:
+        return facts
+    return replace(facts, sketches=tuple(_sketch(frame, score) for frame, score in zip(frames, scores, strict=True)))
 
 
 def _sketch(frame: ListedFrame, score: FrameScore) -> bytes:

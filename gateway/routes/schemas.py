@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from deepfake_client.analysis.closer_look import Look
+from deepfake_client.analysis.findings import Finding
 from deepfake_client.analysis.people import Person
 from deepfake_client.media import MediaType, titles
 from deepfake_client.release import CalibrationSummary, CardReference, VerdictBands
@@ -64,10 +65,10 @@ class InferenceRequest(BaseModel):
     model_version: Annotated[
         PlainText, BeforeValidator(lambda value: "v2" if value is None else value), Field(max_length=128)
     ] = Field(default="v2", alias="modelVersion", description="Echoed in the response.")
-    include: list[Literal["frames", "faces"]] | None = Field(
+    include: list[Literal["frames", "faces", "findings"]] | None = Field(
         default=None,
-        description='["frames"] adds the score of each sampled frame to the response; ["faces"] has every face scored, '
-        "and adds those of each frame and the people besides.",
+        description="What the response holds besides: `frames`, the score of each sampled frame; `faces`, these with "
+        "all their faces, which are then scored, and the people; `findings`, what makes the scores unreliable.",
     )
 
 
@@ -101,6 +102,10 @@ class InferenceResponse(MediaScores):
     people: tuple[Person, ...] | None = Field(
         default=None, description='With `"include": ["faces"]`: each followed through the frames, as in POST /detect.'
     )
+    assessable: bool | None = Field(
+        default=None, description="False where the model is for faces only and found none that is large enough."
+    )
+    findings: list[Finding] | None = Field(default=None, description="What makes the scores unreliable.")
 
 
 class DetectOptions(BaseModel):

@@ -17,11 +17,13 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
+from deepfake_client import create_detector
 from deepfake_client.scorer import FrameScore
+from export.release import Release
 from gateway.access.api_keys import key_line, new_key
 from tests.browser import accessibility_tree, chromium, complaints, drop_file, emulate, low_contrast, requested_urls
-from tests.media import VideoSpec, encode_image, photo, write_video
-from tests.scripted_gateway import ScriptedGateway, scored, scripted_gateway
+from tests.media import VideoSpec, encode_image, photo, write_pictures_without_a_face, write_video
+from tests.scripted_gateway import ScriptedGateway, gateway_over, scored, scripted_gateway
 from tests.service import Service
 
 WAIT_S = 30.0
@@ -282,6 +284,36 @@ def test_verdicts_of_a_trained_model(
     assert scripted_page.text(".number") == f"{shown} fake probability"
     assert scripted_page.text("#announcer") == f"Verdict: {title.lower()}, fake probability {shown}."
     assert not scripted_page.one("#notice").is_displayed()
+
+
+@pytest.fixture(scope="module")
+def for_faces(face_release: Release) -> Iterator[str]:
+    with create_detector(face_release.path) as detector, gateway_over(detector) as url:
+        yield url
+
+
+def test_what_shows_no_face_has_a_grey_verdict_and_its_reason(browser: Chrome, for_faces: str, tmp_path: Path) -> None:
+    page = Page(browser, for_faces)
+    for picture in write_pictures_without_a_face(tmp_path):
+        page.open().choose(picture)
+        page.result()
+        assert page.text("#result-title") == "Not assessable"
+        assert page.one(".verdict").get_attribute("data-verdict") == "none"
+        assert page.text("#announcer").startswith("No verdict: not assessable, fake probability")
+        worst = page.all(".findings li")[0]
+        assert worst.get_attribute("class") == "critical"
+        assert worst.get_attribute("data-code") in ("NO_FACE", "SMALL_FACE")
+        assert worst.text.startswith("Critical: ")
+    assert low_contrast(browser) == []
+
+
+def test_findings_stand_under_the_verdict(scripted_page: Page, scripted: ScriptedGateway, tmp_path: Path) -> None:
+    scripted.scorer.answer = lambda index: scored(0.91, face=False)
+    scripted_page.choose(pixels(tmp_path / "image.png"))
+    scripted_page.result()
+    found = [(one.get_attribute("data-code"), one.get_attribute("class")) for one in scripted_page.all(".findings li")]
+    assert found == [("NO_FACE", "warning"), ("LOW_RESOLUTION", "warning"), ("DEFAULT_BANDS", "info")]
+    assert scripted_page.text("#result-title") == "Fake", "this model is for any picture"
 
 
 def test_frames_that_were_not_scored_are_marked(scripted_page: Page, scripted: ScriptedGateway, clip: Path) -> None:

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
+from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 
+from deepfake_client.analysis.findings import Severity
 from deepfake_client.batch.scoring import FileReport
 from deepfake_client.plain_text import csv_cell, escaped
 from deepfake_client.scores import DetectionResult
@@ -32,6 +34,8 @@ CSV_COLUMNS = (
     "frames_failed",
     "faces_detected",
     "people",
+    "assessable",
+    "findings",
     "processing_time_seconds",
     "sha256",
     "model_version",
@@ -145,6 +149,7 @@ def flat_row(report: FileReport) -> dict[str, Any]:
     row = report_json(report)
     error = row["error"] or {"code": None, "message": ""}
     values = {**row, **(row["scores"] or {}), **(row["metadata"] or {})}
+    values["findings"] = " ".join(finding["code"] for finding in values.get("findings", ())) if report.output else None
     values |= {"error_code": error["code"], "error_message": error["message"] or None}
     values["people"] = values.get("people_found")
     chosen = {column: values.get(column) for column in CSV_COLUMNS}
@@ -153,24 +158,30 @@ def flat_row(report: FileReport) -> dict[str, Any]:
 
 def write_table(reports: Iterable[FileReport], stream: TextIO) -> None:
     """Writes the table when all reports are there, since they decide the widths of its columns."""
-    table = Table(
-        Column("file", overflow="fold"), "result", "fake probability", "frames", "faces", "people", "risk", "reason"
-    )
+    file, p = Column("file", overflow="fold"), Column("fake probability", max_width=11)
+    layout: dict[str, Any] = {"box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}  # for 80 columns
+    table = Table(file, "result", p, "frames", "faces", "people", "risk", **layout)
     for report in reports:
         output = report.output
         if output is None:
             reason = f"{report.error_code}: {report.error_message}"
-            table.add_row(escaped(str(report.path)), "failed", "", "", "", "", "", escaped(reason), style="dim")
+            table.add_row(_with_remark(report, escaped(reason)), "failed", style="dim")
             continue
+        assessable = output.details.assessable
+        grave = [finding.code.value for finding in output.findings if finding.severity is not Severity.INFO]
         table.add_row(
-            escaped(str(report.path)),
-            output.result.value,
+            _with_remark(report, " ".join(grave)),
+            output.result.value if assessable else "n/a",
             f"{output.confidence_score:.4f}",
             str(output.details.frames_analyzed),
             str(output.details.faces_detected),
             str(output.details.people_found),
             f"{output.scores.risk_score:.2f}",
-            "",
-            style=_STYLES[output.result],
+            style=_STYLES[output.result] if assessable else "dim",
         )
     Console(file=stream, markup=False, highlight=False, width=None if stream.isatty() else 200).print(table)
+
+
+def _with_remark(report: FileReport, remark: str) -> str:
+    """A file's name, and below it what is to be said of it: a column for that would leave 80 no room."""
+    return escaped(str(report.path)) + (f"\n{remark}" if remark else "")

@@ -33,6 +33,11 @@
  * @property {boolean} trained
  * @property {string} [notice]
  *
+ * @typedef {object} Finding
+ * @property {string} code
+ * @property {"info" | "warning" | "critical"} severity
+ * @property {string} message
+ *
  * @typedef {object} Metadata
  * @property {"image" | "video"} input_type
  * @property {string} format
@@ -42,6 +47,8 @@
  * @property {number} faces_detected
  * @property {string} sha256
  * @property {Model} model
+ * @property {boolean} assessable
+ * @property {Finding[]} findings the worst first
  * @property {Record<string, number>} scores 0-100
  * @property {Bands} verdict_bands
  * @property {Thumbnail[]} thumbnails

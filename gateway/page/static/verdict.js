@@ -1,6 +1,7 @@
 /** The verdict in words and on a scale. */
 
 import { html, svg } from "./dom.js";
+import { findingList } from "./findings.js";
 import { edge, percent } from "./format.js";
 
 /** @typedef {import("./types.js").Answer} Answer */
@@ -46,6 +47,7 @@ export function sign(verdict) {
  */
 export function verdictSentence(answer) {
   const score = `fake probability ${percent(answer.confidence_score)}`;
+  if (answer.metadata.model.trained && !answer.metadata.assessable) return `No verdict: not assessable, ${score}.`;
   if (!answer.metadata.model.trained) return `No verdict: the model is untrained. It answered ${answer.result}, ${score}.`;
   return `Verdict: ${answer.result}, ${score}.`;
 }
@@ -57,16 +59,19 @@ export function verdictSentence(answer) {
  * @returns {HTMLElement}
  */
 export function verdictPanel(answer, ...below) {
-  const { input_type: kind, model, verdict_bands: bands } = answer.metadata;
+  const { input_type: kind, model, assessable, verdict_bands: bands } = answer.metadata;
   const words = WORDS[answer.result];
-  const title = model.trained ? words.title : "No verdict";
-  const sentence = model.trained
+  const hasVerdict = model.trained && assessable;
+  const title = hasVerdict ? words.title : model.trained ? "Not assessable" : "No verdict";
+  const sentence = hasVerdict
     ? words.sentence.replace("%s", kind)
-    : `The model is untrained: its answer “${answer.result}” means nothing.`;
+    : model.trained
+      ? `The model cannot judge this ${kind}. Its number means nothing.`
+      : `The model is untrained: its answer “${answer.result}” means nothing.`;
   return html(
     "div",
-    { class: "verdict", "data-verdict": model.trained ? answer.result : "none" },
-    html("h2", { id: "result-title", tabindex: "-1" }, model.trained ? sign(answer.result) : null, title),
+    { class: "verdict", "data-verdict": hasVerdict ? answer.result : "none" },
+    html("h2", { id: "result-title", tabindex: "-1" }, hasVerdict ? sign(answer.result) : null, title),
     html("p", { class: "sentence" }, sentence),
     html(
       "p",
@@ -75,6 +80,7 @@ export function verdictPanel(answer, ...below) {
       kind === "video" ? " fake probability, mean of the frames" : " fake probability",
     ),
     gauge(answer.confidence_score, bands),
+    findingList(answer),
     ...below,
   );
 }

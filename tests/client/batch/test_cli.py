@@ -90,6 +90,8 @@ def test_csv(run: Run, folder: Path) -> None:
     assert [row["result"] for row in rows] == ["fake", "real", "", "uncertain", ""]
     assert float(rows[0]["risk_score"]) == 90.0
     assert rows[0]["frames_analyzed"] == "1"
+    assert [row["assessable"] for row in rows] == ["True", "True", "", "True", ""]
+    assert rows[0]["findings"] == "DEFAULT_BANDS"
     assert rows[2]["error_code"] == "UNSUPPORTED_MEDIA"
 
 
