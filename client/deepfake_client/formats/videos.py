@@ -11,7 +11,7 @@ _LEAST_PACKETS = 3
 ASF_HEADER = uuid.UUID("75b22630-668e-11cf-a6d9-00aa0062ce6c").bytes_le
 _ASF_VIDEO = uuid.UUID("bc19efc0-5b4d-11cf-a8fd-00805f5c442b").bytes_le
 
-_OGG_FIRST = 2
+_OGG_FIRST, _OGG_PAGE_BYTES = 2, 27
 _OGG_VIDEO = (b"\x80theora", b"OVP80", b"BBCD\0", b"\x01video")
 
 
@@ -40,9 +40,11 @@ def _has_packets(head: bytes, start: int, length: int) -> bool:
 def _ogg_streams(head: bytes) -> list[bytes]:
     """The first packet of each stream; all of them stand before anything else."""
     found, position = [], 0
-    while head[position : position + 4] == b"OggS" and head[position + 5] & _OGG_FIRST:
-        lengths = head[position + 27 : position + 27 + head[position + 26]]
-        start = position + 27 + len(lengths)
+    while head.startswith(b"OggS", position) and len(head) >= position + _OGG_PAGE_BYTES:
+        if not head[position + 5] & _OGG_FIRST:
+            break
+        lengths = head[position + _OGG_PAGE_BYTES :][: head[position + _OGG_PAGE_BYTES - 1]]
+        start = position + _OGG_PAGE_BYTES + len(lengths)
         position = start + sum(lengths)
         found.append(head[start:position])
     return found

@@ -1,5 +1,6 @@
 """What a file is that is not accepted."""
 
+import contextlib
 import io
 import struct
 
@@ -71,6 +72,16 @@ def test_each_video_container_is_told_by_its_content() -> None:
     for name, content in stream_clips().items():
         assert identify(io.BytesIO(content), "a").format.name == name
         assert f".{name}" in SUFFIXES
+
+
+@pytest.mark.parametrize("name", [*stream_clips(), *FILES])
+def test_however_little_is_there_it_is_refused_or_told(name: str) -> None:
+    content = {**stream_clips(), **FILES}[name]
+    for length in range(1, min(len(content), 1000)):
+        with contextlib.suppress(UnsupportedMediaError):
+            identify(io.BytesIO(content[:length]), "a")
+        with contextlib.suppress(UnsupportedMediaError):
+            identify(io.BytesIO(content[:length] + b"OggS" + b"\xff" * 30), "a")
 
 
 def test_forward_error_correction_of_a_transport_stream() -> None:
