@@ -1,6 +1,7 @@
 """Whether a verdict stands when the picture changes in ways that mean nothing: the crop is scored in five variants."""
 
 import io
+import math
 from collections.abc import Sequence
 
 from PIL import Image, ImageEnhance, ImageOps
@@ -11,6 +12,9 @@ from deepfake_client.pictures import Box
 from deepfake_client.release import ModelInfo, VerdictBands
 from deepfake_client.scorer import Deadline, FrameScorer
 from deepfake_client.scores import DetectionResult, verdict
+
+MOST_PIXELS = 4_000_000
+"""A larger crop is reduced to so many before it is changed: variants of 64 megapixels would take a gigabyte."""
 
 
 class Change(TextEnum):
@@ -134,7 +138,7 @@ def _face(subject: Subject, scores: dict[Change, float], bands: VerdictBands) ->
 def _variants(subject: Subject, crop_factor: float, picture: Image.Image) -> dict[Change, bytes]:
     """The changed crops as image files."""
     square, wider = (subject.square_px(picture, factor) for factor in (crop_factor, 1.2 * crop_factor))
-    crop = picture.crop(square)
+    crop = _bounded(picture.crop(square))
     smaller = max(round(0.75 * crop.width), 1), max(round(0.75 * crop.height), 1)
     made = {
         Change.MIRROR: png(ImageOps.mirror(crop)),
@@ -142,7 +146,14 @@ def _variants(subject: Subject, crop_factor: float, picture: Image.Image) -> dic
         Change.SMALLER: png(crop.resize(smaller, Image.Resampling.LANCZOS)),
         Change.DARKER: png(ImageEnhance.Brightness(crop).enhance(0.8)),
     }
-    return made | ({Change.WIDER: png(picture.crop(wider))} if wider != square else {})
+    return made | ({Change.WIDER: png(_bounded(picture.crop(wider)))} if wider != square else {})
+
+
+def _bounded(crop: Image.Image) -> Image.Image:
+    scale = math.sqrt(MOST_PIXELS / (crop.width * crop.height))
+    if scale >= 1:
+        return crop
+    return crop.resize((max(int(scale * crop.width), 1), max(int(scale * crop.height), 1)), Image.Resampling.LANCZOS)
 
 
 def _jpeg(image: Image.Image) -> bytes:

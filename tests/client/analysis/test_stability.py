@@ -97,6 +97,12 @@ def test_without_a_face_the_whole_picture_is_changed_and_no_margin_is_left(astro
     assert scorer.sent[0].size == (512, 512)
 
 
+def test_variants_of_a_large_picture_are_bounded() -> None:
+    scorer = PixelScorer(brightness)
+    detect(scorer, encode_image(np.zeros((1500, 6000, 3), np.uint8), "PNG", compress_level=1))
+    assert [picture.size for picture in scorer.sent] == [(4000, 1000), (4000, 1000), (3000, 750), (4000, 1000)]
+
+
 def test_of_a_video_the_most_suspicious_frame_and_the_median_one(monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = [encode_image(np.full((64, 64, 3), grey, np.uint8), "BMP") for grey in (20, 200, 100, 110, 30)]
     frames = [Frame(i, i / 2, picture) for i, picture in enumerate(pictures)]
