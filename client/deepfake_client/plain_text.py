@@ -22,5 +22,17 @@ def csv_cell(text: str) -> str:
     return f"'{text}" if len(text) > 1 and text.startswith(("=", "+", "-", "@", "'")) else text
 
 
+def printable(text: str) -> str:
+    """Without control and direction characters, which make a name look like another, and lone surrogates."""
+    decoded = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in decoded)
+
+
+def excerpt(text: str, characters: int) -> str:
+    """The beginning of a text, `printable` and on one line; an ellipsis says that there is more."""
+    line = printable(" ".join(text[: 4 * characters].split()))
+    return line if len(line) <= characters and len(text) <= 4 * characters else f"{line[: characters - 1]}…"
+
+
 def _escaped(text: str, kept: str) -> str:
     return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -21,13 +21,13 @@ from deepfake_client.evidence.document import (
     Run,
     Software,
     Verdict,
-    printable,
 )
 from deepfake_client.evidence.html import evidence_html
 from deepfake_client.evidence.key_frames import EXPLANATIONS, choose_key_frames, find_peaks
 from deepfake_client.evidence.sensitivity_picture import draw_map
 from deepfake_client.media import MediaType
 from deepfake_client.pictures import Thumbnail, make_thumbnail, small_jpeg, upright_picture
+from deepfake_client.plain_text import printable
 from deepfake_client.release import ModelInfo, VerdictBands
 from deepfake_client.result import DetectionOutput, ScoredFrame
 from deepfake_client.scores import MediaScores, verdict

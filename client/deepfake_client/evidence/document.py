@@ -197,12 +197,6 @@ class Evidence(Document):
     run: Run
 
 
-def printable(text: str) -> str:
-    """Without control and direction characters, which make a name look like another, and lone surrogates."""
-    decoded = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in decoded)
-
-
 def evidence_schema() -> str:
     """The JSON Schema of the JSON form: what `evidence.schema.json` beside this module holds.
 
