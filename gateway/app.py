@@ -91,7 +91,8 @@ def create_app(settings: GatewaySettings | None = None, detector: Detector | Non
 def _add_routes(app: OpenAPI, settings: GatewaySettings, detector: Detector, telemetry: Telemetry) -> None:
     cache_frames = settings.score_cache_frames
     scorer = CachingScorer(detector.scorer, cache_frames, telemetry, client=lambda: g.get("client", ""))
-    detector = Detector(scorer, detector.settings, _video_decoder(settings, telemetry))
+    client_settings = detector.settings.model_copy(update={"provenance": settings.provenance})
+    detector = Detector(scorer, client_settings, _video_decoder(settings, telemetry))
     monitor = HealthMonitor(scorer, settings.health_fresh_s, settings.canary_timeout_s)
     slots = BoundedSemaphore(settings.max_in_flight)
     videos = VideoTurns(settings.max_video_decodes, settings.retry_after_s)

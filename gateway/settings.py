@@ -117,6 +117,12 @@ class GatewaySettings(PrefixedSettings):
         default=256 * _MIB, ge=1, description="Most bytes that the scored frame files of one request hold together."
     )
 
+    provenance: bool = Field(
+        default=True,
+        description="Whether answers of POST /detect tell what a file says of itself: content credentials (C2PA) and "
+        "metadata. They are never part of a score.",
+    )
+
     health_fresh_s: float = Field(
         default=10.0, ge=0, description="How long a successful inference counts as proof of health, in seconds."
     )

@@ -13,15 +13,15 @@ compile() { # lock-file, then pip-compile's arguments
   rm "$lock.new"
   mv "$lock.ready" "$lock"
 }
-local=(--extra gateway --extra tracing --extra preprocessing --extra cpu --extra evaluate --extra export --extra triton-wheel)
+local=(--extra gateway --extra provenance --extra tracing --extra preprocessing --extra cpu --extra evaluate --extra export --extra triton-wheel)
 compile requirements/dev.lock "${local[@]}" --extra bench --extra bulk --extra train --extra dev
 within=(--constraint requirements/dev.lock)
 compile requirements/local.lock "${local[@]}" "${within[@]}"
 compile requirements/bench.lock "${local[@]}" --extra bench "${within[@]}"
-compile requirements/bulk.lock --extra bulk "${within[@]}"
+compile requirements/bulk.lock --extra bulk --extra provenance "${within[@]}"
 compile requirements/train.lock "${local[@]}" --extra train "${within[@]}"
 compile requirements/export.lock --extra export --extra preprocessing --extra cpu "${within[@]}"
 compile requirements/triton-cpu.lock --extra preprocessing --extra cpu --extra triton-wheel "${within[@]}"
 compile requirements/triton-gpu.lock --extra preprocessing "${within[@]}"
-compile requirements/serve.lock --extra gateway --extra tracing --extra preprocessing --extra cpu --extra triton-wheel "${within[@]}"
-compile requirements/gateway.lock --extra gateway --extra tracing "${within[@]}"
+compile requirements/serve.lock --extra gateway --extra provenance --extra tracing --extra preprocessing --extra cpu --extra triton-wheel "${within[@]}"
+compile requirements/gateway.lock --extra gateway --extra provenance --extra tracing "${within[@]}"

@@ -14,6 +14,8 @@ from deepfake_client.analysis.faces import score_every_face
 from deepfake_client.analysis.further_frames import FurtherLimits, score_further_frames
 from deepfake_client.errors import ConfigurationError, InputError, MediaTooLargeError
 from deepfake_client.media import Frame, Media, MediaType, identify, open_media
+from deepfake_client.provenance.model import Provenance
+from deepfake_client.provenance.read import read_provenance
 from deepfake_client.release import ModelInfo
 from deepfake_client.result import DetectionOutput, detection_output
 from deepfake_client.scorer import Deadline, FrameScore, FrameScorer, Scoring
@@ -90,6 +92,7 @@ class Detector:
                 name=file.name,
                 sha256=file.sha256,
                 size_bytes=file.size_bytes(),
+                provenance=self._provenance(file, deadline),
                 elapsed_s=time.monotonic() - started,
                 keep_frames=keep_frames,
                 rules=self.settings.face_rules,
@@ -161,6 +164,13 @@ class Detector:
             seed=self._seed(media),
             deadline=deadline,
         )
+
+    def _provenance(self, media: Media, deadline: Deadline) -> Provenance | None:
+        """What the file says of itself, unless that is nothing or nobody wants to know."""
+        if not self.settings.provenance:
+            return None
+        found = read_provenance(media, deadline=deadline)
+        return None if found.is_empty else found
 
     def _seed(self, media: Media) -> bytes:
         """What decides on the places in a video: nobody can tell it from the file alone."""

@@ -16,6 +16,7 @@ from deepfake_client.analysis.sensitivity import Sensitivity
 from deepfake_client.analysis.stability import Stability
 from deepfake_client.errors import NothingScoredError
 from deepfake_client.media import Frame, MediaFormat, MediaType, VideoTrack
+from deepfake_client.provenance.model import Provenance
 from deepfake_client.release import ModelIdentity, ModelInfo
 from deepfake_client.scorer import OK, FrameScore, Scoring
 from deepfake_client.scores import DetectionResult, MediaScores, deciding_probability, media_scores, verdict
@@ -88,6 +89,8 @@ class DetectionDetails(_Part):
     """False where the model is for faces only and found none that is large enough: the result is then uncertain."""
     findings: tuple[Finding, ...]
     """What makes the result unreliable, the worst first."""
+    provenance: Provenance | None = Field(default=None, exclude_if=lambda found: found is None)
+    """What the file says of itself; never part of the scores. Left out where it says nothing."""
     stability: Stability | None = Field(default=None, exclude_if=lambda value: value is None)
     """Whether the verdict stands when the picture changes a little. Left out unless it was asked for."""
     sensitivity: Sensitivity | None = Field(default=None, exclude_if=lambda value: value is None)
@@ -265,6 +268,7 @@ def detection_output(
     sha256: str,
     size_bytes: int,
     elapsed_s: float,
+    provenance: Provenance | None = None,
     keep_frames: bool = False,
     rules: FaceRules = FaceRules(),  # noqa: B008 - frozen
     further: tuple[Sequence[Frame], Sequence[FrameScore]] | None = None,
@@ -279,6 +283,7 @@ def detection_output(
         sha256: Of the file.
         size_bytes: Of the file.
         elapsed_s: Wall time of the detection.
+        provenance: What the file says of itself; None if that is nothing.
         keep_frames: Whether the result holds the encoded frames.
         rules: Which faces were scored, and decide.
         further: Frames around what stood out, with their scores.
@@ -287,7 +292,7 @@ def detection_output(
         NothingScoredError: No frame was scored.
     """
     model = scoring.info
-    facts = _facts(frames, scoring, format_)
+    facts = replace(_facts(frames, scoring, format_), provenance=provenance)
     more, more_scores = further or ((), ())
     whole = aggregate(
         scoring.scores, format_.media_type, model, name, facts, rules, (more_scores, places_of_frames(more))
@@ -313,6 +318,7 @@ def detection_output(
             segments=tuple(whole.segments) if format_.media_type is MediaType.VIDEO else None,
             assessable=whole.assessable,
             findings=whole.findings,
+            provenance=provenance,
         ),
         model_version=model.version,
         scores=whole.scores,

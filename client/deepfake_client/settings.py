@@ -75,6 +75,10 @@ class ClientSettings(BaseSettings):
     sampling_secret_file: Path | None = Field(
         default=None, description="File with that secret, in its place; an empty file is none."
     )
+    provenance: bool = Field(
+        default=True,
+        description="Whether results tell what a file says of itself: content credentials (C2PA) and metadata.",
+    )
     timeout_s: float = Field(default=60.0, gt=0, description="Deadline of one detection, in seconds.")
     tls_ca_file: Path | None = Field(
         default=None,

@@ -77,6 +77,7 @@ class FindingCode(TextEnum):
     """The findings; a code is never renamed or given another meaning."""
 
     UNTRAINED_MODEL = "UNTRAINED_MODEL"
+    DECLARED_SYNTHETIC = "DECLARED_SYNTHETIC"
     NO_FACE = "NO_FACE"
     FEW_FACES = "FEW_FACES"
     SMALL_FACE = "SMALL_FACE"
@@ -367,6 +368,16 @@ def _of_frames(judged: Judged) -> _Found:
         )
 
 
+def _of_provenance(judged: Judged) -> _Found:
+    provenance = judged.facts.provenance
+    if provenance is not None and (declared := provenance.declared_synthetic):
+        yield (
+            FindingCode.DECLARED_SYNTHETIC,
+            f"The file says of itself that a model made it, or a part of it ({'; '.join(declared)}). The scores leave "
+            "that out. Anyone can write or remove such a statement.",
+        )
+
+
 def _of_picture(judged: Judged) -> _Found:
     if judged.facts.is_transparent:
         yield (
@@ -434,6 +445,7 @@ def _of_time(judged: Judged) -> _Found:
 
 _RULES: tuple[Callable[[Judged], _Found], ...] = (
     _of_model,
+    _of_provenance,
     _of_faces,
     _of_people,
     _of_frames,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from deepfake_client.errors import InputError
 from deepfake_client.media import Frame, MediaType, VideoLength, VideoTrack
 from deepfake_client.pictures import frame_size_px, is_transparent
+from deepfake_client.provenance.model import Provenance
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class MediaFacts:
         times_s: Of the sampled frames, in seconds from the first; empty if not known.
         sketches: Of the sampled frames, see `Frame.sketch`; empty if not known: they count as one scene.
         video_length: As the file says, and as it is; None for an image, and where the file does not say it.
+        provenance: What the file says of itself; None if that is nothing.
     """
 
     frame_size_px: tuple[int, int] | None = None
@@ -33,6 +35,7 @@ class MediaFacts:
     times_s: tuple[float, ...] = ()
     sketches: tuple[bytes, ...] = ()
     video_length: VideoLength | None = None
+    provenance: Provenance | None = None
 
 
 def places_of_frames(frames: Sequence[Frame]) -> MediaFacts:
