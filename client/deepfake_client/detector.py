@@ -92,7 +92,7 @@ class Detector:
                 name=file.name,
                 sha256=file.sha256,
                 size_bytes=file.size_bytes(),
-                provenance=self._provenance(file, deadline),
+                provenance=self._provenance(file, frames, deadline),
                 elapsed_s=time.monotonic() - started,
                 keep_frames=keep_frames,
                 rules=self.settings.face_rules,
@@ -165,11 +165,11 @@ class Detector:
             deadline=deadline,
         )
 
-    def _provenance(self, media: Media, deadline: Deadline) -> Provenance | None:
+    def _provenance(self, media: Media, frames: list[Frame], deadline: Deadline) -> Provenance | None:
         """What the file says of itself, unless that is nothing or nobody wants to know."""
         if not self.settings.provenance:
             return None
-        found = read_provenance(media, deadline=deadline)
+        found = read_provenance(media, frames[0].container_tags, deadline)
         return None if found.is_empty else found
 
     def _seed(self, media: Media) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from deepfake_client.errors import EmptyFileError, MediaNotFoundError, UnsupportedMediaError
 from deepfake_client.formats.pictures import has_several_pictures
@@ -73,6 +73,20 @@ class VideoTrack:
     of: int
 
 
+class ContainerTag(NamedTuple):
+    """What a video file says of itself: untrusted text.
+
+    Attributes:
+        source: Container or video track.
+        name: What it is called there.
+        text: Left out for a place.
+    """
+
+    source: str
+    name: str
+    text: str
+
+
 @dataclass(frozen=True)
 class VideoLength:
     """How long a video should be, and is.
@@ -97,6 +111,7 @@ class Frame:
         video_track: That it is of, in a file with several.
         sketch: A video's frame in 8 x 8 pixels, as `analysis.scenes.sketch` makes it; empty for an image.
         video_length: Of a video whose file says how long it is.
+        container_tags: Of the video file that it is of.
     """
 
     index: int
@@ -105,6 +120,7 @@ class Frame:
     video_track: VideoTrack | None = None
     sketch: bytes = b""
     video_length: VideoLength | None = None
+    container_tags: tuple[ContainerTag, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ def build_evidence(output: DetectionOutput, file_name: str, *, created_at: datet
             assessable=details.assessable,
         ),
         findings=list(output.findings),
+        provenance=details.provenance,
         scores=MediaScores(**output.scores.rounded()),
         key_frames=_key_frames(output),
         frames=[_frame(frame, bands, at in peaks) for at, frame in enumerate(output.frames)],

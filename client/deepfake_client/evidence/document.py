@@ -14,6 +14,7 @@ from deepfake_client.analysis.findings import Finding
 from deepfake_client.analysis.sensitivity import Sensitivity
 from deepfake_client.analysis.stability import Stability
 from deepfake_client.media import MediaType, TextEnum
+from deepfake_client.provenance.model import Provenance
 from deepfake_client.release import ModelInfo, VerdictBands
 from deepfake_client.scores import DetectionResult, MediaScores
 
@@ -178,6 +179,8 @@ class Evidence(Document):
     verdict: Verdict
     findings: list[Finding]
     """What makes the result unreliable, the worst first."""
+    provenance: Provenance | None
+    """What the file says of itself, which is no part of the scores; null where it says nothing."""
     scores: MediaScores
     """Two decimals."""
     key_frames: list[KeyFrame]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from deepfake_client.media import Media
+from deepfake_client.media import ContainerTag, Media
 from deepfake_client.provenance.blocks import Block, BlockKind, metadata_blocks
 from deepfake_client.provenance.credentials import read_credentials
 from deepfake_client.provenance.exif import exif_texts, says_where
@@ -21,7 +21,7 @@ _ELSEWHERE = Credentials(
 
 
 def read_provenance(
-    media: Media, container_tags: Sequence[tuple[str, str, str]] = (), deadline: Deadline | None = None
+    media: Media, container_tags: Sequence[ContainerTag] = (), deadline: Deadline | None = None
 ) -> Provenance:
     """What the file says of itself, without opening anything else. A damaged part says nothing.
 
@@ -29,12 +29,12 @@ def read_provenance(
 
     Args:
         media: The file; its stream is left at the start.
-        container_tags: Source, name and value of a video's tags, as its decoder found them.
+        container_tags: Of a video, as its decoder found them.
         deadline: Bounds the reading of the manifests.
     """
     reading = _Reading()
-    for source, name, text in container_tags:
-        reading.add(source, name, text)
+    for tag in container_tags:
+        reading.add(*tag)
     try:
         reading.blocks_of(media)
         found = read_credentials(media, deadline) if reading.has_manifests else reading.elsewhere
@@ -91,7 +91,7 @@ class _Reading:
             self.add("XMP", name, text)
 
     def add(self, source: str, name: str, text: str) -> None:
-        if name in ("location", "has_location"):
+        if name == "location":
             self._has_location = True
         elif text.strip() and len(self._statements) < _MOST_STATEMENTS:
             found = Statement(source=source, name=name, value=text, of_generator=is_of_generator(name, text))

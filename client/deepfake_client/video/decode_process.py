@@ -53,6 +53,7 @@ def _decode(task: dict[str, Any], video: BinaryIO, result: BinaryIO) -> None:
             ],
             "track": track and astuple(track),
             "length": length and astuple(length),
+            "tags": next((frame.container_tags for frame in frames), ()),
         }
     encoded = json.dumps(index).encode("ascii")
     result.write(encoded + len(encoded).to_bytes(INDEX_LENGTH_BYTES, "big"))

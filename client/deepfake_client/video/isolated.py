@@ -18,7 +18,7 @@ from deepfake_client.errors import (
 )
 from deepfake_client.isolation.fork_server import NO_MEMORY
 from deepfake_client.isolation.tasks import IsolatedTasks, TimeUpError
-from deepfake_client.media import Frame, Media, VideoLength, VideoTrack
+from deepfake_client.media import ContainerTag, Frame, Media, VideoLength, VideoTrack
 from deepfake_client.video.decode_process import INDEX_LENGTH_BYTES
 from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling
 
@@ -108,6 +108,7 @@ def _parse_result(result: int, name: str) -> list[Frame]:
         raise _error(index, name)
     track = index["track"] and VideoTrack(*map(int, index["track"]))
     video_length = index["length"] and VideoLength(*map(float, index["length"]))
+    tags = tuple(ContainerTag(*map(str, tag)) for tag in index["tags"])
     frames = []
     # From the last one, and what was read is given back at once: never all frames in memory twice.
     for number, timestamp_s, hexadecimal, start, count in sorted(index["frames"], key=itemgetter(3), reverse=True):
@@ -115,7 +116,7 @@ def _parse_result(result: int, name: str) -> list[Frame]:
         if not (0 <= start < start + count <= end and math.isfinite(timestamp_s) and len(sketch) == SKETCH_BYTES):
             raise ValueError("frames and index do not agree")
         encoded = os.pread(result, count, start)
-        frames.append(Frame(int(number), float(timestamp_s), encoded, track, sketch, video_length))
+        frames.append(Frame(int(number), float(timestamp_s), encoded, track, sketch, video_length, tags))
         os.ftruncate(result, start)
         end = start
     return sorted(frames, key=lambda frame: frame.index)

@@ -73,7 +73,9 @@ def sample_video(media: Media, sampling: Sampling = DEFAULT_SAMPLING, store: Fra
     length = None
     if source.said_s is not None and sampling.within_s is None:
         length = VideoLength(source.said_s, timeline.decodable_s(frames, sampling.count))
-    return [replace(frame, video_track=source.track, video_length=length) for frame in frames]
+    return [
+        replace(frame, video_track=source.track, video_length=length, container_tags=source.tags) for frame in frames
+    ]
 
 
 def _frame(index: int, timestamp_s: float, picture: EncodedFrame) -> Frame:

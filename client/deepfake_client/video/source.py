@@ -17,7 +17,7 @@ from PIL import Image
 
 from deepfake_client.analysis.scenes import sketch
 from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
-from deepfake_client.media import Media, VideoTrack
+from deepfake_client.media import ContainerTag, Media, VideoTrack
 from deepfake_client.pictures import MAX_PIXELS
 from deepfake_client.video.colour import RgbConverter
 from deepfake_client.video.interlacing import deinterlaced
@@ -30,7 +30,7 @@ from deepfake_client.video.picture import (
     shown_size_px,
 )
 from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling
-from deepfake_client.video.tracks import said_length_s, shown_track
+from deepfake_client.video.tracks import container_tags, said_length_s, shown_track
 from deepfake_client.video.unindexed import Unindexed
 
 MAX_FRAME_PIXELS = MAX_PIXELS
@@ -40,6 +40,8 @@ _USUAL_RATE = 25
 """Frames a second of a video that does not say it."""
 
 _READ_BYTES = 2**18
+
+_MOST_TAGS = 50
 
 _MOST_THREADS = 4
 """Each thread of a decoder holds frames of its own: with 16, a video of 49 megapixels took 2.4 GiB."""
@@ -73,7 +75,8 @@ class VideoSource:
         opened, whether decoding only wanted frames saves more than the frames that it does not come to;
         `short_of_memory`, whether frames are missing because the decoder got no memory; `track` is the one that was
         opened, None where it is the only one; `frame_ticks` is the time between two frames at its frame rate;
-        `said_s`, how long the file says that the video is, None where it does not.
+        `said_s`, how long the file says that the video is, None where it does not; `tags` are what the file says of
+        itself.
 
         Args:
             media: The file, of whose format one demuxer is allowed.
@@ -93,6 +96,7 @@ class VideoSource:
         self.short_of_memory = False
         self.skips_unreferenced = False
         self.track: VideoTrack | None = None
+        self.tags: tuple[ContainerTag, ...] = ()
         self.frame_ticks = 1.0
         self.said_s: float | None = None
         demuxer = media.format.demuxer
@@ -115,6 +119,7 @@ class VideoSource:
             io_open=_refuse_to_open,
         ) as container:
             video, self.track = shown_track(container)
+            self.tags = tuple(itertools.islice(container_tags(container, video), _MOST_TAGS))
             self._pixel_aspect = video.sample_aspect_ratio
             self.frame_ticks = float(1 / (video.guessed_rate or _USUAL_RATE) / (video.time_base or 1))
             self.said_s = said_length_s(container, video)

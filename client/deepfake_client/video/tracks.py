@@ -1,12 +1,13 @@
-"""Which of a file's video tracks is sampled, the one that players show, and how long the file says that it is."""
+"""Which of a file's video tracks is sampled, the one that players show, and what the file says of itself."""
 
 import math
 import re
+from collections.abc import Iterator
 
 import av
 
 from deepfake_client.errors import MediaDecodeError, UnsupportedMediaError
-from deepfake_client.media import VideoTrack
+from deepfake_client.media import ContainerTag, VideoTrack
 
 
 def shown_track(container: "av.container.InputContainer") -> "tuple[av.VideoStream, VideoTrack | None]":
@@ -47,3 +48,23 @@ def said_length_s(container: "av.container.InputContainer", video: "av.VideoStre
         hours, minutes, seconds = map(float, found.groups())
         length_s = 3600 * hours + 60 * minutes + seconds
     return length_s if 0 < length_s < math.inf else None
+
+
+_READ_TAGS = frozenset({
+    "major_brand", "encoder", "handler_name", "creation_time", "creationdate", "make", "model", "software",
+    "manufacturer", "version", "comment", "prompt", "workflow", "parameters",
+})  # fmt: skip
+"""Names without the maker's prefix, such as com.apple.quicktime."""
+
+_TAG_CHARACTERS = 4096
+
+
+def container_tags(container: "av.container.InputContainer", video: "av.VideoStream") -> Iterator[ContainerTag]:
+    """What recorded, made and changed the file, as it says; that it names a place, but not the place."""
+    for source, tags in (("container", container.metadata), ("video track", video.metadata)):
+        for full_name, text in tags.items():
+            name = full_name.lower().rpartition(".")[2]
+            if "location" in full_name.lower():
+                yield ContainerTag(source, "location", "")
+            elif name in _READ_TAGS:
+                yield ContainerTag(source, name, text[:_TAG_CHARACTERS])

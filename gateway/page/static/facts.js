@@ -4,6 +4,7 @@ import { html } from "./dom.js";
 import { counted, size, time } from "./format.js";
 
 /** @typedef {import("./types.js").Answer} Answer */
+/** @typedef {import("./types.js").Provenance} Provenance */
 
 const VIDEO_SCORES = [
   ["risk_score", "Risk", "the 90th percentile, raised where single frames stand out"],
@@ -76,7 +77,24 @@ export function factList(answer, file, requestId) {
     ["Precision", model.precision],
     ["Labels", model.labels.join(", ")],
   ];
-  return html("div", { class: "fact-cards" }, facts("The file", "file-title", input), facts("The model", "model-title", identity));
+  return html("div", { class: "fact-cards" }, facts("The file", "file-title", input), facts("The model", "model-title", identity), provenanceFacts(metadata.provenance));
+}
+
+/**
+ * What the file says of itself; null where it says nothing.
+ * @param {Provenance | undefined} provenance
+ */
+function provenanceFacts(provenance) {
+  if (!provenance) return null;
+  const credentials = provenance.content_credentials;
+  const rows = [
+    ["C2PA manifest", credentials && (credentials.not_read || credentials.state)],
+    ["Signer, as the certificate says", credentials && [credentials.signer, credentials.issuer].filter(Boolean).join(", ")],
+    ["Digital source type", provenance.digital_source_types.join(", ")],
+    ...provenance.statements.map(({ source, name, value }) => [`${source}: ${name}`, value]),
+    ["Place of recording", provenance.has_location ? "in the file, not shown here" : ""],
+  ].flatMap(([term, value]) => (term && value ? [[term, value]] : []));
+  return facts("What the file says of itself", "provenance-title", rows);
 }
 
 /**

@@ -38,6 +38,12 @@
  * @property {"info" | "warning" | "critical"} severity
  * @property {string} message
  *
+ * @typedef {object} Provenance
+ * @property {{state: string | null, not_read: string | null, signer: string | null, issuer: string | null}} [content_credentials]
+ * @property {{source: string, name: string, value: string}[]} statements
+ * @property {boolean} has_location
+ * @property {string[]} digital_source_types
+ *
  * @typedef {object} Metadata
  * @property {"image" | "video"} input_type
  * @property {string} format
@@ -52,6 +58,7 @@
  * @property {Record<string, number>} scores 0-100
  * @property {Bands} verdict_bands
  * @property {Thumbnail[]} thumbnails
+ * @property {Provenance} [provenance]
  *
  * @typedef {object} Answer
  * @property {Verdict} result
