@@ -79,14 +79,16 @@ def _jpeg(stream: BinaryIO) -> Iterator[Block]:
 
 
 def _png(stream: BinaryIO) -> Iterator[Block]:
-    position = 8
+    position, texts = 8, 0
     for _ in range(_MOST_STEPS):
         head = _read(stream, position, 8)
         if len(head) < 8:
             return
         size, name = int.from_bytes(head[:4], "big"), head[4:]
-        content = stream.read(min(size, MAX_BLOCK_BYTES)) if name in (b"tEXt", b"zTXt", b"iTXt", b"eXIf") else b""
-        if name == b"eXIf":
+        is_read = name in (b"tEXt", b"zTXt", b"iTXt", b"eXIf") and texts < _MOST_ITEMS  # some of them inflate
+        content = stream.read(min(size, MAX_BLOCK_BYTES)) if is_read else b""
+        texts += is_read
+        if name == b"eXIf" and is_read:
             yield Block(BlockKind.EXIF, content.removeprefix(b"Exif\0\0"))
         elif name == b"caBX":
             yield Block(BlockKind.C2PA)
