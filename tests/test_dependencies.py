@@ -76,6 +76,7 @@ def test_vendor_types_stay_behind_one_module_or_folder() -> None:
     assert users("tritonclient") == {"endpoint.py"}
     assert users("av", "video") == set()
     assert users("typer") == {"cli.py"}
+    assert users("c2pa") == {"credentials_process.py"}
     assert users("ray") | users("pyarrow") == set()
     assert [path.name for path in files_of("bulk") if "ray" in imported_packages(path)] == ["cluster.py"]
 
@@ -88,7 +89,7 @@ def test_importing_the_client_loads_no_heavy_package() -> None:
     code = "import deepfake_client, deepfake_client.batch.cli, sys; print(*{m.split('.')[0] for m in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     heavy = {
-        "torch", "transformers", "mediapipe", "cv2", "onnx", "onnxruntime", "openvino", "flask", "gateway",
+        "c2pa", "torch", "transformers", "mediapipe", "cv2", "onnx", "onnxruntime", "openvino", "flask", "gateway",
         "preprocessing", "ray", "pyarrow", "runtime",
     }  # fmt: skip
     assert set(loaded.split()) & heavy == set()

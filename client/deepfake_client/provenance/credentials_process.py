@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-import c2pa  # type: ignore[import-untyped]
+import c2pa
 
 from deepfake_client.isolation.fork_server import serve
 from deepfake_client.provenance.synthetic import source_type_name

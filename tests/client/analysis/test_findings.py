@@ -13,6 +13,7 @@ from deepfake_client.analysis.faces import FaceChoice
 from deepfake_client.analysis.findings import SMALL_FACE_PX, FindingCode, Severity
 from deepfake_client.analysis.stability import Change, FaceStability, Stability, Variant
 from deepfake_client.media import MediaFormat, MediaType, VideoLength, VideoTrack
+from deepfake_client.provenance.model import Provenance, Statement
 from deepfake_client.release import ModelInfo, ReleaseBands, Scope, VerdictBands
 from deepfake_client.scorer import MIN_FACE_PX
 from deepfake_client.scores import STRETCH_FRAMES, verdict
@@ -193,6 +194,35 @@ def test_pictures_that_were_not_looked_at() -> None:
     assert codes([0.9], is_video=False, format_=tiff) == {"FIRST_FRAME_ONLY"}
 
 
+@pytest.mark.parametrize(
+    ("provenance", "why"),
+    [
+        (Provenance(digital_source_types=("trainedAlgorithmicMedia",)), "digital source type trainedAlgorithmicMedia"),
+        (
+            Provenance(digital_source_types=("compositeWithTrainedAlgorithmicMedia",)),
+            "digital source type compositeWithTrainedAlgorithmicMedia",
+        ),
+        (
+            Provenance(statements=(Statement(source="PNG text", name="prompt", value="{}", of_generator=True),)),
+            "PNG text prompt of a generator",
+        ),
+        (Provenance(digital_source_types=("digitalCapture",), has_location=True), None),
+    ],
+)
+@pytest.mark.parametrize("score", [0.05, 0.95])
+def test_a_file_that_says_that_a_model_made_it_changes_nothing_else(
+    provenance: Provenance, why: str | None, score: float
+) -> None:
+    options: dict[str, Any] = {"is_video": False, "model": OWN_BANDS}
+    with_it, without = made_output([score], provenance=provenance, **options), made_output([score], **options)
+    assert with_it.result is without.result
+    assert with_it.details.assessable
+    assert with_it.scores == without.scores
+    assert codes([score], provenance=provenance, **options) == ({"DECLARED_SYNTHETIC"} if why else set())
+    if why:
+        assert f"({why})" in sentence("DECLARED_SYNTHETIC", [score], provenance=provenance, **options)
+
+
 def test_failed_frames_say_why() -> None:
     message = sentence("FRAMES_FAILED", [*SOUND, "DECODE_FAILED", "TOO_COMPLEX", "DECODE_FAILED"])
     assert message == (
@@ -327,6 +357,8 @@ def test_every_code_can_be_found() -> None:
     found |= codes(SOUND, video_track=VideoTrack(1, 2), video_length=VideoLength(9.0, 3.0))
     found |= codes([0.81], is_video=False) | {"LOW_RESOLUTION", "TRANSPARENT", "ANIMATED_IMAGE", "FIRST_FRAME_ONLY"}
     found.add("UNSTABLE")  # see test_unstable
+    found |= codes(SOUND, provenance=Provenance(digital_source_types=("trainedAlgorithmicMedia",)))
+    found |= codes([0.81], is_video=False) | {"LOW_RESOLUTION", "TRANSPARENT", "ANIMATED_IMAGE"}
     assert found == set(FindingCode)
 
 

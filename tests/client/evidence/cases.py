@@ -8,6 +8,7 @@ from math import isnan
 
 from deepfake_client.analysis.faces import FaceChoice, FaceRules
 from deepfake_client.media import Frame, MediaFormat, VideoLength, VideoTrack, sniff
+from deepfake_client.provenance.model import Provenance
 from deepfake_client.release import ModelInfo
 from deepfake_client.result import DetectionOutput, detection_output
 from deepfake_client.scorer import OK, Face, FrameScore, Scoring
@@ -44,6 +45,7 @@ def made_output(
     picture: bytes | None = None,
     others: Sequence[Sequence[float | None]] = (),
     choice: FaceChoice = FaceChoice.EVERY,
+    provenance: Provenance | None = None,
 ) -> DetectionOutput:
     """A detection as the detector would give it for these scores.
 
@@ -63,6 +65,7 @@ def made_output(
         others: Of each further person the fake probabilities of the smaller face, from the first frame on; NaN where
             it was found and not scored, None where there is none.
         choice: Which faces decide.
+        provenance: What the file says of itself.
     """
     frames = [
         Frame(i, i * interval_s, picture or _picture(_offset(i)), video_track, video_length=video_length)
@@ -75,7 +78,7 @@ def made_output(
     assert format_ is not None
     return detection_output(
         frames, Scoring(model, answers), format_, name="made", sha256=SHA256, size_bytes=1_234_567,
-        elapsed_s=elapsed_s, keep_frames=keep_frames, rules=FaceRules(choice),
+        elapsed_s=elapsed_s, provenance=provenance, keep_frames=keep_frames, rules=FaceRules(choice),
     )  # fmt: skip
 
 

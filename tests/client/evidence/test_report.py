@@ -20,6 +20,7 @@ from deepfake_client import Evidence, build_evidence, create_detector, evidence_
 from deepfake_client.evidence.document import DIGITS, LIMITS, evidence_schema
 from deepfake_client.evidence.html import Axis, band_areas, draw_timeline, format_time
 from deepfake_client.media import Frame
+from deepfake_client.provenance.model import Credentials, Provenance, Statement
 from deepfake_client.release import BandRecord, CalibrationRecord, Interval, ModelCard
 from deepfake_client.scores import MediaScores
 from tests.client.evidence.cases import FACE_PX, MODEL, SHA256, made_output
@@ -48,6 +49,17 @@ WITHOUT_FACE_DETECTION = MODEL.model_copy(
 )
 
 
+PROVENANCE = Provenance(
+    content_credentials=Credentials(
+        state="Invalid", not_read=None, signer=HOSTILE, issuer="<b>", signed_at=None, claim_generator="<i>",
+        actions=("<u>",), digital_source_types=("<s>",), problems=("assertion.dataHash.mismatch",),
+    ),
+    statements=(Statement(source="PNG text", name="<b>", value=HOSTILE, of_generator=True),),
+    has_location=True,
+    digital_source_types=("<s>",),
+)  # fmt: skip
+
+
 def made(scores: list[Any] = MIXED, name: str = "clip.mp4", **options: Any) -> Evidence:
     return build_evidence(made_output(scores, **options), name)
 
@@ -56,7 +68,7 @@ def cases() -> dict[str, Evidence]:
     untrained = MODEL.model_copy(update={"trained": False, "notice": "Untrained weights."})
     return {
         "video": made(without_face=[4]),
-        "hostile": made(name=HOSTILE),
+        "hostile": made(name=HOSTILE, provenance=PROVENANCE),
         "image": made([0.8], is_video=False),
         "no face": made([0.8], is_video=False, without_face=[0]),
         "untrained": made(model=untrained),
@@ -264,6 +276,27 @@ def test_names_cannot_become_markup() -> None:
     assert "<i>n</i>" in page.text()
     hidden = Page(evidence_html(made(["<hr>", 0.5], keep_frames=False)))
     assert "hr" not in {tag for tag, _ in hidden.tags}
+
+
+def test_what_a_file_says_of_itself_is_a_card_of_text() -> None:
+    page = Page(evidence_html(made(provenance=PROVENANCE)))
+    assert {"b", "i", "u", "s", "script"} & {tag for tag, _ in page.tags} == set()
+    text = page.text()
+    shown = HOSTILE.replace("\u202e", "\ufffd").replace("\udcff", "\ufffd")
+    for part in ("C2PA manifest Invalid", "assertion.dataHash.mismatch", f"PNG text: <b> {shown}", "not shown here"):
+        assert part in text
+    valid = PROVENANCE.model_copy(
+        update={"content_credentials": Credentials(state="Valid", not_read=None, signer="S", issuer="I")}
+    )
+    text = Page(evidence_html(made(provenance=valid))).text()
+    assert "unchanged since it was signed. Nobody vouches for the signer." in text
+    assert "S, I" in text
+    unread = Provenance(content_credentials=Credentials(state=None, not_read="Why."))
+    text = Page(evidence_html(made(provenance=unread))).text()
+    assert "C2PA manifest Why." in text
+    assert "Signer" not in text
+    assert "What the file says of itself" not in Page(evidence_html(made())).text()
+    assert made(provenance=PROVENANCE).provenance == PROVENANCE
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -8,6 +8,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
@@ -103,6 +104,25 @@ def test_video_score_is_the_mean_of_its_frames(gateway: Gateway) -> None:
     assert body["confidence_score"] == pytest.approx(sum(predictions) / 12)
     assert body["metadata"]["sha256"] == hashlib.sha256(content).hexdigest()
     assert body["result"] == ("fake" if body["confidence_score"] > 0.6 else "uncertain")
+
+
+def test_what_a_file_says_of_itself_stands_beside_the_verdict(gateway: Gateway) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "A maker"
+    segment = exif.tobytes()
+    plain = jpeg("p=0.9 face ").ljust(4 + int.from_bytes(b"p="), b" ")  # the text is the first segment's size as well
+    content = plain[: 4 + int.from_bytes(b"p=") - 2] + b"\xff\xe1" + (len(segment) + 2).to_bytes(2) + segment
+    body = upload(gateway, content).json
+    assert body["metadata"]["provenance"] == {
+        "statements": [{"source": "EXIF", "name": "Make", "value": "A maker"}],
+        "has_location": False,
+        "digital_source_types": [],
+    }
+    assert "provenance" not in upload(gateway, jpeg("p=0.9 face")).json["metadata"]
+    gateway.configure(provenance=False)
+    again = upload(gateway, content).json
+    assert "provenance" not in again["metadata"]
+    assert again["confidence_score"] == body["confidence_score"]
 
 
 def test_large_upload_goes_through_a_file(gateway: Gateway) -> None:
