@@ -169,7 +169,8 @@ class Detector:
         """What the file says of itself, unless that is nothing or nobody wants to know."""
         if not self.settings.provenance:
             return None
-        found = read_provenance(media, frames[0].container_tags, deadline)
+        tags = next((frame.container_tags for frame in frames), ())
+        found = read_provenance(media, tags, deadline)
         return None if found.is_empty else found
 
     def _seed(self, media: Media) -> bytes:

@@ -123,7 +123,9 @@ def detect(
 ) -> None:
     """Detects deepfakes in images and videos.
 
-    Results come in the order of the inputs. A file that fails is a row with its reason and never ends the run.
+    Results come in the order of the inputs. A file that fails is a row with its reason and never ends the run. JSON
+    lines and reports also tell what a file says of itself (C2PA, EXIF, ...); DEEPFAKE_CLIENT_PROVENANCE=false leaves
+    that out.
     """
     try:
         destination = Output(output, format_, resume)
