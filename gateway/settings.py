@@ -119,8 +119,7 @@ class GatewaySettings(PrefixedSettings):
 
     provenance: bool = Field(
         default=True,
-        description="Whether answers of POST /detect tell what a file says of itself: content credentials (C2PA) and "
-        "metadata. They are never part of a score.",
+        description="Whether POST /detect tells what a file says of itself: C2PA manifests and metadata.",
     )
 
     health_fresh_s: float = Field(

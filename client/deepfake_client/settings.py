@@ -77,7 +77,7 @@ class ClientSettings(BaseSettings):
     )
     provenance: bool = Field(
         default=True,
-        description="Whether results tell what a file says of itself: content credentials (C2PA) and metadata.",
+        description="Whether results tell what a file says of itself: C2PA manifests and metadata.",
     )
     timeout_s: float = Field(default=60.0, gt=0, description="Deadline of one detection, in seconds.")
     tls_ca_file: Path | None = Field(
