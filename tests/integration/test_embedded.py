@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from export.golden import read_golden
 from export.release import CURRENT, read_release
 from tests.media import photo
 from tests.service import ROOT, Service, run_service
+from tests.two_people import write_two_people
 from training.embedded.pictures import golden_candidates
 
 
@@ -75,6 +77,20 @@ def test_its_one_curl_works(running: Service) -> None:
     (line,) = re.findall(r"^try it: (curl .*)$", running.printed(), re.MULTILINE)
     done = subprocess.run(shlex.split(line), cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["metadata"]["faces_detected"] == 1
+
+
+def test_of_two_people_in_a_video_the_forged_one_makes_it_fake(running: Service, tmp_path: Path) -> None:
+    clip = write_two_people(tmp_path / "two.mp4").read_bytes()
+    answer = requests.post(f"{running.url}/detect", files={"file": clip}, timeout=60).json()
+    astronaut, photographer = answer["metadata"]["people"]
+    assert (answer["result"], answer["confidence_score"]) == ("fake", photographer["fake_probability"])
+    assert astronaut["result"] != "fake"
+    assert astronaut["largest_face_px"] > photographer["largest_face_px"]
+    assert astronaut["frames"] == photographer["frames"] == 30, "their tracks hold over the clip"
+    faces = [face for frame in answer["metadata"]["frame_predictions"] for face in frame["faces"]]
+    assert all((face["face_box"][0] > 320) == (face["person"] == 2) for face in faces)
+    found = {finding["code"] for finding in answer["metadata"]["findings"]}
+    assert found >= {"MULTIPLE_PEOPLE", "OTHER_FACE_SUSPICIOUS"}
 
 
 def test_its_calibrated_bands_and_its_golden_images_are_served(running: Service) -> None:
