@@ -18,7 +18,7 @@ _PAN = {"astronaut.png": (64, 0), "camera.png": (80, 30)}
 _CAMERA_FACE = Box(200, 122, 277, 199)
 
 
-def write_two_people(path: Path, frames: int = 30) -> Path:
+def write_two_people(path: Path, frames: int = 15) -> Path:
     """A real astronaut on the left, the larger face, and a forged photographer on the right, 5 frames a second."""
     sources = {"astronaut.png": photo_pixels("astronaut.png"), "camera.png": _forged_photographer()}
     return write_clip(path, [np.hstack([_part(name, sources[name], i) for name in sources]) for i in range(frames)])
