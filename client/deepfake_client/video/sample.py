@@ -13,6 +13,7 @@ from deepfake_client.video.animation import sample_animation
 from deepfake_client.video.picture import DecodedFrame, EncodedFrame
 from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling, Timeline, Times, chosen_frames, spread_within
 from deepfake_client.video.source import FrameBeforeMissingError, FrameStore, VideoSource
+from deepfake_client.video.unindexed import SecondFields
 
 _WORTH_SEEKING = 0.9  # share of the frames that must still be decoded; above it one pass from the start is as fast
 _UNKNOWN = np.iinfo(np.int64).min  # the time of a frame that has none
@@ -85,7 +86,10 @@ def _frame(index: int, timestamp_s: float, picture: EncodedFrame) -> Frame:
 def _read_timeline(source: VideoSource) -> Timeline:
     pts, keyframes, end = array("q"), array("q"), _UNKNOWN
     with source.open_video() as (container, video):
+        second_fields = SecondFields(video)
         for packet in source.packets(container, video):
+            if packet in second_fields:
+                continue
             time = packet.pts if packet.pts is not None else packet.dts
             if time is None:
                 continue

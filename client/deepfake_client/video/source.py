@@ -31,7 +31,7 @@ from deepfake_client.video.picture import (
 )
 from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling
 from deepfake_client.video.tracks import container_tags, said_length_s, shown_track
-from deepfake_client.video.unindexed import Unindexed
+from deepfake_client.video.unindexed import Unindexed, is_interlaced
 
 MAX_FRAME_PIXELS = MAX_PIXELS
 """Largest width x height of a video, as for images: checked on the header, and by the decoder on every frame."""
@@ -129,6 +129,7 @@ class VideoSource:
             video.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
             video.thread_type = "AUTO"
             video.codec_context.thread_count = min(os.cpu_count() or 1, _MOST_THREADS)
+            self._interlaced |= self._unindexed is not None and is_interlaced(video)
             self.skips_unreferenced = video.codec_context.name in _SAYS_WHAT_NOTHING_REFERS_TO and not self._interlaced
             yield container, video
 

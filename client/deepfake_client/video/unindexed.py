@@ -11,6 +11,11 @@ import av
 _BACK_BYTES = {"mpegts": 0, "flv": 0, "mpeg": 2**16}
 """By demuxer, how far before the place that it tells a key frame may begin."""
 
+_LONGEST_FIELD_S = 1 / 40
+"""Interlaced video has 50 or 60 fields a second; a frame is shown for twice as long."""
+
+_PROGRESSIVE = 1  # FFmpeg's AV_FIELD_PROGRESSIVE; 0 is unknown, others are interlaced
+
 _FORWARD_S, _BACKWARD_S = 10.0, 1.0
 """A decoding time this far after or before the last one is a jump; FFmpeg's own programs take 10 s for the first."""
 
@@ -51,6 +56,29 @@ class Unindexed:
             if packet.is_keyframe and time is not None:
                 self._places.setdefault(time, (position, clock.offset))
             yield packet
+
+
+class SecondFields:
+    """Tells them among the packets of a video: broadcasts store the two fields of a frame as two packets of H.264."""
+
+    def __init__(self, video: "av.VideoStream") -> None:
+        self._longest = _LONGEST_FIELD_S / float(video.time_base or 1) if is_interlaced(video) else 0.0
+        self._first_ends: int | None = None
+
+    def __contains__(self, packet: "av.Packet") -> bool:
+        """Whether it belongs to the frame of the packet before it; to be asked of each in order."""
+        first_ends, self._first_ends = self._first_ends, None
+        if packet.pts is None or not 0 < (packet.duration or 0) <= self._longest:
+            return False
+        if first_ends is not None and abs(packet.pts - first_ends) <= 1:  # times are rounded
+            return True
+        self._first_ends = packet.pts + packet.duration
+        return False
+
+
+def is_interlaced(video: "av.VideoStream") -> bool:
+    """Whether its header says so; never with PyAV before 18, which does not tell."""
+    return bool(getattr(video.codec_context, "field_order", _PROGRESSIVE) > _PROGRESSIVE)
 
 
 class _Clock:

@@ -12,6 +12,7 @@ from deepfake_client.scores import sample_indices
 from deepfake_client.video import sample as video_module
 from deepfake_client.video.sample import sample_video
 from deepfake_client.video.sampling import Sampling
+from tests.client.video.field_pictures import field_coded
 from tests.media import H264_SHORT_GOP, VideoSpec, numbered_frames, pixels_of, read_number, write_long_video
 
 WRAP = 2**33 * 25 // 90_000
@@ -88,6 +89,16 @@ def test_a_recording_that_begins_within_a_group_of_pictures() -> None:
     assert numbers == sorted(numbers)
     assert numbers[0] % 12 == 0
     assert numbers[-1] == 149
+
+
+@pytest.mark.usefixtures("no_full_decode")
+def test_two_fields_in_two_packets_are_one_frame() -> None:
+    content = field_coded(list(numbered_frames(36, 256, 64)))
+    with av.open(io.BytesIO(content)) as opened:
+        assert sum(packet.size > 0 for packet in opened.demux(video=0)) == 72
+    frames = sampled(content)
+    assert numbers_of(frames) == sample_indices(36)
+    assert [frame.timestamp_s for frame in frames] == pytest.approx([n / 25 for n in sample_indices(36)], abs=1e-3)
 
 
 @pytest.mark.usefixtures("no_full_decode")
