@@ -8,7 +8,7 @@ from typing import Any
 
 from werkzeug.serving import make_server
 
-from deepfake_client import Detector, ServerUnavailableError
+from deepfake_client import ClientSettings, Detector, ServerUnavailableError
 from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import OK, Deadline, Face, FrameScore, Scoring
 from gateway import GatewaySettings, create_app
@@ -68,12 +68,12 @@ class ScriptedGateway:
 
 
 @contextmanager
-def scripted_gateway(**settings: Any) -> Iterator[ScriptedGateway]:
-    """A gateway on a free port."""
+def scripted_gateway(further_frames: int = 0, **settings: Any) -> Iterator[ScriptedGateway]:
+    """A gateway on a free port. Answers go by a frame's place: further frames would begin with the first again."""
     scorer = ScriptedScorer()
     scorer.gate.set()
     try:
-        with gateway_over(Detector(scorer), **settings) as url:
+        with gateway_over(Detector(scorer, ClientSettings(further_frames=further_frames)), **settings) as url:
             yield ScriptedGateway(url, scorer)
     finally:
         scorer.gate.set()

@@ -333,6 +333,26 @@ def test_frames_that_were_not_scored_are_marked(scripted_page: Page, scripted: S
     assert band[-1] == "point fake"
 
 
+def test_stretches_and_further_frames_stand_on_the_timeline(browser: Chrome, tmp_path: Path) -> None:
+    """The first 8 of the first round are suspicious, and of the second: 10 s, a frame every 0.34 s."""
+    clip = write_video(tmp_path / "clip.mp4", VideoSpec(frames=250, options={"preset": "ultrafast"}))
+    with scripted_gateway(further_frames=30) as scripted:
+        scripted.scorer.answer = lambda index: scored(0.9 if index < 8 else 0.1)
+        page = Page(browser, scripted.url).open()
+        page.choose(clip)
+        page.result()
+        further = len(page.all("[role=option]")) - 30
+        assert 20 < further <= 30
+        assert f"{further} further frames" in page.text(".legend")
+        assert len(page.all(".frames tbody tr")) == 30 + further
+        page.one(".frames summary").click()
+        times = [float(row.text.replace("\u00a0", " ").split()[1]) for row in page.all(".frames tbody tr")]
+        assert times == sorted(times)
+        stretches = page.text(".stretches")
+        assert re.match(r"Above the fake band: 0\.0 s to 0\.\d s, person 1", stretches)
+        assert len(page.all(".plot .stretch")) == stretches.count("person 1") > 1
+
+
 def test_a_pointer_over_the_timeline_shows_the_frame(scripted_page: Page, clip: Path) -> None:
     scripted_page.choose(clip)
     scripted_page.result()

@@ -8,11 +8,21 @@ import { bandOf } from "./verdict.js";
 /** @typedef {import("./types.js").Frame} Frame */
 
 /**
+ * Those spread over the video and the further ones, in the order of time.
+ * @param {Metadata} metadata
+ * @returns {Frame[]}
+ */
+export function allFrames(metadata) {
+  const frames = [...metadata.frame_predictions, ...(metadata.further_frame_predictions ?? [])];
+  return frames.sort((a, b) => a.timestamp_s - b.timestamp_s || a.index - b.index);
+}
+
+/**
  * @param {Metadata} metadata
  * @returns {HTMLElement}
  */
 export function frameTable(metadata) {
-  const rows = metadata.frame_predictions.map((frame) => row(frame, metadata.verdict_bands));
+  const rows = allFrames(metadata).map((frame) => row(frame, metadata.verdict_bands));
   const heads = ["Frame", "Time", "Fake probability", "Band", "Face"].map((text) => html("th", { scope: "col" }, text));
   return html(
     "details",

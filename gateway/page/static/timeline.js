@@ -5,12 +5,13 @@
 
 import { html, svg } from "./dom.js";
 import { edge, percent, time } from "./format.js";
-import { frameTable } from "./frame_table.js";
+import { allFrames, frameTable } from "./frame_table.js";
 import { bandOf, sign } from "./verdict.js";
 
 /** @typedef {import("./types.js").Frame} Frame */
 /** @typedef {import("./types.js").Bands} Bands */
 /** @typedef {import("./types.js").Answer} Answer */
+/** @typedef {import("./types.js").Segment} Segment */
 
 const HEIGHT_PX = 220;
 const AXIS_PX = 30;
@@ -20,7 +21,8 @@ const AXIS_PX = 30;
  * @returns {HTMLElement}
  */
 export function timeline(answer) {
-  const { frame_predictions: frames, verdict_bands: bands } = answer.metadata;
+  const { frame_predictions: even, segments = [], verdict_bands: bands } = answer.metadata;
+  const frames = allFrames(answer.metadata);
   const detail = html("p", { class: "frame-detail" });
   const places = horizontalPlaces(frames);
   const options = frames.map((frame, i) => option(frame, places, i, frames.length, bands));
@@ -38,6 +40,7 @@ export function timeline(answer) {
       ...connections(frames, places),
       meanLine(answer.confidence_score),
       ...bandNames(bands),
+      ...segments.map((segment) => stretch(segment, frames)),
     ),
     ...options,
   );
@@ -48,7 +51,8 @@ export function timeline(answer) {
     html("h3", { id: "timeline-title" }, "Fake probability over time"),
     html("div", { class: "chart" }, plot),
     detail,
-    legend(frames),
+    legend(frames, frames.length - even.length),
+    stretchList(segments),
     frameTable(answer.metadata),
   );
 }
@@ -232,14 +236,37 @@ function mostSuspicious(options) {
   return heights.indexOf(Math.min(...heights));
 }
 
-/** @param {Frame[]} frames */
-function legend(frames) {
+/**
+ * @param {Segment} segment
+ * @param {Frame[]} frames
+ */
+function stretch(segment, frames) {
+  const last = frames[frames.length - 1].timestamp_s || 1;
+  const width = (segment.end_s - segment.start_s) / last;
+  return svg("rect", { class: "stretch", x: x(segment.start_s / last), y: 0, width: x(width), height: 5 });
+}
+
+/** @param {Segment[]} segments */
+function stretchList(segments) {
+  if (!segments.length) return null;
+  const texts = segments.map(
+    ({ start_s, end_s, person }) => `${time(start_s, 1)} to ${time(end_s, 1)}${person === null ? "" : `, person ${person}`}`,
+  );
+  return html("p", { class: "stretches" }, `Above the fake band: ${texts.join("; ")}.`);
+}
+
+/**
+ * @param {Frame[]} frames
+ * @param {number} further How many of them are no part of the mean.
+ */
+function legend(frames, further) {
   const unscored = frames.filter((frame) => frame.fake_probability === null).length;
   return html(
     "p",
     { class: "legend" },
     svg("svg", { class: "key", width: 28, height: 10, "aria-hidden": "true" }, svg("line", { class: "mean", x1: 0, x2: 28, y1: 5, y2: 5 })),
     "mean, which the verdict is made of",
+    further ? html("span", {}, `${further} further frames around the highest, no part of the mean`) : null,
     unscored
       ? html("span", {}, svg("svg", { class: "key", width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" }, svg("path", { class: "unscored", d: "M-5-5 5 5M5-5-5 5" })), `${unscored} not scored`)
       : null,

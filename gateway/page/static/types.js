@@ -12,6 +12,12 @@
  * @property {Box | null} face_box
  * @property {number} face_score
  *
+ * @typedef {object} Segment Sampled frames above the fake band, one after another
+ * @property {number} start_s
+ * @property {number} end_s
+ * @property {number | null} person
+ * @property {number} mean_probability 0-1
+ *
  * @typedef {object} Thumbnail
  * @property {number} index
  * @property {number} timestamp_s
@@ -50,6 +56,8 @@
  * @property {number} frames_analyzed
  * @property {number} frames_failed
  * @property {Frame[]} frame_predictions
+ * @property {Frame[]} [further_frame_predictions] around what stands out
+ * @property {Segment[]} [segments] of a video
  * @property {number} faces_detected
  * @property {string} sha256
  * @property {Model} model

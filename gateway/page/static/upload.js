@@ -32,6 +32,7 @@ export function detect(file, { onProgress, onSent, signal, apiKey }) {
   form.append("include", "thumbnails");
   form.append("include", "scores");
   form.append("include", "stability");
+  form.append("include", "further_frames");
   form.append("file", file);
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
