@@ -1,0 +1,1 @@
+"""How much of a video may be forged before it is noticed."""
