@@ -210,6 +210,8 @@ def make_thumbnail(
 def frame_size_px(encoded: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Width and height of a frame after EXIF orientation, from its header; raises as `open_picture`."""
     with open_picture(encoded, max_pixels) as image:
+        if image.format == "PNG" and "exif" not in image.info:
+            return image.size  # Pillow would decode all pixels to look for an orientation behind them
         return upright_size_px(image)
 
 

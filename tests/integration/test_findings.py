@@ -87,3 +87,4 @@ def test_the_report(face_release: Release, pictures: list[Path], tmp_path: Path)
         html = reports[0].read_text("utf-8")
         assert '<p class="result quiet">not assessable</p>' in html
         assert "Critical</span> <code>" in html
+        assert "<td>faces only</td>" in html

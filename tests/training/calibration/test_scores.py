@@ -1,9 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from deepfake_client.analysis.faces import FaceChoice, FaceRules
+from deepfake_client.release import Scope
 from evaluation.dataset import find_dataset
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import load_checkpoint
@@ -35,3 +37,16 @@ def test_each_face_of_a_real_picture_is_scored_and_of_fakes_a_face_alone(tiny_ch
     first = next(item for item in largest if item.name == "real/both.png")
     assert isinstance(first, ScoredMedia)
     np.testing.assert_allclose(first.logits[0], scored["real/both.png"].logits[0], atol=1e-5)  # the largest is first
+
+
+def test_a_model_for_faces_cannot_judge_a_picture_without_one(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    for label, photo in (("real", "astronaut.png"), ("fake", "coffee.png")):
+        (tmp_path / label).mkdir()
+        Image.fromarray(photo_pixels(photo)).save(tmp_path / label / "0.png", compress_level=1)
+    dataset = find_dataset(tmp_path)
+    of_any = load_checkpoint(locate_checkpoint(str(tiny_checkpoint)))
+    for scope, expected in ((Scope.FACE, [True, False]), (Scope.ANY, [True, True])):
+        checkpoint = replace(of_any, sidecar=of_any.sidecar.model_copy(update={"scope": scope}))
+        judged = {item.name: item for item in score_media(checkpoint, dataset, {})}
+        found = [judged[name] for name in ("real/0.png", "fake/0.png")]
+        assert [isinstance(item, ScoredMedia) and item.assessable for item in found] == expected
