@@ -70,6 +70,8 @@ def build_evidence(output: DetectionOutput, file_name: str, *, created_at: datet
         scores=MediaScores(**output.scores.rounded()),
         key_frames=_key_frames(output),
         frames=[_frame(frame, bands, at in peaks) for at, frame in enumerate(output.frames)],
+        further_frames=[_frame(frame, bands, is_peak=False) for frame in output.further_frames],
+        segments=None if details.segments is None else list(details.segments),
         stability=details.stability,
         sensitivity=details.sensitivity,
         sensitivity_picture=_sensitivity_picture(output),

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepfake_client.analysis.findings import Finding
+from deepfake_client.analysis.segments import Segment
 from deepfake_client.analysis.sensitivity import Sensitivity
 from deepfake_client.analysis.stability import Stability
 from deepfake_client.media import MediaType, TextEnum
@@ -186,6 +187,11 @@ class Evidence(Document):
     key_frames: list[KeyFrame]
     """The frames that matter, in the order of time; empty if no frame was kept."""
     frames: list[FrameEvidence]
+    """Those that are spread over the media, which scores and verdict are made of."""
+    further_frames: list[FrameEvidence]
+    """Those sampled around what stands out in a video, numbered on; no score counts them."""
+    segments: list[Segment] | None
+    """Stretches of a video above the fake band; null for an image."""
     stability: Stability | None
     """Whether the verdict stands when the picture changes a little; null unless it was examined."""
     sensitivity: Sensitivity | None

@@ -40,6 +40,7 @@ def evidence_html(evidence: Evidence) -> str:
     css, policy = _style()
     is_video = evidence.input.media_type is MediaType.VIDEO
     calibration = evidence.model.calibration
+    all_frames = sorted([*evidence.frames, *evidence.further_frames], key=lambda frame: frame.timestamp_s)
     return _template().render(
         e=evidence,
         css=Markup(css),
@@ -50,7 +51,8 @@ def evidence_html(evidence: Evidence) -> str:
         frames_by_index={frame.index: frame for frame in evidence.frames},
         bands=evidence.verdict.bands,
         scale=Axis(0.0, 1.0, 0.0, _SCALE_WIDTH),
-        timeline=draw_timeline(evidence.frames) if is_video else None,
+        timeline=draw_timeline(all_frames) if is_video else None,
+        all_frames=all_frames,
         bands_origin=_BANDS_ORIGIN[evidence.verdict.bands.origin],
         score_fields=MediaScores.model_fields,
         calibration=calibration,

@@ -1,5 +1,6 @@
 """The second round: which frames are looked at, what they sharpen, and what never comes of them."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,9 +11,11 @@ import pytest
 
 from deepfake_client import ClientSettings, DetectionOutput, Detector
 from deepfake_client.errors import DeadlineExceededError, MediaTooLargeError, OverloadedError
+from deepfake_client.evidence.builder import build_evidence
+from deepfake_client.evidence.html import evidence_html
 from deepfake_client.media import Frame, Media
 from deepfake_client.release import ModelInfo
-from deepfake_client.scorer import OK, Deadline, FrameScore, Scoring
+from deepfake_client.scorer import OK, Deadline, Face, FrameScore, Scoring
 from deepfake_client.video.sample import sample_video
 from deepfake_client.video.sampling import Sampling
 from tests.client.evidence.cases import MODEL
@@ -195,3 +198,37 @@ def test_the_time_of_a_second_round_is_part_of_the_detections(clip: Clip) -> Non
     started = time.monotonic()
     output = detected(Scripted(delay_s=0.2), clip("h264_gop12.mp4"))
     assert 0.4 < output.processing_time_seconds < time.monotonic() - started
+
+
+def test_the_report_shows_them_apart(clip: Clip) -> None:
+    output = detected(Scripted(), clip("h264_gop12.mp4"))
+    evidence = build_evidence(output, "clip.mp4")
+    count = len(output.further_frames)
+    assert (len(evidence.frames), len(evidence.further_frames)) == (30, count)
+    assert evidence.segments == list(output.details.segments or ())
+    text = evidence_html(evidence)
+    assert f"{count} further frames were sampled" in text
+    assert re.search(r"Above the fake band: 9\.\d+ s to 10\.\d+ s\s+\(\d+ frames, mean 0\.95\)\.", text)
+    assert text.count('<circle class="dot"') == text.count('<tr><td class="number">') == 30 + count
+    assert text.count(">further</td>") == count
+
+
+def test_a_person_keeps_the_number_in_further_frames(clip: Clip) -> None:
+    """Two faces side by side: the right one is forged in the middle."""
+
+    class TwoFaces(Scripted):
+        def score(self, images: Sequence[bytes], deadline: Deadline, request_id: str = "", *given: Any) -> Scoring:
+            boxes = ((20.0, 60.0, 120.0, 160.0), (200.0, 60.0, 280.0, 140.0))
+            if given and given[0]:  # the second pass, over the right face
+                return super().score(images, deadline)
+            scores = [Face(boxes[0], 0.9, 0.1), Face(boxes[1], 0.9)]
+            return Scoring(MODEL, [FrameScore(OK, 0.1, faces=tuple(scores)) for _ in images])
+
+    def one_scene(media: Media, sampling: Sampling) -> list[Frame]:
+        return [replace(frame, sketch=b"") for frame in sample_video(media, sampling)]
+
+    output = detected(TwoFaces(), clip("h264_gop12.mp4"), one_scene)
+    assert [person["person"] for person in output.metadata["people"]] == [1, 2]
+    assert [(s.person, s.frames > 10) for s in output.details.segments or ()] == [(2, True)]
+    further = output.metadata["further_frame_predictions"]
+    assert {tuple(face["person"] for face in frame["faces"]) for frame in further} == {(1, 2)}
