@@ -181,7 +181,7 @@ def test_a_format_that_is_not_accepted_is_415(gateway: Gateway) -> None:
     gateway.configure(accepted_formats="png,webp,mp4")
     assert upload(gateway, video()).status_code == 200
     message = error_of(upload(gateway, jpeg("p=0.25")), 415, "UNSUPPORTED_MEDIA")
-    assert message == "file: JPEG is not accepted here; PNG, WebP, MP4 are"
+    assert message == "file: JPEG is not accepted here; send an image (PNG, WebP) or a video (MP4)"
 
 
 def test_a_video_that_is_cut_says_so(gateway: Gateway) -> None:
