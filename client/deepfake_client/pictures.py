@@ -19,6 +19,7 @@ from PIL import ExifTags, Image, ImageChops, ImageOps
 from deepfake_client.errors import MediaDecodeError, MediaTooLargeError
 from deepfake_client.formats.icc import ToSrgb, to_srgb
 from deepfake_client.media import SNIFF_BYTES, sniff
+from deepfake_client.release import Preprocess
 
 MAX_PIXELS = 64_000_000
 """Default limit of width x height, that of a release's preprocessing."""
@@ -124,10 +125,10 @@ def decode_upright(image: Image.Image, least_px: tuple[int, int] | None = None) 
     return shown
 
 
-def upright_picture(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """A frame that the service has scored, decoded by `decode_upright`, without metadata; raises as `open_picture`."""
-    with open_picture(with_end(encoded), max_pixels) as image:
-        upright = decode_upright(image)
+def scored_picture(encoded: bytes, preprocess: Preprocess) -> Image.Image:
+    """A frame as a release scores it: upright RGB pixels without metadata; raises as `open_picture`."""
+    with open_picture(with_end(encoded), preprocess.max_pixels) as image:
+        upright = ImageOps.exif_transpose(image).convert("RGB") if preprocess.pipeline_pixels else decode_upright(image)
     upright.info.clear()  # a colour profile would be written with a part of it, and applied twice
     return upright
 

@@ -218,6 +218,8 @@ class Preprocess(_Part):
     """Side of that crop over the longer side of the face box."""
     max_pixels: int = Field(ge=1)
     """Largest width x height of a frame that is scored."""
+    pipeline_pixels: bool = False
+    """Whether colour profiles and transparency are ignored, as transformers' pipelines do."""
 
 
 class Status(_Part):

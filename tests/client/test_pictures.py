@@ -21,10 +21,12 @@ from deepfake_client.pictures import (
     is_transparent,
     make_thumbnail,
     open_picture,
+    scored_picture,
 )
 from preprocessing import decode_rgb
 from preprocessing.crop import Box
 from preprocessing.crop import crop_square as service_crop_square
+from tests.client.evidence.cases import MODEL
 from tests.media import encode_heic, encode_image, on_white, photo, photo_pixels, pixels_of
 from tests.preprocessing.test_icc import display_p3, grey_profile
 
@@ -238,6 +240,16 @@ def test_what_is_shown_is_what_is_scored(format_: str, kind: str, profile: bytes
     with open_picture(encoded, MAX_PIXELS) as opened:
         shown = np.asarray(decode_upright(opened))
     np.testing.assert_array_equal(shown, decode_rgb(encoded, max_bytes=10**8, max_pixels=MAX_PIXELS))
+
+
+@pytest.mark.parametrize("pipeline_pixels", [False, True])
+@pytest.mark.parametrize("kind", ["RGB", "alpha", "grey16"])
+def test_a_picture_as_a_release_scores_it(kind: str, pipeline_pixels: bool) -> None:
+    encoded = _saved(PICTURES[kind](), "PNG", icc_profile=display_p3())
+    preprocess = MODEL.preprocess.model_copy(update={"pipeline_pixels": pipeline_pixels})
+    limits = {"max_bytes": 10**8, "max_pixels": MAX_PIXELS}
+    expected = decode_rgb(encoded, **limits, pipeline_pixels=pipeline_pixels)
+    np.testing.assert_array_equal(np.asarray(scored_picture(encoded, preprocess)), expected)
 
 
 def test_a_heic_without_pillow_heif_is_not_shown_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

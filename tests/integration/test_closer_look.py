@@ -14,6 +14,7 @@ from deepfake_client.scorer import WHOLE_PICTURE, Deadline, FrameScorer
 from deepfake_client.triton.scorer import TritonScorer
 from export.release import Release
 from tests.media import encode_image, photo, photo_pixels
+from tests.preprocessing.test_icc import display_p3
 from tests.service import Service
 
 
@@ -25,7 +26,7 @@ def scorer(request: pytest.FixtureRequest, service: Service, tiny_release: Relea
 
 
 def frames() -> dict[str, bytes]:
-    """The astronaut as a picture, at the edge, sideways and large, and a cup: no face."""
+    """The astronaut as a picture, at the edge, sideways, large, with a profile, seen through; a cup."""
     pixels = photo_pixels("astronaut.png")
     sideways = io.BytesIO()
     exif = Image.Exif()
@@ -36,6 +37,8 @@ def frames() -> dict[str, bytes]:
         "at the edge": encode_image(pixels[60:250, 160:300], "BMP"),
         "sideways": sideways.getvalue(),
         "large": encode_image(np.asarray(Image.fromarray(pixels).resize((1500, 1500))), "JPEG", quality=85),
+        "display P3": encode_image(pixels, "JPEG", quality=90, icc_profile=display_p3()),
+        "transparent": encode_image(np.dstack([pixels, pixels[:, :, :1] // 2 + 128]), "PNG"),
         "no face": photo("coffee.png").read_bytes(),
     }
 

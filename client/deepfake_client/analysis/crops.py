@@ -8,7 +8,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from deepfake_client.errors import ModelFaultError
-from deepfake_client.pictures import Box, crop_square, upright_picture
+from deepfake_client.pictures import Box, crop_square, scored_picture
 from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import WHOLE_PICTURE, Deadline, FrameScorer
 
@@ -50,8 +50,8 @@ class Subject:
     fake_probability: float
 
     def picture(self, model: ModelInfo) -> Image.Image:
-        """The whole frame; see `upright_picture`."""
-        return upright_picture(self.encoded, model.preprocess.max_pixels)
+        """The whole frame; see `scored_picture`."""
+        return scored_picture(self.encoded, model.preprocess)
 
     def square_px(self, picture: Image.Image, crop_factor: float) -> tuple[int, int, int, int]:
         """x0, y0, x1, y1 of what the service cuts out of the picture: all of it where there is no face."""

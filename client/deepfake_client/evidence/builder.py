@@ -26,7 +26,7 @@ from deepfake_client.evidence.html import evidence_html
 from deepfake_client.evidence.key_frames import EXPLANATIONS, choose_key_frames, find_peaks
 from deepfake_client.evidence.sensitivity_picture import draw_map
 from deepfake_client.media import MediaType
-from deepfake_client.pictures import Thumbnail, make_thumbnail, small_jpeg, upright_picture
+from deepfake_client.pictures import Thumbnail, make_thumbnail, scored_picture, small_jpeg
 from deepfake_client.plain_text import printable
 from deepfake_client.release import ModelInfo, VerdictBands
 from deepfake_client.result import DetectionOutput, ScoredFrame
@@ -199,7 +199,7 @@ def _sensitivity_picture(output: DetectionOutput) -> Picture | None:
     if not found or not encoded:
         return None
     try:
-        drawn = draw_map(upright_picture(encoded, output.model.preprocess.max_pixels), found)
+        drawn = draw_map(scored_picture(encoded, output.model.preprocess), found)
     except InputError:
         return None
     return _picture(Thumbnail(small_jpeg(drawn), *drawn.size, None))
