@@ -25,7 +25,7 @@ class ScoredFile:
 
     Attributes:
         file: The file.
-        fake_probability: 0-1: an image's, or the mean over a video's scored frames; None without a score.
+        fake_probability: 0-1, of the most suspicious person or as the verdict is made otherwise; None without a score.
         verdict: By the model's bands; None without a score.
         media_type: Image or video; None without a score.
         latency_s: Wall time of the detection, in seconds; None without a score.

@@ -5,7 +5,7 @@
 ...     output = detector.detect("clip.mp4")
 >>> output.result
 <DetectionResult.FAKE: 'fake'>
->>> output.confidence_score  # fake probability 0-1: the mean over the scored frames
+>>> output.confidence_score  # fake probability 0-1, of the most suspicious person
 0.91
 >>> output.metadata["frames_analyzed"]
 30

@@ -35,7 +35,7 @@ class MediaScores(BaseModel):
     peak_risk: float
     """Highest frame."""
     mean_risk: float
-    """Mean of the frames, which decides the verdict unless a release's calibration says otherwise."""
+    """Mean of the frames."""
     audio_score: float
     """Always 0: sound is not analysed."""
     gan_fingerprint: float

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from deepfake_client import create_detector
-from deepfake_client.scorer import FrameScore
+from deepfake_client.scorer import Face, FrameScore
 from export.release import Release
 from gateway.access.api_keys import key_line, new_key
 from tests.browser import accessibility_tree, chromium, complaints, drop_file, emulate, low_contrast, requested_urls
@@ -284,6 +285,14 @@ def test_verdicts_of_a_trained_model(
     assert scripted_page.text(".number") == f"{shown} fake probability"
     assert scripted_page.text("#announcer") == f"Verdict: {title.lower()}, fake probability {shown}."
     assert not scripted_page.one("#notice").is_displayed()
+
+
+def test_of_several_people_the_one_who_decides_is_named(scripted: ScriptedGateway, scripted_page: Page) -> None:
+    faces = Face((40.0, 30.0, 120.0, 110.0), 0.9, 0.2), Face((130.0, 30.0, 200.0, 100.0), 0.9)
+    scripted.scorer.answer = lambda index: replace(scored(0.9), faces=faces)
+    scripted_page.choose(photo("astronaut.png"))
+    scripted_page.result()
+    assert scripted_page.text(".number") == "90.0 % fake probability of person 2"
 
 
 @pytest.fixture(scope="module")

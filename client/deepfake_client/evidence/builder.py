@@ -62,6 +62,8 @@ def build_evidence(output: DetectionOutput, file_name: str, *, created_at: datet
         verdict=Verdict(
             result=output.result,
             fake_probability=round(output.confidence_score, DIGITS),
+            person=output.suspect.person if output.suspect else None,
+            frames=output.suspect.frames if output.suspect else details.frames_analyzed,
             bands=Bands(real_below=bands.real_below, fake_above=bands.fake_above, origin=origin),
             assessable=details.assessable,
         ),

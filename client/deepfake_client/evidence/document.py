@@ -102,7 +102,11 @@ class Verdict(Document):
 
     result: DetectionResult
     fake_probability: float = Field(ge=0, le=1)
-    """Of the image, or the mean over a video's scored frames."""
+    """Of the most suspicious person; of the largest faces or the whole pictures where no one decides."""
+    person: int | None
+    """Who decides, as numbered in order of appearance, of those together the largest face first; null for no one."""
+    frames: int
+    """Frames that it is made of."""
     bands: Bands
     assessable: bool
     """Whether the model can judge what was found; if not, the result is uncertain whatever the probability."""

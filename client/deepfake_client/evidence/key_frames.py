@@ -18,7 +18,7 @@ EXPLANATIONS = {
     KeyFrameReason.ONLY_IMAGE: "the image itself",
     KeyFrameReason.HIGHEST: "highest fake probability",
     KeyFrameReason.LOWEST: "lowest fake probability",
-    KeyFrameReason.TYPICAL: "closest to the mean, which decides the verdict",
+    KeyFrameReason.TYPICAL: "closest to the mean",
     KeyFrameReason.PEAK: "a peak: stands out from the frames around it",
     KeyFrameReason.FIRST_WITHOUT_FACE: "first frame in which no face was found: the model saw all of it",
     KeyFrameReason.SMALLEST_FACE: "smallest face, too small to be judged reliably",

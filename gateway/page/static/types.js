@@ -50,6 +50,10 @@
  * @property {boolean} has_location
  * @property {string[]} digital_source_types
  *
+ * @typedef {object} Person
+ * @property {number} person from 1
+ * @property {number} fake_probability 0-1
+ *
  * @typedef {object} Metadata
  * @property {"image" | "video"} input_type
  * @property {string} format
@@ -59,6 +63,7 @@
  * @property {Frame[]} [further_frame_predictions] around what stands out
  * @property {Segment[]} [segments] of a video
  * @property {number} faces_detected
+ * @property {Person[]} people
  * @property {string} sha256
  * @property {Model} model
  * @property {boolean} assessable

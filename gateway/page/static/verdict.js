@@ -77,12 +77,18 @@ export function verdictPanel(answer, ...below) {
       "p",
       { class: "number" },
       html("strong", {}, percent(answer.confidence_score)),
-      kind === "video" ? " fake probability, mean of the frames" : " fake probability",
+      ` fake probability${whose(answer)}${kind === "video" ? ", mean of the frames" : ""}`,
     ),
     gauge(answer.confidence_score, bands),
     findingList(answer),
     ...below,
   );
+}
+
+/** Which of several people decides. @param {Answer} answer */
+function whose({ confidence_score: p, metadata: { people } }) {
+  const decider = people.length > 1 ? people.find((one) => one.fake_probability === p) : undefined;
+  return decider ? ` of person ${decider.person}` : "";
 }
 
 /**

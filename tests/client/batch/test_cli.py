@@ -104,6 +104,17 @@ def test_table(run: Run, folder: Path) -> None:
     assert "\x1b[" not in result.stdout
 
 
+def test_people_are_counted_in_table_and_csv(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "three.jpg").write_bytes(jpeg("faces=0.1/0.2/0.9"))
+    (row,) = csv.DictReader(io.StringIO(run(tmp_path, "--format", "csv").stdout))
+    assert (row["result"], row["faces_detected"], row["people"]) == ("fake", "3", "3")
+    header, *_, line = [
+        line.split() for line in run(tmp_path).stdout.splitlines() if "three" in line or "faces" in line
+    ]
+    assert header.index("people") == header.index("faces") + 1
+    assert line.count("3") == 2
+
+
 def test_results_come_in_input_order_whatever_finishes_first(server: InferenceServer, folder: Path) -> None:
     class SlowFirst(Behaviour):
         calls = 0

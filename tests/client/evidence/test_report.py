@@ -143,7 +143,7 @@ def test_what_is_in_it() -> None:
         "width_px": 480, "height_px": 384, "duration_s": 2.5,
     }  # fmt: skip
     assert evidence.verdict.model_dump() == {
-        "result": "uncertain", "fake_probability": 0.4125,
+        "result": "uncertain", "fake_probability": 0.4125, "person": 1, "frames": 4,
         "bands": {"real_below": 0.4, "fake_above": 0.6, "origin": "default"}, "assessable": True,
     }  # fmt: skip
     assert evidence.scores.model_dump() == made_output(MIXED).scores.rounded()
