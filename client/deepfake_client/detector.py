@@ -3,6 +3,7 @@
 import contextlib
 import hmac
 import io
+import logging
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -22,6 +23,8 @@ from deepfake_client.scorer import Deadline, FrameScore, FrameScorer, Scoring
 from deepfake_client.settings import ClientSettings
 from deepfake_client.video.sample import sample_video
 from deepfake_client.video.sampling import DEFAULT_SAMPLING, Sampling, VideoDecoder
+
+_LOG = logging.getLogger("deepfake_client.detector")
 
 
 class Detector:
@@ -170,7 +173,11 @@ class Detector:
         if not self.settings.provenance:
             return None
         tags = next((frame.container_tags for frame in frames), ())
-        found = read_provenance(media, tags, deadline)
+        try:
+            found = read_provenance(media, tags, deadline)
+        except Exception:  # whatever a file says of itself, it never costs the verdict
+            _LOG.exception("what a file says of itself cannot be read")
+            return None
         return None if found.is_empty else found
 
     def _seed(self, media: Media) -> bytes:

@@ -44,6 +44,24 @@ def said_frames(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
     return replace
 
 
+@pytest.mark.parametrize("provenance", [True, False])
+def test_what_a_file_says_of_itself_never_costs_the_verdict(
+    server: InferenceServer, provenance: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def fail(*_: object) -> None:
+        calls.append("read")
+        raise ValueError
+
+    monkeypatch.setattr("deepfake_client.detector.read_provenance", fail)
+    with create_detector(server.url, ClientSettings(provenance=provenance)) as made:
+        output = made.detect(jpeg("p=0.875 face"))
+    assert output.confidence_score == 0.875
+    assert "provenance" not in output.metadata
+    assert len(calls) == provenance
+
+
 def test_an_image(detector: Detector, tmp_path: Path) -> None:
     content = jpeg("p=0.875 face")
     path = tmp_path / "photo.dat"

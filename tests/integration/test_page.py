@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from selenium.common.exceptions import NoSuchElementException
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
@@ -326,6 +328,20 @@ def test_findings_stand_under_the_verdict(scripted_page: Page, scripted: Scripte
     found = [(one.get_attribute("data-code"), one.get_attribute("class")) for one in scripted_page.all(".findings li")]
     assert found == [("NO_FACE", "warning"), ("LOW_RESOLUTION", "warning"), ("DEFAULT_BANDS", "info")]
     assert scripted_page.text("#result-title") == "Fake", "this model is for any picture"
+
+
+def test_what_a_file_says_of_itself_is_text(scripted_page: Page, tmp_path: Path) -> None:
+    texts = PngInfo()
+    texts.add_text("prompt", '<img src=x onerror="alert(1)"> {"class_type": "KSampler"}')
+    path = tmp_path / "image.png"
+    Image.new("RGB", (64, 64)).save(path, pnginfo=texts)
+    scripted_page.choose(path)
+    scripted_page.result()
+    assert scripted_page.facts()["PNG text: prompt"] == '<img src=x onerror="alert(1)"> {"class_type": "KSampler"}'
+    assert "DECLARED_SYNTHETIC" in [one.get_attribute("data-code") for one in scripted_page.all(".findings li")]
+    scripted_page.choose(pixels(tmp_path / "plain.png"))
+    scripted_page.result()
+    assert not [term for term in scripted_page.facts() if term.startswith("PNG")]
 
 
 def test_frames_that_were_not_scored_are_marked(scripted_page: Page, scripted: ScriptedGateway, clip: Path) -> None:

@@ -23,6 +23,7 @@ MAX_BYTES = 2**30
 
 _TIME_S = 5.0
 _MEMORY_BYTES = 2**30
+_MAX_ANSWER_BYTES = 2**18
 _LOG = logging.getLogger("deepfake_client.provenance")
 _TYPES = {
     "jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "gif": "image/gif", "tiff": "image/tiff",
@@ -50,8 +51,7 @@ def read_credentials(media: Media, deadline: Deadline | None = None) -> Credenti
             if code != 0:
                 _LOG.warning("reading C2PA manifests ended with code %d", code)
                 return _not_read("The C2PA library failed on them.")
-            answer = os.pread(result, os.fstat(result).st_size, 0)
-            return Credentials.model_validate(json.loads(answer))
+            return Credentials.model_validate(json.loads(os.pread(result, _MAX_ANSWER_BYTES, 0)))
     except TimeUpError:
         return _not_read(f"Reading them takes longer than {_TIME_S:g} s, the limit.")
     except (DetectionError, ValidationError, ValueError, OSError) as error:
