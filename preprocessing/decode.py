@@ -12,6 +12,7 @@ All other images have the pipelines' pixels. `pipeline_pixels` gives them for th
 """
 
 import io
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,7 +181,7 @@ def _load_rgb(image: Image.Image, profile: ToSrgb | None) -> NDArray[np.uint8]:
     elif image.mode.upper().endswith("A") or "transparency" in image.info:
         return _on_white(image, profile)
     elif profile is not None and profile.mode == "CMYK":
-        return np.array(profile.convert(image))
+        return np.vstack([np.asarray(profile.convert(strip)) for strip in _strips(image)])
     else:
         pixels = _rgb(image)
     if profile is not None:
@@ -191,8 +192,8 @@ def _load_rgb(image: Image.Image, profile: ToSrgb | None) -> NDArray[np.uint8]:
 def _on_white(image: Image.Image, profile: ToSrgb | None) -> NDArray[np.uint8]:
     """What viewers show; opaque pixels keep their values exactly. By strips, which take little memory."""
     shown = np.empty((image.height, image.width, 3), np.uint8)
-    for top in range(0, image.height, _STRIP_PX):
-        strip = image.crop((0, top, image.width, min(top + _STRIP_PX, image.height))).convert("RGBA")
+    for top, strip in zip(range(0, image.height, _STRIP_PX), _strips(image), strict=True):
+        strip = strip.convert("RGBA")
         colours = strip.convert("RGB")
         if profile is not None:
             profile.convert_pixels(pixels := np.array(colours))
@@ -200,3 +201,8 @@ def _on_white(image: Image.Image, profile: ToSrgb | None) -> NDArray[np.uint8]:
         colours.paste("white", mask=ImageChops.invert(strip.getchannel("A")))
         shown[top : top + _STRIP_PX] = np.asarray(colours)
     return shown
+
+
+def _strips(image: Image.Image) -> Iterator[Image.Image]:
+    for top in range(0, image.height, _STRIP_PX):
+        yield image.crop((0, top, image.width, min(top + _STRIP_PX, image.height)))

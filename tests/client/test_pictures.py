@@ -28,7 +28,7 @@ from preprocessing.crop import Box
 from preprocessing.crop import crop_square as service_crop_square
 from tests.client.evidence.cases import MODEL
 from tests.media import encode_heic, encode_image, on_white, photo, photo_pixels, pixels_of
-from tests.preprocessing.test_icc import display_p3, grey_profile
+from tests.preprocessing.test_icc import cmyk_profile, display_p3, grey_profile
 
 FACE = (173.0, 67.0, 276.0, 170.0)  # the astronaut's, as the service finds it
 GPS = {0x0112: 6, 0x010E: "a secret place", 0x8825: {1: "N", 2: (52.0, 31.0, 0.0)}}
@@ -229,7 +229,9 @@ def translucent(image: Image.Image) -> Image.Image:
         *(("GIF", kind) for kind in ("palette", "grey")),
     ],
 )
-@pytest.mark.parametrize("profile", [b"", display_p3(), grey_profile()], ids=["none", "P3", "grey"])
+@pytest.mark.parametrize(
+    "profile", [b"", display_p3(), grey_profile(), cmyk_profile()], ids=["none", "P3", "grey", "CMYK"]
+)
 def test_what_is_shown_is_what_is_scored(format_: str, kind: str, profile: bytes) -> None:
     image = PICTURES[kind]()
     if format_ == "HEIC":

@@ -38,7 +38,24 @@ def grey_profile() -> bytes:
     """A grey scale with a gamma of 1.8."""
     curve, white = b"curv\0\0\0\0\0\0\0\1\1\xcd", b"XYZ \0\0\0\0" + struct.pack(">iii", 63190, 65536, 54061)
     body = struct.pack(">I4sII4sII", 2, b"wtpt", 156, 20, b"kTRC", 176, 14) + white + curve
-    header = struct.pack(">I4sI4s4s4s12s4s28s", 128 + len(body), b"none", 0x02400000, b"mntr", b"GRAY", b"XYZ ",
+    return profile_of(b"mntr", b"GRAY", b"XYZ ", body)
+
+
+def cmyk_profile() -> bytes:
+    """A press whose four inks are all grey (lut8Type, ICC.1, section 10.10)."""
+    ramp = bytes(range(256))
+    ink = np.array([[c, m, y, k] for c in (0, 1) for m in (0, 1) for y in (0, 1) for k in (0, 1)])
+    lightness = 255 * (1 - ink[:, :3].mean(axis=1)) * (1 - ink[:, 3])
+    grid = np.stack([lightness, np.full(16, 128), np.full(16, 128)], axis=1).astype(np.uint8).tobytes()
+    identity = struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9)))
+    lut = b"mft1\0\0\0\0\4\3\2\0" + identity + 4 * ramp + grid + 3 * ramp
+    body = struct.pack(">I4sII4sII", 2, b"wtpt", 156, 20, b"A2B0", 176, len(lut))
+    body += b"XYZ \0\0\0\0" + struct.pack(">iii", 63190, 65536, 54061) + lut
+    return profile_of(b"prtr", b"CMYK", b"Lab ", body)
+
+
+def profile_of(device: bytes, space: bytes, connection: bytes, body: bytes) -> bytes:
+    header = struct.pack(">I4sI4s4s4s12s4s28s", 128 + len(body), b"none", 0x02400000, device, space, connection,
                          bytes(12), b"acsp", bytes(28))  # fmt: skip
     return (header + struct.pack(">iii", 63190, 65536, 54061)).ljust(128, b"\0") + body
 
@@ -91,6 +108,17 @@ def test_grey_profiles(format_: str) -> None:
     linear = (np.arange(256) / 255) ** 1.8
     expected = 255 * np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
     assert np.abs(shown - expected).max() <= 3
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "TIFF"])
+def test_cmyk_profiles(format_: str) -> None:
+    image = Image.new("CMYK", (64, 600), (255, 0, 0, 0))
+    options = {"quality": 100} if format_ == "JPEG" else {}
+    assert tuple(decode(saved(image, format_, **options))[300, 30]) == (0, 255, 255)
+    shown = decode(saved(image, format_, icc_profile=cmyk_profile(), **options))
+    assert shown.shape == (600, 64, 3)
+    assert np.ptp(shown, axis=2).max() <= 3
+    assert abs(int(shown[300, 30, 1]) - 162) <= 4  # L* of 66.7
 
 
 def test_a_profile_for_other_images_is_ignored() -> None:
