@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from deepfake_client.analysis.following import MOST_MISSED_FRAMES, follow_faces
+from deepfake_client.analysis.following import follow_faces
 from deepfake_client.pictures import Box
 
 
@@ -32,13 +32,13 @@ def test_when_the_camera_turns_nobody_gets_the_number_of_a_neighbour() -> None:
 
 
 def test_a_face_that_is_lost_for_a_few_frames_is_the_same_person() -> None:
-    gap = [[face(300)]] * MOST_MISSED_FRAMES
+    gap = [[face(300)]] * 3
     assert follow([face(100), face(300)], *gap, [face(105), face(300)]) == [[1, 2], *[[2]] * len(gap), [1, 2]]
-    assert follow([face(100)], *[[]] * MOST_MISSED_FRAMES, [face(110)])[-1] == [1]
+    assert follow([face(100)], [], [face(110)])[-1] == [1]
 
 
 def test_who_comes_back_after_a_while_has_another_number() -> None:
-    gone = [[face(300)]] * (MOST_MISSED_FRAMES + 1)
+    gone = [[face(300)]] * 4
     assert follow([face(100), face(300)], *gone, [face(100), face(300)])[-1] == [3, 2]
 
 
