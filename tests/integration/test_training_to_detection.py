@@ -208,17 +208,23 @@ def _detect(service: Service, path: Path) -> Verdict:
 
 
 def _the_map_points_at_the_noise(service: Service) -> None:
-    """Noise in one cell of a grey picture is what the score is about."""
-    rng = np.random.default_rng(0)
-    for row, column in ((5, 4), (3, 3), (5, 1)):
-        noise = Image.fromarray(rng.integers(0, 2, (12, 12, 3), np.uint8) * 255)
+    """Noise in one cell of a grey picture is what the score is about, where the model minds it at all."""
+    hits = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        row, column = rng.integers(0, 7, 2).tolist()
+        noise = Image.fromarray(rng.integers(0, 2, (6, 6, 3), np.uint8) * 255)
         picture, buffer = Image.new("RGB", (224, 224), "gray"), io.BytesIO()
         picture.paste(noise.resize((32, 32), Image.Resampling.NEAREST), (32 * column, 32 * row))
         picture.save(buffer, "PNG")
         form = {"include": "sensitivity"}
-        answer = requests.post(f"{service.url}/detect", files={"file": buffer.getvalue()}, data=form, timeout=60)
-        changes = np.array(answer.json()["metadata"]["sensitivity"]["map"]["changes"])
-        assert tuple(np.unravel_index(changes.argmax(), changes.shape)) == (row, column), changes
+        answer = requests.post(f"{service.url}/detect", files={"file": buffer.getvalue()}, data=form, timeout=60).json()
+        changes = np.array(answer["metadata"]["sensitivity"]["map"]["changes"])
+        if answer["confidence_score"] > 0.3:
+            hits.append(np.unravel_index(changes.argmax(), changes.shape) == (row, column))
+    print(f"the map points at the noise in {sum(hits)} of {len(hits)} pictures")
+    assert hits
+    assert np.mean(hits) >= 0.75
 
 
 def _real_scores_below_fake(verdicts: list[Verdict]) -> None:
