@@ -23,7 +23,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from deepfake_client import create_detector
+from deepfake_client import DetectionOutput, Detector, create_detector
 from deploy.model import EMBEDDED_CHECKPOINT
 from export.checkpoint.load import read_sidecar
 from export.cli import app as export_app
@@ -90,11 +90,23 @@ def test_a_few_steps_become_verdicts(tmp_path: Path) -> None:
         assert detector.info().name == _NAME
         assert detector.info().verdict_bands == bands
         found = {path: detector.detect(path) for path in (tmp_path / "held-out").rglob("*.png")}
+        _a_short_forgery_is_found_and_timed(detector, found)
     p = {
         label: [f.confidence_score for path, f in found.items() if path.parent.name == label]
         for label in ("real", "fake")
     }
     assert np.mean(p["fake"]) > np.mean(p["real"]) + 0.1
+
+
+def _a_short_forgery_is_found_and_timed(detector: Detector, found: Mapping[Path, DetectionOutput]) -> None:
+    """A clip of 20 s, five frames a second: a real picture, and from 10 to 11.6 s its forgery."""
+    fake = max((path for path in found if path.parent.name == "fake"), key=lambda path: found[path].confidence_score)
+    real = min((path for path in found if path.parent.name == "real"), key=lambda path: found[path].confidence_score)
+    shown = [np.asarray(Image.open(fake if 50 <= number < 58 else real)) for number in range(100)]
+    output = detector.detect(write_clip(real.with_name("clip.mp4"), shown), include=["further_frames"])
+    assert [(s.start_s, s.end_s, s.frames) for s in output.details.segments or ()] == [(9.9, 11.5, 8)]
+    assert output.result != "fake"
+    assert "SHORT_SUSPICIOUS_STRETCH" in [finding.code for finding in output.findings]
 
 
 @pytest.mark.long
