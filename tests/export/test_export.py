@@ -156,7 +156,7 @@ def test_other_settings_are_another_release(tiny_checkpoint: Path, tiny_release:
     assert existing_release(locate_checkpoint(str(tiny_checkpoint)), other) is None
 
 
-@pytest.mark.parametrize("settings", [{"face_detection": False}, {"max_image_pixels": 1_000_000}])
+@pytest.mark.parametrize("settings", [{"face_detection": False}, {"pipeline_pixels": True}])
 def test_other_preprocessing_has_another_export_id(
     settings: dict[str, object], tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path
 ) -> None:

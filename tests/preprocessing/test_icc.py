@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from preprocessing import decode_rgb, icc
+from preprocessing import Preparer, PreprocessParams, decode_rgb, icc
 from tests.hostile.image_colours import wide_gamut
 from tests.media import encode_heic, photo_pixels
 
@@ -157,6 +157,16 @@ def test_a_damaged_or_strange_profile_is_ignored(profile: bytes) -> None:
     image = photograph()
     np.testing.assert_array_equal(decode(saved(image, "TIFF", icc_profile=profile)), np.asarray(image))
     assert time.process_time() - started < 1
+
+
+def test_a_release_can_have_the_pipelines_pixels() -> None:
+    encoded = saved(photograph(), "PNG", icc_profile=display_p3())
+    shown, plain = (
+        Preparer(PreprocessParams(face_detection=False, pipeline_pixels=pipeline), Path()).crop(encoded)[0]
+        for pipeline in (False, True)
+    )
+    np.testing.assert_array_equal(plain, np.asarray(photograph()))
+    np.testing.assert_array_equal(shown, decode(encoded))
 
 
 def test_the_client_s_copy_is_the_same() -> None:
