@@ -3,7 +3,10 @@
 import contextlib
 import os
 import sys
+import time
+from collections import Counter
 from collections.abc import Generator, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -13,9 +16,10 @@ from deepfake_client.analysis.closer_look import Look
 from deepfake_client.batch.inputs import find_media, named, read_list, streams_too
 from deepfake_client.batch.output import Output, OutputFormat, Score
 from deepfake_client.batch.scoring import VIDEO_WORKERS, WORKERS, FileReport, detect_files
+from deepfake_client.batch.table import FAILED, summary, verdict_of
 from deepfake_client.connect import connect_for_batch
 from deepfake_client.detector import Detector
-from deepfake_client.errors import ConfigurationError, DetectionError, ServiceError
+from deepfake_client.errors import ConfigurationError, DetectionError, ServerUnavailableError, ServiceError
 from deepfake_client.evidence.builder import check_report_paths, write_evidence
 from deepfake_client.media import SUFFIXES, MediaType
 from deepfake_client.plain_text import shown
@@ -27,13 +31,32 @@ EXIT_UNREACHABLE = 3
 EXIT_NOT_WRITTEN = 4
 EXIT_INTERRUPTED = 130
 
-EPILOG = (
+EXAMPLES = """\b
+Examples:
+  deepfake-detect photo.jpg clip.mp4
+  deepfake-detect photos/ --output results.csv
+  deepfake-detect photos/ --output results.jsonl --resume
+  deepfake-detect clip.mp4 --report report.html
+  deepfake-detect photo.jpg --url triton.example.com:8001
+  find . -name '*.jpg' | deepfake-detect --files-from - --format jsonl
+
+"""
+
+EPILOG = EXAMPLES + (
     "Exit codes: 0 every file was scored; 1 some were not, in this run or in the one that it continues, each with an "
     "error code and a reason in its row; 2 wrong usage; 3 the server cannot be reached or serves no such model, at the "
     "start or for good later: files without a row were not scored; 4 the results cannot be written; 130 interrupted."
 )
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+_NO_SERVER = "Is `make serve` running? Its gRPC port is printed at its start; 5000 is the HTTP port."
+
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"deepfake-detect {version('deepfake-client')}")
+        raise typer.Exit
 
 
 @app.command(epilog=EPILOG)
@@ -120,6 +143,9 @@ def detect(
             "in the report, numbers in jsonl. It is no proof.",
         ),
     ] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     """Detects deepfakes in images and videos.
 
@@ -160,6 +186,8 @@ def detect(
             destination.write(paths, tally, model_version)
             if report and tally.last is not None:
                 write_evidence(tally.last, "standard input" if str(paths[0]) == "-" else paths[0].name, report)
+                for path in report:
+                    typer.echo(shown(f"report written to {path}"), err=True)
         except ConfigurationError as error:
             _fail(str(error), EXIT_USAGE)
         except ServiceError as error:
@@ -171,17 +199,30 @@ def detect(
         except KeyboardInterrupt:
             left = f"{tally.left} files have not been scored"
             _fail(f"interrupted: {left}{destination.how_to_go_on}", EXIT_INTERRUPTED)
+    if tally.verdicts.total() > 1:
+        typer.echo(summary(tally.verdicts, tally.elapsed_s), err=True)
     raise typer.Exit(EXIT_SOME_FAILED if tally.failed or destination.failed_before else 0)
 
 
 class _Tally:
-    """Scores files and counts: how many failed, how many are left. Keeps the last result."""
+    """Scores files and counts: what became of them, and how many are left. Keeps the last result."""
 
     def __init__(self, score: Score) -> None:
         self._score = score
-        self.failed = 0
+        self._began_at = time.monotonic()
+        self.verdicts: Counter[str] = Counter()
         self.left = 0
         self.last: DetectionOutput | None = None
+
+    @property
+    def failed(self) -> int:
+        """Files without a result."""
+        return self.verdicts[FAILED]
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since it was made."""
+        return time.monotonic() - self._began_at
 
     def __call__(self, paths: list[Path]) -> Generator[FileReport]:
         self.left = len(paths)
@@ -189,7 +230,7 @@ class _Tally:
             for report in reports:
                 yield report
                 self.left -= 1  # the caller has written it
-                self.failed += report.output is None
+                self.verdicts[verdict_of(report)] += 1
                 self.last = report.output
 
 
@@ -229,7 +270,8 @@ def _connect(url: str, outage_wait_s: float) -> Iterator[tuple[Detector, str]]:
     except ConfigurationError as error:
         _fail(str(error), EXIT_USAGE)
     except DetectionError as error:
-        _fail(str(error), EXIT_UNREACHABLE)
+        hint = f". {_NO_SERVER}" if isinstance(error, ServerUnavailableError) else ""
+        _fail(f"{error}{hint}", EXIT_UNREACHABLE)
     with detector:
         if info.notice:
             typer.echo(shown(f"{info.version}: {info.notice}"), err=True)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from deepfake_client.batch.progress import with_progress
 from deepfake_client.batch.results_file import ResultsFile, partial_path
-from deepfake_client.batch.rows import CommaSeparated, JsonLines, RowFormat, write_table
+from deepfake_client.batch.rows import CommaSeparated, JsonLines, RowFormat
 from deepfake_client.batch.scoring import FileReport
+from deepfake_client.batch.table import write_table
 from deepfake_client.errors import ConfigurationError
 from deepfake_client.media import TextEnum
 
@@ -23,6 +24,7 @@ class OutputFormat(TextEnum):
 
 
 _ROW_FORMATS: dict[OutputFormat, RowFormat] = {OutputFormat.JSONL: JsonLines(), OutputFormat.CSV: CommaSeparated()}
+_WORKBOOKS = (".xls", ".xlsx", ".xlsm", ".ods", ".numbers")
 _SUFFIXES = {".jsonl": OutputFormat.JSONL, ".ndjson": OutputFormat.JSONL, ".csv": OutputFormat.CSV}
 
 Score = Callable[[list[Path]], Generator[FileReport]]
@@ -54,7 +56,12 @@ class Output:
         self._rows = _ROW_FORMATS.get(chosen)
         self._resume = resume
         if path is not None and self._rows is None:
-            raise ConfigurationError(f"--output {path} needs --format jsonl or csv: a table is for the terminal")
+            raise ConfigurationError(
+                f"--output {path}: the name must end in {', '.join(_SUFFIXES)}, or give --format jsonl or csv; a table "
+                "is for the terminal"
+            )
+        if path is not None and path.suffix.lower() in _WORKBOOKS:
+            raise ConfigurationError(f"--output {path}: no workbook is written; spreadsheet programs open a .csv")
         if resume and path is None:
             raise ConfigurationError("--resume needs --output FILE")
         if path is not None and not path.parent.is_dir():

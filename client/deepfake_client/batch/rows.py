@@ -1,23 +1,15 @@
-"""Reports of files as rows: JSON lines, CSV, and a table for people."""
+"""Reports of files as rows: JSON lines and CSV."""
 
 import csv
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
-from rich import box
-from rich.console import Console
-from rich.table import Column, Table
-
-from deepfake_client.analysis.findings import Severity
 from deepfake_client.batch.scoring import FileReport
 from deepfake_client.plain_text import csv_cell, escaped
-from deepfake_client.scores import DetectionResult
-
-_STYLES = {DetectionResult.FAKE: "red", DetectionResult.REAL: "green", DetectionResult.UNCERTAIN: "yellow"}
 
 CSV_COLUMNS = (
     "file",
@@ -154,34 +146,3 @@ def flat_row(report: FileReport) -> dict[str, Any]:
     values["people"] = values.get("people_found")
     chosen = {column: values.get(column) for column in CSV_COLUMNS}
     return {name: escaped(value) if isinstance(value, str) else value for name, value in chosen.items()}
-
-
-def write_table(reports: Iterable[FileReport], stream: TextIO) -> None:
-    """Writes the table when all reports are there, since they decide the widths of its columns."""
-    file, p = Column("file", overflow="fold"), Column("fake probability", max_width=11)
-    layout: dict[str, Any] = {"box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}  # for 80 columns
-    table = Table(file, "result", p, "frames", "faces", "people", "risk", **layout)
-    for report in reports:
-        output = report.output
-        if output is None:
-            reason = f"{report.error_code}: {report.error_message}"
-            table.add_row(_with_remark(report, escaped(reason)), "failed", style="dim")
-            continue
-        assessable = output.details.assessable
-        grave = [finding.code.value for finding in output.findings if finding.severity is not Severity.INFO]
-        table.add_row(
-            _with_remark(report, " ".join(grave)),
-            output.result.value if assessable else "n/a",
-            f"{output.confidence_score:.4f}",
-            str(output.details.frames_analyzed),
-            str(output.details.faces_detected),
-            str(output.details.people_found),
-            f"{output.scores.risk_score:.2f}",
-            style=_STYLES[output.result] if assessable else "dim",
-        )
-    Console(file=stream, markup=False, highlight=False, width=None if stream.isatty() else 200).print(table)
-
-
-def _with_remark(report: FileReport, remark: str) -> str:
-    """A file's name, and below it what is to be said of it: a column for that would leave 80 no room."""
-    return escaped(str(report.path)) + (f"\n{remark}" if remark else "")

@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from deepfake_client.batch.cli import app
 from deepfake_client.batch.inputs import find_media
 from deepfake_client.batch.rows import CSV_COLUMNS
 from deepfake_client.batch.scoring import detect_files
+from deepfake_client.batch.table import write_table
 from deepfake_client.connect import create_detector
 from deepfake_client.media import SUFFIXES
 from deepfake_client.settings import ClientSettings
@@ -482,7 +484,7 @@ def test_a_scan_takes_every_suffix_of_what_is_accepted_and_counts_what_it_leaves
     result = run(tmp_path, "--format", "jsonl")
     assert len(lines(result)) == 9
     said = r"5 files are left out by their suffix: .txt 2, .psd 1, no suffix 1, .\x1b[2j 1"
-    assert sorted(said.split(": ")[1].split(", ")) == sorted(result.stderr.strip().split(": ")[-1].split(", "))
+    assert sorted(said.split(": ")[1].split(", ")) == sorted(result.stderr.splitlines()[0].split(": ")[-1].split(", "))
     assert result.stderr.startswith(f"{tmp_path}: 5 files are left out")
     assert run(tmp_path / "c.psd", "--format", "jsonl").stderr == ""
 
@@ -538,7 +540,8 @@ def test_python_m_client_in_a_process_of_its_own(server: InferenceServer, folder
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 2
-    assert done.stderr == "", "no progress bar when standard error is no terminal"
+    (said,) = done.stderr.splitlines()  # no progress bar when standard error is no terminal
+    assert said.startswith("2 files in ")
 
 
 def test_a_reader_that_has_enough(server: InferenceServer, folder: Path) -> None:
@@ -547,3 +550,69 @@ def test_a_reader_that_has_enough(server: InferenceServer, folder: Path) -> None
     done = subprocess.run(command, shell=True, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
     assert len(done.stdout.splitlines()) == 1
     assert "Traceback" not in done.stderr
+
+
+def test_a_run_ends_with_what_became_of_its_files(run: Run, folder: Path) -> None:
+    said = run(folder, "--format", "csv").stderr.splitlines()[-1]
+    assert re.fullmatch(r"5 files in \d+\.\d s: 1 fake, 1 real, 1 uncertain, 2 failed", said)
+    assert "files in" not in run(folder / "a.jpg", "--format", "csv").stderr
+
+
+def test_a_written_report_is_named(run: Run, folder: Path, tmp_path: Path) -> None:
+    result = run(folder / "a.jpg", "--report", tmp_path / "r.json", "--report", tmp_path / "r.html")
+    assert result.stderr.splitlines()[-2:] == [f"report written to {tmp_path / name}" for name in ("r.json", "r.html")]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("r.xlsx", ["--format", "csv"], "no workbook is written; spreadsheet programs open a .csv"),
+        ("r.xlsx", [], "must end in .jsonl, .ndjson, .csv, or give --format"),
+        ("r.txt", [], "must end in .jsonl, .ndjson, .csv, or give --format"),
+    ],
+)
+def test_an_unknown_kind_of_output_is_refused(
+    run: Run, folder: Path, tmp_path: Path, name: str, arguments: list[str], message: str
+) -> None:
+    result = run(folder, "--output", tmp_path / name, *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / name).exists()
+
+
+def test_without_a_server_it_says_how_to_start_one(folder: Path) -> None:
+    result = CliRunner().invoke(app, [str(folder), "--url", "127.0.0.1:9"])
+    assert result.exit_code == 3
+    assert result.stderr.endswith(
+        "Is `make serve` running? Its gRPC port is printed at its start; 5000 is the HTTP port.\n"
+    )
+
+
+def test_it_has_a_version_examples_and_completion() -> None:
+    from importlib.metadata import version
+
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"deepfake-detect {version('deepfake-client')}\n"
+    said = CliRunner().invoke(app, ["--help"]).stdout
+    assert "  deepfake-detect clip.mp4 --report report.html\n" in said
+    assert "--install-completion" in said
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("columns", [40, 60, 79, 80, 120])
+def test_no_figure_is_cut_however_narrow_the_terminal(
+    server: InferenceServer, folder: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = _Terminal()
+    with create_detector(server.url) as detector:
+        write_table(detect_files(detector, [folder / "a.jpg", folder / "sub" / "d.jpg"]), terminal)
+    said = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
+    assert "0.9000" in said
+    assert "90.00" in said
+    assert ("fake probability 0.9000\n" in said) == (columns < 80)
+    assert "TOO_MANY_PIXELS" in said
