@@ -18,7 +18,15 @@ from benchmark.servers import BenchError
 from export.errors import ExportError
 from runtime import ClassifierLoadError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+EPILOG = """\b
+Examples:
+  deepfake-bench run --checkpoint my-checkpoint --only ratio,latency
+  deepfake-bench run --vs ../old-checkout --only ratio --rounds 5
+  deepfake-bench drift --help
+
+"""
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, epilog=EPILOG)
 app.command("drift")(drift.drift)
 app.command("perf")(perf_analyzer.perf)
 app.command("plan")(plan.plan)

@@ -18,14 +18,22 @@ from deepfake_client.plain_text import shown
 
 _LONGEST_OUTAGE_WAIT_S = 30.0
 
-EPILOG = (
+EXAMPLES = """\b
+Examples:
+  deepfake-bulk /data/media /data/rows
+  deepfake-bulk s3://bucket/media/ s3://bucket/rows --servers dns:///triton:8001
+  deepfake-bulk list.csv /data/rows --resume
+
+"""
+
+EPILOG = EXAMPLES + (
     "Exit codes: 0 every file was scored; 1 some were not, each with an error code and a reason in its row; 2 wrong "
     "usage, another model than the output's, or a machine that does not see the files; 3 no server can be reached, at "
     "the start or for good later; 4 the output cannot be written; 5 Ray failed, or the output is incomplete; 130 "
     "interrupted. After 2 to 5 and 130 the same command with --resume goes on."
 )
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True)
 
 
 @app.command(epilog=EPILOG)

@@ -34,14 +34,21 @@ EXIT_INTERRUPTED = 130
 _EXIT_CODES = {ModelChangedError: EXIT_UNREACHABLE, OutputError: EXIT_NOT_WRITTEN}  # others: usage
 
 
-EPILOG = (
+EXAMPLES = """\b
+Examples:
+  deepfake-evaluate my-set/test --output evaluation
+  deepfake-evaluate my-set/test --url deploy/embedded_checkpoint --output evaluation
+
+"""
+
+EPILOG = EXAMPLES + (
     "Exit codes: 0 every file was scored; 1 some were not, each with a code and a reason in its row, and the result is "
     "over the others; 2 wrong usage, or a folder or a package is missing; 3 the server cannot be reached, serves no "
     "such model, is lost for good (the result is over what was scored before, and says so), or changes its model "
     "during the run (no result); 4 the result cannot be written; 130 interrupted."
 )
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command(epilog=EPILOG)
@@ -148,7 +155,7 @@ def _require_packages() -> None:
     """Ends the program before the work where a package for the figures is missing."""
     missing = [name for name in ("matplotlib", "scipy") if importlib.util.find_spec(name) is None]
     if missing:
-        _fail(f"this needs the extra evaluate ({' and '.join(missing)} not installed)", EXIT_USAGE)
+        _fail(f"{' and '.join(missing)} not installed: pip install ./client '.[evaluate]' in the checkout", EXIT_USAGE)
 
 
 @contextlib.contextmanager

@@ -31,14 +31,22 @@ def _names(name: str) -> list[str]:
 
 DEFAULT_CHECKPOINT = "prithivMLmods/Deepfake-Detect-Siglip2"
 
-app = typer.Typer(add_completion=False, no_args_is_help=False, pretty_exceptions_enable=False)
+EPILOG = """\b
+Examples:
+  deepfake-export --checkpoint my-checkpoint
+  deepfake-export --checkpoint someone/some-model --precision auto
+  deepfake-export --checkpoint my-checkpoint --backend onnxruntime --gpu
+
+"""
+
+app = typer.Typer(no_args_is_help=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 Precision = Literal["fp32", "bf16", "fp16", "int8", "auto"]
 Backend = Literal["python", "onnxruntime", "tensorrt"]
 
 
-@app.command()
+@app.command(epilog=EPILOG)
 def export(
     checkpoint: Annotated[
         str, typer.Option(envvar=["CHECKPOINT", "MODEL_PATH"], help="Hub id, or a directory that transformers loads.")

@@ -17,7 +17,14 @@ from training.run_state import StopRequest, stops_on_signals
 if TYPE_CHECKING:
     from training.run import TrainedCheckpoint
 
-EPILOG = (
+EXAMPLES = """\b
+Examples:
+  deepfake-train --data-dir my-set --output my-checkpoint
+  deepfake-train --data-dir my-set --output my-checkpoint --resume
+
+"""
+
+EPILOG = EXAMPLES + (
     "Exit codes: 0 trained; 1 the data, the options, the base or the output cannot be used, nothing is handed over; "
     "2 wrong usage; 130 and 143 stopped by SIGINT or SIGTERM, the state is saved and --resume goes on from there."
 )
@@ -28,7 +35,7 @@ _NEEDED = {
 }  # fmt: skip
 """Modules that a run imports, and the extra that brings each."""
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 def train_command(**options: Any) -> None:
@@ -68,7 +75,7 @@ def _train(options: TrainingOptions) -> "TrainedCheckpoint":
     """Imports torch only now, so that --help and refused options are quick."""
     missing = sorted({extra for module, extra in _NEEDED.items() if importlib.util.find_spec(module) is None})
     if missing:
-        raise TrainingError(f"training needs the extras {', '.join(missing)} of this package")
+        raise TrainingError(f"packages are missing: pip install ./client '.[{','.join(missing)}]' in the checkout")
     stop = StopRequest()
     with stops_on_signals(stop):
         from training.run import train

@@ -138,7 +138,7 @@ class _Model:
                     f"{error.path} hides the package {error.name} of deepfake-serving: give it another name"
                 ) from error
             raise ConfigurationError(
-                f"in-process detection needs the extras preprocessing and cpu (or gpu): {error}"
+                f"packages are missing ({error}): pip install ./client '.[preprocessing,cpu]' in the checkout"
             ) from error
         if info.preprocessing_version != PREPROCESSING_VERSION:
             raise ConfigurationError(

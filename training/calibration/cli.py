@@ -30,14 +30,23 @@ from training.data.media_files import persons_of
 from training.errors import OptionError, TrainingError
 from training.writing import whole_folder
 
-EPILOG = "Exit codes: 0 written; 1 the checkpoint, the files or the output cannot be used: nothing is written; 2 usage."
+EXAMPLES = """\b
+Examples:
+  deepfake-calibrate --checkpoint my-checkpoint --data-dir my-set/val --output my-calibrated
+
+"""
+
+EPILOG = (
+    EXAMPLES
+    + "Exit codes: 0 written; 1 the checkpoint, the files or the output cannot be used: nothing is written; 2 usage."
+)
 
 REPORT_FOLDER = "calibration"
 """In the new checkpoint: report.json with the reliability bins, and reliability.png."""
 
 _LARGEST = "Only the largest face of a frame was scored: where every face is, more real files are called fake."
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command(epilog=EPILOG)
