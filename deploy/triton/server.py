@@ -90,10 +90,10 @@ class TritonServer:
     def failure(self) -> str:
         """Why the server cannot be trusted any more, or ""."""
         hide_regions(self._shm_prefix)  # models may make more of them at any time
-        code = self.child.exit_code
+        states = children_of(self.child.pid)
+        code = self.child.exit_code  # looked at last: a server that has just ended has no children either
         if code is not None:
             return f"ended with code {code}"
-        states = children_of(self.child.pid)
         if pid := self._stop_watch.overdue({**states, self.child.pid: self.child.state}):
             return f"has a process that is stopped ({pid})"
         living = _living(states)

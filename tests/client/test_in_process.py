@@ -33,15 +33,15 @@ def model_with(prepare: Any) -> _Model:
 def test_the_deadline_bounds_the_preparing_too() -> None:
     prepared = []
 
-    def slow(encoded: bytes) -> Any:
+    def slow(encoded: bytes, _face_box: None) -> Any:
         prepared.append(encoded)
         time.sleep(0.2)
-        return SimpleNamespace(face=None, pixels=None)
+        return SimpleNamespace(faces=(), pixels=None)
 
     model = model_with(slow)
     started = time.monotonic()
     with pytest.raises(DeadlineExceededError):
-        model.score([b"1", b"2", b"3", b"4", b"5"], Deadline(0.3))
+        model.score([(image, None) for image in (b"1", b"2", b"3", b"4", b"5")], Deadline(0.3))
     assert time.monotonic() - started < 0.6
     model.close()
     assert len(prepared) <= 2, "images that nobody waits for any more are not prepared"

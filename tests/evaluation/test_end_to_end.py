@@ -131,7 +131,9 @@ def test_the_robustness_table_is_over_pairs(in_process: Ran) -> None:
     assert jpeg["mean_abs_dp"]["value"] > 0
     auc = jpeg["auc"]
     assert auc["change"]["value"] == pytest.approx(auc["degraded"]["value"] - auc["clean"]["value"])
-    assert auc["clean"]["value"] == pytest.approx(found["metrics"]["auc"]["value"])
+    clean = [(file["label"] == "fake", file["degraded"][0]["clean_fake_probability"]) for file in found["files"]]
+    is_fake, p = (np.array(values) for values in zip(*((fake, p) for fake, p in clean if p is not None), strict=True))
+    assert auc["clean"]["value"] == pytest.approx(roc_auc_score(is_fake, p))
     assert auc["change"]["low"] <= auc["change"]["value"] <= auc["change"]["high"]
 
 

@@ -40,7 +40,7 @@ def detected(gateway: Gateway, content: bytes, *include: str) -> Any:
 
 
 def test_without_include_the_answer_is_what_it_was(gateway: Gateway) -> None:
-    of_video = [*METADATA[:-2], "segments", *METADATA[-2:]]
+    of_video = [*METADATA[:-2], "segments", *METADATA[-2:], "provenance"]
     for content, keys in ((picture(), METADATA), (video(12), of_video)):
         body = upload(gateway, content).json
         assert list(body) == KEYS
@@ -93,7 +93,7 @@ def test_scores_and_bands_come_when_asked_for(gateway: Gateway) -> None:
 
 def test_closer_looks_come_when_asked_for(gateway: Gateway) -> None:
     metadata = detected(gateway, photo("astronaut.png").read_bytes(), "stability", "sensitivity")["metadata"]
-    assert list(metadata) == [*METADATA, "stability", "sensitivity"]
+    assert list(metadata) == [*METADATA, "provenance", "stability", "sensitivity"]
     (face,) = metadata["stability"]["faces"]
     flips = any(variant["result"] != face["result"] for variant in face["variants"])
     assert ("UNSTABLE" in [finding["code"] for finding in metadata["findings"]]) is flips
