@@ -10,7 +10,7 @@ const VIDEO_SCORES = [
   ["risk_score", "Risk", "the 90th percentile, raised where single frames stand out"],
   ["video_score", "90th percentile", "nine of ten frames lie below"],
   ["peak_risk", "Peak", "the highest frame"],
-  ["mean_risk", "Mean", "what the verdict is made of"],
+  ["mean_risk", "Mean", "over each frame's largest face"],
   ["temporal_consistency", "Consistency", "100 where all frames agree"],
   ["confidence", "Confidence", "50 is undecided, 100 is sure"],
 ];
