@@ -78,7 +78,10 @@ def service(
     tiny_checkpoint: Path, tiny_release: Release, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """The whole service over the tiny checkpoint: supervisor, real Triton with HTTP, real gateway, on free ports."""
-    extra = {"DEEPFAKE_TRITON_HTTP_PORT": str(free_ports(1)[0])}
+    extra = {
+        "DEEPFAKE_TRITON_HTTP_PORT": str(free_ports(1)[0]),
+        "DEEPFAKE_FURTHER_FRAMES": "0",  # whether there are any depends on the service's sampling secret
+    }
     with run_service(tiny_checkpoint, tiny_release.path.parent, tmp_path_factory.mktemp("service"), extra) as running:
         yield running
 

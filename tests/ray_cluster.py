@@ -74,8 +74,9 @@ def ray_cluster(cpus: int = 2) -> Iterator[RayCluster]:
 def _start(folder: Path, cpus: int) -> "subprocess.Popen[bytes]":
     (folder / "sitecustomize.py").write_text(_DEADLY_FILES, encoding="utf-8")
     env = ray_environment() | {"PYTHONPATH": f"{folder}:{ROOT}:{ROOT / 'client'}"}
+    port = max(free_ports(100))  # above those that Ray keeps for its workers, 10,002 to 19,999
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--port=0",
-               f"--num-cpus={cpus}", "--include-dashboard=false", f"--ray-client-server-port={free_ports(1)[0]}",
+               f"--num-cpus={cpus}", "--include-dashboard=false", f"--ray-client-server-port={port}",
                "--object-store-memory=100000000", f"--temp-dir={folder}"]  # fmt: skip
     with (folder / "head.log").open("wb") as log:
         return subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
