@@ -16,7 +16,7 @@ Every exception is a `DetectionError`; its `code` and `retryable` are for progra
 """
 
 from deepfake_client.analysis.faces import FaceChoice
-from deepfake_client.analysis.findings import Finding, FindingCode, Severity
+from deepfake_client.analysis.finding import Finding, FindingCode, Severity
 from deepfake_client.asynchronous import AsyncDetector, create_async_detector
 from deepfake_client.connect import create_detector
 from deepfake_client.detector import Detector

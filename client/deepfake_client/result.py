@@ -8,7 +8,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepfake_client.analysis.faces import FaceChoice, FaceRules
-from deepfake_client.analysis.findings import Finding, Judged, find
+from deepfake_client.analysis.finding import Finding
+from deepfake_client.analysis.findings import find
+from deepfake_client.analysis.judged import Judged
 from deepfake_client.analysis.media_facts import MediaFacts, facts_of_picture, places_of_frames
 from deepfake_client.analysis.people import People, Person, Series, find_people, number_further
 from deepfake_client.analysis.segments import Segment, find_segments

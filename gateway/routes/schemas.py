@@ -15,7 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from deepfake_client.analysis.closer_look import Look
-from deepfake_client.analysis.findings import Finding
+from deepfake_client.analysis.finding import Finding
 from deepfake_client.analysis.people import Person
 from deepfake_client.media import MediaType, titles
 from deepfake_client.release import CalibrationSummary, CardReference, VerdictBands

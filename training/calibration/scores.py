@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfake_client.analysis.faces import FaceChoice, FaceRules
-from deepfake_client.analysis.findings import is_assessable
+from deepfake_client.analysis.judged import is_assessable
 from deepfake_client.detector import read_frames
 from deepfake_client.errors import DetectionError
 from deepfake_client.media import MediaType, identify, open_media

@@ -5,20 +5,14 @@ rule that yields it, and a row of the table in docs/page-and-report.md.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from statistics import median, pstdev
 
-from pydantic import BaseModel, ConfigDict
-
-from deepfake_client.analysis.media_facts import MediaFacts
-from deepfake_client.analysis.people import People, Person
-from deepfake_client.analysis.segments import Segment
+from deepfake_client.analysis.finding import Finding, FindingCode, Severity
+from deepfake_client.analysis.judged import Judged
 from deepfake_client.analysis.stability import Stability
-from deepfake_client.media import MediaType, TextEnum
-from deepfake_client.release import ModelInfo, Scope, VerdictBands
-from deepfake_client.scorer import MIN_FACE_PX, OK, FrameScore
-from deepfake_client.scores import STRETCH_FRAMES, MediaScores
+from deepfake_client.scorer import OK
+from deepfake_client.scores import STRETCH_FRAMES
 
 SMALL_FACE_PX = 64
 """Shorter side of the face box. Smaller faces are found and judged unreliably: with 1.3 x the face as its crop, a model
@@ -62,138 +56,8 @@ NEAR_EDGE = 0.05
 scores by 0.01 to 0.06."""
 
 
-class Severity(TextEnum):
-    """How much a finding weakens the result."""
-
-    CRITICAL = "critical"
-    """The result means nothing."""
-    WARNING = "warning"
-    """The result may well be wrong for this reason."""
-    INFO = "info"
-    """The result may be right, but this should be known."""
-
-
-class FindingCode(TextEnum):
-    """The findings; a code is never renamed or given another meaning."""
-
-    UNTRAINED_MODEL = "UNTRAINED_MODEL"
-    DECLARED_SYNTHETIC = "DECLARED_SYNTHETIC"
-    NO_FACE = "NO_FACE"
-    FEW_FACES = "FEW_FACES"
-    SMALL_FACE = "SMALL_FACE"
-    OTHER_FACE_SUSPICIOUS = "OTHER_FACE_SUSPICIOUS"
-    MULTIPLE_PEOPLE = "MULTIPLE_PEOPLE"
-    FACE_DETECTION_OFF = "FACE_DETECTION_OFF"
-    LOW_RESOLUTION = "LOW_RESOLUTION"
-    MULTIPLE_VIDEO_TRACKS = "MULTIPLE_VIDEO_TRACKS"
-    VIDEO_INCOMPLETE = "VIDEO_INCOMPLETE"
-    TRANSPARENT = "TRANSPARENT"
-    ANIMATED_IMAGE = "ANIMATED_IMAGE"
-    FIRST_FRAME_ONLY = "FIRST_FRAME_ONLY"
-    FRAMES_FAILED = "FRAMES_FAILED"
-    FEW_FRAMES = "FEW_FRAMES"
-    SHORT_VIDEO = "SHORT_VIDEO"
-    SCORES_DISAGREE = "SCORES_DISAGREE"
-    SHORT_SUSPICIOUS_STRETCH = "SHORT_SUSPICIOUS_STRETCH"
-    ISOLATED_PEAK = "ISOLATED_PEAK"
-    NEAR_BAND_EDGE = "NEAR_BAND_EDGE"
-    UNSTABLE = "UNSTABLE"
-    DEFAULT_BANDS = "DEFAULT_BANDS"
-    REDUCED_PRECISION = "REDUCED_PRECISION"
-
-    @property
-    def severity(self) -> Severity:
-        """How much it weakens a result: most are warnings."""
-        return _SEVERITIES.get(self, Severity.WARNING)
-
-
-_SEVERITIES = {
-    FindingCode.UNTRAINED_MODEL: Severity.CRITICAL,
-    FindingCode.MULTIPLE_PEOPLE: Severity.INFO,
-    FindingCode.FACE_DETECTION_OFF: Severity.INFO,
-    FindingCode.ISOLATED_PEAK: Severity.INFO,
-    FindingCode.DEFAULT_BANDS: Severity.INFO,
-    FindingCode.REDUCED_PRECISION: Severity.INFO,
-}
-
 _NOT_ASSESSABLE = (FindingCode.NO_FACE, FindingCode.SMALL_FACE)
 """Critical where they are why a result is not assessable."""
-
-
-class Finding(BaseModel):
-    """One thing that makes the result unreliable."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    code: FindingCode
-    severity: Severity
-    message: str
-    """What was found, and what follows from it."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A detection, as far as the rules look at it.
-
-    Attributes:
-        model: The release that answered.
-        media_type: Image or video.
-        frames: The scores of all sampled frames.
-        fake_probability: 0-1, that decides the verdict.
-        scores: Risk scores, 0-100.
-        facts: Of the media.
-        people: Whose faces were scored.
-        suspect: The person who decides the verdict; None where the largest faces or whole pictures do.
-        p_largest: What the largest faces alone say, 0-1.
-        segments: Stretches of a video above the fake band.
-        min_face_px: Shorter side of the smallest face that a release for faces can judge.
-    """
-
-    model: ModelInfo
-    media_type: MediaType
-    frames: Sequence[FrameScore]
-    fake_probability: float
-    scores: MediaScores
-    facts: MediaFacts
-    people: People
-    suspect: Person | None
-    p_largest: float
-    segments: Sequence[Segment] = ()
-    min_face_px: float = MIN_FACE_PX
-
-    @property
-    def is_video(self) -> bool:
-        """Or an image."""
-        return self.media_type is MediaType.VIDEO
-
-    @property
-    def scored(self) -> list[FrameScore]:
-        """The frames that were scored."""
-        return [frame for frame in self.frames if frame.status == OK]
-
-    @property
-    def bands(self) -> VerdictBands:
-        """That decide the verdict."""
-        return self.model.verdict_bands.of(self.media_type)
-
-    @property
-    def face_sides_px(self) -> list[float]:
-        """Shorter side of the largest face of each scored frame that has one."""
-        return [frame.faces[0].shorter_side_px for frame in self.scored if frame.faces]
-
-    @property
-    def assessable(self) -> bool:
-        """See `is_assessable`."""
-        sides_px = (face.shorter_side_px for frame in self.scored for face in frame.faces)
-        return is_assessable(self.model.scope, self.model.preprocess.face_detection, sides_px, self.min_face_px)
-
-
-def is_assessable(
-    scope: Scope, face_detection: bool, face_sides_px: Iterable[float], min_face_px: float = MIN_FACE_PX
-) -> bool:
-    """Whether a model can judge what was found: False if it is for faces, looks for them and got none large enough."""
-    needs_face = scope is Scope.FACE and face_detection
-    return not needs_face or any(side_px >= min_face_px for side_px in face_sides_px)
 
 
 def find(judged: Judged) -> tuple[Finding, ...]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from deepfake_client.analysis.findings import Severity
+from deepfake_client.analysis.finding import Severity
 from deepfake_client.batch.scoring import FileReport
 from deepfake_client.plain_text import escaped
 from deepfake_client.scores import DetectionResult

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deepfake_client.analysis.findings import Finding
+from deepfake_client.analysis.finding import Finding
 from deepfake_client.analysis.segments import Segment
 from deepfake_client.analysis.sensitivity import Sensitivity
 from deepfake_client.analysis.stability import Stability

@@ -10,7 +10,8 @@ import pytest
 
 from deepfake_client.analysis import findings
 from deepfake_client.analysis.faces import FaceChoice
-from deepfake_client.analysis.findings import SMALL_FACE_PX, FindingCode, Severity
+from deepfake_client.analysis.finding import FindingCode, Severity
+from deepfake_client.analysis.findings import SMALL_FACE_PX
 from deepfake_client.analysis.stability import Change, FaceStability, Stability, Variant
 from deepfake_client.media import MediaFormat, MediaType, VideoLength, VideoTrack
 from deepfake_client.provenance.model import Provenance, Statement
