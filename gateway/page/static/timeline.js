@@ -266,7 +266,7 @@ function legend(frames, further) {
     { class: "legend" },
     svg("svg", { class: "key", width: 28, height: 10, "aria-hidden": "true" }, svg("line", { class: "mean", x1: 0, x2: 28, y1: 5, y2: 5 })),
     "what the verdict is made of",
-    further ? html("span", {}, `no part of it: ${further} more around the highest frame`) : null,
+    further ? html("span", {}, `${further} further ${further === 1 ? "frame" : "frames"} around the highest, no part of it`) : null,
     unscored
       ? html("span", {}, svg("svg", { class: "key", width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" }, svg("path", { class: "unscored", d: "M-5-5 5 5M5-5-5 5" })), `${unscored} not scored`)
       : null,
