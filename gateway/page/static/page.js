@@ -1,15 +1,15 @@
 /** The page: from a chosen file to its result or to what went wrong. One file at a time. */
 
-import { watchForFiles } from "./chooser.js";
-import { byId } from "./dom.js";
-import { size } from "./format.js";
-import { refreshHealth, watchHealth } from "./health.js";
-import { showNotice } from "./notice.js";
-import { hideProblem, showProblem } from "./problem.js";
-import { ProgressPanel } from "./progress.js";
-import { hideResult, showResult } from "./result.js";
-import { detect, Problem } from "./upload.js";
-import { verdictSentence } from "./verdict.js";
+import { watchForFiles } from "./session/chooser.js";
+import { byId } from "./shared/dom.js";
+import { size } from "./shared/format.js";
+import { refreshHealth, watchHealth } from "./session/health.js";
+import { showNotice } from "./session/notice.js";
+import { hideProblem, showProblem } from "./session/problem.js";
+import { ProgressPanel } from "./session/progress.js";
+import { hideResult, showResult } from "./result/result.js";
+import { detect, Problem } from "./session/upload.js";
+import { verdictSentence } from "./result/verdict.js";
 
 const MAX_BODY_BYTES = Number(document.body.dataset.maxBodyBytes);
 const MAX_IMAGE_BYTES = Math.min(Number(document.body.dataset.maxImageBytes), MAX_BODY_BYTES);

@@ -15,7 +15,7 @@ from tests.gateway.conftest import Gateway
 
 PAGES = ("/", "/docs")
 STATIC = Path(gateway_package.__file__).parent / "page" / "static"
-FILES = sorted(path.name for path in STATIC.iterdir())
+FILES = sorted(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.*"))
 STRICT = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -187,12 +187,14 @@ def test_scripts_turn_no_text_into_html_or_code(name: str) -> None:
 def test_every_script_is_used() -> None:
     """From the pages and along the imports."""
     pages = "".join(path.read_text("utf-8") for path in (STATIC.parent / "templates").iterdir())
-    scripts = {path.name: path.read_text("utf-8") for path in STATIC.glob("*.js")}
+    scripts = {path: path.read_text("utf-8") for path in STATIC.rglob("*.js")}
+    imported = {
+        (path.parent / address).resolve()
+        for path, code in scripts.items()
+        for address in re.findall(r'(?:from |import\()"(.+?)"', code)
+    }
     unused = [
-        name
-        for name in scripts
-        if f"static/{name}" not in pages
-        and not any(f"./{name}" in code for other, code in scripts.items() if other != name)
+        path for path in scripts if f"static/{path.relative_to(STATIC)}" not in pages and path not in imported
     ]
     assert unused == []
 

@@ -1,13 +1,13 @@
 /** The whole answer on the page. */
 
-import { byId, html } from "./dom.js";
+import { byId, html } from "../shared/dom.js";
 import { downloadJson } from "./download.js";
 import { factList, scoreCard, scoreList } from "./facts.js";
 import { pictureList, uploadedPicture } from "./picture.js";
-import { timeline } from "./timeline.js";
+import { timeline } from "../video/timeline.js";
 import { verdictPanel } from "./verdict.js";
 
-/** @typedef {import("./types.js").Answer} Answer */
+/** @typedef {import("../shared/types.js").Answer} Answer */
 
 /**
  * @param {Answer} answer

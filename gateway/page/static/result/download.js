@@ -1,8 +1,8 @@
 /** Hands the answer over as a file, made in the browser. */
 
-import { html } from "./dom.js";
+import { html } from "../shared/dom.js";
 
-/** @typedef {import("./types.js").Answer} Answer */
+/** @typedef {import("../shared/types.js").Answer} Answer */
 
 /**
  * @param {Answer} answer

@@ -1,12 +1,12 @@
 /** Pictures of frames, with the face marked. */
 
-import { html, svg } from "./dom.js";
-import { percent, time } from "./format.js";
+import { html, svg } from "../shared/dom.js";
+import { percent, time } from "../shared/format.js";
 import { bandOf, sign } from "./verdict.js";
 
-/** @typedef {import("./types.js").Metadata} Metadata */
-/** @typedef {import("./types.js").Thumbnail} Thumbnail */
-/** @typedef {import("./types.js").Box} Box */
+/** @typedef {import("../shared/types.js").Metadata} Metadata */
+/** @typedef {import("../shared/types.js").Thumbnail} Thumbnail */
+/** @typedef {import("../shared/types.js").Box} Box */
 
 /**
  * The picture of one frame.

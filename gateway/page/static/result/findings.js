@@ -1,8 +1,8 @@
 /** What makes a result unreliable. */
 
-import { html } from "./dom.js";
+import { html } from "../shared/dom.js";
 
-/** @typedef {import("./types.js").Answer} Answer */
+/** @typedef {import("../shared/types.js").Answer} Answer */
 
 const WORDS = { critical: "Critical", warning: "Warning", info: "Note" };
 

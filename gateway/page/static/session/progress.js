@@ -1,7 +1,7 @@
 /** The upload and the analysis while they run. */
 
-import { byId, html } from "./dom.js";
-import { size, time } from "./format.js";
+import { byId, html } from "../shared/dom.js";
+import { size, time } from "../shared/format.js";
 
 const TICK_MS = 100;
 const ANNOUNCE_SHARE = 0.25;

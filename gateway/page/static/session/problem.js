@@ -1,8 +1,8 @@
 /** What went wrong, in the API's words, and what to do about it. */
 
-import { byId, html } from "./dom.js";
+import { byId, html } from "../shared/dom.js";
 import { Problem } from "./upload.js";
-import { sign } from "./verdict.js";
+import { sign } from "../result/verdict.js";
 
 const SMALLER = "Send a smaller image, or a shorter or more compressed video.";
 const REPORT = "This is a fault of the service. Tell whoever runs it, with the request id.";

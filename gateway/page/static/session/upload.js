@@ -1,6 +1,6 @@
 /** Sends a file to /detect. XMLHttpRequest, because fetch does not tell how far an upload is. */
 
-/** @typedef {import("./types.js").Answer} Answer */
+/** @typedef {import("../shared/types.js").Answer} Answer */
 
 /** What went wrong, in the API's words where it has answered. */
 export class Problem extends Error {

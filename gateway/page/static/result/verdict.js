@@ -1,12 +1,12 @@
 /** The verdict in words and on a scale. */
 
-import { html, svg } from "./dom.js";
+import { html, svg } from "../shared/dom.js";
 import { findingList } from "./findings.js";
-import { edge, percent } from "./format.js";
+import { edge, percent } from "../shared/format.js";
 
-/** @typedef {import("./types.js").Answer} Answer */
-/** @typedef {import("./types.js").Bands} Bands */
-/** @typedef {import("./types.js").Verdict} Verdict */
+/** @typedef {import("../shared/types.js").Answer} Answer */
+/** @typedef {import("../shared/types.js").Bands} Bands */
+/** @typedef {import("../shared/types.js").Verdict} Verdict */
 
 const WORDS = {
   fake: { title: "Fake", sentence: "The model takes this %s for a deepfake." },

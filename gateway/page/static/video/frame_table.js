@@ -1,11 +1,11 @@
 /** Every frame as a row: the timeline for those who do not look at it. */
 
-import { html } from "./dom.js";
-import { counted, percent, time } from "./format.js";
-import { bandOf } from "./verdict.js";
+import { html } from "../shared/dom.js";
+import { counted, percent, time } from "../shared/format.js";
+import { bandOf } from "../result/verdict.js";
 
-/** @typedef {import("./types.js").Metadata} Metadata */
-/** @typedef {import("./types.js").Frame} Frame */
+/** @typedef {import("../shared/types.js").Metadata} Metadata */
+/** @typedef {import("../shared/types.js").Frame} Frame */
 
 /**
  * Those spread over the video and the further ones, in the order of time.
@@ -44,7 +44,7 @@ export function frameTable(metadata) {
 
 /**
  * @param {Frame} frame
- * @param {import("./types.js").Bands} bands
+ * @param {import("../shared/types.js").Bands} bands
  */
 function row(frame, bands) {
   const p = frame.fake_probability;

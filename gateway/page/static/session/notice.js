@@ -1,6 +1,6 @@
 /** The model's notice, above everything else. */
 
-import { byId } from "./dom.js";
+import { byId } from "../shared/dom.js";
 
 /**
  * @param {boolean | undefined} trained

@@ -1,10 +1,10 @@
 /** The scores, the input and the model as lists of terms. */
 
-import { html } from "./dom.js";
-import { counted, size, time } from "./format.js";
+import { html } from "../shared/dom.js";
+import { counted, size, time } from "../shared/format.js";
 
-/** @typedef {import("./types.js").Answer} Answer */
-/** @typedef {import("./types.js").Provenance} Provenance */
+/** @typedef {import("../shared/types.js").Answer} Answer */
+/** @typedef {import("../shared/types.js").Provenance} Provenance */
 
 const VIDEO_SCORES = [
   ["risk_score", "Risk", "the 90th percentile, raised where single frames stand out"],

@@ -1,6 +1,6 @@
 /** Says whether the service works, and shows the model's notice. */
 
-import { byId, html, svg } from "./dom.js";
+import { byId, html, svg } from "../shared/dom.js";
 import { showNotice } from "./notice.js";
 
 const PAUSE_MS = 30_000;

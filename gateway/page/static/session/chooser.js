@@ -1,6 +1,6 @@
 /** Takes one file from the file dialog, a drop anywhere on the page, or the clipboard. */
 
-import { byId } from "./dom.js";
+import { byId } from "../shared/dom.js";
 
 /**
  * @param {(file: File, ignored: number) => void} take Called with the first file and how many others there were.

@@ -3,15 +3,15 @@
  * Horizontal places are percentages, so that it fits any width without being drawn again.
  */
 
-import { html, svg } from "./dom.js";
-import { edge, percent, time } from "./format.js";
+import { html, svg } from "../shared/dom.js";
+import { edge, percent, time } from "../shared/format.js";
 import { allFrames, frameTable } from "./frame_table.js";
-import { bandOf, sign } from "./verdict.js";
+import { bandOf, sign } from "../result/verdict.js";
 
-/** @typedef {import("./types.js").Frame} Frame */
-/** @typedef {import("./types.js").Bands} Bands */
-/** @typedef {import("./types.js").Answer} Answer */
-/** @typedef {import("./types.js").Segment} Segment */
+/** @typedef {import("../shared/types.js").Frame} Frame */
+/** @typedef {import("../shared/types.js").Bands} Bands */
+/** @typedef {import("../shared/types.js").Answer} Answer */
+/** @typedef {import("../shared/types.js").Segment} Segment */
 
 const HEIGHT_PX = 220;
 const AXIS_PX = 30;
