@@ -193,9 +193,7 @@ def test_every_script_is_used() -> None:
         for path, code in scripts.items()
         for address in re.findall(r'(?:from |import\()"(.+?)"', code)
     }
-    unused = [
-        path for path in scripts if f"static/{path.relative_to(STATIC)}" not in pages and path not in imported
-    ]
+    unused = [path for path in scripts if f"static/{path.relative_to(STATIC)}" not in pages and path not in imported]
     assert unused == []
 
 
