@@ -45,7 +45,7 @@ async function analyse(file, ignored = 0) {
     if (running !== controller) return;
     shown.end();
     showNotice(answer.metadata.model.trained, answer.metadata.model.notice);
-    showResult(answer, file, previewUrl, requestId);
+    showResult({ file, answer, requestId, previewUrl });
     announce(verdictSentence(answer));
   } catch (error) {
     if (running !== controller) return; // another file has taken its place

@@ -1,29 +1,27 @@
 /** The whole answer on the page. */
 
 import { byId, html } from "../shared/dom.js";
+import { firstSelection } from "../shared/selection.js";
+import { workbench } from "../video/workbench.js";
 import { downloadJson } from "./download.js";
 import { factList, scoreCard, scoreList } from "./facts.js";
 import { pictureList, uploadedPicture } from "./picture.js";
-import { timeline } from "../video/timeline.js";
 import { verdictPanel } from "./verdict.js";
 
-/** @typedef {import("../shared/types.js").Answer} Answer */
+/** @typedef {import("../shared/types.js").Entry} Entry */
 
-/**
- * @param {Answer} answer
- * @param {File} file
- * @param {string} previewUrl of an image; "" where the browser does not take the file for one
- * @param {string} requestId
- */
-export function showResult(answer, file, previewUrl, requestId) {
+/** @param {Entry} entry */
+export function showResult(entry) {
+  const { answer, file, previewUrl, requestId } = entry;
   const isVideo = answer.metadata.input_type === "video";
+  const selection = firstSelection(answer.metadata);
   const download = html("button", { type: "button", class: "button" }, "Download result as JSON");
   download.addEventListener("click", () => downloadJson(answer, file.name));
   const actions = html("p", { class: "actions" }, download);
   const verdict = isVideo ? verdictPanel(answer, actions) : verdictPanel(answer, scoreList(answer), actions);
   const image = isVideo ? null : uploadedPicture(previewUrl, answer.metadata);
   const parts = isVideo
-    ? [timeline(answer), pictureList(answer.metadata), scoreCard(answer)]
+    ? [workbench(entry, selection), pictureList(answer.metadata), scoreCard(answer)]
     : [];
   byId("result").replaceChildren(
     html("div", { class: "card top" }, verdict, image),

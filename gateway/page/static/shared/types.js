@@ -4,13 +4,20 @@
  * @typedef {"real" | "fake" | "uncertain"} Verdict
  * @typedef {[number, number, number, number]} Box x0, y0, x1, y1 in pixels
  *
- * @typedef {object} Frame
+ * @typedef {object} Face
+ * @property {Box} face_box
+ * @property {number} face_score 0-1
+ * @property {number | null} fake_probability 0-1; null for a face that was not scored
+ * @property {number | null} person likewise
+ *
+ * @typedef {object} Frame What is not in `faces` speaks of the largest one
  * @property {number} index
  * @property {number} timestamp_s
  * @property {string} status
  * @property {number | null} fake_probability 0-1
  * @property {Box | null} face_box
  * @property {number} face_score
+ * @property {Face[]} faces the largest first
  *
  * @typedef {object} Segment Sampled frames above the fake band, one after another
  * @property {number} start_s
@@ -64,6 +71,7 @@
  * @property {Segment[]} [segments] of a video
  * @property {number} faces_detected
  * @property {Person[]} people
+ * @property {number | null} deciding_person
  * @property {string} sha256
  * @property {Model} model
  * @property {boolean} assessable
@@ -79,6 +87,12 @@
  * @property {number} processing_time_seconds
  * @property {Metadata} metadata
  * @property {string} model_version
+ *
+ * @typedef {object} Entry An analysed file that is opened
+ * @property {File} file
+ * @property {Answer} answer
+ * @property {string} requestId
+ * @property {string} previewUrl object URL of the file; "" where the browser does not take it for media it can show
  */
 
 export {};
