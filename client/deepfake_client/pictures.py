@@ -162,12 +162,14 @@ class Thumbnail:
         width_px: Its width.
         height_px: Its height.
         face_box_px: The face box in pixels of the thumbnail; None without a face.
+        scale: Pixels of the thumbnail for each pixel of the frame, at most 1.
     """
 
     jpeg: bytes
     width_px: int
     height_px: int
     face_box_px: Box | None
+    scale: float = 1.0
 
 
 def make_thumbnail(
@@ -205,7 +207,7 @@ def make_thumbnail(
         x0, y0, x1, y1 = face_box_px
         x_out, y_out = out[0] / width, out[1] / height
         box = ((x0 - left) * x_out, (y0 - top) * y_out, (x1 - left) * x_out, (y1 - top) * y_out)
-    return Thumbnail(small_jpeg(small), *out, box)
+    return Thumbnail(small_jpeg(small), *out, box, scale)
 
 
 def frame_size_px(encoded: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:

@@ -1,4 +1,8 @@
-"""Texts that others wrote, such as names and notices, for terminals and spreadsheets: they show, and do nothing."""
+"""Texts for people: those that others wrote, such as names and notices, which show and do nothing; and percentages."""
+
+from decimal import ROUND_HALF_UP, Decimal
+
+NO_BREAK = "\u00a0"
 
 
 def shown(message: str) -> str:
@@ -32,6 +36,25 @@ def excerpt(text: str, characters: int) -> str:
     """The beginning of a text, `printable` and on one line; an ellipsis says that there is more."""
     line = printable(" ".join(text[: 4 * characters].split()))
     return line if len(line) <= characters and len(text) <= 4 * characters else f"{line[: characters - 1]}…"
+
+
+def percent(probability: float) -> str:
+    """A probability 0-1 as the page shows it too: one decimal, and never certain."""
+    if probability > 0.999:
+        return f">{NO_BREAK}99.9{NO_BREAK}%"
+    if probability < 0.001:
+        return f"<{NO_BREAK}0.1{NO_BREAK}%"
+    return share(probability)
+
+
+def share(value: float) -> str:
+    """A measured share 0-1 as a percentage with one decimal; a half is rounded up, as JavaScript's toFixed does."""
+    return f"{Decimal(100 * value).quantize(Decimal('0.1'), ROUND_HALF_UP)}{NO_BREAK}%"
+
+
+def threshold(probability: float) -> str:
+    """The edge of a band, 0-1, as a percentage without needless digits."""
+    return share(probability).replace(".0", "")
 
 
 def _escaped(text: str, kept: str) -> str:

@@ -18,6 +18,7 @@ from deepfake_client.analysis.sensitivity import Sensitivity
 from deepfake_client.analysis.stability import Stability
 from deepfake_client.errors import NothingScoredError
 from deepfake_client.media import Frame, MediaFormat, MediaType, VideoTrack
+from deepfake_client.presentation.statement import Statement, state
 from deepfake_client.provenance.model import Provenance
 from deepfake_client.release import ModelIdentity, ModelInfo
 from deepfake_client.scorer import OK, FrameScore, Scoring
@@ -77,6 +78,8 @@ class DetectionDetails(_Part):
     """How many `people` there are; one may count twice, after a cut or a long absence."""
     people: tuple[Person, ...]
     """Whose faces were scored, each followed through the sampled frames."""
+    deciding_person: int | None
+    """Who of them decides the verdict; null where the largest faces do, or whole pictures."""
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     """Of the file."""
     model: ModelIdentity
@@ -89,6 +92,8 @@ class DetectionDetails(_Part):
     """Stretches of a video in which one sampled frame after another lies above the fake band. Left out of an image."""
     assessable: bool
     """False where the model is for faces only and found none that is large enough: the result is then uncertain."""
+    statement: Statement
+    """The verdict in words for people."""
     findings: tuple[Finding, ...]
     """What makes the result unreliable, the worst first."""
     provenance: Provenance | None = Field(default=None, exclude_if=lambda found: found is None)
@@ -154,6 +159,18 @@ class DetectionOutput:
         """What makes the result unreliable, the worst first."""
         return self.details.findings
 
+    @property
+    def deciding_probabilities(self) -> tuple[float | None, ...]:
+        """Fake probability of each of `frames`, 0-1: of the deciding person's face, None where they are not seen.
+
+        Where no person decides it is that of the frame's largest face, or of the whole frame.
+        """
+        person, predictions = self.details.deciding_person, self.details.frame_predictions
+        if person is None:
+            return tuple(frame.fake_probability for frame in predictions)
+        of_faces = ({face.person: face.fake_probability for face in frame.faces} for frame in predictions)
+        return tuple(faces.get(person) for faces in of_faces)
+
     @cached_property
     def metadata(self) -> dict[str, Any]:
         """The details as JSON-ready values."""
@@ -176,6 +193,7 @@ class Aggregate:
         further_numbers: For each further frame, the person of each of its faces.
         segments: Stretches of a video above the fake band; none where the frames' times are not known.
         assessable: Whether the model can judge what was found.
+        statement: The verdict in words for people.
         findings: What makes the result unreliable, the worst first.
     """
 
@@ -189,6 +207,7 @@ class Aggregate:
     further_numbers: Sequence[Sequence[int | None]]
     segments: Sequence[Segment]
     assessable: bool
+    statement: Statement
     findings: tuple[Finding, ...]
 
 
@@ -257,6 +276,7 @@ def aggregate(
         further_numbers=further_numbers,
         segments=segments,
         assessable=judged.assessable,
+        statement=state(judged),
         findings=find(judged),
     )
 
@@ -314,11 +334,13 @@ def detection_output(
             faces_detected=sum(len(score.faces) for score in scoring.scores),
             people_found=len(whole.people.persons),
             people=whole.people.persons,
+            deciding_person=whole.suspect.person if whole.suspect else None,
             sha256=sha256,
             model=model.identity(),
             video_track=facts.video_track,
             segments=tuple(whole.segments) if format_.media_type is MediaType.VIDEO else None,
             assessable=whole.assessable,
+            statement=whole.statement,
             findings=whole.findings,
             provenance=provenance,
         ),

@@ -1,70 +1,101 @@
-"""Pictures of the frames that matter for a verdict, small enough to travel in its JSON."""
+"""Pictures of a verdict's frames and faces, small enough to travel in its JSON."""
 
 import base64
 import contextlib
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from deepfake_client import DeadlineExceededError, InputError, ScoredFrame
-from deepfake_client.pictures import make_thumbnail
+from deepfake_client import DeadlineExceededError, DetectionOutput, InputError, ScoredFrame
+from deepfake_client.pictures import Thumbnail, make_thumbnail
+from deepfake_client.presentation.crop_pictures import crop_pictures
+from deepfake_client.presentation.key_frames import KeyFrameReason, choose_key_frames, explain
 from deepfake_client.scorer import Deadline
 
-MAX_THUMBNAILS = 8
+_STRIP_SIDE_PX = 160
+_SIDE_PX = 320
 
 
-class FrameThumbnail(BaseModel):
-    """A small picture of a frame, upright."""
-
+class _Picture(BaseModel):
     index: int = Field(description="The frame's `index` in `frame_predictions`.")
     timestamp_s: float
     image: str = Field(description="A JPEG file as a `data:` URL.")
     width_px: int
     height_px: int
+
+
+class FrameThumbnail(_Picture):
+    """A small picture of a frame, upright."""
+
     face_box: Annotated[list[float], Field(min_length=4, max_length=4)] | None = Field(
-        description="x0, y0, x1, y1 in pixels of the thumbnail; null without a face."
+        description="x0, y0, x1, y1 of the largest face in pixels of the thumbnail; null without a face."
     )
+    scale: float = Field(
+        description="Pixels of the thumbnail for each pixel of the frame: multiply a `face_box` of `frame_predictions` "
+        "by it to draw it here."
+    )
+    reasons: list[KeyFrameReason] = Field(description="Why the frame matters; empty where it does not.")
+    explanation: str = Field(description="The reasons in words.")
 
 
-def frames_that_matter(frames: Sequence[ScoredFrame]) -> list[ScoredFrame]:
-    """All scored frames if they are few, else the most suspicious one of each stretch of the video and the least.
+class FaceCrop(_Picture):
+    """A face as the model saw it."""
+
+    person: int | None = Field(description="Whose it is, by the number in `people`; null for a whole frame.")
+    fake_probability: float = Field(description="Of this picture, 0-1, not rounded.")
+
+
+def thumbnails(output: DetectionOutput, deadline: Deadline, every_frame: bool = False) -> list[FrameThumbnail]:
+    """Thumbnails of the frames that matter, as many as can be made, and in time: the verdict is there already.
 
     Args:
-        frames: The frames of one detection, in order.
+        output: With its frames kept.
+        deadline: Of the request.
+        every_frame: Makes smaller ones of all scored frames.
     """
-    scored = [frame for frame in frames if frame.score.fake_probability is not None]
-    if len(scored) <= MAX_THUMBNAILS:
-        return scored
-    ends = [len(scored) * i // (MAX_THUMBNAILS - 1) for i in range(MAX_THUMBNAILS)]
-    chosen = [max(scored[start:end], key=_fake_probability) for start, end in itertools.pairwise(ends)]
-    least = min(scored, key=_fake_probability)
-    return sorted({frame.index: frame for frame in [*chosen, least]}.values(), key=lambda frame: frame.index)
-
-
-def thumbnails(frames: Sequence[ScoredFrame], deadline: Deadline) -> list[FrameThumbnail]:
-    """Thumbnails of the frames that matter, as many as can be made, and in time: the verdict is there already."""
     made: list[FrameThumbnail] = []
+    reasons = choose_key_frames(output)
     with contextlib.suppress(DeadlineExceededError):
-        for frame in frames_that_matter(frames):
-            deadline.remaining_s()
-            with contextlib.suppress(InputError):
-                made.append(_thumbnail(frame))
+        for at, frame in enumerate(output.frames):
+            if at in reasons or (every_frame and frame.score.fake_probability is not None):
+                deadline.remaining_s()
+                with contextlib.suppress(InputError):
+                    made.append(_thumbnail(frame, reasons.get(at, []), _STRIP_SIDE_PX if every_frame else _SIDE_PX))
     return made
 
 
-def _fake_probability(frame: ScoredFrame) -> float:
-    return frame.score.fake_probability or 0.0
+def crops(output: DetectionOutput, deadline: Deadline) -> Iterator[FaceCrop]:
+    """Each person's most suspicious face, as many as can be made in time. The output has its frames kept."""
+    with contextlib.suppress(DeadlineExceededError):
+        for crop in crop_pictures(output):
+            yield FaceCrop(
+                person=crop.person,
+                index=crop.index,
+                timestamp_s=round(crop.timestamp_s, 6),
+                fake_probability=crop.fake_probability,
+                image=_data_url(crop.picture),
+                width_px=crop.picture.width_px,
+                height_px=crop.picture.height_px,
+            )
+            deadline.remaining_s()
 
 
-def _thumbnail(frame: ScoredFrame) -> FrameThumbnail:
-    made = make_thumbnail(frame.encoded or b"", frame.score.face_box_px)
+def _thumbnail(frame: ScoredFrame, reasons: list[KeyFrameReason], side_px: int) -> FrameThumbnail:
+    box_px = frame.score.face_box_px
+    made = make_thumbnail(frame.encoded or b"", box_px, max_side_px=side_px)
     return FrameThumbnail(
         index=frame.index,
         timestamp_s=round(frame.timestamp_s, 6),
-        image="data:image/jpeg;base64," + base64.b64encode(made.jpeg).decode("ascii"),
+        image=_data_url(made),
         width_px=made.width_px,
         height_px=made.height_px,
         face_box=[round(edge, 2) for edge in made.face_box_px] if made.face_box_px else None,
+        scale=round(made.scale, 6),
+        reasons=reasons,
+        explanation=explain(reasons),
     )
+
+
+def _data_url(picture: Thumbnail) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(picture.jpeg).decode("ascii")

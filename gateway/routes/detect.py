@@ -12,7 +12,7 @@ from deepfake_client import DetectionOutput, Detector, MediaType
 from deepfake_client.analysis.closer_look import LOOKS
 from deepfake_client.media import Media, identify
 from gateway.errors import ApiError
-from gateway.media.thumbnails import thumbnails
+from gateway.media.thumbnails import crops, thumbnails
 from gateway.observe.telemetry import Telemetry
 from gateway.request_context import current_request_id, request_deadline
 from gateway.routes.admission import VideoTurns, guard
@@ -26,6 +26,9 @@ _CODES = (
     "MEDIA_TOO_LARGE", "WRONG_CONTENT_TYPE", "UNSUPPORTED_MEDIA", "NOTHING_SCORED", "MEDIA_DECODE_FAILED",
     "DECODE_TIMEOUT", *SERVICE_CODES,
 )  # fmt: skip
+
+_PICTURES = {"thumbnails", "all_thumbnails", "crops"}
+"""What `include` may ask for that is made from the frames."""
 
 
 def detect_route(
@@ -58,7 +61,7 @@ def detect_route(
                     MediaType(options.type) if options.type else None,
                     timeout_s=request_deadline(),
                     request_id=current_request_id(),
-                    keep_frames="thumbnails" in options.include,
+                    keep_frames=bool(_PICTURES & set(options.include)),
                     include=[look for look in LOOKS if look in options.include],
                 )
                 # Within the turn, which bounds how many videos' frames are held.
@@ -94,6 +97,9 @@ def _asked_for(options: DetectOptions, output: DetectionOutput) -> dict[str, Any
     if "scores" in options.include:
         bands = output.model.verdict_bands.of(output.details.input_type)
         added |= {"scores": output.scores.rounded(), "verdict_bands": bands}
-    if "thumbnails" in options.include:
-        added["thumbnails"] = thumbnails(output.frames, request_deadline())
+    every_frame = "all_thumbnails" in options.include
+    if every_frame or "thumbnails" in options.include:
+        added["thumbnails"] = thumbnails(output, request_deadline(), every_frame)
+    if "crops" in options.include:
+        added["crops"] = list(crops(output, request_deadline()))
     return added

@@ -21,7 +21,7 @@ from deepfake_client.media import MediaType, titles
 from deepfake_client.release import CalibrationSummary, CardReference, VerdictBands
 from deepfake_client.result import DetectionDetails, FacePrediction
 from deepfake_client.scores import MediaScores
-from gateway.media.thumbnails import FrameThumbnail
+from gateway.media.thumbnails import FaceCrop, FrameThumbnail
 
 
 def _plain(text: str) -> str:
@@ -114,13 +114,14 @@ class DetectOptions(BaseModel):
     type: Annotated[
         Literal["image", "video"] | None, WithJsonSchema({"type": "string", "enum": ["image", "video"]})
     ] = Field(default=None, description="Sniffed from the content if not given.")
-    include: list[Literal["thumbnails", "scores", Look]] = Field(
+    include: list[Literal["thumbnails", "all_thumbnails", "crops", "scores", Look]] = Field(
         default=[],
         description="What `metadata` holds besides, one field for each: `thumbnails` adds pictures of the frames that "
-        "matter, `scores` adds `scores` and `verdict_bands`, `stability` the scores of the deciding face after small "
-        "changes (5 more pictures are scored, 10 of a video), `sensitivity` a map of where in the picture the score "
-        "comes from (50 more), `further_frames` those around what stands out in a video (up to 30 more), which sharpen "
-        "`segments` and change no score. The last three are skipped where the deadline leaves no time.",
+        "matter, `all_thumbnails` smaller ones of every scored frame to the same field, `crops` each person's face as "
+        "the model saw it, `scores` adds `scores` and `verdict_bands`, `stability` the scores of the deciding face "
+        "after small changes (5 more pictures are scored, 10 of a video), `sensitivity` a map of where in the picture "
+        "the score comes from (50 more), `further_frames` those around what stands out in a video (up to 30 more), "
+        "which sharpen `segments` and change no score. The last three are skipped where the deadline leaves no time.",
     )
 
 
@@ -154,8 +155,14 @@ class DetectMetadata(DetectionDetails):
     thumbnails: list[FrameThumbnail] | None = Field(
         default=None,
         exclude_if=lambda value: value is None,
-        description="Frames spread over the video, each the most suspicious of its stretch, and the least suspicious "
-        "one; in order, eight at most. Scored frames whose picture cannot be made are left out.",
+        description="The frames that matter, or with `all_thumbnails` all scored ones, in order. Those whose picture "
+        "cannot be made are left out.",
+    )
+    crops: list[FaceCrop] | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="Each person's face in their most suspicious frame, the most suspicious person first; the whole "
+        "frame where there is nobody.",
     )
 
 

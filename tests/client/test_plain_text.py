@@ -1,6 +1,6 @@
 import pytest
 
-from deepfake_client.plain_text import csv_cell, escaped, shown
+from deepfake_client.plain_text import csv_cell, escaped, percent, share, shown, threshold
 
 
 def test_a_message_keeps_its_lines_and_does_nothing_to_a_terminal() -> None:
@@ -16,3 +16,28 @@ def test_a_formula_becomes_a_text(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "-", "a=1", "photo.jpg", "./=1", "0.5"])
 def test_other_cells_stay(text: str) -> None:
     assert csv_cell(text) == text
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (0.509, "50.9 %"),
+        (0.1225, "12.3 %"),
+        (0.9991, "> 99.9 %"),
+        (0.0, "< 0.1 %"),
+        (0.999, "99.9 %"),
+        (1.0, "> 99.9 %"),
+    ],
+)
+def test_a_probability_is_never_certain(p: float, text: str) -> None:
+    assert percent(p).replace("\u00a0", " ") == text
+
+
+def test_a_measured_share_may_be_nothing_or_all() -> None:
+    assert [share(value) for value in (0.0, 1.0)] == ["0.0\u00a0%", "100.0\u00a0%"]
+    assert [threshold(value) for value in (0.0, 0.65, 0.829, 1.0)] == [
+        "0\u00a0%",
+        "65\u00a0%",
+        "82.9\u00a0%",
+        "100\u00a0%",
+    ]

@@ -23,11 +23,10 @@ from deepfake_client.evidence.document import (
     Verdict,
 )
 from deepfake_client.evidence.html import evidence_html
-from deepfake_client.evidence.key_frames import EXPLANATIONS, choose_key_frames, find_peaks
 from deepfake_client.evidence.sensitivity_picture import draw_map
-from deepfake_client.media import MediaType
 from deepfake_client.pictures import Thumbnail, make_thumbnail, scored_picture, small_jpeg
 from deepfake_client.plain_text import printable
+from deepfake_client.presentation.key_frames import choose_key_frames, explain, find_peaks
 from deepfake_client.release import ModelInfo, VerdictBands
 from deepfake_client.result import DetectionOutput, ScoredFrame
 from deepfake_client.scores import MediaScores, verdict
@@ -44,7 +43,7 @@ def build_evidence(output: DetectionOutput, file_name: str, *, created_at: datet
         file_name: What to call the input, a bare name: the report is passed on, and folders name people.
         created_at: Time of the report, with its time zone; now by default.
     """
-    size, peaks = output.facts.frame_size_px, find_peaks(output.frames)
+    size, peaks = output.facts.frame_size_px, find_peaks(output.deciding_probabilities)
     details, model = output.details, output.model
     bands = model.verdict_bands.of(details.input_type)
     origin = BandsOrigin.CHECKPOINT if model.has_own_bands(details.input_type) else BandsOrigin.DEFAULT
@@ -170,13 +169,14 @@ def _frame(frame: ScoredFrame, bands: VerdictBands, is_peak: bool) -> FrameEvide
 def _key_frames(output: DetectionOutput) -> list[KeyFrame]:
     if not any(frame.encoded for frame in output.frames):
         return []
-    chosen = choose_key_frames(output.frames, output.details.input_type is MediaType.IMAGE)
+    chosen = choose_key_frames(output)
     shown = []
     for at, reasons in chosen.items():
         frame = output.frames[at]
         whole, crop = _pictures(frame, output.model)
-        explanation = "; ".join(EXPLANATIONS[reason] for reason in reasons)
-        shown.append(KeyFrame(index=frame.index, reasons=reasons, explanation=explanation, picture=whole, crop=crop))
+        shown.append(
+            KeyFrame(index=frame.index, reasons=reasons, explanation=explain(reasons), picture=whole, crop=crop)
+        )
     return shown
 
 

@@ -15,6 +15,7 @@ from deepfake_client.analysis.segments import Segment
 from deepfake_client.analysis.sensitivity import Sensitivity
 from deepfake_client.analysis.stability import Stability
 from deepfake_client.media import MediaType, TextEnum
+from deepfake_client.presentation.key_frames import KeyFrameReason
 from deepfake_client.provenance.model import Provenance
 from deepfake_client.release import ModelInfo, VerdictBands
 from deepfake_client.scores import DetectionResult, MediaScores
@@ -47,18 +48,6 @@ class Document(BaseModel):
         allow_inf_nan=False,
         json_schema_serialization_defaults_required=True,
     )
-
-
-class KeyFrameReason(TextEnum):
-    """Why a frame is shown."""
-
-    ONLY_IMAGE = "ONLY_IMAGE"
-    HIGHEST = "HIGHEST"
-    LOWEST = "LOWEST"
-    TYPICAL = "TYPICAL"
-    PEAK = "PEAK"
-    FIRST_WITHOUT_FACE = "FIRST_WITHOUT_FACE"
-    SMALLEST_FACE = "SMALLEST_FACE"
 
 
 class BandsOrigin(TextEnum):

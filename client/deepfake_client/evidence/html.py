@@ -14,9 +14,9 @@ from markupsafe import Markup
 
 from deepfake_client.analysis.stability import Change
 from deepfake_client.evidence.document import BandsOrigin, Evidence, FrameEvidence
-from deepfake_client.evidence.key_frames import PEAK_PROMINENCE
 from deepfake_client.media import MediaType
 from deepfake_client.plain_text import printable
+from deepfake_client.presentation.key_frames import PEAK_PROMINENCE
 from deepfake_client.release import CARD_ROUTE, VerdictBands
 from deepfake_client.scores import DetectionResult, MediaScores
 

@@ -154,7 +154,7 @@ def test_what_is_in_it() -> None:
     failed = evidence.frames[2]
     assert (failed.status, failed.fake_probability, failed.result) == ("DECODE_FAILED", None, None)
     assert [frame.index for frame in evidence.frames if frame.is_peak] == [1, 5]
-    assert [key.index for key in evidence.key_frames] == [1, 3, 4, 5]
+    assert [key.index for key in evidence.key_frames] == [0, 1, 3, 4, 5]
     assert (evidence.model.preprocess.crop_factor, evidence.model.preprocessing_version) == (1.3, 1)
     assert evidence.model.version == "example/detector@fp32-0123456789ab"
     assert evidence.limits == list(LIMITS)
@@ -183,7 +183,7 @@ def test_pictures_are_the_frames_and_the_models_crops() -> None:
 
 
 def test_frames_that_the_model_saw_whole_have_no_crop() -> None:
-    assert [key.crop is None for key in CASES["video"].key_frames] == [False, False, True, False]
+    assert [key.crop is None for key in CASES["video"].key_frames] == [False, False, False, True, False]
     assert all(key.crop is None for key in CASES["face detection off"].key_frames)
 
 

@@ -8,24 +8,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepfake_client import DeadlineExceededError, Face, FrameScore, ScoredFrame
-from deepfake_client.scorer import OK, Deadline
-from gateway.media.thumbnails import MAX_THUMBNAILS, frames_that_matter, thumbnails
+from deepfake_client import DeadlineExceededError, build_evidence
+from deepfake_client.scorer import Deadline
+from gateway.media.thumbnails import crops, thumbnails
+from tests.client.evidence.cases import FACE_PX, made_output
 from tests.gateway.conftest import Gateway
 from tests.gateway.routes.test_bad_requests import error_of
 from tests.gateway.routes.test_detect import KEYS, upload, video
-from tests.inference_server import FACE_BOX_PX, jpeg
+from tests.inference_server import jpeg
 from tests.media import encode_image, photo
 
 METADATA = [
     "input_type", "format", "frames_analyzed", "frames_failed", "frame_predictions", "faces_detected",
-    "people_found", "people", "sha256", "model", "assessable", "findings",
+    "people_found", "people", "deciding_person", "sha256", "model", "assessable", "statement", "findings",
 ]  # fmt: skip
-
-
-def frame(index: int, p: float | None, encoded: bytes = b"") -> ScoredFrame:
-    status = "DECODE_FAILED" if p is None else OK
-    return ScoredFrame(index, index / 10, FrameScore(status, fake_probability=p), encoded)
 
 
 def picture(width: int = 640, height: int = 480) -> bytes:
@@ -40,7 +36,7 @@ def detected(gateway: Gateway, content: bytes, *include: str) -> Any:
 
 
 def test_without_include_the_answer_is_what_it_was(gateway: Gateway) -> None:
-    of_video = [*METADATA[:-2], "segments", *METADATA[-2:], "provenance"]
+    of_video = [*METADATA[:-3], "segments", *METADATA[-3:], "provenance"]
     for content, keys in ((picture(), METADATA), (video(12), of_video)):
         body = upload(gateway, content).json
         assert list(body) == KEYS
@@ -64,22 +60,45 @@ def test_an_image_has_one_thumbnail(gateway: Gateway) -> None:
         assert (image.format, image.size) == ("JPEG", (320, 240))
 
 
-def test_the_face_box_is_that_of_the_thumbnail() -> None:
-    score = FrameScore(OK, fake_probability=0.5, faces=(Face(FACE_BOX_PX, 0.9, 0.5),))
-    (made,) = thumbnails([ScoredFrame(0, 0.0, score, picture(640, 480))], Deadline(5))
-    assert made.face_box == [edge / 2 for edge in FACE_BOX_PX]
+def test_face_boxes_can_be_drawn_into_the_thumbnail() -> None:
+    (made,) = thumbnails(made_output([0.5], is_video=False, picture=picture(960, 768)), Deadline(5))
+    assert (made.width_px, made.height_px, made.scale) == (320, 256, pytest.approx(1 / 3, abs=1e-6))
+    assert made.face_box == pytest.approx([edge / 3 for edge in FACE_PX], abs=0.01)
+    assert (made.reasons, made.explanation) == (["ONLY_IMAGE"], "the image itself")
 
 
-def test_a_video_has_at_most_eight(gateway: Gateway) -> None:
+def test_a_video_shows_the_frames_that_matter_in_order(gateway: Gateway) -> None:
     metadata = detected(gateway, video(30), "thumbnails")["metadata"]
     indices = [thumbnail["index"] for thumbnail in metadata["thumbnails"]]
-    assert 7 <= len(indices) <= MAX_THUMBNAILS
+    assert 3 <= len(indices) <= 8
     assert indices == sorted(set(indices))
     p = {frame["index"]: frame["fake_probability"] for frame in metadata["frame_predictions"]}
-    assert max(p, key=lambda index: p[index]) in indices
-    assert min(p, key=lambda index: p[index]) in indices
+    reasons = {thumbnail["index"]: thumbnail["reasons"] for thumbnail in metadata["thumbnails"]}
+    assert "HIGHEST" in reasons[max(p, key=lambda index: p[index])]
+    assert "LOWEST" in reasons[min(p, key=lambda index: p[index])]
     times = {frame["index"]: frame["timestamp_s"] for frame in metadata["frame_predictions"]}
     assert all(thumbnail["timestamp_s"] == times[thumbnail["index"]] for thumbnail in metadata["thumbnails"])
+
+
+def test_a_report_shows_the_same_frames() -> None:
+    output = made_output([0.5, 0.9, 0.1, 0.6, 0.2, 0.7, 0.3] * 3)
+    shown = [(one.index, one.explanation) for one in thumbnails(output, Deadline(5))]
+    assert shown == [(key.index, key.explanation) for key in build_evidence(output, "clip.mp4").key_frames]
+
+
+def test_every_scored_frame_has_a_smaller_one_when_asked_for() -> None:
+    made = thumbnails(made_output([0.5, 0.9, "DECODE_FAILED", 0.5, 0.1]), Deadline(5), every_frame=True)
+    assert [one.index for one in made] == [0, 1, 3, 4]
+    assert {one.width_px for one in made} == {160}
+    assert [bool(one.reasons) for one in made] == [True, True, False, True]
+
+
+def test_each_persons_face_comes_as_the_model_saw_it(gateway: Gateway) -> None:
+    output = made_output([0.1, 0.2, 0.3], others=[[0.9, 0.95, None]])
+    found = [(one.person, one.index, one.fake_probability) for one in crops(output, Deadline(5))]
+    assert found == [(2, 1, 0.95), (1, 2, 0.3)]
+    (whole,) = detected(gateway, picture(), "crops")["metadata"]["crops"]
+    assert (whole["person"], whole["index"], whole["width_px"], whole["height_px"]) == (None, 0, 224, 168)
 
 
 def test_scores_and_bands_come_when_asked_for(gateway: Gateway) -> None:
@@ -118,20 +137,6 @@ def test_a_picture_that_cannot_be_made_is_left_out(gateway: Gateway) -> None:
     assert detected(gateway, jpeg("p=0.25"), "thumbnails")["metadata"]["thumbnails"] == []
 
 
-def test_few_frames_are_all_shown_but_the_unscored_ones() -> None:
-    frames = [frame(0, 0.1), frame(1, None), frame(2, 0.3)]
-    assert [one.index for one in frames_that_matter(frames)] == [0, 2]
-
-
-def test_of_many_each_stretch_shows_its_peak_and_the_lowest_comes_too() -> None:
-    p = [0.5] * 28
-    for peak in (1, 6, 9, 13, 18, 22, 25):
-        p[peak] = 0.9
-    p[11] = 0.05
-    chosen = [one.index for one in frames_that_matter([frame(index, value) for index, value in enumerate(p)])]
-    assert chosen == [1, 6, 9, 11, 13, 18, 22, 25]
-
-
 def test_no_time_left_costs_the_pictures_and_not_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     deadline = Deadline(5)
     calls = []
@@ -143,4 +148,4 @@ def test_no_time_left_costs_the_pictures_and_not_the_verdict(monkeypatch: pytest
         return 1.0
 
     monkeypatch.setattr(deadline, "remaining_s", remaining_s)
-    assert len(thumbnails([frame(i, 0.5, picture(8, 8)) for i in range(5)], deadline)) == 2
+    assert len(thumbnails(made_output([0.1, 0.9, 0.1, 0.8, 0.5]), deadline)) == 2

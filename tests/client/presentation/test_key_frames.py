@@ -6,10 +6,16 @@ import pytest
 
 from deepfake_client.analysis.findings import ISOLATED_PEAK_POINTS, SMALL_FACE_PX
 from deepfake_client.evidence.builder import build_evidence
-from deepfake_client.evidence.document import BandsOrigin, KeyFrameReason
-from deepfake_client.evidence.key_frames import MAX_PEAKS, PEAK_PROMINENCE, choose_key_frames, find_peaks
+from deepfake_client.evidence.document import BandsOrigin
+from deepfake_client.presentation.key_frames import (
+    MAX_PEAKS,
+    PEAK_PROMINENCE,
+    KeyFrameReason,
+    choose_key_frames,
+    find_peaks,
+)
 from deepfake_client.release import ReleaseBands, VerdictBands
-from deepfake_client.result import ScoredFrame
+from deepfake_client.result import DetectionOutput
 from tests.client.evidence.cases import FACE_PX, MODEL, made_output
 
 OWN_BANDS = MODEL.model_copy(
@@ -21,30 +27,41 @@ OWN_BANDS = MODEL.model_copy(
 )
 
 
-def frames_of(scores: list[Any], **options: Any) -> tuple[ScoredFrame, ...]:
-    return made_output(scores, keep_frames=False, **options).frames
+def output_of(scores: list[Any], **options: Any) -> DetectionOutput:
+    return made_output(scores, keep_frames=False, **options)
 
 
 def test_key_frames_of_a_video() -> None:
     scores = [0.5, 0.9, 0.1, "DECODE_FAILED", 0.52, 0.4]
-    chosen = choose_key_frames(frames_of(scores, without_face=[4, 5]), is_image=False)
+    chosen = choose_key_frames(output_of(scores, without_face=[4, 5]))
     assert chosen == {
         0: [KeyFrameReason.TYPICAL],
         1: [KeyFrameReason.HIGHEST],
         2: [KeyFrameReason.LOWEST],
-        4: [KeyFrameReason.PEAK, KeyFrameReason.FIRST_WITHOUT_FACE],
+        4: [KeyFrameReason.FIRST_WITHOUT_FACE],
+    }
+
+
+def test_the_deciding_persons_frames_are_compared() -> None:
+    output = output_of([0.1, 0.2, 0.3, 0.2], others=[[0.9, None, 0.8, 0.95]])
+    assert output.details.deciding_person == 2
+    assert output.deciding_probabilities == (0.9, None, 0.8, 0.95)
+    assert choose_key_frames(output) == {
+        0: [KeyFrameReason.TYPICAL],
+        2: [KeyFrameReason.LOWEST],
+        3: [KeyFrameReason.HIGHEST],
     }
 
 
 def test_equal_frames_give_the_first_whatever_the_noise() -> None:
     for noise in (1e-7, -1e-7):
-        chosen = choose_key_frames(frames_of([0.5, 0.5 + noise, 0.5]), is_image=False)
+        chosen = choose_key_frames(output_of([0.5, 0.5 + noise, 0.5]))
         assert chosen == {0: [KeyFrameReason.HIGHEST, KeyFrameReason.LOWEST, KeyFrameReason.TYPICAL]}
 
 
 def test_only_a_face_that_is_too_small_is_shown_for_its_size() -> None:
     def reasons(side: float) -> list[KeyFrameReason]:
-        chosen = choose_key_frames(frames_of([0.5, 0.6], face_side_px=side), is_image=False)
+        chosen = choose_key_frames(output_of([0.5, 0.6], face_side_px=side))
         return [reason for reasons in chosen.values() for reason in reasons]
 
     assert KeyFrameReason.SMALLEST_FACE not in reasons(64.0)
@@ -52,7 +69,7 @@ def test_only_a_face_that_is_too_small_is_shown_for_its_size() -> None:
 
 
 def test_an_image_is_its_own_key_frame() -> None:
-    assert choose_key_frames(frames_of([0.5], is_video=False), is_image=True) == {0: [KeyFrameReason.ONLY_IMAGE]}
+    assert choose_key_frames(output_of([0.5], is_video=False)) == {0: [KeyFrameReason.ONLY_IMAGE]}
 
 
 @pytest.mark.parametrize(
@@ -71,7 +88,7 @@ def test_an_image_is_its_own_key_frame() -> None:
     ],
 )
 def test_peaks(scores: list[Any], peaks: list[int]) -> None:
-    assert find_peaks(frames_of(scores)) == peaks
+    assert find_peaks(output_of(scores).deciding_probabilities) == peaks
     assert len(peaks) <= MAX_PEAKS
 
 
