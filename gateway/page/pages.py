@@ -39,12 +39,12 @@ def pages(settings: GatewaySettings) -> Blueprint:
             videos=titles(MediaType.VIDEO, accepted),
             needs_key=settings.api_keys_file is not None,
         )
-        return _html(text, _TYPED_POLICY)
+        return html_page(text, _TYPED_POLICY)
 
     @blueprint.get("/docs")
     def show_docs() -> Response:
         """The API reference: Swagger UI over /openapi.json."""
-        return _html(render_template("docs.html"), PAGE_POLICY)
+        return html_page(render_template("docs.html"), PAGE_POLICY)
 
     @blueprint.get("/static/swagger-ui/<name>")
     def send_vendored(name: str) -> Response:
@@ -58,7 +58,13 @@ def pages(settings: GatewaySettings) -> Blueprint:
     return blueprint
 
 
-def _html(text: str, policy: str) -> Response:
+def html_page(text: str, policy: str) -> Response:
+    """An answer that browsers keep, and ask about each time.
+
+    Args:
+        text: The document.
+        policy: Its Content-Security-Policy.
+    """
     response = Response(text, mimetype="text/html")
     response.headers["Content-Security-Policy"] = policy
     response.headers["Cache-Control"] = "no-cache"

@@ -13,6 +13,8 @@ from deepfake_client.release import CARD_ROUTE
 from deepfake_client.scorer import Deadline
 from gateway.errors import ApiError
 from gateway.observe.metrics import PREFIX
+from gateway.page.model_card import model_card_page
+from gateway.routes.accept import prefers_html
 from gateway.routes.document import OPERATION, SERVICE_CODES, failures
 from gateway.routes.schemas import HealthResponse
 from gateway.scoring.caching_scorer import CachingScorer
@@ -21,12 +23,13 @@ from gateway.settings import GatewaySettings
 from gateway.version import project_version
 
 _MARKDOWN = "text/markdown"
+_TEXT = {"schema": {"type": "string"}}
 
 
 def operation_routes(settings: GatewaySettings, scorer: CachingScorer, monitor: HealthMonitor) -> APIBlueprint:
     """The routes that ask for no API key, over the application's scorer and its monitor."""
     operation = APIBlueprint("operation", __name__, abp_tags=[OPERATION])
-    card_as_text = {"description": "The card.", "content": {_MARKDOWN: {"schema": {"type": "string"}}}}
+    card_as_text = {"description": "The card.", "content": dict.fromkeys((_MARKDOWN, "text/html"), _TEXT)}
 
     @operation.get(
         "/health",
@@ -65,15 +68,20 @@ def operation_routes(settings: GatewaySettings, scorer: CachingScorer, monitor: 
     def show_model_card() -> Response:
         """Read the card of the model that answers now.
 
-        The text that came with the model's checkpoint, in Markdown: what it is for, what it was trained on, where it
-        fails. The `model_card` of results and of /health names its SHA-256.
+        The text that came with the model's checkpoint: what it is for, what it was trained on, where it fails. It is
+        Markdown, and a page where the Accept header prefers HTML, as browsers' do. The `model_card` of results and of
+        /health names its SHA-256.
         """
         card = scorer.info(Deadline(settings.canary_timeout_s)).model_card
         if card is None or not card.text:
             where = f" It stands at {card.url}" if card and card.url else ""
             raise ApiError("NO_MODEL_CARD", f"The model has no card that is served here.{where}")
-        response = Response(card.text, mimetype=_MARKDOWN)  # Flask says charset=utf-8 of every text/*
-        response.set_etag(card.sha256)
+        if prefers_html(_MARKDOWN):
+            response = model_card_page(card)
+        else:
+            response = Response(card.text, mimetype=_MARKDOWN)  # Flask says charset=utf-8 of every text/*
+            response.set_etag(card.sha256)
+        response.vary.add("Accept")
         return response
 
     return operation

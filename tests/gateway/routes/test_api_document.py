@@ -94,7 +94,10 @@ def test_every_error_is_described_with_an_example_that_conforms(document: dict[s
 
 
 def test_the_card_is_text_and_the_example_of_a_request_conforms(document: dict[str, Any]) -> None:
-    assert list(document["paths"]["/model-card"]["get"]["responses"]["200"]["content"]) == ["text/markdown"]
+    assert list(document["paths"]["/model-card"]["get"]["responses"]["200"]["content"]) == [
+        "text/markdown",
+        "text/html",
+    ]
     body = document["components"]["schemas"]["InferenceRequest"]
     conforms(document, body, body["example"])
 
