@@ -2,7 +2,7 @@
 
 import { html, svg } from "../shared/dom.js";
 import { percent, time } from "../shared/format.js";
-import { bandOf, sign } from "./verdict.js";
+import { bandOf, sign } from "../shared/bands.js";
 
 /** @typedef {import("../shared/types.js").Metadata} Metadata */
 /** @typedef {import("../shared/types.js").Thumbnail} Thumbnail */

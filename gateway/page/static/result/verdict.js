@@ -1,44 +1,18 @@
 /** The verdict in words and on a scale. */
 
+import { sign } from "../shared/bands.js";
 import { html, svg } from "../shared/dom.js";
 import { findingList } from "./findings.js";
 import { edge, percent } from "../shared/format.js";
 
 /** @typedef {import("../shared/types.js").Answer} Answer */
 /** @typedef {import("../shared/types.js").Bands} Bands */
-/** @typedef {import("../shared/types.js").Verdict} Verdict */
 
 const WORDS = {
   fake: { title: "Fake", sentence: "The model takes this %s for a deepfake." },
   real: { title: "Real", sentence: "The model takes this %s for genuine." },
   uncertain: { title: "Uncertain", sentence: "The model cannot tell whether this %s is a deepfake." },
 };
-
-const SHAPES = {
-  fake: "M12 2.500 22 20.500H2zM12 9v5.500M12 17.400v.3",
-  real: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20zM7.500 12.500l3 3 6-6.500",
-  uncertain: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20zM9.200 9.500a2.800 2.800 0 1 1 4.200 2.400c-.9.6-1.400 1.100-1.400 2.200M12 17v.3",
-};
-
-/**
- * In which band a fake probability lies; the bounds are uncertain.
- * @param {number} probability
- * @param {Bands} bands
- * @returns {Verdict}
- */
-export function bandOf(probability, bands) {
-  if (probability > bands.fake_above) return "fake";
-  return probability < bands.real_below ? "real" : "uncertain";
-}
-
-/**
- * The sign of a verdict, so that its colour is not all that tells it.
- * @param {Verdict} verdict
- * @returns {SVGElement}
- */
-export function sign(verdict) {
-  return svg("svg", { class: `sign ${verdict}`, viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: SHAPES[verdict] }));
-}
 
 /**
  * One sentence for announcements.

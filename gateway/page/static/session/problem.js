@@ -2,7 +2,7 @@
 
 import { byId, html } from "../shared/dom.js";
 import { Problem } from "./upload.js";
-import { sign } from "../result/verdict.js";
+import { sign } from "../shared/bands.js";
 
 const SMALLER = "Send a smaller image, or a shorter or more compressed video.";
 const REPORT = "This is a fault of the service. Tell whoever runs it, with the request id.";

@@ -31,7 +31,41 @@
  * @property {string} image data: URL of a JPEG
  * @property {number} width_px
  * @property {number} height_px
- * @property {Box | null} face_box in pixels of the thumbnail
+ * @property {number} scale pixels of the thumbnail for each pixel of the frame
+ * @property {string[]} reasons why the frame matters; empty where it does not
+ * @property {string} explanation the reasons in words
+ *
+ * @typedef {object} Crop A face as the model saw it
+ * @property {number} index of the frame
+ * @property {number | null} person null for a whole frame
+ * @property {string} image data: URL of a JPEG
+ * @property {number} width_px
+ * @property {number} height_px
+ *
+ * @typedef {"signs" | "no_signs" | "inconclusive" | "not_assessable" | "no_verdict"} Outcome
+ *
+ * @typedef {object} Statement The verdict in words
+ * @property {Outcome} outcome
+ * @property {string} headline
+ * @property {string} explanation
+ * @property {string} calibration "" where there is no verdict
+ *
+ * @typedef {object} Stability What the deciding face scores after small changes
+ * @property {string | null} skipped why it is missing
+ * @property {StableFace[]} faces
+ *
+ * @typedef {object} StableFace
+ * @property {number} index of the frame
+ * @property {Box | null} face_box null where the whole picture was scored
+ * @property {number} fake_probability unchanged, 0-1
+ * @property {{change: string, fake_probability: number}[]} variants
+ * @property {number} lowest
+ * @property {number} highest
+ *
+ * @typedef {object} CardReference
+ * @property {string} name
+ * @property {string} [licence]
+ * @property {string} [route] where the card is served
  *
  * @typedef {object} Bands
  * @property {number} real_below
@@ -45,6 +79,7 @@
  * @property {string[]} labels
  * @property {boolean} trained
  * @property {string} [notice]
+ * @property {CardReference} [model_card]
  *
  * @typedef {object} Finding
  * @property {string} code
@@ -59,7 +94,11 @@
  *
  * @typedef {object} Person
  * @property {number} person from 1
+ * @property {number} frames that show them
  * @property {number} fake_probability 0-1
+ * @property {number} largest_face_px shorter side
+ * @property {number | null} first_s
+ * @property {number | null} last_s
  *
  * @typedef {object} Metadata
  * @property {"image" | "video"} input_type
@@ -75,10 +114,13 @@
  * @property {string} sha256
  * @property {Model} model
  * @property {boolean} assessable
+ * @property {Statement} statement
  * @property {Finding[]} findings the worst first
  * @property {Record<string, number>} scores 0-100
  * @property {Bands} verdict_bands
  * @property {Thumbnail[]} thumbnails
+ * @property {Crop[]} [crops] the most suspicious person first
+ * @property {Stability} [stability]
  * @property {Provenance} [provenance]
  *
  * @typedef {object} Answer

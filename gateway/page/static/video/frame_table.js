@@ -2,7 +2,7 @@
 
 import { html } from "../shared/dom.js";
 import { counted, percent, time } from "../shared/format.js";
-import { bandOf } from "../result/verdict.js";
+import { bandOf } from "../shared/bands.js";
 
 /** @typedef {import("../shared/types.js").Metadata} Metadata */
 /** @typedef {import("../shared/types.js").Frame} Frame */

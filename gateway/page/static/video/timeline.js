@@ -6,7 +6,7 @@
 import { html, svg } from "../shared/dom.js";
 import { edge, percent, time } from "../shared/format.js";
 import { allFrames, frameTable } from "./frame_table.js";
-import { bandOf, sign } from "../result/verdict.js";
+import { bandOf, sign } from "../shared/bands.js";
 
 /** @typedef {import("../shared/types.js").Frame} Frame */
 /** @typedef {import("../shared/types.js").Bands} Bands */
