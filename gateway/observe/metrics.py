@@ -4,7 +4,7 @@ import functools
 from collections import Counter as Tally
 from collections.abc import Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from deepfake_client import DetectionResult, MediaType
 from deepfake_client.scorer import ANSWERED, CANCELLED, OK, FrameScore
@@ -38,6 +38,7 @@ class GatewayMetrics:
     def __init__(self) -> None:
         """Every application has a registry of its own."""
         self.registry = CollectorRegistry()
+        ProcessCollector(namespace=_NAMESPACE, registry=self.registry)
         counter = functools.partial(Counter, namespace=_NAMESPACE, registry=self.registry)
         gauge = functools.partial(Gauge, namespace=_NAMESPACE, registry=self.registry)
         histogram = functools.partial(Histogram, namespace=_NAMESPACE, registry=self.registry)

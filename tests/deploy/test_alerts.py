@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import sys
 import time
 import urllib.request
@@ -15,10 +14,8 @@ import pytest
 from deploy.process import Child
 from export.release import Release
 from runtime.free_ports import free_ports
-from tests.prometheus import program
-from tests.service import ROOT
+from tests.prometheus import run_prometheus
 
-MONITORING = ROOT / "deploy" / "monitoring"
 EXPECTED = {"DeepfakeTritonDown", "DeepfakeModelUnhealthy"}
 """What fires without a Triton."""
 _LIMIT_S = 90.0
@@ -26,8 +23,7 @@ _LIMIT_S = 90.0
 
 @pytest.mark.long
 def test_a_real_prometheus_sees_triton_die_and_come_back(tiny_release: Release, tmp_path: Path) -> None:
-    gateway, http, grpc, metrics, prometheus = free_ports(5)
-    write_configuration(tmp_path, gateway, metrics)
+    gateway, http, grpc, metrics = free_ports(4)
     triton = {
         "DEEPFAKE_RELEASES_DIR": str(tiny_release.path.parent),
         "DEEPFAKE_CACHE_DIR": str(tmp_path / "triton"),
@@ -42,45 +38,30 @@ def test_a_real_prometheus_sees_triton_die_and_come_back(tiny_release: Release, 
         "DEEPFAKE_HEALTH_FRESH_S": "1",
         "DEEPFAKE_CANARY_TIMEOUT_S": "1",  # less than the time limit of a quick scrape
     }
-    command = [
-        program("prometheus"), f"--config.file={tmp_path / 'prometheus.yml'}",
-        f"--storage.tsdb.path={tmp_path / 'data'}", f"--web.listen-address=127.0.0.1:{prometheus}",
-    ]  # fmt: skip
 
-    def firing() -> set[str]:
+    def firing(prometheus: str) -> set[str]:
         # As whatever watches the gateway does: its metric of health says what the last inference or /health said.
         answers(f"http://127.0.0.1:{gateway}/health")
-        alerts = json.loads(get(f"http://127.0.0.1:{prometheus}/api/v1/alerts"))["data"]["alerts"]
+        alerts = json.loads(get(f"{prometheus}/api/v1/alerts"))["data"]["alerts"]
         return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
 
-    def both_jobs_are_up() -> bool:
-        targets = json.loads(get(f"http://127.0.0.1:{prometheus}/api/v1/targets"))["data"]["activeTargets"]
+    def both_jobs_are_up(prometheus: str) -> bool:
+        targets = json.loads(get(f"{prometheus}/api/v1/targets"))["data"]["activeTargets"]
         return {target["health"] for target in targets} == {"up"}
 
     # Not `make serve`, which would start a killed Triton again before any alert.
-    with running("deploy.triton_container", triton, tmp_path) as first, running("gateway", its_gateway, tmp_path):
+    with (
+        running("deploy.triton_container", triton, tmp_path) as first,
+        running("gateway", its_gateway, tmp_path),
+    ):
         await_true("the gateway to be healthy", lambda: answers(f"http://127.0.0.1:{gateway}/health"))
-        watching = Child("prometheus", command, dict(os.environ), tmp_path / "prometheus.log")
-        try:
-            await_true("both jobs to be up", both_jobs_are_up)
-            await_true("a quiet start", lambda: not firing())
+        with run_prometheus(tmp_path, gateway, metrics) as prometheus:
+            await_true("both jobs to be up", lambda: both_jobs_are_up(prometheus))
+            await_true("a quiet start", lambda: not firing(prometheus))
             first.end(0)
-            await_true("the alerts to fire", lambda: firing() >= EXPECTED)
+            await_true("the alerts to fire", lambda: firing(prometheus) >= EXPECTED)
             with running("deploy.triton_container", triton, tmp_path):
-                await_true("the alerts to end", lambda: not firing() & EXPECTED)
-        finally:
-            watching.end(10)
-
-
-def write_configuration(folder: Path, gateway_port: int, metrics_port: int) -> None:
-    """The real files with this run's ports, a look every second, and alerts that wait for two."""
-    config = (MONITORING / "prometheus.yml").read_text("utf-8")
-    config = config.replace("127.0.0.1:5000", f"127.0.0.1:{gateway_port}")
-    config = config.replace("127.0.0.1:8002", f"127.0.0.1:{metrics_port}")
-    config = re.sub(r"_interval: 15s", "_interval: 1s", config).replace("_timeout: 10s", "_timeout: 1s")
-    (folder / "prometheus.yml").write_text(config, "utf-8")
-    alerts = (MONITORING / "alerts.yml").read_text("utf-8")
-    (folder / "alerts.yml").write_text(re.sub(r"\bfor: \d+m", "for: 2s", alerts), "utf-8")
+                await_true("the alerts to end", lambda: not firing(prometheus) & EXPECTED)
 
 
 @contextmanager

@@ -1,17 +1,15 @@
 """The Prometheus rules and the Grafana dashboard, by Prometheus's own tools."""
 
-import json
 import re
 import subprocess
 from pathlib import Path
 
 import yaml
 
-from tests.prometheus import program
+from tests import dashboard
+from tests.docs.documents import anchors
+from tests.prometheus import MONITORING, program
 from tests.service import ROOT
-
-MONITORING = ROOT / "deploy" / "monitoring"
-DASHBOARD = MONITORING / "grafana" / "dashboard.json"
 
 
 def promtool(*arguments: str) -> str:
@@ -38,51 +36,94 @@ def test_each_alert_fires_on_what_it_is_for() -> None:
 
 
 def test_each_alert_says_what_is_wrong_and_what_to_do() -> None:
-    runbook = (ROOT / "docs" / "operations.md").read_text("utf-8")
-    headings = {heading.lower() for heading in re.findall(r"^### (\w+)$", runbook, re.MULTILINE)}
     for name, rule in alerts().items():
         annotations = rule["annotations"]
         assert isinstance(annotations, dict)
         assert set(annotations) == {"summary", "description", "runbook"}, name
+        assert annotations["description"].count(". ") >= 1, "what is wrong, and a step"
         assert annotations["runbook"] == f"docs/operations.md#{name.lower()}"
         assert rule["labels"] in ({"severity": "critical"}, {"severity": "warning"})
-    assert headings == {name.lower() for name in alerts()}
+
+
+def test_the_documents_that_alerts_and_panels_name_exist() -> None:
+    texts = [str(rule["annotations"]) for rule in alerts().values()]
+    texts += [panel.description for panel in dashboard.panels()]
+    named = re.findall(r"(docs/\w+\.md)(?:#([\w-]+))?", " ".join(texts))
+    assert len(named) > 20
+    for document, anchor in named:
+        assert not anchor or anchor in anchors(ROOT / document), f"{document}#{anchor}"
+    sections = re.findall(r"^### (\w+)$", (ROOT / "docs" / "operations.md").read_text("utf-8"), re.MULTILINE)
+    assert set(sections) == set(alerts())
+
+
+def test_the_operations_guide_names_panels_that_there_are() -> None:
+    titles = {panel.title for panel in dashboard.panels()}
+    guide = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    assert set(re.findall(r"(?<!\*)\*([A-Z][^*\n]+)\*(?!\*)", guide)) <= titles
+
+
+def test_each_panel_says_what_is_normal_and_what_to_do() -> None:
+    for panel in dashboard.panels():
+        assert panel.row, panel.title
+        assert "Normal: " in panel.description, panel.title
+        assert panel.unit, panel.title
 
 
 def test_the_dashboard_s_queries_are_valid(tmp_path: Path) -> None:
-    dashboard = json.loads(DASHBOARD.read_text("utf-8"))
-    rules = [
-        {"record": f"panel:{panel['id']}_{target['refId']}", "expr": plain(target["expr"])}
-        for panel in dashboard["panels"]
-        for target in panel["targets"]
-    ]
-    assert len(rules) > 20
+    expressions = [query.expression for panel in dashboard.panels() for query in panel.queries]
+    expressions += dashboard.annotations().values()
+    assert len(expressions) > 40
+    rules = [{"record": f"panel:{number}", "expr": expression} for number, expression in enumerate(expressions)]
     (tmp_path / "panels.yml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
     promtool("check", "rules", str(tmp_path / "panels.yml"))
 
 
-def plain(query: str) -> str:
-    """The query as Grafana would send it."""
-    return query.replace("$gateway", ".*").replace("$__rate_interval", "1m")
+def test_a_new_release_is_marked_and_a_restart_is_not(tmp_path: Path) -> None:
+    name, rest = "deepfake_gateway_build_info", 'model="m",precision="fp32",version="1"'
+    old, new = (f'{{{rest},release_id="{release}"}}' for release in ("old", "new"))
+    away_for_a_minute = "1x59 _x4 1x36"
+    tests = [{
+        "interval": "15s",
+        "input_series": [
+            {"series": f'{name}{old[:-1]},instance="a"}}', "values": f"{away_for_a_minute} _x100"},
+            {"series": f'{name}{new[:-1]},instance="a"}}', "values": "_x100 1x100"},
+        ],
+        "promql_expr_test": [
+            {"expr": dashboard.annotations()["Releases"], "eval_time": at, "exp_samples": marks}
+            for at, marks in (
+                ("14m", []),
+                ("16m", []),
+                ("20m", []),
+                ("26m", [{"labels": new, "value": 1}]),
+                ("40m", []),
+            )
+        ],
+    }]  # fmt: skip
+    (tmp_path / "releases.yml").write_text(yaml.safe_dump({"evaluation_interval": "15s", "tests": tests}))
+    promtool("test", "rules", str(tmp_path / "releases.yml"))
 
 
 def test_the_dashboard_can_be_imported_and_provisioned() -> None:
-    dashboard = json.loads(DASHBOARD.read_text("utf-8"))
-    assert dashboard["id"] is None
+    whole = dashboard.read()
+    assert whole["id"] is None
     # A variable, not an input: those are asked for at an import only, and a provisioned dashboard would have none.
-    assert "__inputs" not in dashboard
-    first = dashboard["templating"]["list"][0]
+    assert "__inputs" not in whole
+    first, *servers = whole["templating"]["list"]
     assert (first["name"], first["type"], first["query"]) == ("DS_PROMETHEUS", "datasource", "prometheus")
-    panels = dashboard["panels"]
-    assert len({panel["id"] for panel in panels}) == len(panels)
-    assert {panel["type"] for panel in panels} <= {entry["id"] for entry in dashboard["__requires"]}
-    covered = set()
-    for panel in panels:
-        assert panel["title"]
-        assert panel["datasource"] == {"type": "prometheus", "uid": "${DS_PROMETHEUS}"}
-        place = panel["gridPos"]
+    assert [variable["name"] for variable in servers] == ["gateway", "triton"]
+    panels = list(dashboard.panels())
+    ids = [panel.raw["id"] for panel in panels] + [row["id"] for row in whole["panels"] if row["type"] == "row"]
+    assert len(set(ids)) == len(ids)
+    assert {panel.kind for panel in panels} <= {entry["id"] for entry in whole["__requires"]}
+    covered: set[tuple[int, int]] = set()
+    for place, title in [(panel.place, panel.title) for panel in panels] + [
+        (row["gridPos"], row["title"]) for row in whole["panels"] if row["type"] == "row"
+    ]:
         assert place["x"] + place["w"] <= 24
         cells = {(x, y) for x in range(place["x"], place["x"] + place["w"])
                  for y in range(place["y"], place["y"] + place["h"])}  # fmt: skip
-        assert not cells & covered, panel["title"]
+        assert not cells & covered, title
         covered |= cells
+    for panel in panels:
+        assert panel.title
+        assert panel.raw["datasource"] == {"type": "prometheus", "uid": "${DS_PROMETHEUS}"}

@@ -70,3 +70,10 @@ def blocks() -> Iterator[Block]:
         text = document.read_text("utf-8")
         for found in _FENCE.finditer(text):
             yield Block(document, text.count("\n", 0, found.start()) + 1, found.group(1).strip(), found.group(2))
+
+
+def anchors(document: Path) -> set[str]:
+    """What a link to a document may have behind its `#`, as GitHub makes it of the headings."""
+    text = re.sub(r"^```.*?^```", "", document.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import CODES
 from preprocessing import STATUS_TABLE
-from tests.docs.documents import DOCUMENTS
+from tests.docs.documents import DOCUMENTS, anchors
 from tests.service import ROOT
 
 PACKAGE_READMES = ("training/embedded/README.md",)
@@ -28,12 +28,6 @@ def test_they_are_few_and_short() -> None:
 def test_no_other_readme_has_appeared() -> None:
     listed = subprocess.run(["git", "ls-files", "*README.md"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert set(listed.stdout.split()) - {"README.md", "deploy/embedded_checkpoint/README.md"} == set(PACKAGE_READMES)
-
-
-def anchors(document: Path) -> set[str]:
-    text = re.sub(r"^```.*?^```", "", document.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
-    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "SECURITY.md"], ids=lambda path: path.name)

@@ -11,13 +11,12 @@ import pytest
 import requests
 
 from export.release import Release
-from runtime.free_ports import free_ports
+from tests import dashboard
 from tests.media import photo
 from tests.otlp_receiver import OtlpReceiver, ReceivedSpan, otlp_receiver
-from tests.prometheus import Page
+from tests.prometheus import MONITORING, Page, run_prometheus
 from tests.service import ROOT, Service, run_service
 
-MONITORING = ROOT / "deploy" / "monitoring"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
@@ -34,18 +33,16 @@ class Observed:
 def observed(
     tiny_checkpoint: Path, tiny_release: Release, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Observed]:
-    (metrics_port,) = free_ports(1)
     with otlp_receiver() as receiver:
         extra = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
             "OTEL_BSP_SCHEDULE_DELAY": "200",
-            "DEEPFAKE_TRITON_METRICS_PORT": str(metrics_port),
             "DEEPFAKE_CANARY_INTERVAL_S": "0.5",
             "DEEPFAKE_LOG_FORMAT": "json",
         }
         folder = tmp_path_factory.mktemp("observed")
         with run_service(tiny_checkpoint, tiny_release.path.parent, folder, extra) as service:
-            yield Observed(service, receiver, f"http://127.0.0.1:{metrics_port}/metrics")
+            yield Observed(service, receiver, f"http://127.0.0.1:{service.triton_metrics_port}/metrics")
 
 
 def test_one_trace_through_the_gateway_and_triton(observed: Observed) -> None:
@@ -107,15 +104,65 @@ def watched_names(text: str) -> set[str]:
     return set(re.findall(r"(?<![:\w])(?:deepfake_gateway|nv)_[a-z0-9_]+(?![:\w])", text))
 
 
+ON_GPUS_ONLY = {
+    "nv_gpu_utilization", "nv_gpu_memory_used_bytes", "nv_gpu_memory_total_bytes", "nv_gpu_power_usage",
+    "nv_gpu_power_limit",
+}  # fmt: skip
+ONLY_AFTER_FAILURES = {"nv_inference_request_failure"}
+
+
 @pytest.mark.parametrize("file", ["alerts.yml", "grafana/dashboard.json"])
 def test_every_watched_metric_exists(observed: Observed, file: str) -> None:
-    with requests.Session() as session:  # so that there are refusals to see
-        session.post(f"{observed.service.url}/detect", timeout=10)
+    ask_for_everything(observed.service)  # so that there are refusals to see
     names = Page.fetch(f"{observed.service.url}/metrics").names | Page.fetch(observed.triton_metrics_url).names
     watched = watched_names((MONITORING / file).read_text("utf-8"))
     assert len(watched) >= 8
-    on_gpus_only = {"nv_gpu_utilization", "nv_gpu_memory_used_bytes"}
-    assert watched - names - on_gpus_only == set()
+    assert watched - names - ON_GPUS_ONLY == set()
+
+
+def test_every_query_of_the_dashboard_has_data_under_load(observed: Observed, tmp_path: Path) -> None:
+    give_up = time.monotonic() + 90
+    with run_prometheus(tmp_path, observed.service.port, observed.service.triton_metrics_port) as prometheus:
+        while without := queries_without_data(prometheus):
+            assert time.monotonic() < give_up, without
+            ask_for_everything(observed.service)
+            time.sleep(1.5)  # a scrape
+        assert numbers(prometheus, dashboard.annotations()["Releases"]) == [1.0]
+
+
+def queries_without_data(prometheus: str) -> list[str]:
+    """Of the dashboard, but those of a GPU and of failures."""
+    return [
+        f"{panel.title}: {query.expression}"
+        for panel in dashboard.panels()
+        for query in panel.queries
+        if not watched_names(query.expression) & (ON_GPUS_ONLY | ONLY_AFTER_FAILURES)
+        if not query.expression.startswith("ALERTS")
+        if not numbers(prometheus, query.expression)
+    ]
+
+
+def numbers(prometheus: str, expression: str) -> list[float]:
+    """The values that Prometheus answers now, without those that are no number; none while it starts."""
+    try:
+        answer = requests.get(f"{prometheus}/api/v1/query", {"query": expression}, timeout=10).json()
+    except requests.RequestException:
+        return []
+    assert answer["status"] == "success", answer
+    return [value for series in answer["data"]["result"] if (value := float(series["value"][1])) == value]
+
+
+def ask_for_everything(service: Service) -> None:
+    """Good detections, a file that is none, a path outside the media root, and no file at all."""
+    still = photo("astronaut.png").read_bytes()
+    (service.media_root / "frame.png").write_bytes(still)
+    for content in (still, b"no media"):
+        requests.post(f"{service.url}/detect", files={"file": content}, timeout=30)
+    requests.post(f"{service.url}/detect", timeout=10)
+    for path in ("frame.png", "../outside.png"):
+        listed = {"mediaType": "IMAGE", "extractedFrames": [path]}
+        requests.post(f"{service.url}/api/v1/inference", json=listed, timeout=30)
+    requests.get(f"{service.url}/health", timeout=10)
 
 
 def test_every_metric_of_the_gateway_is_documented(observed: Observed) -> None:
