@@ -72,9 +72,9 @@ def test_the_command_line(face_release: Release, pictures: list[Path]) -> None:
         assert cell["assessable"] == "False"
         assert cell["findings"].split() == [finding["code"] for finding in row["metadata"]["findings"]]
     table = detect(face_release, *pictures).stdout
-    assert table.count(" n/a ") == 3
-    assert "NO_FACE LOW_RESOLUTION" in table
-    assert "uncertain" not in table
+    assert table.count("Not assessable: ") == 3
+    assert "NO_FACE" in table
+    assert "Inconclusive" not in table
 
 
 def test_the_report(face_release: Release, pictures: list[Path], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from deepfake_client.batch.progress import with_progress
 from deepfake_client.batch.results_file import ResultsFile, partial_path
 from deepfake_client.batch.rows import CommaSeparated, JsonLines, RowFormat
 from deepfake_client.batch.scoring import FileReport
-from deepfake_client.batch.table import write_table
+from deepfake_client.batch.table import write_reports
 from deepfake_client.errors import ConfigurationError
 from deepfake_client.media import TextEnum
 
@@ -115,7 +115,7 @@ class Output:
                     stream.flush()
         else:
             with contextlib.closing(score(paths)) as reports:
-                write_table(with_progress(reports, len(paths)), sys.stdout)
+                write_reports(with_progress(reports, len(paths)), len(paths), sys.stdout)
 
 
 def _write_missing(

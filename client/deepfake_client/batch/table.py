@@ -1,93 +1,117 @@
-"""Reports of files for people: a table, or blocks of lines on a narrow terminal, and one line about the whole run."""
+"""Reports of files for people: a table, or a block of lines for each file, and one line about the whole run."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from deepfake_client.analysis.finding import Severity
+from deepfake_client.analysis.finding import Finding, FindingCode, Severity
 from deepfake_client.batch.scoring import FileReport
-from deepfake_client.plain_text import escaped
-from deepfake_client.scores import DetectionResult
+from deepfake_client.plain_text import escaped, percent
+from deepfake_client.presentation.statement import Outcome
+from deepfake_client.result import DetectionOutput
 
-NARROW_COLUMNS = 80
-"""A narrower terminal would cut the table's figures."""
-
-NOT_ASSESSABLE = "n/a"
 FAILED = "failed"
-_NOT_A_TERMINAL_COLUMNS = 200
-_HEADINGS = ("result", "fake probability", "frames", "faces", "people", "risk")
-_STYLES = {DetectionResult.FAKE: "red", DetectionResult.REAL: "green", DetectionResult.UNCERTAIN: "yellow"}
+NARROW_COLUMNS, _WIDE_COLUMNS, _NOT_A_TERMINAL_COLUMNS = 80, 100, 200
+"""Below the first the table would be cut; below the second names need what verdicts can spare."""
+
+_LONGEST_CODE = max(map(len, FindingCode))
+_FIGURES = ("fake probability", "frames", "faces", "people")
+_STYLES = {Outcome.SIGNS: "red", Outcome.NO_SIGNS: "green", Outcome.INCONCLUSIVE: "yellow"}
 
 
-def write_table(reports: Iterable[FileReport], stream: TextIO) -> None:
-    """Writes the table when all reports are there, since they decide the widths; blocks come one by one."""
+def write_reports(reports: Iterable[FileReport], number: int, stream: TextIO) -> None:
+    """Writes a table when all reports are there, or a block for each as it comes; then what the verdicts are worth.
+
+    Args:
+        reports: Of the files.
+        number: How many there will be; one alone gets a block, which says more than a row.
+        stream: A terminal, or another stream. Blocks are also for terminals too narrow for the table.
+    """
     width = None if stream.isatty() else _NOT_A_TERMINAL_COLUMNS
     console = Console(file=stream, markup=False, highlight=False, width=width)
-    if console.width < NARROW_COLUMNS:
-        for report in reports:
-            console.print(_block(report), soft_wrap=True)
-        return
-    table = Table(Column("file", overflow="fold"), *_HEADINGS, box=box.SIMPLE_HEAD)
-    for report in reports:
-        table.add_row(
-            "\n".join(filter(None, (_name(report), _remark(report)))), *_figures(report), style=_style(report)
-        )
-    console.print(table)
+    worth: dict[str, str] = {}
+    if number == 1 or console.width < NARROW_COLUMNS:
+        for report in _noted(reports, worth):
+            console.print(Text(_name(report), style="bold"), soft_wrap=True)
+            console.print(Padding(_block(report), (0, 0, 0, 2), expand=False))
+    else:
+        figures = [Column(name.replace(" ", "\n"), justify="right", no_wrap=True) for name in _FIGURES]
+        verdict_columns = _LONGEST_CODE if console.width < _WIDE_COLUMNS else None
+        texts = Column("file", overflow="fold"), Column("verdict", overflow="fold", width=verdict_columns)
+        table = Table(*texts, *figures, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+        for report in _noted(reports, worth):
+            table.add_row(_name(report), *_cells(report))
+        console.print(table, "")
+    for calibration, headline in worth.items():
+        console.print(calibration if len(worth) == 1 else f"{headline}: {calibration}")
 
 
 def verdict_of(report: FileReport) -> str:
-    """real, fake, uncertain, n/a where it is not assessable, or failed."""
-    if report.output is None:
-        return FAILED
-    return report.output.result.value if report.output.details.assessable else NOT_ASSESSABLE
+    """The headline of the file's verdict, or that it failed."""
+    return report.output.details.statement.headline if report.output else FAILED
 
 
 def summary(verdicts: Counter[str], elapsed_s: float) -> str:
-    """One line: how many files there were, what became of them, and how long that took."""
-    order = [*(result.value for result in (DetectionResult.FAKE, DetectionResult.REAL, DetectionResult.UNCERTAIN))]
-    parts = [f"{verdicts[name]} {name}" for name in (*order, NOT_ASSESSABLE, FAILED) if verdicts[name]]
+    """One line: how many files there were, how long they took, and what became of them."""
+    parts = [f"{verdict} ({count})" for verdict, count in verdicts.most_common()]
     return f"{verdicts.total()} files in {elapsed_s:.1f} s: {', '.join(parts)}"
 
 
+def _noted(reports: Iterable[FileReport], worth: dict[str, str]) -> Iterator[FileReport]:
+    """Passes the reports on, and notes each sentence about the verdicts' worth with the headline it belongs to."""
+    for report in reports:
+        if report.output and (calibration := report.output.details.statement.calibration):
+            worth.setdefault(calibration, verdict_of(report))
+        yield report
+
+
 def _block(report: FileReport) -> Text:
-    """The file's name, its figures with their names, and a remark, a line each."""
-    figures = [f"{name} {value}" for name, value in zip(_HEADINGS[1:], _figures(report)[1:], strict=False)]
-    lines = [_name(report), f"  {verdict_of(report)}", *(f"  {figure}" for figure in figures)]
-    if remark := _remark(report):
-        lines.append(f"  {remark}")
-    return Text("\n".join(lines), style=_style(report))
+    """Verdict, reason, figures and findings of a file, each on a line of its own."""
+    output = report.output
+    if output is None:
+        return _failure(report)
+    figures = ", ".join(f"{name} {value}" for name, value in zip(_FIGURES, _figures(output), strict=True))
+    findings = (f"{finding.code.value}: {finding.message}" for finding in _weakening(output))
+    lines = (output.details.statement.explanation, figures, *findings)
+    return Text.assemble((verdict_of(report), _style(output)), *(f"\n{line}" for line in lines))
+
+
+def _cells(report: FileReport) -> list[Text]:
+    """The verdict with what weakens it, and the figures."""
+    output = report.output
+    if output is None:
+        return [_failure(report)]
+    codes = (f"\n{finding.code.value}" for finding in _weakening(output))
+    probability, *counts = _figures(output)
+    verdict = Text.assemble((verdict_of(report), _style(output)), *codes)
+    return [verdict, Text(probability, style=_style(output)), *map(Text, counts)]
 
 
 def _name(report: FileReport) -> str:
     return escaped(str(report.path))
 
 
-def _remark(report: FileReport) -> str:
-    """What weakens a result, or why there is none: below the name, since a column for it would leave 80 no room."""
-    if report.output is None:
-        return escaped(f"{report.error_code}: {report.error_message}")
-    return " ".join(finding.code.value for finding in report.output.findings if finding.severity is not Severity.INFO)
+def _failure(report: FileReport) -> Text:
+    reason = f"{report.error_code}: {report.error_message.removeprefix(f'{report.path}: ')}"
+    return Text(f"{FAILED}\n{escaped(reason)}", style="dim")
 
 
-def _figures(report: FileReport) -> list[str]:
-    output = report.output
-    if output is None:
-        return [FAILED]
-    return [
-        verdict_of(report),
-        f"{output.confidence_score:.4f}",
-        str(output.details.frames_analyzed),
-        str(output.details.faces_detected),
-        str(output.details.people_found),
-        f"{output.scores.risk_score:.2f}",
-    ]
+def _weakening(output: DetectionOutput) -> list[Finding]:
+    return [finding for finding in output.findings if finding.severity is not Severity.INFO]
 
 
-def _style(report: FileReport) -> str:
-    output = report.output
-    return _STYLES[output.result] if output is not None and output.details.assessable else "dim"
+def _figures(output: DetectionOutput) -> list[str]:
+    """A value for each of `_FIGURES`."""
+    details = output.details
+    counts = (details.frames_analyzed, details.faces_detected, details.people_found)
+    return [percent(output.confidence_score), *map(str, counts)]
+
+
+def _style(output: DetectionOutput) -> str:
+    return _STYLES.get(output.details.statement.outcome, "dim")

@@ -19,7 +19,6 @@ from deepfake_client.batch.cli import app
 from deepfake_client.batch.inputs import find_media
 from deepfake_client.batch.rows import CSV_COLUMNS
 from deepfake_client.batch.scoring import detect_files
-from deepfake_client.batch.table import write_table
 from deepfake_client.connect import create_detector
 from deepfake_client.media import SUFFIXES
 from deepfake_client.settings import ClientSettings
@@ -100,8 +99,8 @@ def test_csv(run: Run, folder: Path) -> None:
 def test_table(run: Run, folder: Path) -> None:
     result = run(folder, "--format", "table")
     assert result.exit_code == 1
-    assert "fake" in result.stdout
-    assert "0.9000" in result.stdout
+    assert "Signs of manipulation" in result.stdout
+    assert "90.0\N{NO-BREAK SPACE}%" in result.stdout
     assert "UNSUPPORTED_MEDIA" in result.stdout
     assert "\x1b[" not in result.stdout
 
@@ -110,11 +109,7 @@ def test_people_are_counted_in_table_and_csv(run: Run, tmp_path: Path) -> None:
     (tmp_path / "three.jpg").write_bytes(jpeg("faces=0.1/0.2/0.9"))
     (row,) = csv.DictReader(io.StringIO(run(tmp_path, "--format", "csv").stdout))
     assert (row["result"], row["faces_detected"], row["people"]) == ("fake", "3", "3")
-    header, *_, line = [
-        line.split() for line in run(tmp_path).stdout.splitlines() if "three" in line or "faces" in line
-    ]
-    assert header.index("people") == header.index("faces") + 1
-    assert line.count("3") == 2
+    assert "faces 3, people 3" in run(tmp_path).stdout
 
 
 def test_results_come_in_input_order_whatever_finishes_first(server: InferenceServer, folder: Path) -> None:
@@ -554,7 +549,8 @@ def test_a_reader_that_has_enough(server: InferenceServer, folder: Path) -> None
 
 def test_a_run_ends_with_what_became_of_its_files(run: Run, folder: Path) -> None:
     said = run(folder, "--format", "csv").stderr.splitlines()[-1]
-    assert re.fullmatch(r"5 files in \d+\.\d s: 1 fake, 1 real, 1 uncertain, 2 failed", said)
+    assert re.match(r"5 files in \d+\.\d s: failed \(2\), ", said)
+    assert {"Signs of manipulation (1)", "No sign of manipulation found (1)"} <= set(said.split(": ")[1].split(", "))
     assert "files in" not in run(folder / "a.jpg", "--format", "csv").stderr
 
 
@@ -595,24 +591,3 @@ def test_it_has_a_version_examples_and_completion() -> None:
     said = CliRunner().invoke(app, ["--help"]).stdout
     assert "  deepfake-detect clip.mp4 --report report.html\n" in said
     assert "--install-completion" in said
-
-
-class _Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize("columns", [40, 60, 79, 80, 120])
-def test_no_figure_is_cut_however_narrow_the_terminal(
-    server: InferenceServer, folder: Path, monkeypatch: pytest.MonkeyPatch, columns: int
-) -> None:
-    monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setenv("TERM", "xterm")
-    terminal = _Terminal()
-    with create_detector(server.url) as detector:
-        write_table(detect_files(detector, [folder / "a.jpg", folder / "sub" / "d.jpg"]), terminal)
-    said = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
-    assert "0.9000" in said
-    assert "90.00" in said
-    assert ("fake probability 0.9000\n" in said) == (columns < 80)
-    assert "TOO_MANY_PIXELS" in said
