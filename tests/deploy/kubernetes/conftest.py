@@ -4,24 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.kubernetes.rendered import Manifest, overlays, render, with_comments_taken
+from tests.deploy.kubernetes.rendered import KUBERNETES, Manifest, foundation, in_state, overlays, render
 
-ROLLOUT = ("triton/green", "canary", "{ name: triton-release-green")
-COMPONENTS = ("components/object-storage", "components/ingress")
+COMPONENTS = ("ingress", "monitoring", "tracing", "media", "workload-identity-eks", "many-cores")
 
 
 @pytest.fixture(scope="session")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders for `kubectl apply -k`, by name."""
-    rollout = with_comments_taken(tmp_path_factory.mktemp("rollout"), *ROLLOUT)
-    stored = with_comments_taken(tmp_path_factory.mktemp("stored"), *ROLLOUT, *COMPONENTS)
-    export = stored / "export" / "kustomization.yaml"
-    export.write_text(f"{export.read_text('utf-8')}components: [../../../components/object-storage]\n", "utf-8")
+    states = sorted(folder.name for folder in (KUBERNETES / "states").iterdir())
     return {
         **overlays(),
-        "gpu, rollout": rollout,
-        "gpu, rollout, object storage": stored,
-        "gpu/export, object storage": export.parent,
+        **{f"gpu, {state}": in_state(tmp_path_factory.mktemp(state), state) for state in states},
+        "gpu, all at once": in_state(tmp_path_factory.mktemp("all"), "canary", *COMPONENTS),
+        "gpu, on GKE": in_state(tmp_path_factory.mktemp("gke"), "blue", "workload-identity-gke"),
     }
 
 
@@ -39,5 +35,5 @@ def gpu(applied: dict[str, Path]) -> list[Manifest]:
 
 @pytest.fixture
 def rollout(applied: dict[str, Path]) -> list[Manifest]:
-    """The overlay `gpu` with both colours, a canary, object storage and an Ingress: all that there is at once."""
-    return render(applied["gpu, rollout, object storage"])
+    """The overlay `gpu` with both colours, a canary and most components, upon the foundation: all there is at once."""
+    return [*foundation(), *render(applied["gpu, all at once"])]

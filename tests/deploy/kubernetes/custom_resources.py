@@ -1,7 +1,7 @@
-"""What we use of the Prometheus Operator's and KServe's resources, as JSON schemas: Kubernetes' own do not hold them.
+"""What we use of the Prometheus Operator's resources, as JSON schemas: Kubernetes' own do not hold them.
 
 Nothing else is allowed, so that a slip of the pen is found. What stands here was compared once with the operator's own
-schemas (npm's @kubernetes-models/prometheus-operator 6.0.0) and the field names of PyPI's kserve 0.21.0.
+schemas (npm's @kubernetes-models/prometheus-operator 6.0.0).
 """
 
 from typing import Any
@@ -50,22 +50,5 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         ),
     ),
     "PrometheusRule": _resource("monitoring.coreos.com/v1", _record({"groups": {"type": "array", "items": _GROUP}})),
-    # The rest of a predictor is a PodSpec, which Kubernetes' own schema checks.
-    "InferenceService": _resource(
-        "serving.kserve.io/v1beta1",
-        _record(
-            {
-                "predictor": {
-                    "type": "object",
-                    "properties": {
-                        "minReplicas": {"type": "integer", "minimum": 1},
-                        "deploymentStrategy": {"type": "object"},
-                        "containers": {"type": "array", "minItems": 1, "maxItems": 1},
-                    },
-                    "required": ["minReplicas", "deploymentStrategy", "containers"],
-                }
-            }
-        ),
-    ),
 }
 """By kind."""

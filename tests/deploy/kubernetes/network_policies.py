@@ -47,10 +47,20 @@ OTHERS = [
     party("stranger within", NAMESPACE),
     Party("internet", address="203.0.113.7"),
     Party("cluster address", address="10.96.0.1"),
-    Party("metadata service", address="169.254.169.254"),
+    Party("internet over IPv6", address="2001:db8::7"),
+    Party("cluster address over IPv6", address="fd00::1"),
+    party("collector", "observability", **{"app.kubernetes.io/name": "opentelemetry-collector"}),
+    Party("metadata server", address="169.254.169.254"),  # GKE's names too
+    Party("GKE metadata server", address="169.254.169.252"),
+    Party("EKS Pod Identity", address="169.254.170.23"),
+    Party("EKS Pod Identity over IPv6", address="fd00:ec2::23"),
+    Party("NodeLocal DNSCache", address="169.254.20.10"),
 ]
 
-PORTS = [(p, n) for p in ("TCP", "UDP") for n in (22, 53, 80, 443, 5000, 5432, 8000, 8001, 8002, 9464)]
+NAMES = ("dns", "NodeLocal DNSCache", "metadata server")
+"""Who answers names: the cluster's DNS, the cache of a node, GKE's Cloud DNS."""
+
+PORTS = [(p, n) for p in ("TCP", "UDP") for n in (22, 53, 80, 443, 988, 4318, 5000, 5432, 8000, 8001, 8002, 9464)]
 
 
 def reachable(objects: Sequence[Manifest]) -> set[tuple[str, str, str, int]]:
@@ -100,7 +110,7 @@ def _is(peer: Party, end: Manifest) -> bool:
             return False
         address, block = ip_address(peer.address), end["ipBlock"]
         inside = [ip_network(text) for text in [block["cidr"], *block.get("except", [])]]
-        return address in inside[0] and not any(address in network for network in inside[1:])
+        return address in inside[0] and not any(address in network for network in inside[1:])  # never across versions
     if peer.address:
         return False
     in_namespace = selects(end["namespaceSelector"], dict(peer.namespace)) if "namespaceSelector" in end else peer.ours

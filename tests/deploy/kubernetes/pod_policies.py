@@ -98,27 +98,29 @@ def _unbounded_volumes(pod: Pods) -> list[str]:
 
 
 def is_probed(objects: Sequence[Manifest]) -> list[str]:
-    """What serves has the three probes, and at least one of its ready ones is an inference."""
+    """What serves has the three probes, and each is cheap. Triton is ready by its proof; no gateway asks for Triton."""
     wrong = []
     for pod in pods(objects):
         if pod.owner.startswith("Job/"):
             continue
         container = pod.serving
+        is_triton = pod.labels["app.kubernetes.io/component"] == "triton"
         for name in ("startupProbe", "readinessProbe", "livenessProbe"):
-            if name not in container:
+            probe = container.get(name)
+            if probe is None:
                 wrong.append(f"{pod.owner}: no {name}")
-        for name in ("startupProbe", "readinessProbe"):
-            if not _is_inference(container.get(name, {})):
-                wrong.append(f"{pod.owner}: its {name} is no inference")
-        if _is_inference(container.get("livenessProbe", {})):
-            wrong.append(f"{pod.owner}: is restarted for being busy, or for another's fault")
+                continue
+            if probe.get("exec", {}).get("command", ["cat"])[0] != "cat":
+                wrong.append(f"{pod.owner}: its {name} starts a program at each look")
+            if "grpc" in probe:
+                wrong.append(f"{pod.owner}: its {name} fails where the gRPC port has TLS")
+            if not is_triton and probe.get("httpGet", {}).get("path") != "/":
+                wrong.append(f"{pod.owner}: its {name} asks for Triton")
+            if is_triton and name != "livenessProbe" and "exec" not in probe:
+                wrong.append(f"{pod.owner}: its {name} does not wait for the proof")
+            if is_triton and name == "livenessProbe" and "exec" in probe:
+                wrong.append(f"{pod.owner}: its {name} restarts a pod that is only starting")
     return wrong
-
-
-def _is_inference(probe: Manifest) -> bool:
-    command = probe.get("exec", {}).get("command", [])
-    is_check = command[-2:] == ["deploy.triton_container", "check"]
-    return bool(is_check or probe.get("httpGet", {}).get("path") == "/health")
 
 
 def has_pinned_images(version: str) -> Callable[[Sequence[Manifest]], list[str]]:

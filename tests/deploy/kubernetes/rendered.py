@@ -56,12 +56,13 @@ def overlays() -> dict[str, Path]:
     return {folder.relative_to(KUBERNETES / "overlays").as_posix(): folder for folder in folders}
 
 
-def with_comments_taken(folder: Path, *wanted: str) -> Path:
-    """A copy of deploy/kubernetes in which the overlay `gpu` has the named commented-out lines.
+def in_state(folder: Path, state: str, *components: str) -> Path:
+    """A copy of deploy/kubernetes in which the overlay `gpu` is in another state of a rollout.
 
     Args:
         folder: Where the copy goes.
-        wanted: What they begin with, after a path: `triton/green`, for instance.
+        state: A folder of `states`.
+        components: Folders of `components` that are added.
 
     Returns:
         The overlay in the copy.
@@ -70,11 +71,21 @@ def with_comments_taken(folder: Path, *wanted: str) -> Path:
     shutil.copytree(KUBERNETES, copy)
     file = copy / "overlays" / "gpu" / "kustomization.yaml"
     text = file.read_text("utf-8")
-    for end in wanted:
-        text, count = re.subn(rf"^  # (- \S*{re.escape(end)}\b)", r"  \1", text, flags=re.MULTILINE)
-        assert count == 1, f"the overlay has no commented-out {end}"
+    assert text.count("../../states/blue ") == 1
+    added = "".join(f"  - ../../components/{component}\n" for component in components)
+    text = text.replace("../../states/blue ", f"../../states/{state} ").replace("patches:", f"{added}patches:", 1)
     file.write_text(text, "utf-8")
     return file.parent
+
+
+def foundation() -> list[Manifest]:
+    """What is applied once, before everything else."""
+    return render(KUBERNETES / "foundation")
+
+
+def claims() -> dict[str, list[Manifest]]:
+    """The claims that people may apply, by the name of their file."""
+    return {file.stem: list(yaml.safe_load_all(file.read_text("utf-8"))) for file in (KUBERNETES / "claims").iterdir()}
 
 
 def of_kind(objects: Iterable[Manifest], *kinds: str) -> list[Manifest]:
@@ -127,19 +138,12 @@ class Pods:
         return None
 
 
-_OF_KSERVE = ("minReplicas", "maxReplicas", "deploymentStrategy")
-"""What a predictor has beside the fields of a PodSpec."""
-
-
 def pods(objects: Iterable[Manifest]) -> list[Pods]:
     """All pods that the objects make."""
     found = []
     for one in of_kind(objects, "Deployment", "Job"):
         template = one["spec"]["template"]
         found.append(Pods(label(one), template["metadata"]["labels"], template["spec"]))
-    for one in of_kind(objects, "InferenceService"):
-        spec = {key: value for key, value in one["spec"]["predictor"].items() if key not in _OF_KSERVE}
-        found.append(Pods(label(one), one["metadata"]["labels"], spec))
     return found
 
 

@@ -1,6 +1,8 @@
 """Everything that people apply is valid, and keeps to every policy."""
 
 import functools
+import math
+import re
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,11 +20,14 @@ from gateway import GatewaySettings, create_app
 from gateway.app import decode_bytes
 from tests.deploy.kubernetes import pod_policies, wiring_policies
 from tests.deploy.kubernetes.custom_resources import SCHEMAS
-from tests.deploy.kubernetes.network_policies import reachable
+from tests.deploy.kubernetes.network_policies import NAMES, reachable
 from tests.deploy.kubernetes.prometheus_rule import ALERTS, prometheus_rule
 from tests.deploy.kubernetes.rendered import (
     KUBERNETES,
     Manifest,
+    Pods,
+    claims,
+    foundation,
     label,
     named,
     of_kind,
@@ -37,7 +42,7 @@ from tests.service import ROOT
 VERSIONS = ("1.28", "1.31", "1.34", "1.37")
 """Of Kubernetes: the newest that the schemas know, and older ones that still run somewhere."""
 
-HARDWARE = {"cpu", "gpu", "multi-gpu", "mig"}
+HARDWARE = {"cpu", "gpu", "multi-gpu", "mig", "dev"}
 
 Policy = Callable[[Sequence[Manifest]], list[str]]
 
@@ -61,7 +66,7 @@ FOR_ALL: dict[str, Policy] = {
 
 
 def test_the_overlays() -> None:
-    assert set(overlays()) == HARDWARE | {f"{name}/export" for name in HARDWARE} | {"kserve"}
+    assert set(overlays()) == HARDWARE | {f"{name}/export" for name in HARDWARE}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -69,8 +74,8 @@ def test_kubernetes_takes_every_object(version: str, applied: dict[str, Path], m
     read_once = functools.cache(kubernetes_validate.utils.schema_contents)  # megabytes, for every object otherwise
     monkeypatch.setattr(kubernetes_validate.utils, "schema_contents", read_once)
     seen = set()
-    for folder in applied.values():
-        for one in render(folder):
+    for objects in (foundation(), *claims().values(), *map(render, applied.values())):
+        for one in objects:
             if (text := repr(one)) in seen:
                 continue
             seen.add(text)
@@ -86,9 +91,6 @@ def test_custom_resources_have_the_form_that_their_operators_take(applied: dict[
         for one in of_kind(objects, *SCHEMAS):
             jsonschema.validate(one, SCHEMAS[one["kind"]])
             kinds.add(one["kind"])
-        for pod in pods(of_kind(objects, "InferenceService")):
-            as_pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": pod.spec}
-            kubernetes_validate.validate(as_pod, VERSIONS[-1], strict=True)
     assert kinds == set(SCHEMAS)
 
 
@@ -106,27 +108,89 @@ def test_names_are_taken_once(applied: dict[str, Path]) -> None:
 
 def expected_connections(objects: Sequence[Manifest]) -> set[tuple[str, str, str, int]]:
     """All that is needed, and so all that there may be."""
-    dns = {("UDP", 53), ("TCP", 53)}
+    policies = {one["metadata"]["name"] for one in of_kind(objects, "NetworkPolicy")}
     found = set()
     for pod in pods(objects):
         component = pod.labels["app.kubernetes.io/component"]
         fetches = any(container["image"].startswith("rclone/") for container in pod.containers)
         if component == "gateway":
             found |= {("client", pod.owner, "TCP", 5000), ("prometheus", pod.owner, "TCP", 9464)}
-            found |= {(pod.owner, "dns", *port) for port in dns}
+            if "gateway-traces" in policies:
+                found.add((pod.owner, "collector", "TCP", 4318))
         elif component == "triton":
             found |= {("prometheus", pod.owner, "TCP", 8002)}
             gateways = [p for p in pods(objects) if p.labels["app.kubernetes.io/component"] == "gateway"]
             found |= {(gateway.owner, pod.owner, "TCP", 8001) for gateway in gateways}
         if component == "export" or fetches:
-            found |= {(pod.owner, "internet", "TCP", 443), *((pod.owner, "dns", *port) for port in dns)}
+            found |= {(pod.owner, name, "TCP", 443) for name in ("internet", "internet over IPv6")}
+        if component in ("gateway", "export") or fetches:
+            found |= {(pod.owner, name, protocol, 53) for name in NAMES for protocol in ("UDP", "TCP")}
+        if fetches and "workload-identity" in policies:
+            found |= {(pod.owner, *end) for end in _identity_servers(objects)}
     return found
+
+
+def _identity_servers(objects: Sequence[Manifest]) -> set[tuple[str, str, int]]:
+    """Of EKS or of GKE, by the one policy of that name."""
+    policy = named(objects, "NetworkPolicy", "workload-identity")
+    if "169.254.170.23/32" in repr(policy):
+        return {("EKS Pod Identity", "TCP", 80), ("EKS Pod Identity over IPv6", "TCP", 80)}
+    return {("metadata server", "TCP", 80), ("GKE metadata server", "TCP", 988)}
 
 
 def test_who_reaches_whom_is_what_is_needed(applied: dict[str, Path]) -> None:
     for name, folder in applied.items():
-        objects = render(folder)
+        objects = [*foundation(), *render(folder)]
         assert reachable(objects) == expected_connections(objects), name
+
+
+def test_what_is_deleted_with_an_overlay_holds_no_data(applied: dict[str, Path]) -> None:
+    for folder in applied.values():
+        assert of_kind(render(folder), "Namespace", "PersistentVolumeClaim") == []
+
+
+def test_no_overlay_but_the_one_for_a_single_node_needs_a_claim(applied: dict[str, Path]) -> None:
+    """Clusters as they come have no storage class with ReadWriteMany."""
+    with_claims = {
+        name
+        for name, folder in overlays().items()
+        for pod in pods(render(folder))
+        for volume in pod.spec["volumes"]
+        if "persistentVolumeClaim" in volume
+    }
+    assert with_claims == {"dev", "dev/export"}
+    assert claims()["releases-one-node"][0]["spec"]["accessModes"] == ["ReadWriteOnce"]
+    (media,) = [v for v in _pod(render(applied["gpu, all at once"]), "gateway").spec["volumes"] if v["name"] == "media"]
+    assert media["persistentVolumeClaim"] == {"claimName": "media", "readOnly": True}
+    assert "emptyDir" not in media
+
+
+def test_a_triton_pod_fits_on_a_node_of_four_cores(applied: dict[str, Path]) -> None:
+    """g5.xlarge, g6.xlarge and g2-standard-4 have some 3.9 cores left for pods, and daemons take a part of them."""
+    for name in ("gpu", "cpu", "dev"):
+        assert quantity(_pod(render(applied[name]), "triton-blue").serving["resources"]["requests"]["cpu"]) <= 3.5
+
+
+def test_one_gpu_is_enough_to_try_it(applied: dict[str, Path]) -> None:
+    objects = render(applied["dev"])
+    (triton,) = [one for one in of_kind(objects, "Deployment") if one["metadata"]["name"] == "triton-blue"]
+    assert triton["spec"]["strategy"] == {"type": "Recreate"}
+    limits = [(s["spec"]["minReplicas"], s["spec"]["maxReplicas"]) for s in of_kind(objects, "HorizontalPodAutoscaler")]
+    assert limits == [(1, 1), (1, 1)]
+
+
+def test_the_proof_is_where_the_probes_look(gpu: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
+    dockerfile = (ROOT / "deploy" / "docker" / "triton-gpu.Dockerfile").read_text("utf-8")
+    (cache,) = re.findall(r"DEEPFAKE_CACHE_DIR=(\S+)", dockerfile)
+    triton = _pod(gpu, "triton-blue").serving
+    monkeypatch.setenv("DEEPFAKE_CACHE_DIR", cache)
+    monkeypatch.setenv("DEEPFAKE_TRITON_GRPC_PORT", "8001")
+    for probe in ("startupProbe", "readinessProbe"):
+        assert triton[probe]["exec"]["command"] == ["cat", str(DeploySettings().proof)]
+
+
+def _pod(objects: Sequence[Manifest], deployment: str) -> Pods:
+    return next(pod for pod in pods(objects) if pod.owner == f"Deployment/{deployment}")
 
 
 def test_the_ingress_leads_to_the_gateway_and_lets_its_largest_body_through(rollout: list[Manifest]) -> None:
@@ -199,12 +263,17 @@ def test_a_release_is_exported_for_the_processors_that_serve_it(hardware: str, a
     (container,) = [one for one in job.containers if one["name"] == "export"]
     (instances,) = [one["value"] for one in container["env"] if one["name"] == "INSTANCES"]
     triton = next(p for p in pods(render(applied[hardware])) if p.owner == "Deployment/triton-blue")
-    assert instances == triton.serving["resources"]["limits"]["cpu"]
+    assert int(instances) == math.ceil(quantity(triton.serving["resources"]["limits"]["cpu"]))
 
 
 @pytest.mark.parametrize(
     ("name", "resource", "count"),
-    [("gpu", "nvidia.com/gpu", "1"), ("multi-gpu", "nvidia.com/gpu", "4"), ("mig", "nvidia.com/mig-1g.10gb", "1")],
+    [
+        ("gpu", "nvidia.com/gpu", "1"),
+        ("multi-gpu", "nvidia.com/gpu", "4"),
+        ("mig", "nvidia.com/mig-1g.10gb", "1"),
+        ("dev", "nvidia.com/gpu", "1"),
+    ],
 )
 def test_overlays_ask_for_their_gpus(name: str, resource: str, count: str, applied: dict[str, Path]) -> None:
     for pod in pods(render(applied[name])):
@@ -228,27 +297,13 @@ def test_releases_are_written_by_the_export_job_alone(applied: dict[str, Path]) 
                 assert all(mount["readOnly"] for mount in mounts)
 
 
-def test_kserve_runs_the_same_container(applied: dict[str, Path]) -> None:
-    deployed = next(p for p in pods(render(applied["gpu"])) if p.owner == "Deployment/triton-blue")
-    inferred = next(p for p in pods(render(applied["kserve"])) if p.owner == "InferenceService/deepfake")
-    ours, theirs = deployed.serving, inferred.serving
-    ours["env"], theirs["env"] = (
-        [variable for variable in one["env"] if variable["name"] != "RELEASE_ID"] for one in (ours, theirs)
-    )
-    assert theirs == {**ours, "name": "kserve-container"}
-    for one in (deployed, inferred):
-        one.spec["volumes"].sort(key=lambda volume: str(volume["name"]))
-        del one.spec["containers"], one.spec["topologySpreadConstraints"]
-    assert inferred.spec == deployed.spec
-
-
-def test_the_alerts_are_those_of_deploy_monitoring(gpu: list[Manifest]) -> None:
+def test_the_alerts_are_those_of_deploy_monitoring(rollout: list[Manifest]) -> None:
     made = KUBERNETES / "components" / "monitoring" / "prometheus-rule.yaml"
     command = "python -m tests.deploy.kubernetes.prometheus_rule"
     assert made.read_text("utf-8") == prometheus_rule(ALERTS.read_text("utf-8")), f"run: {command} > {made}"
     jobs = {
         relabeling["replacement"]
-        for monitor in of_kind(gpu, "ServiceMonitor")
+        for monitor in of_kind(rollout, "ServiceMonitor")
         for endpoint in monitor["spec"]["endpoints"]
         for relabeling in endpoint["relabelings"]
         if relabeling["targetLabel"] == "job"
@@ -284,14 +339,17 @@ def test_gateway_pods_hold_every_upload_they_admit(gpu: list[Manifest]) -> None:
 
 
 def test_what_may_leave_the_cluster_reaches_no_network_inside_it(applied: dict[str, Path]) -> None:
-    inside = {"10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"}
+    inside = {
+        "0.0.0.0/0": {"10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"},
+        "::/0": {"fc00::/7", "fe80::/10"},
+    }
     blocks = [
         peer["ipBlock"]
         for folder in applied.values()
         for policy in of_kind(render(folder), "NetworkPolicy")
         for rule in policy["spec"].get("egress", [])
         for peer in rule.get("to", [])
-        if "ipBlock" in peer
+        if peer.get("ipBlock", {}).get("cidr") in inside
     ]
     assert blocks
-    assert all(set(block["except"]) == inside for block in blocks)
+    assert all(set(block["except"]) == inside[block["cidr"]] for block in blocks)

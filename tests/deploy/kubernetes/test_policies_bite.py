@@ -80,6 +80,9 @@ def added(one: Manifest) -> Callable[[list[Manifest]], None]:
     return lambda objects: objects.append(one)
 
 
+CLAIM = {"persistentVolumeClaim": {"claimName": "nobody's"}}
+IDENTITY_CIDR = ("egress", 0, "to", 0, "ipBlock", "cidr")
+
 CHANGES: list[tuple[str, str, Callable[[list[Manifest]], None]]] = [
     ("restricted", "may run as root", at(triton, "securityContext", "runAsUser", value=0)),
     ("restricted", "may run as root", without(triton, "securityContext", "runAsNonRoot")),
@@ -105,9 +108,13 @@ CHANGES: list[tuple[str, str, Callable[[list[Manifest]], None]]] = [
     ("bounded", "has no limit", at(triton, "volumes", 0, "emptyDir", value={})),
     ("bounded", "of its memory", at(container, "resources", "limits", "memory", value="1Gi")),
     ("probed", "no livenessProbe", without(container, "livenessProbe")),
-    ("probed", "readinessProbe is no inference", at(container, "readinessProbe", value={"tcpSocket": {"port": 8001}})),
-    ("probed", "startupProbe is no inference", without(gateway, "startupProbe")),
-    ("probed", "for being busy", at(gateway, "livenessProbe", "httpGet", "path", value="/health")),
+    ("probed", "no startupProbe", without(gateway, "startupProbe")),
+    ("probed", "does not wait for the proof", at(container, "readinessProbe", value={"tcpSocket": {"port": 8001}})),
+    ("probed", "readinessProbe asks for Triton", at(gateway, "readinessProbe", "httpGet", "path", value="/health")),
+    ("probed", "startupProbe asks for Triton", at(gateway, "startupProbe", "httpGet", "path", value="/health")),
+    ("probed", "where the gRPC port has TLS", at(container, "livenessProbe", value={"grpc": {"port": 8001}})),
+    ("probed", "starts a program", at(container, "readinessProbe", "exec", "command", value=["python", "-m", "x"])),
+    ("probed", "only starting", at(container, "livenessProbe", value={"exec": {"command": ["cat", "/x"]}})),
     ("pinned", "triton-gpu:latest", at(container, "image", value="deepfake-serving/triton-gpu:latest")),
     ("pinned", "rclone/rclone", at(fetching, "image", value="rclone/rclone")),
     ("pinned", "rclone/rclone:1", at(fetching, "image", value="rclone/rclone:1")),
@@ -131,7 +138,8 @@ CHANGES: list[tuple[str, str, Callable[[list[Manifest]], None]]] = [
     ("monitors", "watched are", removed("ServiceMonitor", "gateway")),
     ("references", "no ConfigMap triton-target", lambda objects: objects.remove(target_map(objects))),
     ("references", "no Secret", at(triton, "volumes", 0, value={"name": "tmp", "secret": {"secretName": "nobody's"}})),
-    ("references", "no PersistentVolumeClaim media", removed("PersistentVolumeClaim", "media")),
+    ("references", "no PersistentVolumeClaim", at(triton, "volumes", 0, value={"name": "tmp", **CLAIM})),
+    ("references", "no ConfigMap nobody's", at(fetching, "envFrom", 0, "configMapRef", "name", value="nobody's")),
     ("references", "mounts", without(container, "volumeMounts", -1)),
     ("references", "with NONE", at(fetching, "env", 0, "valueFrom", "configMapKeyRef", "key", value="NONE")),
     ("targets", "is no Service", at(target, "TRITON_URL", value="dns:///x:1")),
@@ -164,16 +172,25 @@ def test_each_policy_is_tried() -> None:
         without(spec("NetworkPolicy", "gateway"), "ingress", 0, "from", 0, "namespaceSelector", "matchLabels"),
         at(spec("NetworkPolicy", "triton"), "ingress", 0, "ports", 0, "port", value="http"),
         at(spec("NetworkPolicy", "gateway"), "egress", 0, "ports", 0, "port", value=8000),
-        without(spec("NetworkPolicy", "gateway"), "egress", 1, "to", 0, "podSelector"),
+        without(spec("NetworkPolicy", "names"), "egress", 0, "to", 0, "podSelector"),
+        without(spec("NetworkPolicy", "names"), "egress", 0, "to", 1),  # NodeLocal DNSCache
+        without(spec("NetworkPolicy", "names"), "egress", 0, "to", 2),  # Cloud DNS
+        without(spec("NetworkPolicy", "names"), "egress", 0, "ports", 1),
+        removed("NetworkPolicy", "names"),
+        removed("NetworkPolicy", "gateway-traces"),
+        removed("NetworkPolicy", "workload-identity"),
+        at(spec("NetworkPolicy", "workload-identity"), *IDENTITY_CIDR, value="169.254.169.254/32"),
+        at(spec("NetworkPolicy", "triton-object-storage"), "egress", 0, "to", 1, "ipBlock", "except", value=[]),
         at(spec("NetworkPolicy", "triton-object-storage"), "egress", 0, "to", 0, "ipBlock", "except", value=[]),
     ],
 )
 def test_a_changed_network_policy_changes_who_reaches_whom(
     change: Callable[[list[Manifest]], None], rollout: list[Manifest]
 ) -> None:
-    assert reachable(rollout) == expected_connections(rollout)
+    expected = expected_connections(rollout)
+    assert reachable(rollout) == expected
     change(rollout)
-    assert reachable(rollout) != expected_connections(rollout)
+    assert reachable(rollout) != expected
 
 
 @pytest.mark.parametrize(
@@ -185,7 +202,9 @@ def test_a_changed_network_policy_changes_who_reaches_whom(
         without(spec("PrometheusRule", "deepfake-serving"), "groups", 1, "rules", 0, "expr"),
     ],
 )
-def test_a_slip_in_a_custom_resource_is_found(change: Callable[[list[Manifest]], None], gpu: list[Manifest]) -> None:
-    change(gpu)
-    valid = [jsonschema.Draft202012Validator(SCHEMAS.get(one["kind"], {})).is_valid(one) for one in gpu]
+def test_a_slip_in_a_custom_resource_is_found(
+    change: Callable[[list[Manifest]], None], rollout: list[Manifest]
+) -> None:
+    change(rollout)
+    valid = [jsonschema.Draft202012Validator(SCHEMAS.get(one["kind"], {})).is_valid(one) for one in rollout]
     assert valid.count(False) == 1

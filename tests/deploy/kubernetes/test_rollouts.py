@@ -10,7 +10,7 @@ from deploy.settings import DeploySettings
 from deploy.triton.program import CONNECTION_AGE_MS
 from deploy.triton.server import STOP_GRACE_S
 from gateway import GatewaySettings
-from tests.deploy.kubernetes.rendered import Manifest, Pods, named, of_kind, pods, quantity, render
+from tests.deploy.kubernetes.rendered import KUBERNETES, Manifest, Pods, named, of_kind, pods, quantity, render
 
 DNS_ANSWER_S = 30.0
 """How long CoreDNS keeps an answer, as Kubernetes sets it up."""
@@ -33,11 +33,10 @@ def longest_start_s(found: Pods) -> float:
 
 
 def test_new_pods_are_ready_before_old_ones_go(services: dict[str, Path]) -> None:
-    for folder in services.values():
-        objects = render(folder)
-        strategies = [one["spec"]["strategy"] for one in of_kind(objects, "Deployment")]
-        strategies += [one["spec"]["predictor"]["deploymentStrategy"] for one in of_kind(objects, "InferenceService")]
-        for strategy in strategies:
+    for name, folder in services.items():
+        if name == "dev":
+            continue  # has one GPU
+        for strategy in [one["spec"]["strategy"] for one in of_kind(render(folder), "Deployment")]:
             assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
 
 
@@ -49,14 +48,14 @@ def test_a_gateway_finishes_what_it_accepted(gpu: list[Manifest]) -> None:
     assert gateway.spec["terminationGracePeriodSeconds"] >= pre_stop_s(gateway) + graceful_s + 5
 
 
-@pytest.mark.parametrize("overlay", ["cpu", "gpu", "multi-gpu", "mig", "kserve"])
+@pytest.mark.parametrize("overlay", ["cpu", "gpu", "multi-gpu", "mig", "dev"])
 def test_a_triton_goes_when_nobody_looks_for_it_any_more(overlay: str, services: dict[str, Path]) -> None:
     (triton,) = [p for p in pods(render(services[overlay])) if p.labels["app.kubernetes.io/component"] == "triton"]
     assert pre_stop_s(triton) > DNS_ANSWER_S + 1.1 * CONNECTION_AGE_MS / 1000  # gRPC varies it by a tenth
     assert triton.spec["terminationGracePeriodSeconds"] >= pre_stop_s(triton) + STOP_GRACE_S + 5
 
 
-@pytest.mark.parametrize("overlay", ["cpu", "gpu", "multi-gpu", "mig", "kserve"])
+@pytest.mark.parametrize("overlay", ["cpu", "gpu", "multi-gpu", "mig", "dev"])
 def test_a_slow_start_is_waited_for_and_a_failed_one_is_not(overlay: str, services: dict[str, Path]) -> None:
     (triton,) = [p for p in pods(render(services[overlay])) if p.labels["app.kubernetes.io/component"] == "triton"]
     (start_s,) = [float(v["value"]) for v in triton.serving["env"] if v["name"] == "DEEPFAKE_START_TIMEOUT_S"]
@@ -66,11 +65,9 @@ def test_a_slow_start_is_waited_for_and_a_failed_one_is_not(overlay: str, servic
     assert quantity(shm["emptyDir"]["sizeLimit"]) > MIN_SHM_BYTES
 
 
-def test_a_health_check_is_waited_for(gpu: list[Manifest]) -> None:
+def test_a_health_check_is_waited_for(rollout: list[Manifest]) -> None:
     settings = GatewaySettings(_cli_parse_args=False)  # type: ignore[call-arg]
-    for probe in ("startupProbe", "readinessProbe"):
-        assert pod(gpu, "Deployment/gateway").serving[probe]["timeoutSeconds"] > settings.canary_timeout_s
-    for one in of_kind(gpu, "ServiceMonitor"):
+    for one in of_kind(rollout, "ServiceMonitor"):
         for endpoint in one["spec"]["endpoints"]:
             assert float(endpoint["scrapeTimeout"].removesuffix("s")) > settings.canary_timeout_s
 
@@ -87,7 +84,8 @@ def test_a_release_is_part_of_the_pod(rollout: list[Manifest], gpu: list[Manifes
     (release,) = [v for v in triton.serving["env"] if v["name"] == "RELEASE_ID"]
     source = release["valueFrom"]["configMapKeyRef"]["name"]
     assert re.fullmatch(r"triton-release-blue-[a-z0-9]{10}", source)
-    (mount,) = [m for m in triton.serving["volumeMounts"] if m["name"] == "releases"]
+    on_claim = pod(render(KUBERNETES / "overlays" / "dev"), "Deployment/triton-blue")
+    (mount,) = [m for m in on_claim.serving["volumeMounts"] if m["name"] == "releases"]
     assert (mount["mountPath"], mount["subPathExpr"]) == ("/releases/current", "$(RELEASE_ID)")
     fetch = pod(rollout, "Deployment/triton-blue").spec["initContainers"][0]
     assert fetch["args"][-2:] == ["store:$(BUCKET)/$(RELEASE_ID)", "/releases/current"]
@@ -113,3 +111,27 @@ def test_the_canary_asks_the_other_colour_and_shares_the_service(rollout: list[M
         (variable,) = [v for v in one["env"] if v["name"] == "DEEPFAKE_TRITON_URL"]
         one["env"].remove(variable)
     assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("state", "colours", "asked"),
+    [
+        ("blue", {"blue"}, "blue"),
+        ("blue-and-green", {"blue", "green"}, "blue"),
+        ("canary", {"blue", "green"}, "blue"),
+        ("green-and-blue", {"blue", "green"}, "green"),
+        ("green", {"green"}, "green"),
+    ],
+)
+def test_each_state_of_a_rollout_is_a_folder(
+    state: str, colours: set[str], asked: str, services: dict[str, Path]
+) -> None:
+    objects = render(services[f"gpu, {state}"])
+    tritons = {one.labels["colour"] for one in pods(objects) if one.labels["app.kubernetes.io/component"] == "triton"}
+    assert tritons == colours
+    assert any(one["metadata"]["name"] == "gateway-canary" for one in objects) is (state == "canary")
+    urls = [one["data"]["TRITON_URL"] for one in of_kind(objects, "ConfigMap") if "TRITON_URL" in one["data"]]
+    assert f"dns:///triton-{asked}:8001" in urls
+    ids = [one["data"]["RELEASE_ID"] for one in of_kind(objects, "ConfigMap") if "RELEASE_ID" in one["data"]]
+    assert len(set(ids)) == len(colours)
+    assert "none" not in ids

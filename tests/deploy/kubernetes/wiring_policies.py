@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from tests.deploy.kubernetes.rendered import NAMESPACE, Manifest, Pods, label, named, of_kind, pods, selects
+from tests.deploy.kubernetes.rendered import NAMESPACE, Manifest, Pods, claims, label, of_kind, pods, selects
 
 SECRETS_OF_THE_USER = {"gateway-api-keys", "gateway-sampling-secret", "hub-token", "object-store"}
 """Made by hand (docs/kubernetes.md): secrets do not belong into a repository."""
@@ -18,10 +18,10 @@ def is_in_the_namespace(objects: Sequence[Manifest]) -> list[str]:
         for one in objects
         if one["kind"] not in _CLUSTER_WIDE and one["metadata"].get("namespace") != NAMESPACE
     ]
-    labels = named(objects, "Namespace", NAMESPACE)["metadata"]["labels"]
-    for mode in ("enforce", "audit", "warn"):
-        if labels.get(f"pod-security.kubernetes.io/{mode}") != "restricted":
-            wrong.append(f"the namespace does not {mode} restricted pods")
+    for namespace in of_kind(objects, "Namespace"):
+        for mode in ("enforce", "audit", "warn"):
+            if namespace["metadata"]["labels"].get(f"pod-security.kubernetes.io/{mode}") != "restricted":
+                wrong.append(f"the namespace does not {mode} restricted pods")
     return wrong
 
 
@@ -55,14 +55,13 @@ def autoscalers_have_targets(objects: Sequence[Manifest]) -> list[str]:
     """Each autoscaler has a Deployment without a number of its own; each Deployment without one has a number."""
     wrong = []
     deployments = {one["metadata"]["name"]: one for one in of_kind(objects, "Deployment")}
-    kserve = {f"{one['metadata']['name']}-predictor" for one in of_kind(objects, "InferenceService")}
     scaled = set()
     for scaler in of_kind(objects, "HorizontalPodAutoscaler"):
         target = scaler["spec"]["scaleTargetRef"]["name"]
         scaled.add(target)
-        if target not in deployments.keys() | kserve:
+        if target not in deployments:
             wrong.append(f"{label(scaler)}: there is no {target}")
-        if scaler["spec"]["minReplicas"] < 2:
+        if scaler["spec"]["minReplicas"] < 2 < scaler["spec"]["maxReplicas"]:
             wrong.append(f"{label(scaler)}: a single pod is no service")
     for name, one in deployments.items():
         if (name in scaled) == ("replicas" in one["spec"]):
@@ -88,7 +87,7 @@ def budgets_have_pods(objects: Sequence[Manifest]) -> list[str]:
 
 
 def monitors_have_services(objects: Sequence[Manifest]) -> list[str]:
-    """Each ServiceMonitor selects Services that have its ports; each metrics port is watched by one."""
+    """Each ServiceMonitor selects Services that have its ports; where there are any, each metrics port is watched."""
     wrong, watched = [], []
     for monitor in of_kind(objects, "ServiceMonitor"):
         chosen = [
@@ -104,7 +103,7 @@ def monitors_have_services(objects: Sequence[Manifest]) -> list[str]:
     with_metrics = [
         label(s) for s in of_kind(objects, "Service") if any(p["name"] == "metrics" for p in s["spec"]["ports"])
     ]
-    if sorted(watched) != sorted(with_metrics):
+    if of_kind(objects, "ServiceMonitor") and sorted(watched) != sorted(with_metrics):
         wrong.append(f"watched are {watched}, metrics have {with_metrics}")
     return wrong
 
@@ -112,14 +111,14 @@ def monitors_have_services(objects: Sequence[Manifest]) -> list[str]:
 def references_resolve(objects: Sequence[Manifest]) -> list[str]:
     """ConfigMaps with their keys, Secrets, claims and volumes that pods name are there."""
     maps = {one["metadata"]["name"]: one.get("data", {}) for one in of_kind(objects, "ConfigMap")}
-    claims = {one["metadata"]["name"] for one in of_kind(objects, "PersistentVolumeClaim")}
+    there_may_be = {one["metadata"]["name"] for documents in claims().values() for one in documents}
     wrong = []
     for pod in pods(objects):
         for kind, name, key in _references(pod):
             if kind == "ConfigMap":
                 known = name in maps and (key is None or key in maps[name])
             else:
-                known = name in (SECRETS_OF_THE_USER if kind == "Secret" else claims)
+                known = name in (SECRETS_OF_THE_USER if kind == "Secret" else there_may_be)
             if not known:
                 wrong.append(f"{pod.owner}: there is no {kind} {name}" + (f" with {key}" if key else ""))
         volumes = {volume["name"] for volume in pod.spec.get("volumes", [])}
@@ -145,7 +144,8 @@ def _references(pod: Pods) -> Iterator[tuple[str, str, str | None]]:
             if "secretKeyRef" in source:
                 yield "Secret", source["secretKeyRef"]["name"], None
         for source in container.get("envFrom", []):
-            yield "Secret", source["secretRef"]["name"], None
+            kind = "Secret" if "secretRef" in source else "ConfigMap"
+            yield kind, source["secretRef" if kind == "Secret" else "configMapRef"]["name"], None
 
 
 def gateways_find_triton(objects: Sequence[Manifest]) -> list[str]:
