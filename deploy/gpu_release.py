@@ -1,7 +1,7 @@
 """`python -m deploy.gpu_release`: may the current release run on this machine's GPU? To be asked before Triton starts.
 
-A release for TensorRT belongs to the GPU, driver and TensorRT that it was built and judged on. Elsewhere Triton would
-end with a message about serialisation.
+A release for TensorRT belongs to the compute capability and the TensorRT that it was built with. Elsewhere, and with an
+old driver, Triton would end with a message about serialisation, or with a number of CUDA's.
 """
 
 import argparse
@@ -13,10 +13,11 @@ from deploy.errors import PreflightError
 from deploy.settings import DeploySettings
 from export.release import CURRENT, Release, read_release, verify_files
 from runtime import BuiltOn, ClassifierLoadError, RuntimeSpec
+from runtime.gpu import check_driver, visible_gpus
 
 
 def check_gpu(release: Release, here: Callable[[], BuiltOn] = BuiltOn.here) -> list[str]:
-    """Checks that a release may run here; releases without TensorRT run anywhere.
+    """Checks that a release may run here; those for processors run anywhere.
 
     Args:
         release: What is to be served.
@@ -30,12 +31,22 @@ def check_gpu(release: Release, here: Callable[[], BuiltOn] = BuiltOn.here) -> l
     """
     try:
         spec = RuntimeSpec.load(release.repository / "classifier" / "1")
-        if spec.built_on is None:
-            return []
-        warning = spec.built_on.check(here())
+        if spec.built_on is not None:
+            return spec.built_on.check(here())
+        if spec.runtime == "onnxruntime":
+            _check_drivers()
     except ClassifierLoadError as error:
         raise PreflightError(f"release {release.release_id} cannot be served here: {error}") from error
-    return [warning] if warning else []
+    return []
+
+
+def _check_drivers() -> None:
+    try:
+        gpus = visible_gpus()
+    except ClassifierLoadError:
+        return  # Triton says itself that there is no GPU
+    for gpu in gpus:
+        check_driver(gpu.driver)
 
 
 def served_release(releases_dir: Path, say: Say) -> Release:
@@ -47,7 +58,7 @@ def served_release(releases_dir: Path, say: Say) -> Release:
 
     Raises:
         ExportError: There is none, or it is damaged.
-        PreflightError: It was built for another GPU, driver or TensorRT.
+        PreflightError: It cannot run on this GPU, driver or TensorRT.
     """
     release = read_release(releases_dir / CURRENT)
     verify_files(release)

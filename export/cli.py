@@ -227,7 +227,10 @@ def _print_release(release: Release) -> None:
     _say(f"release      {release.path}")
     _say(f"export id    {info.export_id}")
     if built := release.manifest.get("built_on"):
-        _say(f"for          {built['gpu']}, driver {built['driver']}, TensorRT {built['tensorrt']}, and no other")
+        capability = built["compute_capability"]
+        _say(
+            f"for          {built['gpu']} (compute capability {capability}), TensorRT {built['tensorrt']}, and no other"
+        )
     for line in explain_choice(release.path):
         _say(line)
     if info.notice:

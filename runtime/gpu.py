@@ -23,6 +23,10 @@ _MIG_PROFILE = re.compile(r"^\s+MIG (\S+)\s+Device", re.MULTILINE)
 _LIBRARIES = ("libnvinfer.so.11", "libnvinfer.so.10")
 _VERSION_PARTS = ("Major", "Minor", "Patch", "Build")
 _PACKAGES = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")
+_MIN_DRIVER = (580,)
+"""For CUDA 13, as in NVIDIA's image. Its libraries for older drivers are set up by its entry point alone, and that writes
+to a file system that is read-only here."""
+
 _REMEDY = "export on this GPU, with the TensorRT that serves here (docs/kubernetes.md)"
 
 
@@ -159,35 +163,50 @@ class BuiltOn:
             )
         return cls(gpu.name, gpu.compute_capability, gpu.mig, gpu.driver, tensorrt)
 
-    def check(self, here: "BuiltOn") -> str:
+    def check(self, here: "BuiltOn") -> list[str]:
         """Checks that what was built on this machine may run on another one.
 
         Returns:
-            What to warn of; "" for nothing.
+            What to warn of, one line each.
 
         Raises:
             ClassifierLoadError: It may not.
         """
-        named = (
-            ("GPU", self.gpu, here.gpu),
+        check_driver(here.driver)
+        needed = (
             ("compute capability", self.compute_capability, here.compute_capability),
-            ("MIG profile", self.mig or "none", here.mig or "none"),
             ("TensorRT", self.tensorrt, here.tensorrt),
         )
-        for what, built, found in named:
+        for what, built, found in needed:
             if built != found:
                 raise ClassifierLoadError(
                     f"this release was built for {self.gpu} and TensorRT {self.tensorrt}: the {what} there was "
                     f"{built}, here it is {found}; {_REMEDY}"
                 )
-        if _numbers(here.driver) < _numbers(self.driver):
-            raise ClassifierLoadError(
-                f"this release was built with driver {self.driver}, and the one here is older, {here.driver}: "
-                f"update it, or {_REMEDY}"
-            )
-        if here.driver != self.driver:
-            return f"this release was built with driver {self.driver}, and {here.driver} runs here: export it again"
-        return ""
+        told = (
+            ("GPU", self.gpu, here.gpu),
+            ("MIG profile", self.mig or "none", here.mig or "none"),
+            ("driver", self.driver, here.driver),
+        )
+        return [
+            f"this release was built and judged with the {what} {built}, and {found} runs here: it may be slower, and "
+            "its scores may differ in the last digits"
+            for what, built, found in told
+            if built != found
+        ]
+
+
+def check_driver(driver: str) -> None:
+    """Refuses a driver that is too old for the CUDA of NVIDIA's image, which would fail with a number.
+
+    Raises:
+        ClassifierLoadError: With what to do.
+    """
+    if _numbers(driver) < _MIN_DRIVER:
+        raise ClassifierLoadError(
+            f"NVIDIA's driver {driver} is too old: CUDA 13 needs {_MIN_DRIVER[0]} or newer; update the driver of this "
+            "machine, or of the cluster's GPU nodes"
+        )
 
 
 def _numbers(driver: str) -> tuple[int, ...]:

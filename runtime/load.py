@@ -21,7 +21,7 @@ def load_classifier(folder: Path, cores: int = 0) -> Classifier:
         ClassifierLoadError: The folder is damaged, the library is missing, or this processor or GPU cannot run it.
     """
     spec = RuntimeSpec.load(folder)
-    if spec.built_on is not None and (warning := spec.built_on.check(BuiltOn.here())):
+    for warning in spec.built_on.check(BuiltOn.here()) if spec.built_on is not None else ():
         logging.getLogger(__name__).warning(warning)
     cores = cores or usable_cores()
     try:

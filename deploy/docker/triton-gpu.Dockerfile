@@ -1,7 +1,8 @@
 # Triton for NVIDIA GPUs: NVIDIA's image, and what our preprocessing and the watch over the server import.
-# 26.07 is Triton 2.71.0 with onnxruntime 1.27 and Python 3.12. It is some gigabytes; ours adds one virtual environment.
+# 26.11 mends faults of 26.07 in the dynamic batcher and the Python backend. It has CUDA 13, which needs driver 580 or
+# newer, and Python 3.12. It is some gigabytes; ours adds one virtual environment.
 # With its digest, NAME@sha256:..., every build gets the same image.
-ARG TRITON_IMAGE=nvcr.io/nvidia/tritonserver:26.07-py3
+ARG TRITON_IMAGE=nvcr.io/nvidia/tritonserver:26.11-py3
 FROM ${TRITON_IMAGE} AS builder
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL

@@ -22,7 +22,7 @@ DOCKERFILES = {
     "gateway": FOLDER / "gateway.Dockerfile",
 }
 SLIM = "python:3.11-slim-bookworm"
-NVIDIA = "nvcr.io/nvidia/tritonserver:26.07-py3"
+NVIDIA = "nvcr.io/nvidia/tritonserver:26.11-py3"
 LOCKS = {
     "single": ["export.lock", "serve.lock"],
     "export": ["export.lock"],

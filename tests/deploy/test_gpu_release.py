@@ -41,7 +41,7 @@ def test_a_release_for_cpus_runs_anywhere(tmp_path: Path) -> None:
 def test_a_release_of_another_gpu_says_to_export_on_this_one(tmp_path: Path) -> None:
     release = release_with(tmp_path, RuntimeSpec(runtime="tensorrt", built_on=MACHINE))
     assert check_gpu(release, lambda: MACHINE) == []
-    said = r"0123456789abcdef cannot be served here: .*was NVIDIA L4, here it is NVIDIA A10; export on this GPU"
+    said = r"0123456789abcdef cannot be served here: .*capability there was 8.9, here it is 8.6; export on this GPU"
     with pytest.raises(PreflightError, match=said):
         check_gpu(release, elsewhere)
 
@@ -50,7 +50,16 @@ def test_a_newer_driver_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyP
     release = release_with(tmp_path, RuntimeSpec(runtime="tensorrt", built_on=MACHINE))
     fake_gpu.use(monkeypatch, "NVIDIA L4, 8.9, 590.10, [N/A]")
     (warning,) = check_gpu(release)
-    assert "built with driver 580.65.06, and 590.10 runs here" in warning
+    assert "with the driver 580.65.06, and 590.10 runs here" in warning
+
+
+def test_a_release_for_cuda_needs_a_driver_that_is_new_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = release_with(tmp_path, RuntimeSpec(runtime="onnxruntime"))
+    fake_gpu.use(monkeypatch, "NVIDIA L4, 8.9, 580.65.06, [N/A]")
+    assert check_gpu(release) == []
+    fake_gpu.use(monkeypatch, "NVIDIA L4, 8.9, 550.54.15, [N/A]")
+    with pytest.raises(PreflightError, match=r"driver 550.54.15 is too old: CUDA 13 needs 580 or newer; update"):
+        check_gpu(release)
 
 
 def test_the_container_does_not_start_on_a_release_for_a_gpu_that_is_not_there(

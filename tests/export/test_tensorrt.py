@@ -256,5 +256,5 @@ def test_the_command_builds_a_plan_and_says_for_what(
         "--parity-images", "8",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    assert "for          NVIDIA L4, driver 580.65.06, TensorRT 10.16.1.11, and no other" in done.stdout
+    assert "for          NVIDIA L4 (compute capability 8.9), TensorRT 10.16.1.11, and no other" in done.stdout
     assert read_release(tmp_path / "current").manifest["description"]["backend"] == "tensorrt"

@@ -190,7 +190,7 @@ def _in_requests_of(size: int, images: Sequence[bytes], scorer: TritonScorer) ->
 
 
 def _refused_elsewhere(release: Release) -> str:
-    other = replace(BuiltOn.here(), gpu="NVIDIA Imaginary 1")
+    other = replace(BuiltOn.here(), gpu="NVIDIA Imaginary 1", compute_capability="1.0")
     try:
         check_gpu(release, lambda: other)
     except PreflightError as error:

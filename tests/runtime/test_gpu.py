@@ -94,11 +94,9 @@ def test_a_machine_without_tensorrt_says_how_to_get_it(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"gpu": "NVIDIA A10"}, "the GPU there was NVIDIA L4, here it is NVIDIA A10; export on this GPU"),
-        ({"compute_capability": "8.6"}, "the compute capability there was 8.9, here it is 8.6"),
-        ({"mig": "1g.10gb"}, "the MIG profile there was none, here it is 1g.10gb"),
+        ({"compute_capability": "8.6"}, "the compute capability there was 8.9, here it is 8.6; export on this GPU"),
         ({"tensorrt": "11.4.0.106"}, "the TensorRT there was 10.16.1.11, here it is 11.4.0.106"),
-        ({"driver": "570.124.06"}, "with driver 580.65.06, and the one here is older, 570.124.06"),
+        ({"driver": "570.124.06"}, "driver 570.124.06 is too old: CUDA 13 needs 580 or newer"),
     ],
 )
 def test_another_machine_is_refused_by_what_differs(change: dict[str, str], said: str) -> None:
@@ -106,9 +104,19 @@ def test_another_machine_is_refused_by_what_differs(change: dict[str, str], said
         HERE.check(replace(HERE, **change))
 
 
-def test_the_same_machine_may_and_a_newer_driver_is_told() -> None:
-    assert HERE.check(HERE) == ""
-    assert "driver 580.65.06, and 581.2 runs here" in HERE.check(replace(HERE, driver="581.2"))
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, []),
+        ({"driver": "581.2"}, ["with the driver 580.65.06, and 581.2 runs here"]),
+        ({"driver": "580.10"}, ["with the driver 580.65.06, and 580.10 runs here"]),
+        ({"gpu": "NVIDIA L40S"}, ["with the GPU NVIDIA L4, and NVIDIA L40S runs here"]),
+        ({"mig": "1g.10gb"}, ["with the MIG profile none, and 1g.10gb runs here"]),
+    ],
+)
+def test_what_may_differ_is_told(change: dict[str, str], said: list[str]) -> None:
+    warnings = HERE.check(replace(HERE, **change))
+    assert [text in warning for text, warning in zip(said, warnings, strict=True)] == [True] * len(said)
 
 
 def test_a_classifier_of_another_gpu_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
