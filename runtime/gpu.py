@@ -24,8 +24,8 @@ _LIBRARIES = ("libnvinfer.so.11", "libnvinfer.so.10")
 _VERSION_PARTS = ("Major", "Minor", "Patch", "Build")
 _PACKAGES = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")
 _MIN_DRIVER = (580,)
-"""For CUDA 13, as in NVIDIA's image. Its libraries for older drivers are set up by its entry point alone, and that writes
-to a file system that is read-only here."""
+"""For CUDA 13, as in NVIDIA's image. Its libraries for older drivers are set up by its entry point alone, which we
+leave out: it writes to a file system that is read-only here."""
 
 _REMEDY = "export on this GPU, with the TensorRT that serves here (docs/kubernetes.md)"
 
