@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,9 +71,9 @@ def emulate(driver: Chrome, width_px: int, height_px: int, *, dark: bool = False
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
-def drop_file(driver: Chrome, path: Path, x_px: int, y_px: int) -> None:
-    """Drags a file over the page and drops it, through the browser's own input handling."""
-    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+def drop_files(driver: Chrome, paths: Sequence[Path], x_px: int, y_px: int) -> None:
+    """Drags files and folders over the page and drops them, through the browser's own input handling."""
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
         driver.execute_cdp_cmd("Input.dispatchDragEvent", {"type": kind, "x": x_px, "y": y_px, "data": data})
 

@@ -36,11 +36,13 @@ class ScriptedScorer:
         answer: From a frame's index to its score.
         gate: Holds every detection until it is set.
         away: Whether the server behind it cannot be reached.
+        images: What is being scored.
     """
 
     answer: Answer = field(default=lambda index: scored(0.9))
     gate: threading.Event = field(default_factory=threading.Event)
     away: bool = False
+    images: Sequence[bytes] = ()
 
     def info(self, deadline: Deadline) -> ModelInfo:
         if self.away:
@@ -53,6 +55,7 @@ class ScriptedScorer:
         info = self.info(deadline)
         if request_id != "health-canary":
             self.gate.wait(deadline.remaining_s())
+            self.images = images
         return Scoring(info, [self.answer(index) for index in range(len(images))])
 
     def close(self) -> None:

@@ -1,115 +1,110 @@
-/** The page: from a chosen file to its result or to what went wrong. One file at a time. */
+/** The page: from chosen files over the queue to the result of the one that is open, or to what went wrong with it. */
 
+import { announceChanges } from "./session/announcements.js";
 import { watchForFiles } from "./session/chooser.js";
-import { byId } from "./shared/dom.js";
-import { size } from "./shared/format.js";
+import { FileList } from "./session/file_list.js";
+import { onlyMedia } from "./session/folder.js";
 import { refreshHealth, watchHealth } from "./session/health.js";
 import { showNotice } from "./session/notice.js";
 import { hideProblem, showProblem } from "./session/problem.js";
-import { ProgressPanel } from "./session/progress.js";
+import { showProgress } from "./session/progress.js";
+import { Queue } from "./session/queue.js";
+import { byId } from "./shared/dom.js";
+import { size } from "./shared/format.js";
 import { hideResult, showResult } from "./result/result.js";
-import { detect, Problem } from "./session/upload.js";
-import { verdictSentence } from "./result/verdict.js";
 
-const MAX_BODY_BYTES = Number(document.body.dataset.maxBodyBytes);
-const MAX_IMAGE_BYTES = Math.min(Number(document.body.dataset.maxImageBytes), MAX_BODY_BYTES);
+/** @typedef {import("./session/queue.js").Entry} Entry */
 
-/** @type {AbortController | null} */
-let running = null;
-/** @type {ProgressPanel | null} */
-let panel = null;
-let previewUrl = "";
+const maxBodyBytes = Number(document.body.dataset.maxBodyBytes);
+const maxImageBytes = Math.min(Number(document.body.dataset.maxImageBytes), maxBodyBytes);
+byId("max-image").textContent = size(maxImageBytes);
+byId("max-video").textContent = size(maxBodyBytes);
 
-byId("max-image").textContent = size(MAX_IMAGE_BYTES);
-byId("max-video").textContent = size(MAX_BODY_BYTES);
+const queue = new Queue({ maxBodyBytes, maxImageBytes }, typedKey);
+const list = new FileList(queue, (entry) => open(entry, true));
+/** @type {Entry | null} Whose result or problem is shown. */
+let opened = null;
+/** @type {Entry[]} Those since the queue was idle. */
+let batch = [];
+/** @type {Element | null} What had the focus last. A browser takes it away from what is hidden. */
+let focused = null;
+
+document.addEventListener("focusin", ({ target }) => (focused = /** @type {Element} */ (target)));
 watchHealth();
-watchForFiles(analyse, refuseFolder);
+announceChanges(queue);
+showProgress(queue);
+watchForFiles(take, hint);
+
+queue.addEventListener("added", ({ detail: entries }) => {
+  document.body.classList.add("used");
+  if (!batch.length) queueMicrotask(() => byId("cancel").focus()); // it is shown by then
+  if (!batch.length || entries.includes(opened)) close();
+  batch.push(...entries);
+});
+queue.addEventListener("change", ({ detail: { answer, problem }, detail: entry }) => {
+  if (answer) showNotice(answer.metadata.model.trained, answer.metadata.model.notice);
+  if (problem?.mayPass) refreshHealth();
+  const isAlone = batch.length === 1;
+  if (!opened && (answer || (problem && isAlone))) open(entry, isAlone);
+  keepFocus();
+});
+queue.addEventListener("idle", () => {
+  batch = [];
+  keepFocus();
+});
+
+/** @param {Entry[]} entries */
+function take(entries) {
+  const { media, leftOut } = onlyMedia(entries);
+  const suffixes = [...leftOut].map(([suffix, count]) => `${count} ${suffix}`).join(", ");
+  const without = suffixes && `Left out, as neither an image nor a video: ${suffixes}.`;
+  hint(media.length ? without : `No image and no video was found. ${without}`);
+  if (media.length) queue.add(media);
+}
 
 /**
- * @param {File} file
- * @param {number} [ignored] How many other files came with it.
+ * Shows what became of a file.
+ * @param {Entry} entry One that is done or failed.
+ * @param {boolean} takeFocus
  */
-async function analyse(file, ignored = 0) {
-  const controller = takeTurn();
-  previewUrl = file.type.startsWith("image/") ? URL.createObjectURL(file) : "";
-  try {
-    requireFit(file);
-    const shown = (panel = new ProgressPanel(file, previewUrl, announce, () => controller.abort()));
-    if (ignored) announce(`One file at a time: ${file.name} was taken, ${ignored} left out.`);
-    const { answer, requestId } = await detect(file, {
-      onProgress: (sentBytes, totalBytes) => shown.sent(sentBytes, totalBytes),
-      onSent: () => shown.analysing(),
-      signal: controller.signal,
-      apiKey: typedKey(),
-    });
-    if (running !== controller) return;
-    shown.end();
-    showNotice(answer.metadata.model.trained, answer.metadata.model.notice);
-    showResult({ file, answer, requestId, previewUrl });
-    announce(verdictSentence(answer));
-  } catch (error) {
-    if (running !== controller) return; // another file has taken its place
-    panel?.end();
-    fail(error, controller, file);
+function open(entry, takeFocus) {
+  close();
+  opened = entry;
+  list.mark(entry);
+  if (entry.problem) {
+    showProblem(entry.problem, entry.name, () => queue.tryAgain([entry]));
+  } else {
+    entry.previewUrl = URL.createObjectURL(entry.file);
+    showResult(entry);
   }
+  if (takeFocus) byId(entry.problem ? "problem-title" : "result-title").focus();
+}
+
+/** Takes away what is open. */
+function close() {
+  if (opened) URL.revokeObjectURL(opened.previewUrl);
+  opened = null;
+  list.mark(null);
+  hideProblem();
+  hideResult();
+  keepFocus();
+}
+
+/** Moves the focus on, where what had it is no longer shown. */
+function keepFocus() {
+  const isNowhere = [document.body, focused].includes(document.activeElement);
+  if (focused && isNowhere && !focused.checkVisibility()) {
+    byId(byId("files").hidden ? "file" : "files-title").focus({ preventScroll: true });
+  }
+}
+
+/** Says something about what was dropped, chosen or pasted. @param {string} text */
+function hint(text) {
+  byId("hint").textContent = text;
 }
 
 /** The API key from its field, which is there where the service wants one. */
 function typedKey() {
   const field = document.querySelector("#api-key");
   return field instanceof HTMLInputElement ? field.value.trim() : "";
-}
-
-/** Ends what runs and clears what is shown. */
-function takeTurn() {
-  running?.abort();
-  panel?.end();
-  hideProblem();
-  hideResult();
-  URL.revokeObjectURL(previewUrl);
-  document.body.classList.add("used");
-  return (running = new AbortController());
-}
-
-/**
- * @param {unknown} error
- * @param {AbortController} controller
- * @param {File} file
- */
-function fail(error, controller, file) {
-  if (controller.signal.aborted) {
-    announce("Cancelled.");
-    byId("file").focus();
-    return;
-  }
-  if (!(error instanceof Problem)) throw error;
-  announce("");
-  showProblem(error, file.name, () => analyse(file));
-  if (error.status === 0 || error.status >= 500) refreshHealth();
-}
-
-/**
- * Refuses what the service would refuse, before it is sent: a server that stops reading looks like a lost connection.
- * @param {File} file
- */
-function requireFit(file) {
-  const limit = file.type.startsWith("image/") ? MAX_IMAGE_BYTES : MAX_BODY_BYTES;
-  if (file.size <= limit) return;
-  throw new Problem({
-    title: "Too large",
-    message: `The file holds ${size(file.size)}; at most ${size(limit)} are taken. It was not sent.`,
-    code: "FILE_TOO_LARGE",
-  });
-}
-
-/** @param {string} name */
-function refuseFolder(name) {
-  takeTurn();
-  const said = { title: "A folder", message: "Folders are not taken. Nothing was sent.", code: "FOLDER" };
-  showProblem(new Problem(said), name, () => {});
-}
-
-/** Tells screen readers. @param {string} text */
-function announce(text) {
-  byId("announcer").textContent = text;
 }

@@ -138,7 +138,7 @@ def test_the_page_names_the_accepted_formats(gateway: Gateway) -> None:
 
 def test_the_file_dialog_offers_what_a_scan_takes(gateway: Gateway) -> None:
     tags = Markup(fetch(gateway, "/").text).tags
-    (chooser,) = [attributes for tag, attributes in tags if tag == "input" and attributes.get("type") == "file"]
+    (chooser,) = [attributes for tag, attributes in tags if tag == "input" and attributes.get("id") == "file"]
     assert set(SUFFIXES) <= set((chooser["accept"] or "").split(","))
 
 

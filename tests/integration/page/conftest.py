@@ -45,8 +45,8 @@ class Page:
     def wait_for(self, condition: Callable[[], Any], timeout_s: float = WAIT_S) -> None:
         WebDriverWait(self.driver, timeout_s, 0.05).until(lambda _: condition())
 
-    def choose(self, path: Path) -> None:
-        self.one("#file").send_keys(str(path))
+    def choose(self, *paths: Path) -> None:
+        self.one("#file").send_keys("\n".join(map(str, paths)))
 
     def result(self) -> None:
         """Waits for a result, whose heading takes the focus."""

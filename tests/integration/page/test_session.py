@@ -1,13 +1,14 @@
-"""What comes before a result: choosing, sending, waiting, cancelling, and what goes wrong."""
+"""What comes before the result of one file: choosing, sending, waiting, cancelling, and what goes wrong."""
 
 import re
 import threading
 from pathlib import Path
 
+import pytest
 from selenium.webdriver import Chrome, Keys
 
 from gateway.access.api_keys import key_line, new_key
-from tests.browser import accessibility_tree, drop_file, requested_urls
+from tests.browser import accessibility_tree, requested_urls
 from tests.integration.page.conftest import Page, pixels
 from tests.media import photo
 from tests.scripted_gateway import ScriptedGateway, scripted_gateway
@@ -31,7 +32,10 @@ def test_a_file_that_is_no_media_is_explained(page: Page, tmp_path: Path, expect
     assert not page.one("#problem").is_displayed()
 
 
-def test_the_analysis_can_be_watched_and_cancelled(scripted_page: Page, scripted: ScriptedGateway, clip: Path) -> None:
+@pytest.mark.parametrize("key", [Keys.ENTER, Keys.ESCAPE])
+def test_the_analysis_can_be_watched_and_cancelled(
+    scripted_page: Page, scripted: ScriptedGateway, clip: Path, key: str
+) -> None:
     scripted.scorer.gate = threading.Event()
     scripted_page.choose(clip)
     scripted_page.wait_for(lambda: "Analysing" in scripted_page.text("#progress"))
@@ -41,26 +45,14 @@ def test_the_analysis_can_be_watched_and_cancelled(scripted_page: Page, scripted
     assert bar["name"] == "clip.mp4"
     before = scripted_page.text(".clock")
     scripted_page.wait_for(lambda: scripted_page.text(".clock") != before)
-    assert scripted_page.driver.switch_to.active_element.text == "Cancel"
-    scripted_page.press(Keys.ENTER)
+    assert scripted_page.focused() == "cancel"
+    scripted_page.press(key)
     assert scripted_page.focused() == "file"
     assert not scripted_page.one("#progress").is_displayed()
     assert scripted_page.text("#announcer") == "Cancelled."
     scripted.scorer.gate.set()
     assert not scripted_page.one("#result").is_displayed()
-
-
-def test_another_file_takes_the_place_of_one_under_way(
-    scripted_page: Page, scripted: ScriptedGateway, clip: Path, tmp_path: Path
-) -> None:
-    scripted.scorer.gate = threading.Event()
-    scripted_page.choose(clip)
-    scripted_page.wait_for(lambda: "Analysing" in scripted_page.text("#progress"))
-    scripted_page.choose(pixels(tmp_path / "second.png"))
-    scripted_page.wait_for(lambda: scripted_page.text("#progress h2") == "second.png")
-    scripted.scorer.gate.set()
-    scripted_page.result()
-    assert scripted_page.facts()["File"] == "second.png"
+    assert not scripted_page.one("#files").is_displayed()
 
 
 def test_a_pasted_image_is_analysed(scripted_page: Page) -> None:
@@ -129,9 +121,34 @@ def test_a_file_over_the_limit_is_not_sent(scripted_page: Page, tmp_path: Path) 
     assert not any(url.endswith("/detect") for url in requested_urls(scripted_page.driver))
 
 
-def test_a_dropped_folder_is_refused(scripted_page: Page, tmp_path: Path) -> None:
-    (tmp_path / "holiday").mkdir()
-    drop_file(scripted_page.driver, tmp_path / "holiday", 300, 300)
-    scripted_page.problem()
-    assert scripted_page.facts() == {"File": "holiday", "Code": "FOLDER"}
-    assert "drop one of its files" in scripted_page.text("#problem")
+@pytest.mark.parametrize("address", ["https://example.org/clip.mp4?x=1", "www.example.org/photo"])
+def test_a_pasted_address_is_answered_with_what_to_do(scripted_page: Page, address: str) -> None:
+    paste(scripted_page, "nothing that looks like an address")
+    assert scripted_page.text("#hint") == ""
+    paste(scripted_page, address)
+    assert "save the file on your device, then drop or choose it here" in scripted_page.text("#hint")
+
+
+def paste(page: Page, text: str) -> None:
+    page.driver.execute_script(
+        """
+        const data = new DataTransfer();
+        data.setData("text/plain", arguments[0]);
+        document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
+        """,
+        text,
+    )
+
+
+def test_a_file_that_has_gone_is_explained(
+    scripted_page: Page, scripted: ScriptedGateway, tmp_path: Path, expected_errors: list[str]
+) -> None:
+    """While it waits for its turn."""
+    expected_errors.append("net::ERR_(FILE_NOT_FOUND|UPLOAD_FILE_CHANGED)")
+    scripted.scorer.gate = threading.Event()
+    gone = pixels(tmp_path / "gone.png")
+    scripted_page.choose(pixels(tmp_path / "first.png"), gone)
+    scripted_page.wait_for(lambda: "Analysing" in scripted_page.text("#progress"))
+    gone.unlink()
+    scripted.scorer.gate.set()
+    scripted_page.wait_for(lambda: "Failed: The file cannot be read" in scripted_page.text("#files"))

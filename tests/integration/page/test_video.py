@@ -6,7 +6,7 @@ from pathlib import Path
 from selenium.webdriver import ActionChains, Chrome
 
 from deepfake_client.scorer import FrameScore
-from tests.browser import drop_file
+from tests.browser import drop_files
 from tests.integration.page.conftest import Page
 from tests.media import VideoSpec, write_video
 from tests.scripted_gateway import ScriptedGateway, scored, scripted_gateway
@@ -14,7 +14,7 @@ from tests.scripted_gateway import ScriptedGateway, scored, scripted_gateway
 
 def test_a_dropped_video_is_analysed(page: Page, clip: Path) -> None:
     box = page.one("#chooser").rect
-    drop_file(page.driver, clip, int(box["x"] + 50), int(box["y"] + 50))
+    drop_files(page.driver, [clip], int(box["x"] + 50), int(box["y"] + 50))
     page.result()
     assert page.text("#result-title") == "No verdict"
     options = page.all(".plot [role=option]")

@@ -1,9 +1,9 @@
 /** The whole answer on the page. */
 
 import { byId, html } from "../shared/dom.js";
+import { saveFile } from "../shared/save.js";
 import { firstSelection } from "../shared/selection.js";
 import { workbench } from "../video/workbench.js";
-import { downloadJson } from "./download.js";
 import { factList, scoreCard, scoreList } from "./facts.js";
 import { pictureList, uploadedPicture } from "./picture.js";
 import { verdictPanel } from "./verdict.js";
@@ -16,7 +16,7 @@ export function showResult(entry) {
   const isVideo = answer.metadata.input_type === "video";
   const selection = firstSelection(answer.metadata);
   const download = html("button", { type: "button", class: "button" }, "Download result as JSON");
-  download.addEventListener("click", () => downloadJson(answer, file.name));
+  download.addEventListener("click", () => saveFile(`${file.name}.result.json`, `${JSON.stringify(answer, null, 2)}\n`, "application/json"));
   const actions = html("p", { class: "actions" }, download);
   const verdict = isVideo ? verdictPanel(answer, actions) : verdictPanel(answer, scoreList(answer), actions);
   const image = isVideo ? null : uploadedPicture(previewUrl, answer.metadata);
@@ -29,7 +29,6 @@ export function showResult(entry) {
     factList(answer, file, requestId),
   );
   byId("result").hidden = false;
-  byId("result-title").focus();
 }
 
 /** Takes the last one away. */

@@ -1,26 +1,42 @@
-/** Takes one file from the file dialog, a drop anywhere on the page, or the clipboard. */
+/** Takes files from the file dialogs, from a drop anywhere on the page, or from the clipboard. */
 
 import { byId } from "../shared/dom.js";
+import { droppedEntries } from "./folder.js";
+import { Entry } from "./queue.js";
+
+const ADDRESS = /^(https?:\/\/|www\.)\S+$/i;
+const ABOUT_ADDRESSES = "That is an address. The service fetches nothing from the web: save the file on your device, then drop or choose it here.";
 
 /**
- * @param {(file: File, ignored: number) => void} take Called with the first file and how many others there were.
- * @param {(name: string) => void} refuseFolder Called with the name of a dropped folder, which cannot be read like a file.
+ * @param {(entries: Entry[]) => void} take Those of a folder have its name before theirs.
+ * @param {(text: string) => void} say Called with what to do instead, where something else was pasted or dropped.
  */
-export function watchForFiles(take, refuseFolder) {
-  const input = /** @type {HTMLInputElement} */ (byId("file"));
-  input.addEventListener("change", () => {
-    takeFirst(input.files, take);
-    input.value = ""; // so that choosing the same file again is a change
+export function watchForFiles(take, say) {
+  /** @param {Iterable<File> | null | undefined} files */
+  const takeFiles = (files) => {
+    const entries = [...(files ?? [])].map((file) => new Entry(file, file.webkitRelativePath || file.name));
+    if (entries.length) take(entries);
+  };
+  for (const id of ["file", "folder"]) {
+    const input = /** @type {HTMLInputElement} */ (byId(id));
+    input.addEventListener("change", () => {
+      takeFiles(input.files);
+      input.value = ""; // so that choosing the same files again is a change
+    });
+  }
+  document.addEventListener("paste", (event) => {
+    takeFiles(event.clipboardData?.files);
+    const isField = event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement;
+    if (!isField && ADDRESS.test(event.clipboardData?.getData("text/plain").trim() ?? "")) say(ABOUT_ADDRESSES);
   });
-  document.addEventListener("paste", (event) => takeFirst(event.clipboardData?.files, take));
-  watchForDrops(take, refuseFolder);
+  watchForDrops(take, say);
 }
 
 /**
- * @param {(file: File, ignored: number) => void} take
- * @param {(name: string) => void} refuseFolder
+ * @param {(entries: Entry[]) => void} take
+ * @param {(text: string) => void} say
  */
-function watchForDrops(take, refuseFolder) {
+function watchForDrops(take, say) {
   let depth = 0; // drag events come for every element that is crossed
   /** @param {number} now */
   const enter = (now) => {
@@ -28,35 +44,26 @@ function watchForDrops(take, refuseFolder) {
     document.body.classList.toggle("dropping", depth > 0);
   };
   document.addEventListener("dragenter", (event) => {
-    if (carriesFiles(event)) enter(depth + 1);
+    if (isTaken(event)) enter(depth + 1);
   });
   document.addEventListener("dragleave", (event) => {
-    if (carriesFiles(event)) enter(Math.max(depth - 1, 0));
+    if (isTaken(event)) enter(Math.max(depth - 1, 0));
   });
   document.addEventListener("dragover", (event) => {
-    if (!carriesFiles(event) || !event.dataTransfer) return;
+    if (!isTaken(event) || !event.dataTransfer) return;
     event.preventDefault(); // or the browser would leave the page and show the file
     event.dataTransfer.dropEffect = "copy";
   });
-  document.addEventListener("drop", (event) => {
-    if (!carriesFiles(event)) return;
+  document.addEventListener("drop", async (event) => {
+    if (!isTaken(event) || !event.dataTransfer) return;
     event.preventDefault();
     enter(0);
-    const entry = event.dataTransfer?.items[0]?.webkitGetAsEntry();
-    if (entry?.isDirectory) refuseFolder(entry.name);
-    else takeFirst(event.dataTransfer?.files, take);
+    if (event.dataTransfer.types.includes("Files")) take(await droppedEntries(event.dataTransfer));
+    else say(ABOUT_ADDRESSES);
   });
 }
 
-/** @param {DragEvent} event */
-function carriesFiles(event) {
-  return event.dataTransfer?.types.includes("Files") ?? false;
-}
-
-/**
- * @param {FileList | null | undefined} files
- * @param {(file: File, ignored: number) => void} take
- */
-function takeFirst(files, take) {
-  if (files?.length) take(files[0], files.length - 1);
+/** Files, or a link. @param {DragEvent} event */
+function isTaken(event) {
+  return event.dataTransfer?.types.some((type) => type === "Files" || type === "text/uri-list") ?? false;
 }

@@ -11,7 +11,7 @@ const REPORT = "This is a fault of the service. Tell whoever runs it, with the r
 const ADVICE = {
   UNSUPPORTED_MEDIA: "Choose a file of one of the formats that the page names, or convert this one first.",
   EMPTY_FILE: "The file holds nothing. Check that it was copied completely.",
-  FOLDER: "Open the folder and drop one of its files.",
+  FILE_UNREADABLE: "Choose the file again.",
   FILE_TOO_LARGE: SMALLER,
   BODY_TOO_LARGE: SMALLER,
   IMAGE_TOO_LARGE: SMALLER,
@@ -41,7 +41,6 @@ const ADVICE = {
 export function showProblem(problem, fileName, retry) {
   const again = html("button", { type: "button", class: "button primary" }, "Try again");
   again.addEventListener("click", retry);
-  const mayPass = problem.status >= 500 || [401, 429].includes(problem.status) || problem.code === "UNREACHABLE";
   const details = [["File", fileName], ["Code", html("code", {}, problem.code)]];
   if (problem.requestId) details.push(["Request id", html("code", {}, problem.requestId)]);
   const advice = ADVICE[problem.code] ?? "Send another file, or report the code and the request id to whoever runs the service.";
@@ -51,10 +50,9 @@ export function showProblem(problem, fileName, retry) {
     html("p", {}, html("strong", {}, "What to do: "), advice),
     reasons(problem),
     html("dl", { class: "facts" }, ...details.map(([term, value]) => html("div", {}, html("dt", {}, term), html("dd", {}, value)))),
-    mayPass ? again : "",
+    problem.mayPass ? again : "",
   );
   byId("problem").hidden = false;
-  byId("problem-title").focus();
 }
 
 /** Takes the last one away. */

@@ -1,71 +1,60 @@
-/** The upload and the analysis while they run. */
+/** The file that is uploaded or analysed now. */
 
 import { byId, html } from "../shared/dom.js";
-import { size, time } from "../shared/format.js";
+import { counted, size, time } from "../shared/format.js";
+
+/** @typedef {import("./queue.js").Entry} Entry */
+/** @typedef {import("./queue.js").Queue} Queue */
 
 const TICK_MS = 100;
-const ANNOUNCE_SHARE = 0.25;
 
-/** Shows one file on its way; `end` takes it away. */
-export class ProgressPanel {
-  /**
-   * @param {File} file
-   * @param {string | null} previewUrl
-   * @param {(text: string) => void} announce
-   * @param {() => void} onCancel
-   */
-  constructor(file, previewUrl, announce, onCancel) {
-    this.announce = announce;
-    this.announced = 0;
-    this.startedMs = performance.now();
-    this.bar = /** @type {HTMLProgressElement} */ (html("progress", { max: 1, value: 0, "aria-labelledby": "progress-title" }));
-    this.phase = html("span", { class: "phase" });
-    this.clock = html("span", { class: "clock", role: "timer" });
-    const cancel = html("button", { type: "button", class: "button" }, "Cancel");
-    cancel.addEventListener("click", onCancel);
-    this.panel = byId("progress");
-    this.panel.replaceChildren(
-      previewUrl ? html("img", { class: "preview", src: previewUrl, alt: "" }) : "",
-      html("div", { class: "running" }, html("h2", { id: "progress-title" }, file.name), this.bar, html("p", {}, this.phase, this.clock)),
-      cancel,
-    );
-    this.panel.hidden = false;
-    this.timer = setInterval(() => this.#tick(), TICK_MS);
-    this.#tick();
-    cancel.focus();
-    this.sent(0, file.size);
-    announce(`Uploading ${file.name}`);
-  }
+/** Shows the queue's running file, with a button that cancels it; the Escape key does, too. @param {Queue} queue */
+export function showProgress(queue) {
+  const title = html("h2", { id: "progress-title" });
+  const bar = /** @type {HTMLProgressElement} */ (html("progress", { max: 1, "aria-labelledby": "progress-title" }));
+  const phase = html("span");
+  const clock = html("span", { class: "clock", role: "timer" });
+  const rest = html("p");
+  const preview = /** @type {HTMLImageElement} */ (html("img", { class: "preview", alt: "" }));
+  preview.addEventListener("error", () => (preview.hidden = true));
+  const hint = html("kbd", { "aria-hidden": "true" }, "Esc");
+  const cancel = html("button", { id: "cancel", type: "button", class: "button", "aria-keyshortcuts": "Escape" }, "Cancel", hint);
+  byId("progress").replaceChildren(preview, html("div", { class: "running" }, title, bar, html("p", {}, phase, clock), rest), cancel);
 
-  /**
-   * @param {number} sentBytes
-   * @param {number} totalBytes
-   */
-  sent(sentBytes, totalBytes) {
-    const share = totalBytes ? sentBytes / totalBytes : 0;
-    this.bar.value = share;
-    this.phase.textContent = `Uploading: ${size(sentBytes)} of ${size(totalBytes)}`;
-    if (share < 1 && share >= this.announced + ANNOUNCE_SHARE) {
-      this.announced = share;
-      this.announce(`${Math.round(share * 100)} % uploaded`);
-    }
-  }
+  const cancelRunning = () => queue.running && queue.cancel(queue.running);
+  cancel.addEventListener("click", cancelRunning);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !event.isComposing && !event.defaultPrevented) cancelRunning();
+  });
 
-  /** From now on it is not known how far it is. */
-  analysing() {
-    this.bar.removeAttribute("value");
-    this.phase.textContent = "Analysing …";
-    this.announce("Uploaded. Analysing …");
-  }
-
-  /** Takes the panel away. */
-  end() {
-    clearInterval(this.timer);
-    this.panel.hidden = true;
-    this.panel.replaceChildren();
-  }
-
-  #tick() {
-    this.clock.textContent = time((performance.now() - this.startedMs) / 1000, 1);
-  }
+  let timer = 0;
+  /** @param {Entry} entry */
+  const begin = (entry) => {
+    title.textContent = entry.name;
+    preview.hidden = !entry.file.type.startsWith("image/");
+    URL.revokeObjectURL(preview.src);
+    if (!preview.hidden) preview.src = URL.createObjectURL(entry.file);
+    byId("progress").hidden = false;
+    clearInterval(timer);
+    timer = setInterval(show, TICK_MS);
+  };
+  const show = () => {
+    const entry = queue.running;
+    if (!entry) return;
+    const { sentBytes, startedMs, state, file } = entry;
+    if (state === "uploading") bar.value = file.size ? sentBytes / file.size : 0;
+    else bar.removeAttribute("value"); // it is not known how far an analysis is
+    phase.textContent = state === "uploading" ? `Uploading: ${size(sentBytes)} of ${size(file.size)}` : "Analysing …";
+    clock.textContent = time((performance.now() - startedMs) / 1000, 1);
+    rest.textContent = queue.waiting ? `${counted(queue.waiting, "more file waits", "more files wait")}.` : "";
+  };
+  queue.addEventListener("change", ({ detail: entry }) => {
+    if (entry.state === "uploading") begin(entry);
+    show();
+  });
+  queue.addEventListener("progress", show);
+  queue.addEventListener("idle", () => {
+    clearInterval(timer);
+    byId("progress").hidden = true;
+  });
 }

@@ -2,6 +2,8 @@
 
 /** @typedef {import("../shared/types.js").Answer} Answer */
 
+const INCLUDED = ["thumbnails", "crops", "scores", "stability", "further_frames"];
+
 /** What went wrong, in the API's words where it has answered. */
 export class Problem extends Error {
   /**
@@ -16,12 +18,17 @@ export class Problem extends Error {
     this.retryAfterS = said.retryAfterS ?? 0;
     this.frames = said.frames ?? [];
   }
+
+  /** Whether the same file may be taken another time. */
+  get mayPass() {
+    return this.status >= 500 || [401, 429].includes(this.status) || this.code === "UNREACHABLE";
+  }
 }
 
 /**
  * @param {File} file
  * @param {object} watch
- * @param {(sentBytes: number, totalBytes: number) => void} watch.onProgress
+ * @param {(share: number) => void} watch.onProgress With how much has been sent, 0-1.
  * @param {() => void} watch.onSent Everything has been sent; the analysis runs.
  * @param {AbortSignal} watch.signal Rejects with its reason.
  * @param {string} watch.apiKey Sent along if there is one; kept nowhere.
@@ -29,18 +36,15 @@ export class Problem extends Error {
  */
 export function detect(file, { onProgress, onSent, signal, apiKey }) {
   const form = new FormData();
-  form.append("include", "thumbnails");
-  form.append("include", "scores");
-  form.append("include", "stability");
-  form.append("include", "further_frames");
+  for (const part of INCLUDED) form.append("include", part);
   form.append("file", file);
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     signal.addEventListener("abort", () => request.abort(), { once: true });
-    request.upload.addEventListener("progress", (event) => onProgress(event.loaded, event.total));
+    request.upload.addEventListener("progress", (event) => onProgress(event.loaded / event.total));
     request.upload.addEventListener("load", onSent);
     request.addEventListener("abort", () => reject(signal.reason));
-    request.addEventListener("error", () => reject(unreachable()));
+    request.addEventListener("error", async () => reject((await isReadable(file)) ? unreachable() : unreadable()));
     request.addEventListener("load", () => {
       const body = parsed(request.responseText);
       const requestId = request.getResponseHeader("X-Request-ID") ?? "";
@@ -85,5 +89,24 @@ function unreachable() {
     title: "The service cannot be reached",
     message: "The connection was closed before an answer came.",
     code: "UNREACHABLE",
+  });
+}
+
+/** Whether the file is still what was chosen: it may have had to wait. @param {File} file */
+async function isReadable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What became of a file between its choice and its turn. */
+export function unreadable() {
+  return new Problem({
+    title: "The file cannot be read",
+    message: "The browser cannot read the file. It may not be allowed to, or the file was moved, changed or deleted after it was chosen.",
+    code: "FILE_UNREADABLE",
   });
 }

@@ -109,6 +109,7 @@
  * @property {Frame[]} [further_frame_predictions] around what stands out
  * @property {Segment[]} [segments] of a video
  * @property {number} faces_detected
+ * @property {number} people_found
  * @property {Person[]} people
  * @property {number | null} deciding_person
  * @property {string} sha256

@@ -1,0 +1,61 @@
+/** Tells screen readers how the queue gets on. */
+
+import { byId } from "../shared/dom.js";
+import { counted } from "../shared/format.js";
+import { verdictSentence } from "../result/verdict.js";
+
+/** @typedef {import("./queue.js").Entry} Entry */
+/** @typedef {import("./queue.js").Queue} Queue */
+
+const ANNOUNCED_SHARE = 0.25;
+
+/** @param {string} text */
+export function announce(text) {
+  byId("announcer").textContent = text;
+}
+
+/** @param {Queue} queue */
+export function announceChanges(queue) {
+  /** @type {Entry[]} Those since the queue was idle. */
+  let batch = [];
+  let announcedShare = 0;
+
+  queue.addEventListener("added", ({ detail: entries }) => {
+    batch.push(...entries);
+    if (batch.length > 1) announce(`${counted(entries.length, "file")} added to the queue.`);
+  });
+  queue.addEventListener("progress", ({ detail: { file, sentBytes } }) => {
+    const share = sentBytes / file.size;
+    if (batch.length > 1 || share === 1 || share < announcedShare + ANNOUNCED_SHARE) return;
+    announcedShare = share;
+    announce(`${Math.round(share * 100)} % uploaded`);
+  });
+  queue.addEventListener("change", ({ detail: entry }) => {
+    announcedShare = 0;
+    const said = batch.length > 1 ? inQueue(entry, batch) : alone(entry);
+    if (said) announce(said);
+  });
+  queue.addEventListener("idle", () => {
+    if (batch.length > 1) announce(`${byId("announcer").textContent} No file waits any more.`);
+    batch = [];
+  });
+}
+
+/** @param {Entry} entry */
+function alone({ answer, name, state }) {
+  if (state === "uploading") return `Uploading ${name}`;
+  if (state === "analysing") return "Uploaded. Analysing …";
+  if (state === "cancelled") return "Cancelled.";
+  return answer ? verdictSentence(answer) : " "; // what went wrong is an alert of its own
+}
+
+/**
+ * @param {Entry} entry
+ * @param {Entry[]} batch
+ */
+function inQueue({ answer, name, problem, state }, batch) {
+  const ended = `${batch.filter((one) => !one.isPending).length} of ${batch.length}: ${name}.`;
+  if (state === "cancelled") return `${ended} Cancelled.`;
+  if (problem) return `${ended} Failed: ${problem.title}.`;
+  return answer ? `${ended} ${verdictSentence(answer)}` : "";
+}
