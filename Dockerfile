@@ -1,8 +1,8 @@
 # The whole service in one container, for CPUs, with its model inside:
 #   docker build -t deepfake . && docker run --publish 127.0.0.1:5000:5000 deepfake
 #
-# CHECKPOINT is a hub id or /checkpoints/NAME, a folder below ./checkpoints; without it, it is the default model, or the
-# embedded checkpoint where the hub cannot be reached, which the build's log, /health and every result say.
+# CHECKPOINT is a hub id or /checkpoints/NAME, a folder below ./checkpoints; without it, it is the default model. Where the
+# hub cannot be reached the build fails; with EMBEDDED_FALLBACK=true it takes the small demonstration model, and says so.
 # docs/deploy.md has more. One container for each part, with limits and monitoring: docker-compose.yml.
 # With its digest, NAME@sha256:..., every build gets the same image.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
@@ -43,13 +43,14 @@ ARG FAKE_LABELS
 ARG PRECISION=fp32
 ARG FACE_DETECTION=true
 ARG INSTANCES=2
+ARG EMBEDDED_FALLBACK=false
 ENV DEEPFAKE_CACHE_DIR=/fetched \
     HF_HOME=/cache/huggingface \
     MPLCONFIGDIR=/tmp
 RUN --mount=type=secret,id=hf_token \
     HF_TOKEN_PATH=/run/secrets/hf_token DEEPFAKE_RELEASES_DIR=/releases DEEPFAKE_REVISION="$REVISION" \
     DEEPFAKE_FAKE_LABELS="$FAKE_LABELS" DEEPFAKE_PRECISION="$PRECISION" DEEPFAKE_FACE_DETECTION="$FACE_DETECTION" \
-    DEEPFAKE_INSTANCES="$INSTANCES" /venv/bin/python -m deploy.bake && chmod -R a+rX /releases
+    DEEPFAKE_INSTANCES="$INSTANCES" DEEPFAKE_EMBEDDED_FALLBACK="$EMBEDDED_FALLBACK" /venv/bin/python -m deploy.bake && chmod -R a+rX /releases
 
 FROM ${PYTHON_IMAGE} AS program
 ARG PIP_INDEX_URL

@@ -13,7 +13,7 @@ from assets import SAMPLE_PHOTOS, fetch_assets
 from deploy.console import exits_with_one_line, others_to
 from deploy.model import ensure_release
 from deploy.ports import claimed
-from deploy.preflight import check_machine
+from deploy.preflight import check_machine, warn_of_old_server
 from deploy.settings import DeploySettings
 from deploy.supervisor import Plan, on_stop_signals, supervise
 
@@ -44,6 +44,7 @@ def serve(settings: DeploySettings) -> None:
             show(f"{time.strftime('%H:%M:%S')} {line}")
 
         say(f"logs are in {logs}")
+        warn_of_old_server(settings, say)
         release = ensure_release(settings, say)
         photo = _example_photo(settings)
         say("starting Triton and the gateway")

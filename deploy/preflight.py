@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 import sysconfig
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from deploy.ports import require_free
 from deploy.settings import DeploySettings
 
 SUPPORTED_PYTHONS = ((3, 11), (3, 12))
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MIN_SHM_BYTES = 256 * 2**20
 """Room for the Python backend's shared memory: two models, several instances, chunks of uncompressed frames."""
 
@@ -87,6 +89,16 @@ def check_shared_memory(shm: Path) -> None:
         raise PreflightError(
             f"{shm} has {free // 2**20} MiB free, {MIN_SHM_BYTES // 2**20} MiB are needed "
             "(in a container: --shm-size=512m)"
+        )
+
+
+def warn_of_old_server(settings: DeploySettings, say: Callable[[str], None]) -> None:
+    """Says it where the wheel's Triton, which gets no security fixes, listens beyond this machine."""
+    if settings.triton_host not in _LOOPBACK and not os.environ.get("TRITON_SERVER_DIR"):
+        say(
+            f"WARNING: the wheel's Triton 2.51 listens on {settings.triton_host}. A caller can end it or take it over "
+            "(CVE-2025-23319, 23320, 23334 and others). Let trusted machines alone reach it, or serve with NVIDIA's "
+            "image (docs/security.md)"
         )
 
 

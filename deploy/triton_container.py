@@ -13,7 +13,7 @@ from deploy.console import exits_with_one_line, say
 from deploy.errors import DeployError
 from deploy.gpu_release import served_release
 from deploy.ports import claimed
-from deploy.preflight import check_python_and_libraries, check_shared_memory
+from deploy.preflight import check_python_and_libraries, check_shared_memory, warn_of_old_server
 from deploy.settings import DeploySettings
 from deploy.supervisor import Plan, on_stop_signals, supervise
 from deploy.triton.canary import Canary
@@ -61,6 +61,7 @@ def serve(settings: DeploySettings) -> None:
     on_stop_signals(_exit)
     check_python_and_libraries()
     check_shared_memory(SHM)
+    warn_of_old_server(settings, say)
     release = served_release(settings.releases_dir, say)
 
     def on_ready(elapsed_s: float) -> None:

@@ -11,6 +11,7 @@ import yaml
 from deploy.model import embedded_checkpoint
 from runtime.free_ports import free_ports
 from tests.containers.engine import Engine, EngineError, find_engine
+from tests.deploy.test_compose import default_of
 from tests.media import photo
 from tests.service import ROOT
 
@@ -49,7 +50,7 @@ def services(engine: Engine, folder: Path) -> Iterator[Engine]:
     """Every service of the compose file, without Grafana where its image cannot be had."""
     for service in SERVICES.values():
         if "build" in service:
-            engine.build(service["build"]["dockerfile"], service["image"])
+            engine.build(service["build"]["dockerfile"], default_of(service["image"]))
     port, grafana_port = free_ports(2)
     engine.settings |= {
         "CHECKPOINT": f"/checkpoints/{embedded_checkpoint().name}",

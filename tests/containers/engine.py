@@ -63,7 +63,10 @@ class Engine:
     def build(self, dockerfile: str, image: str) -> None:
         """Builds an image."""
         names = [name for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL") if name in os.environ]
-        arguments = [word for name in names for word in ("--build-arg", f"{name}={os.environ[name]}")]
+        given = [f"{name}={os.environ[name]}" for name in names]
+        if dockerfile == "Dockerfile":
+            given.append("EMBEDDED_FALLBACK=true")  # no hub can be reached here
+        arguments = [word for argument in given for word in ("--build-arg", argument)]
         run([self.program, "build", *self.build_options, "--file", dockerfile, "--tag", image, *arguments, "."])
 
     def available(self, image: str) -> bool:

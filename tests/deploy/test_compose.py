@@ -85,7 +85,7 @@ def test_memory_and_processes_have_a_limit(name: str) -> None:
 @every_service
 def test_images_are_pinned(name: str) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
-    image, _, tag = SERVICES[name]["image"].partition(":")
+    image, _, tag = default_of(SERVICES[name]["image"]).partition(":")
     if name in OTHERS_IMAGES:
         assert image == OTHERS_IMAGES[name]
         assert re.fullmatch(r"v?\d+\.\d+\.\d+(-alpine)?", tag)
@@ -93,7 +93,7 @@ def test_images_are_pinned(name: str) -> None:
     else:
         assert image.startswith("deepfake-serving/")
         assert tag == version
-        assert SERVICES[name]["pull_policy"] == "build"  # no registry has it
+        assert SERVICES[name]["pull_policy"] == "build"  # no registry has it by itself
 
 
 def test_upload_space_holds_every_upload_the_gateway_admits() -> None:

@@ -181,5 +181,8 @@ def test_the_model_of_the_single_container_is_the_build_s_choice() -> None:
     model = text_of("single").split(" AS model")[1].split("FROM ")[0]
     assert {"CHECKPOINT", "PRECISION", "INSTANCES"} <= set(re.findall(r"^ARG (\w+)", model, re.MULTILINE))
     assert "python -m deploy.bake" in model
+    # An image that was meant to hold the default model never holds the demonstration one in silence.
+    assert "ARG EMBEDDED_FALLBACK=false\n" in model
+    assert 'DEEPFAKE_EMBEDDED_FALLBACK="$EMBEDDED_FALLBACK"' in model
     # The token is mounted for the command, and in no layer.
     assert "--mount=type=secret,id=hf_token" in model

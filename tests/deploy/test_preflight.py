@@ -96,3 +96,16 @@ def test_an_address_of_another_machine_is_refused() -> None:
 def test_a_media_root_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PreflightError, match="MEDIA_ROOT"):
         preflight.check_media_root(settings(media_root=tmp_path / "missing"))
+
+
+@pytest.mark.parametrize(
+    ("host", "server_dir", "warned"),
+    [("127.0.0.1", "", False), ("0.0.0.0", "", True), ("10.0.0.7", "", True), ("0.0.0.0", "/opt/tritonserver", False)],
+)
+def test_the_old_server_beyond_this_machine_is_warned_of(
+    host: str, server_dir: str, warned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRITON_SERVER_DIR", server_dir)
+    said: list[str] = []
+    preflight.warn_of_old_server(settings(triton_host=host), said.append)
+    assert [f"listens on {host}" in line and "CVE-2025-23319" in line for line in said] == [True] * warned
