@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from assets import AssetError
 from deepfake_client.plain_text import shown
 from export.checkpoint.hub import locate_checkpoint
+from export.checkpoint.labels import other_labels
 from export.errors import ExportError
 from export.release import Release, promote, verify_files
 from export.report import explain_choice
@@ -223,7 +224,9 @@ def _say(line: str, *, err: bool = False) -> None:
 def _print_release(release: Release) -> None:
     info = release.info
     _say(f"model        {info.name}  ({info.architecture}, {info.precision})")
-    _say(f"labels       {', '.join(info.labels)}; fake = P({' or '.join(info.fake_labels)})")
+    others = other_labels(info.labels, [info.labels.index(label) for label in info.fake_labels])
+    neither = f"; neither fake nor real: {', '.join(others)}" if others else ""
+    _say(f"labels       {', '.join(info.labels)}; fake = P({' or '.join(info.fake_labels)}){neither}")
     _say(f"release      {release.path}")
     _say(f"export id    {info.export_id}")
     if built := release.manifest.get("built_on"):

@@ -1,6 +1,7 @@
 """Which classes are fake: read from the checkpoint's id2label, never assumed from an order.
 
-Sibling models use two classes in either order, or three; `fake` is 1 - P(real) wherever a class is called real.
+A fake class says so, or is named by the user. A class that says neither fake nor real (no_face, unclear, cartoon) is
+neither: its probability stands in PROBABILITIES and is no part of the fake probability.
 """
 
 import re
@@ -41,10 +42,10 @@ def fake_label_indices(labels: Sequence[str], fake_labels: Sequence[str] = ()) -
         fake_labels: The names of the fake classes, when the caller knows better than the words.
 
     Returns:
-        Every class but the real ones if any is called real, else the classes called fake; never all, never none.
+        The classes called fake; never all, never none.
 
     Raises:
-        LabelError: No label says fake or real, one says both, or `fake_labels` names no class.
+        LabelError: No label says fake, one says fake and real, or `fake_labels` names no class.
     """
     if fake_labels:
         unknown = [name for name in fake_labels if name not in labels]
@@ -54,13 +55,15 @@ def fake_label_indices(labels: Sequence[str], fake_labels: Sequence[str] = ()) -
                 f"--fake-label {', '.join(unknown or fake_labels)}: choose some, not all, of {list(labels)}"
             )
         return chosen
-    kinds = [_kind(label) for label in labels]
-    real = [index for index, kind in enumerate(kinds) if kind == "real"]
-    fake = [index for index, kind in enumerate(kinds) if kind == "fake"]
-    chosen = [index for index in range(len(labels)) if index not in real] if real else fake
+    chosen = [index for index, label in enumerate(labels) if _kind(label) == "fake"]
     if not chosen or len(chosen) == len(labels):
-        raise LabelError(f"none of the labels {list(labels)} says which class is fake or real: {_HOW_TO_SAY}")
+        raise LabelError(f"the labels {list(labels)} do not say which class is fake: {_HOW_TO_SAY}")
     return chosen
+
+
+def other_labels(labels: Sequence[str], fake_indices: Sequence[int]) -> list[str]:
+    """The classes that are neither fake nor real."""
+    return [label for index, label in enumerate(labels) if index not in fake_indices and _kind(label) == "other"]
 
 
 def _kind(label: str) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,13 +128,17 @@ def load_checkpoint(located: LocatedCheckpoint, fake_labels: Sequence[str] = ())
         processor = AutoImageProcessor.from_pretrained(located.path, use_fast=False, **LOADING)
         resize, normalisation = read_processor(processor, located.name)
         _refuse_other_size(config, resize, located)
-        model = AutoModelForImageClassification.from_pretrained(located.path, dtype=torch.float32, **LOADING).eval()
+        model, loading = AutoModelForImageClassification.from_pretrained(
+            located.path, dtype=torch.float32, output_loading_info=True, **LOADING
+        )
+        _refuse_other_weights(loading, located)
     except CheckpointError:
         raise
     except (
         OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ImportError, SafetensorError
     ) as error:  # fmt: skip
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        lines = [line.strip() for line in str(error).splitlines()]
+        reason = next(filter(None, lines), type(error).__name__)
         raise CheckpointError(f"{located.path} cannot be loaded as an image classifier: {reason}") from error
     sidecar = read_sidecar(located.path)
     labels = ordered_labels(config.id2label)
@@ -142,7 +146,7 @@ def load_checkpoint(located: LocatedCheckpoint, fake_labels: Sequence[str] = ())
     return Checkpoint(
         located=located,
         sha256=checkpoint_digest(located.path),
-        model=model,
+        model=model.eval(),
         processor=processor,
         labels=labels,
         fake_indices=fake_label_indices(labels, fake_labels),
@@ -183,9 +187,22 @@ def _refuse_unsuitable(config: Any, located: LocatedCheckpoint) -> None:
             f"{located.name} is a SigLIP2 NaFlex model: its number of patches varies with the image, and only "
             "fixed-size checkpoints can be served"
         )
+    if config.problem_type in ("multi_label_classification", "regression"):
+        raise CheckpointError(
+            f"{located.name} is trained for {config.problem_type}: its outputs are no probabilities of classes that "
+            "exclude each other, and read as such they would be wrong; take one that is trained for one label an image"
+        )
     channels = getattr(getattr(config, "vision_config", config), "num_channels", 3)
     if channels != 3:
         raise CheckpointError(f"{located.name} takes {channels} channels; only RGB can be served")
+
+
+def _refuse_other_weights(loading: Mapping[str, Any], located: LocatedCheckpoint) -> None:
+    """A model with weights that the file does not have is a random one, and says nothing of it."""
+    for kind in ("missing", "unexpected", "mismatched"):
+        if keys := sorted(str(key) for key in loading[f"{kind}_keys"]):
+            named = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+            raise CheckpointError(f"{located.name}: its weights do not fit its architecture; {kind}: {named}")
 
 
 def _refuse_other_size(config: Any, resize: ResizeSpec, located: LocatedCheckpoint) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from export.checkpoint.labels import fake_label_indices, ordered_labels
+from export.checkpoint.labels import fake_label_indices, ordered_labels, other_labels
 from export.errors import LabelError
 
 
@@ -15,22 +15,36 @@ from export.errors import LabelError
         (["AI", "Deepfake", "Real"], [0, 1]),
         (["Real", "AI"], [1]),
         (["human_real", "ai-generated"], [1]),
-        (["Artificial", "Deepfake", "Real", "Unclear"], [0, 1, 3]),
+        (["Artificial", "Deepfake", "Real", "Unclear"], [0, 1]),
+        (["real", "fake", "no_face"], [1]),
         (["Deepfake", "Other"], [0]),
         (["AuthenticPhoto", "FaceSwapped"], [1]),
     ],
 )
-def test_fake_is_every_class_that_is_not_real(labels: list[str], fake: list[int]) -> None:
+def test_fake_is_every_class_that_says_so(labels: list[str], fake: list[int]) -> None:
     assert fake_label_indices(labels) == fake
 
 
 @pytest.mark.parametrize(
     "labels",
-    [["LABEL_0", "LABEL_1"], ["cat", "dog"], ["Real", "Genuine"], ["not real", "real"], ["fake or real", "other"]],
+    [
+        ["LABEL_0", "LABEL_1"],
+        ["cat", "dog"],
+        ["Real", "Cartoon"],
+        ["Real", "Genuine"],
+        ["not real", "real"],
+        ["fake or real", "other"],
+    ],
 )
 def test_labels_that_do_not_say_are_refused(labels: list[str]) -> None:
     with pytest.raises(LabelError, match="--fake-label"):
         fake_label_indices(labels)
+
+
+def test_what_is_neither_is_named() -> None:
+    assert other_labels(["real", "fake", "no_face"], [1]) == ["no_face"]
+    assert other_labels(["LABEL_0", "LABEL_1"], [1]) == ["LABEL_0"]
+    assert other_labels(["Fake", "Real"], [0]) == []
 
 
 def test_the_user_can_name_the_fake_classes() -> None:
