@@ -54,8 +54,9 @@ def serve(settings: DeploySettings) -> None:
             http = f"HTTP at port {triton.http_port}, " if triton.http_port else ""
             ports = f"gRPC at {triton.grpc_url}, {http}metrics at port {triton.metrics_port}"
             say(f"ready after {elapsed_s:.1f} s; Triton: {ports}")
-            show(f"Open {settings.gateway_url}/")
+            show(f"Open {settings.gateway_url}/ (Ctrl-C stops the service)")
             show(f"try it: curl -s -F file=@{shlex.quote(photo)} {settings.gateway_url}/detect")
+            show(f"    or: {shlex.join(_detect_command(settings, photo))}")
 
         supervise(Plan(settings, release, say, on_ready, with_gateway=True, restarts=True, logs=logs))
 
@@ -65,6 +66,14 @@ def _example_photo(settings: DeploySettings) -> str:
     if _EXAMPLE.is_file():
         return os.path.relpath(_EXAMPLE)
     return str(fetch_assets(SAMPLE_PHOTOS, settings.cache_dir)["astronaut.png"])
+
+
+def _detect_command(settings: DeploySettings, photo: str) -> list[str]:
+    """`deepfake-detect` of this installation, as typed in the current folder."""
+    program = os.path.relpath(Path(sys.executable).with_name("deepfake-detect"))
+    default = DeploySettings.model_fields["triton_grpc_port"].default
+    elsewhere = [] if settings.triton_grpc_port == default else ["--url", settings.triton_addresses.grpc_url]
+    return [program, photo, *elsewhere]
 
 
 def _exit(number: int, _frame: FrameType | None) -> None:

@@ -41,13 +41,16 @@ _CODES = {400: "MALFORMED_REQUEST", 413: "BODY_TOO_LARGE", 431: "HEADERS_TOO_LAR
 class _JsonError:
     """An answer of waitress's own, in the form of all others."""
 
-    def __init__(self, error: Any) -> None:
+    def __init__(self, error: Any, max_body_bytes: int) -> None:
         self._error = error
+        self._max_body_bytes = max_body_bytes
 
     def to_response(self, _ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
         """Status, headers and body, as waitress asks for them."""
         status, request_id = self._error.code, uuid.uuid4().hex
         message = "The gateway failed." if status >= 500 else f"The request cannot be read: {self._error.body}."
+        if status == 413:
+            message = f"The body is over the limit of {self._max_body_bytes} bytes. Send a smaller file."
         body = error_body(_CODES.get(status, "INTERNAL"), message, request_id)
         headers = [("Content-Type", "application/json"), (REQUEST_ID_HEADER, request_id)]
         return f"{status} {self._error.reason}", headers, json.dumps(body).encode()
@@ -55,7 +58,7 @@ class _JsonError:
 
 class _JsonErrorTask(ErrorTask):  # type: ignore[misc]
     def execute(self) -> None:
-        self.request.error = _JsonError(self.request.error)
+        self.request.error = _JsonError(self.request.error, self.channel.adj.max_request_body_size - 1)
         super().execute()
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from preprocessing import ResizeMode, ResizeSpec
 
 SIDECAR = "deepfake.json"
 """Optional file of a checkpoint: its name, verdict bands, calibration and more (docs/train.md)."""
+
+_LONGEST_REASON = 200
+"""Characters of a message of transformers that are shown: it lists its 400 kinds of models."""
 
 
 class Sidecar(BaseModel):
@@ -121,6 +125,11 @@ def load_checkpoint(located: LocatedCheckpoint, fake_labels: Sequence[str] = ())
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
+    if not (located.path / "config.json").is_file():
+        raise CheckpointError(
+            f"{located.path} cannot be loaded: it holds no config.json. Give the folder that transformers' "
+            "save_pretrained wrote, or a hub id"
+        )
     refuse_own_code(located)
     try:
         config = AutoConfig.from_pretrained(located.path, **LOADING)
@@ -139,6 +148,7 @@ def load_checkpoint(located: LocatedCheckpoint, fake_labels: Sequence[str] = ())
     ) as error:  # fmt: skip
         lines = [line.strip() for line in str(error).splitlines()]
         reason = next(filter(None, lines), type(error).__name__)
+        reason = textwrap.shorten(reason, _LONGEST_REASON, placeholder=" ...")
         raise CheckpointError(f"{located.path} cannot be loaded as an image classifier: {reason}") from error
     sidecar = read_sidecar(located.path)
     labels = ordered_labels(config.id2label)

@@ -214,8 +214,15 @@ def test_code_of_the_checkpoint_is_refused_and_never_run(model_type: str, file: 
 
 
 def test_a_directory_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="cannot be loaded"):
+    with pytest.raises(CheckpointError, match=r"holds no config\.json"):
         export(tmp_path, tmp_path / "releases")
+
+
+def test_a_refusal_does_not_list_every_kind_of_model(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="cannot be loaded") as caught:
+        export(tmp_path, tmp_path / "releases")
+    assert len(str(caught.value)) < 500
 
 
 def test_truncated_weights_are_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:

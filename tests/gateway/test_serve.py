@@ -87,6 +87,11 @@ def test_what_the_server_itself_refuses_has_the_form_of_every_error(
     assert requests.get(f"{shared.url}/health", timeout=10).status_code == 200
 
 
+def test_too_large_a_body_is_told_the_limit(shared: GatewayProcess) -> None:
+    answer = exchange(shared, HEAD + b"Content-Length: 9999999999\r\n\r\n")
+    assert b"over the limit of 209715200 bytes" in answer
+
+
 def test_a_refused_upload_leaves_its_connection_usable(shared: GatewayProcess) -> None:
     with requests.Session() as session:
         for _ in range(5):

@@ -52,9 +52,9 @@ def test_it_is_served_loudly_and_is_called_a_demonstration_everywhere(running: S
 
 def test_a_first_start_says_what_a_person_wants_and_libraries_write_to_the_log(running: Service) -> None:
     lines = running.printed().splitlines()
-    assert len(lines) <= 12, running.printed()
-    assert f"Open {running.url}/" in lines
-    assert [line for line in lines if not re.match(r"\d\d:\d\d:\d\d |Open http|try it: curl ", line)] == []
+    assert len(lines) <= 13, running.printed()
+    assert f"Open {running.url}/ (Ctrl-C stops the service)" in lines
+    assert [line for line in lines if not re.match(r"\d\d:\d\d:\d\d |Open http|try it: curl |    or: ", line)] == []
     assert any(re.search(r"exported in \d+ s", line) for line in lines)
     (logs,) = running.run_dir.glob("logs-*")
     assert lines[0].endswith(f"logs are in {logs}")
@@ -77,6 +77,12 @@ def test_its_one_curl_works(running: Service) -> None:
     (line,) = re.findall(r"^try it: (curl .*)$", running.printed(), re.MULTILINE)
     done = subprocess.run(shlex.split(line), cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["metadata"]["faces_detected"] == 1
+
+
+def test_its_command_line_works(running: Service) -> None:
+    (line,) = re.findall(r"^    or: (.*)$", running.printed(), re.MULTILINE)
+    done = subprocess.run(shlex.split(line), cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "astronaut.png" in done.stdout
 
 
 def test_of_two_people_in_a_video_the_forged_one_makes_it_fake(running: Service, tmp_path: Path) -> None:
