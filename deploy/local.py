@@ -15,7 +15,7 @@ from deploy.model import ensure_release
 from deploy.ports import claimed
 from deploy.preflight import check_machine, warn_of_old_server
 from deploy.settings import DeploySettings
-from deploy.supervisor import Plan, on_stop_signals, supervise
+from deploy.supervisor import SAMPLING_SECRET, Plan, has_own_secret, kept_secret, on_stop_signals, supervise
 
 _EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "astronaut.png"
 
@@ -73,7 +73,10 @@ def _detect_command(settings: DeploySettings, photo: str) -> list[str]:
     program = os.path.relpath(Path(sys.executable).with_name("deepfake-detect"))
     default = DeploySettings.model_fields["triton_grpc_port"].default
     elsewhere = [] if settings.triton_grpc_port == default else ["--url", settings.triton_addresses.grpc_url]
-    return [program, photo, *elsewhere]
+    # With the gateway's secret it samples the same frames of a video, and gives the page's number.
+    secret = [f"{SAMPLING_SECRET}_FILE={kept_secret(settings.cache_dir)}"]
+    shared = [] if has_own_secret() else ["env", *secret]
+    return [*shared, program, photo, *elsewhere]
 
 
 def _exit(number: int, _frame: FrameType | None) -> None:

@@ -33,7 +33,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DRAIN_S = 35.0  # the gateway's own limit: the deadline of a request, and 5 s
 _POLL_S = 0.2
 _PAUSES_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)  # before the first, second, ... start after a failure
-_SAMPLING_SECRET = "DEEPFAKE_CLIENT_SAMPLING_SECRET"
+SAMPLING_SECRET = "DEEPFAKE_CLIENTSAMPLING_SECRET"
 _STABLE_S = 60.0  # a server that ran this long starts again at the first pause
 
 
@@ -290,8 +290,8 @@ class GatewayServer:
             "DEEPFAKE_LISTEN_FDS": json.dumps([one.fileno() for one in sockets]),
             "OTEL_EXPORTER_OTLP_ENDPOINT": settings.otel_exporter_otlp_endpoint,
         }
-        if not any(os.environ.get(name) for name in (_SAMPLING_SECRET, f"{_SAMPLING_SECRET}_FILE")):
-            env[f"{_SAMPLING_SECRET}_FILE"] = str(kept_secret(settings.cache_dir))
+        if not has_own_secret():
+            env[f"{SAMPLING_SECRET}_FILE"] = str(kept_secret(settings.cache_dir))
         # -P: a gateway.py in the user's current folder is not what is meant.
         self.child = Child("gateway", [sys.executable, "-P", "-m", "gateway"], env, log, sockets=sockets)
 
@@ -319,6 +319,11 @@ class GatewayServer:
                 return bool(answer.status == 200)
         except OSError:
             return False
+
+
+def has_own_secret() -> bool:
+    """Whether the user has set what decides which frames of a video are scored."""
+    return any(os.environ.get(name) for name in (SAMPLING_SECRET, f"{SAMPLING_SECRET}_FILE"))
 
 
 def kept_secret(folder: Path) -> Path:

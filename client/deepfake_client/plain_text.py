@@ -41,15 +41,15 @@ def excerpt(text: str, characters: int) -> str:
 def percent(probability: float) -> str:
     """A probability 0-1 as the page shows it too: one decimal, and never certain."""
     if probability > 0.999:
-        return f">{NO_BREAK}99.9{NO_BREAK}%"
+        return "> 99.9 %"
     if probability < 0.001:
-        return f"<{NO_BREAK}0.1{NO_BREAK}%"
+        return "< 0.1 %"
     return share(probability)
 
 
 def share(value: float) -> str:
     """A measured share 0-1 as a percentage with one decimal; a half is rounded up, as JavaScript's toFixed does."""
-    return f"{Decimal(100 * value).quantize(Decimal('0.1'), ROUND_HALF_UP)}{NO_BREAK}%"
+    return f"{Decimal(100 * value).quantize(Decimal('0.1'), ROUND_HALF_UP)} %"
 
 
 def threshold(probability: float) -> str:

@@ -11,6 +11,7 @@ from statistics import median, pstdev
 from deepfake_client.analysis.finding import Finding, FindingCode, Severity
 from deepfake_client.analysis.judged import Judged
 from deepfake_client.analysis.stability import Stability
+from deepfake_client.plain_text import percent, threshold
 from deepfake_client.scorer import OK
 from deepfake_client.scores import STRETCH_FRAMES
 
@@ -80,10 +81,10 @@ def with_stability(findings: Iterable[Finding], stability: Stability) -> tuple[F
     face = max(flipping, key=lambda face: face.highest - face.lowest)
     what = f"frame {face.index}" if len(stability.faces) > 1 else "the picture"
     flips = [variant for variant in face.variants if variant.result is not face.result]
-    changes = ", ".join(f"{flip.fake_probability:.4f} ({flip.result}) {flip.change.text}" for flip in flips)
+    changes = ", ".join(f"{percent(flip.fake_probability)} ({flip.result}) {flip.change.text}" for flip in flips)
     message = (
-        f"Small changes that say nothing about its origin move {what} from {face.fake_probability:.4f} ({face.result}) "
-        f"into another band: {changes}. The verdict hangs on such details."
+        f"Small changes that say nothing about its origin move {what} from {percent(face.fake_probability)} "
+        f"({face.result}) into another band: {changes}. The verdict hangs on such details."
     )
     code = FindingCode.UNSTABLE
     return _worst_first([*findings, Finding(code=code, severity=code.severity, message=message)])
@@ -160,7 +161,7 @@ def _of_people(judged: Judged) -> _Found:
     if worst is None or worst.fake_probability <= fake_above or judged.p_largest > fake_above:
         return
     if judged.fake_probability > fake_above:
-        follows = f"decides the verdict: the largest faces alone say {judged.p_largest:.2f}"
+        follows = f"decides the verdict: the largest faces alone say {percent(judged.p_largest)}"
     elif people.is_seen_enough(worst):
         follows = "does not decide the verdict: by the settings the largest faces do"
     else:
@@ -168,7 +169,7 @@ def _of_people(judged: Judged) -> _Found:
         follows = f"is seen in {of_all}, less than a fifth, and so does not decide the verdict"
     yield (
         FindingCode.OTHER_FACE_SUSPICIOUS,
-        f"Person {worst.person} looks fake ({worst.fake_probability:.2f}) and {follows}. Look at that face.",
+        f"Person {worst.person} looks fake ({percent(worst.fake_probability)}) and {follows}. Look at that face.",
     )
 
 
@@ -281,16 +282,16 @@ def _of_scores(judged: Judged) -> _Found:
     if scores.peak_risk > scores.video_score + ISOLATED_PEAK_POINTS:
         yield (
             FindingCode.ISOLATED_PEAK,
-            f"The highest frame ({scores.peak_risk:.2f}) lies more than {ISOLATED_PEAK_POINTS:g} points above the 90th "
-            f"percentile ({scores.video_score:.2f}): a single frame raises the risk score. Look at that frame.",
+            f"The highest frame ({scores.peak_risk:.1f}) lies more than {ISOLATED_PEAK_POINTS:g} points above the 90th "
+            f"percentile ({scores.video_score:.1f}): a single frame raises the risk score. Look at that frame.",
         )
     mean, edges = judged.fake_probability, (("fake", bands.fake_above), ("real", bands.real_below))
     name, edge = min(edges, key=lambda named: abs(mean - named[1]))
     if abs(mean - edge) < NEAR_EDGE:
         yield (
             FindingCode.NEAR_BAND_EDGE,
-            f"The fake probability {mean:.4f} is less than {NEAR_EDGE} from the edge of the {name} band ({edge:g}): "
-            "saving the same picture again could change the verdict.",
+            f"The fake probability, {percent(mean)}, is less than {100 * NEAR_EDGE:g} points from {threshold(edge)}, "
+            f"the edge of the {name} band: saving the picture again could change the verdict.",
         )
 
 
@@ -302,8 +303,8 @@ def _of_time(judged: Judged) -> _Found:
     yield (
         FindingCode.SHORT_SUSPICIOUS_STRETCH,
         f"From {worst.start_s:.1f} to {worst.end_s:.1f} s, {worst.frames} sampled frames one after another lie in the "
-        f"fake band ({worst.mean_probability:.2f} on average), and the video as a whole does not: a manipulation of "
-        "that part alone would look like this. Look at it.",
+        f"fake band ({percent(worst.mean_probability)} on average), and the video as a whole does not: a manipulation "
+        "of that part alone would look like this. Look at it.",
     )
 
 

@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 from deepfake_client.analysis.judged import Judged
 from deepfake_client.media import TextEnum
-from deepfake_client.plain_text import NO_BREAK, share, threshold
+from deepfake_client.plain_text import share, threshold
 from deepfake_client.release import BandRecord
 from deepfake_client.scores import STRETCH_FRAMES, DetectionResult, verdict
 
@@ -100,15 +100,15 @@ def _calibration(judged: Judged, result: DetectionResult) -> str:
     if result is DetectionResult.FAKE:
         return (
             f"At this threshold {share(record.fpr)} of {_tested(record, record.real, 'real')} were called fake "
-            f"(at most {share(record.fpr_upper)} at 95{NO_BREAK}% confidence); {share(record.tpr.value)} of the fakes "
+            f"(at most {share(record.fpr_upper)} at 95 % confidence); {share(record.tpr.value)} of the fakes "
             "were caught."
         )
     if result is DetectionResult.REAL:
         return (
             f"At this threshold {share(record.fnr)} of {_tested(record, record.fake, 'fake')} showed no sign either "
-            f"(at most {share(record.fnr_upper)} at 95{NO_BREAK}% confidence)."
+            f"(at most {share(record.fnr_upper)} at 95 % confidence)."
         )
-    return f"Between these thresholds lay {share(record.uncertain)} of the model’s test {record.unit}."
+    return f"Between these thresholds lay {share(record.uncertain)} of the model's test {record.unit}."
 
 
 def _tested(record: BandRecord, count: int, kind: str) -> str:

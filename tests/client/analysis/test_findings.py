@@ -91,7 +91,9 @@ def test_another_face_looks_fake() -> None:
     real, both = [0.1] * 30, {"MULTIPLE_PEOPLE", "OTHER_FACE_SUSPICIOUS"}
     assert codes([0.1], is_video=False, others=[[0.95]]) == both
     decides = sentence("OTHER_FACE_SUSPICIOUS", [0.1], is_video=False, others=[[0.95]])
-    assert decides.startswith("Person 2 looks fake (0.95) and decides the verdict: the largest faces alone say 0.10.")
+    assert decides.startswith(
+        "Person 2 looks fake (95.0 %) and decides the verdict: the largest faces alone say 10.0 %."
+    )
     assert codes([0.1], is_video=False, others=[[0.8]]) == {"MULTIPLE_PEOPLE", "NEAR_BAND_EDGE"}, "the edge is inside"
     assert codes([0.9], is_video=False, others=[[0.95]]) == {"MULTIPLE_PEOPLE"}, "so does the largest"
     assert codes(real, others=[[0.95] * 30]) == both
@@ -284,7 +286,7 @@ def test_a_short_stretch_in_a_video_that_is_not_fake() -> None:
     assert stretch not in codes([0.1] * 10 + [0.8] * 3 + [0.1] * 17, **faceless), "not assessable at all"
     said = sentence(stretch, [0.1] * 3 + [0.8] * 3 + [0.1] * 3 + [0.9] * 4 + [0.1] * 17)
     assert "From 4.2 to 6.2 s, 4 sampled frames" in said
-    assert "(0.90 on average)" in said
+    assert "(90.0 % on average)" in said
 
 
 def test_three_in_a_row_are_what_chance_gives_seldom() -> None:
@@ -305,7 +307,7 @@ def test_near_the_fake_band(p: float, near: bool) -> None:
 
 
 def test_near_the_real_band() -> None:
-    assert "edge of the real band (0.2)" in sentence("NEAR_BAND_EDGE", [0.21], is_video=False)
+    assert "from 20 %, the edge of the real band" in sentence("NEAR_BAND_EDGE", [0.21], is_video=False)
 
 
 @pytest.mark.parametrize(("p", "result"), [(0.81, "fake"), (0.75, "uncertain"), (0.8, "uncertain")])

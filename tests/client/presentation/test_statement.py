@@ -65,7 +65,7 @@ def test_a_video_says_of_how_many_frames_and_of_whom() -> None:
             False,
             "At this threshold 2.0 % of 200 fake test images showed no sign either (at most 4.5 % at 95 % confidence).",
         ),
-        (0.5, False, "Between these thresholds lay 30.0 % of the model’s test images."),
+        (0.5, False, "Between these thresholds lay 30.0 % of the model's test images."),
         (
             0.9,
             True,
