@@ -24,8 +24,6 @@ const queue = new Queue({ maxBodyBytes, maxImageBytes }, typedKey);
 const list = new FileList(queue, (entry) => open(entry, true));
 /** @type {Entry | null} Whose result or problem is shown. */
 let opened = null;
-/** @type {Entry[]} Those since the queue was idle. */
-let batch = [];
 /** @type {Element | null} What had the focus last. A browser takes it away from what is hidden. */
 let focused = null;
 
@@ -37,21 +35,17 @@ watchForFiles(take, hint);
 
 queue.addEventListener("added", ({ detail: entries }) => {
   document.body.classList.add("used");
-  if (!batch.length) queueMicrotask(() => byId("cancel").focus()); // it is shown by then
-  if (!batch.length || entries.includes(opened)) close();
-  batch.push(...entries);
+  if (queue.isIdle) queueMicrotask(() => byId("cancel").focus()); // it is shown by then
+  if (queue.isIdle || entries.includes(opened)) close();
 });
 queue.addEventListener("change", ({ detail: { answer, problem }, detail: entry }) => {
   if (answer) showNotice(answer.metadata.model.trained, answer.metadata.model.notice);
   if (problem?.mayPass) refreshHealth();
-  const isAlone = batch.length === 1;
+  const isAlone = queue.batch.size === 1;
   if (!opened && (answer || (problem && isAlone))) open(entry, isAlone);
   keepFocus();
 });
-queue.addEventListener("idle", () => {
-  batch = [];
-  keepFocus();
-});
+queue.addEventListener("idle", keepFocus);
 
 /** @param {Entry[]} entries */
 function take(entries) {

@@ -10,34 +10,31 @@ import { verdictSentence } from "../result/verdict.js";
 const ANNOUNCED_SHARE = 0.25;
 
 /** @param {string} text */
-export function announce(text) {
+function announce(text) {
   byId("announcer").textContent = text;
 }
 
 /** @param {Queue} queue */
 export function announceChanges(queue) {
-  /** @type {Entry[]} Those since the queue was idle. */
-  let batch = [];
+  const { batch } = queue;
   let announcedShare = 0;
 
   queue.addEventListener("added", ({ detail: entries }) => {
-    batch.push(...entries);
-    if (batch.length > 1) announce(`${counted(entries.length, "file")} added to the queue.`);
+    if (batch.size > 1) announce(`${counted(entries.length, "file")} added to the queue.`);
   });
   queue.addEventListener("progress", ({ detail: { file, sentBytes } }) => {
     const share = sentBytes / file.size;
-    if (batch.length > 1 || share === 1 || share < announcedShare + ANNOUNCED_SHARE) return;
+    if (batch.size > 1 || share === 1 || share < announcedShare + ANNOUNCED_SHARE) return;
     announcedShare = share;
     announce(`${Math.round(share * 100)} % uploaded`);
   });
   queue.addEventListener("change", ({ detail: entry }) => {
     announcedShare = 0;
-    const said = batch.length > 1 ? inQueue(entry, batch) : alone(entry);
+    const said = batch.size > 1 ? inQueue(entry, [...batch]) : alone(entry);
     if (said) announce(said);
   });
   queue.addEventListener("idle", () => {
-    if (batch.length > 1) announce(`${byId("announcer").textContent} No file waits any more.`);
-    batch = [];
+    if (batch.size > 1) announce(`${byId("announcer").textContent} No file waits any more.`);
   });
 }
 

@@ -37,6 +37,13 @@ export function watchForFiles(take, say) {
  * @param {(text: string) => void} say
  */
 function watchForDrops(take, say) {
+  let isOurs = false; // a picture or a link of this page is dragged
+  document.addEventListener("dragstart", () => (isOurs = true));
+  document.addEventListener("dragend", () => (isOurs = false));
+  /** Files, or a link. @param {DragEvent} event */
+  const isTaken = ({ dataTransfer: data }) =>
+    !isOurs && data !== null && data.types.some((type) => type === "Files" || type === "text/uri-list");
+
   let depth = 0; // drag events come for every element that is crossed
   /** @param {number} now */
   const enter = (now) => {
@@ -61,9 +68,4 @@ function watchForDrops(take, say) {
     if (event.dataTransfer.types.includes("Files")) take(await droppedEntries(event.dataTransfer));
     else say(ABOUT_ADDRESSES);
   });
-}
-
-/** Files, or a link. @param {DragEvent} event */
-function isTaken(event) {
-  return event.dataTransfer?.types.some((type) => type === "Files" || type === "text/uri-list") ?? false;
 }

@@ -48,6 +48,8 @@ export class Entry {
 export class Queue extends EventTarget {
   /** @type {Entry[]} in the order in which they came */
   entries = [];
+  /** @type {Set<Entry>} Those that came since the queue was idle. */
+  batch = new Set();
   /** @type {AbortController | null} */
   #controller = null;
 
@@ -64,6 +66,10 @@ export class Queue extends EventTarget {
   /** @returns {Entry | undefined} The one that is being sent or analysed. */
   get running() {
     return this.entries.find((entry) => entry.isRunning);
+  }
+
+  get isIdle() {
+    return !this.#controller;
   }
 
   /** How many wait their turn. */
@@ -100,9 +106,11 @@ export class Queue extends EventTarget {
 
   /** @param {Entry[]} entries */
   async #start(entries) {
+    if (this.isIdle) this.batch.clear();
+    for (const entry of entries) this.batch.add(entry);
     this.#fire("added", entries);
     for (const entry of entries) this.#check(entry);
-    if (this.#controller) return;
+    if (!this.isIdle) return;
     for (let next; (next = this.entries.find((entry) => entry.state === "waiting")); ) await this.#send(next);
     this.#controller = null;
     this.#fire("idle", null);

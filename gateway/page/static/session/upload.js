@@ -6,16 +6,13 @@ const INCLUDED = ["thumbnails", "crops", "scores", "stability", "further_frames"
 
 /** What went wrong, in the API's words where it has answered. */
 export class Problem extends Error {
-  /**
-   * @param {{title: string, message: string, code: string, requestId?: string, status?: number, retryAfterS?: number, frames?: {index: number, status: string}[]}} said
-   */
+  /** @param {{title: string, message: string, code: string, requestId?: string, status?: number, frames?: {index: number, status: string}[]}} said */
   constructor(said) {
     super(said.message);
     this.title = said.title;
     this.code = said.code;
     this.requestId = said.requestId ?? "";
     this.status = said.status ?? 0;
-    this.retryAfterS = said.retryAfterS ?? 0;
     this.frames = said.frames ?? [];
   }
 
@@ -79,7 +76,6 @@ function refusal(request, body, requestId) {
     code: body?.code ?? `HTTP_${request.status}`,
     requestId: body?.request_id ?? requestId,
     status: request.status,
-    retryAfterS: Number(request.getResponseHeader("Retry-After")) || 0,
     frames: Array.isArray(body?.frames) ? body.frames : [],
   });
 }
