@@ -35,7 +35,7 @@ async function addFolder(folder, entries) {
   }
 }
 
-/** Without hidden ones. @param {FileSystemDirectoryEntry} folder */
+/** In the order of their names. @param {FileSystemDirectoryEntry} folder */
 async function children(folder) {
   const reader = folder.createReader();
   /** @type {FileSystemEntry[]} */
@@ -44,8 +44,7 @@ async function children(folder) {
   for (let some; (some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject))).length; ) {
     all.push(...some);
   }
-  all.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
-  return all.filter(({ name }) => !name.startsWith("."));
+  return all.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
 }
 
 /** @param {FileSystemFileEntry} handle @returns {Promise<File>} */
