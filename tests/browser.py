@@ -58,7 +58,15 @@ def chromium(folder: Path, width_px: int = 1200, height_px: int = 900) -> Iterat
         driver.quit()
 
 
-def emulate(driver: Chrome, width_px: int, height_px: int, *, dark: bool = False, reduced_motion: bool = True) -> None:
+def emulate(
+    driver: Chrome,
+    width_px: int,
+    height_px: int,
+    *,
+    dark: bool = False,
+    reduced_motion: bool = True,
+    forced_colors: bool = False,
+) -> None:
     """Another window size and other wishes of the user."""
     driver.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
@@ -67,6 +75,7 @@ def emulate(driver: Chrome, width_px: int, height_px: int, *, dark: bool = False
     features = [
         {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
         {"name": "prefers-reduced-motion", "value": "reduce" if reduced_motion else "no-preference"},
+        {"name": "forced-colors", "value": "active" if forced_colors else "none"},
     ]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
@@ -112,6 +121,35 @@ def low_contrast(driver: Chrome, least: float = 4.5) -> list[str]:
     """
     found: list[str] = driver.execute_script(_LOW_CONTRAST, least)
     return found
+
+
+def overlapping_texts(driver: Chrome, selector: str) -> list[str]:
+    """Pairs of visible texts below an element that lie over each other by more than a pixel."""
+    found: list[str] = driver.execute_script(_OVERLAPPING, selector)
+    return found
+
+
+_OVERLAPPING = """
+const boxes = [];
+const walker = document.createTreeWalker(document.querySelector(arguments[0]), NodeFilter.SHOW_TEXT);
+while (walker.nextNode()) {
+  const node = walker.currentNode;
+  const element = node.parentElement;
+  if (!node.data.trim() || !element.checkVisibility() || element.closest(".visually-hidden")) continue;
+  const range = document.createRange();
+  range.selectNodeContents(node);
+  for (const box of range.getClientRects()) boxes.push([node, box]);
+}
+const meet = (a, b) =>
+  Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 &&
+  Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
+return boxes.flatMap(([node, box], i) =>
+  boxes
+    .slice(i + 1)
+    .filter(([other, its]) => other !== node && meet(box, its))
+    .map(([other]) => `${node.data} / ${other.data}`),
+);
+"""
 
 
 _LOW_CONTRAST = """

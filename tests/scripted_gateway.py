@@ -1,14 +1,15 @@
 """The gateway over a scorer that answers what a test scripts, on a real port: no Triton, no model."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from werkzeug.serving import make_server
 
 from deepfake_client import ClientSettings, Detector, ServerUnavailableError
+from deepfake_client.pictures import Box
 from deepfake_client.release import ModelInfo
 from deepfake_client.scorer import OK, Deadline, Face, FrameScore, Scoring
 from gateway import GatewaySettings, create_app
@@ -28,6 +29,17 @@ def scored(fake_probability: float, face: bool = True) -> FrameScore:
     )
 
 
+def crowd(*fake_probabilities: float) -> FrameScore:
+    """The score of a frame 320 px wide or more, with up to four faces side by side, the largest first."""
+    sides_px = (70.0, 62.0, 54.0, 46.0)
+    lefts_px = (10.0, 88.0, 166.0, 244.0)
+    faces = tuple(
+        Face((left, 30.0, left + side, 30.0 + side), 0.9, p)
+        for left, side, p in zip(lefts_px, sides_px, fake_probabilities, strict=False)
+    )
+    return replace(scored(fake_probabilities[0]), faces=faces)
+
+
 @dataclass
 class ScriptedScorer:
     """A `FrameScorer`; a test changes it while the gateway runs.
@@ -36,18 +48,22 @@ class ScriptedScorer:
         answer: From a frame's index to its score.
         gate: Holds every detection until it is set.
         away: Whether the server behind it cannot be reached.
+        description: Of its release.
         images: What is being scored.
     """
 
     answer: Answer = field(default=lambda index: scored(0.9))
     gate: threading.Event = field(default_factory=threading.Event)
     away: bool = False
+    description: Mapping[str, Any] = field(default_factory=lambda: DESCRIPTION)
     images: Sequence[bytes] = ()
+    _faces: dict[tuple[bytes, Box], float | None] = field(default_factory=dict)
+    """Each face's fake probability, by the frame and the box."""
 
     def info(self, deadline: Deadline) -> ModelInfo:
         if self.away:
             raise ServerUnavailableError("away")
-        return ModelInfo.model_validate(DESCRIPTION)
+        return ModelInfo.model_validate(self.description)
 
     def score(
         self, images: Sequence[bytes], deadline: Deadline, request_id: str = "", face_boxes_px: Any = None
@@ -56,7 +72,13 @@ class ScriptedScorer:
         if request_id != "health-canary":
             self.gate.wait(deadline.remaining_s())
             self.images = images
-        return Scoring(info, [self.answer(index) for index in range(len(images))])
+        answers = []
+        for index, (image, box) in enumerate(zip(images, face_boxes_px or [None] * len(images), strict=True)):
+            answer = self.answer(index)
+            if box is None:
+                self._faces |= {(image, face.box_px): face.fake_probability for face in answer.faces}
+            answers.append(replace(answer, fake_probability=self._faces.get((image, box), answer.fake_probability)))
+        return Scoring(info, answers)
 
     def close(self) -> None:
         pass

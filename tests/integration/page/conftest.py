@@ -13,6 +13,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.browser import chromium, complaints, emulate, requested_urls
+from tests.inference_server import DESCRIPTION
 from tests.media import VideoSpec, encode_image, write_video
 from tests.scripted_gateway import ScriptedGateway, scored, scripted_gateway
 from tests.service import Service
@@ -120,6 +121,7 @@ def scripted_page(browser: Chrome, scripted: ScriptedGateway) -> Iterator[Page]:
     scripted.scorer.answer = lambda index: scored(0.9)
     scripted.scorer.gate.set()
     scripted.scorer.away = False
+    scripted.scorer.description = DESCRIPTION
 
 
 def pixels(path: Path, side_px: int = 160) -> Path:
