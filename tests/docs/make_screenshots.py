@@ -96,7 +96,7 @@ def main() -> None:
         analyse(driver, url, make_clip(Path(folder) / "clip.mp4"), dark=False)
         save(driver, "page-video.png", "[aria-labelledby=pictures-title]")
         analyse(driver, url, photo("astronaut.png"), dark=True)
-        save(driver, "page-image.png", ".fact-cards")
+        save(driver, "page-image.png", ".details")
 
 
 if __name__ == "__main__":

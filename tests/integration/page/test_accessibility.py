@@ -2,16 +2,20 @@
 
 import itertools
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from selenium.webdriver import Keys
 
-from tests.browser import accessibility_tree, complaints, emulate, low_contrast
+from tests.axe import violations
+from tests.browser import accessibility_tree, complaints, emulate, low_contrast, overlapping_texts
+from tests.inference_server import DESCRIPTION
 from tests.integration.page.conftest import Page, running_animations
-from tests.media import encode_image
-from tests.scripted_gateway import ScriptedGateway
+from tests.media import encode_image, photo
+from tests.scripted_gateway import Answer, ScriptedGateway, crowd, scored
 
 
 def test_everything_works_from_the_keyboard(page: Page, clip: Path, browser_folder: Path) -> None:
@@ -24,12 +28,6 @@ def test_everything_works_from_the_keyboard(page: Page, clip: Path, browser_fold
     assert page.one("#file + label").value_of_css_property("outline-style") == "solid"
     page.choose(clip)  # what the system's own file dialog would do
     page.result()
-    page.press(Keys.TAB)
-    assert page.driver.switch_to.active_element.text == "Download result as JSON"
-    page.press(Keys.ENTER)
-    kept = browser_folder / "downloads" / "clip.mp4.result.json"
-    page.wait_for(kept.exists)
-    kept.unlink()
     page.press(Keys.TAB)
     option = page.driver.switch_to.active_element
     assert option.get_attribute("role") == "option"
@@ -45,6 +43,16 @@ def test_everything_works_from_the_keyboard(page: Page, clip: Path, browser_fold
     assert page.text(".frame-detail").startswith("Frame 30 at")
     page.press(Keys.TAB, Keys.ENTER)
     assert page.one(".frames").get_attribute("open") is not None
+    while (focused := page.driver.switch_to.active_element).get_attribute("class") != "choice":
+        page.press(Keys.TAB)
+    page.press(Keys.SPACE)
+    assert focused.get_attribute("aria-pressed") == "true"
+    while page.driver.switch_to.active_element.text != "Download result as JSON":
+        page.press(Keys.TAB)
+    page.press(Keys.ENTER)
+    kept = browser_folder / "downloads" / "clip.mp4.result.json"
+    page.wait_for(kept.exists)
+    kept.unlink()
 
 
 @pytest.fixture
@@ -65,12 +73,68 @@ def test_the_page_is_complete_for_assistive_technology(scripted_page: Page, clip
     assert roles.count("option") == 30
     inside = scripted_page.all("[role=listbox] > :not([role=option]):not([aria-hidden=true])")
     assert inside == []
-    assert roles.count("row") == 31
-    assert {"listbox", "table", "columnheader", "rowheader", "figure", "list", "article", "region"} <= set(roles)
+    assert len(scripted_page.all(".frames tr")) == 31
+    assert {"listbox", "table", "columnheader", "rowheader", "list", "article", "region"} <= set(roles)
     scripted_page.choose(noise)
     scripted_page.problem()
     assert_accessible(scripted_page)
     assert "alert" in [node["role"] for node in accessibility_tree(scripted_page.driver)]
+
+
+@dataclass(frozen=True)
+class State:
+    """A result.
+
+    Attributes:
+        answer: From a frame's index to its score.
+        is_video: Whether it is a clip's.
+        changed: What its release says otherwise.
+    """
+
+    answer: Answer
+    is_video: bool = False
+    changed: dict[str, Any] = field(default_factory=dict)
+
+
+STATES = {
+    "one face": State(lambda index: scored(0.91)),
+    "four faces": State(lambda index: crowd(0.93, 0.41, 0.22, 0.12)),
+    "no face": State(lambda index: scored(0.2, face=False)),
+    "uncertain": State(
+        lambda index: scored(0.5), changed={"verdict_bands": {"image": {"real_below": 0.8, "fake_above": 0.829}}}
+    ),
+    "untrained": State(lambda index: scored(0.95), is_video=True, changed={"trained": False}),
+    "not assessable": State(lambda index: scored(0.5, face=False), changed={"scope": "face"}),
+    "two people": State(lambda index: crowd(0.2, 0.9) if index > 9 else crowd(0.2), is_video=True),
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_every_result_is_accessible_at_every_width(
+    scripted_page: Page, scripted: ScriptedGateway, clip: Path, name: str
+) -> None:
+    state = STATES[name]
+    scripted.scorer.description = DESCRIPTION | state.changed
+    scripted.scorer.answer = state.answer
+    scripted_page.choose(clip if state.is_video else photo("astronaut.png"))
+    scripted_page.result()
+    for width, dark in itertools.product((390, 800, 1280, 1920), (False, True)):
+        emulate(scripted_page.driver, width, 900, dark=dark)
+        assert violations(scripted_page.driver) == []
+        assert_readable(scripted_page, width)
+        assert overlapping_texts(scripted_page.driver, "#result") == []
+
+
+def test_forced_colours_leave_what_carries_meaning(scripted_page: Page, scripted: ScriptedGateway) -> None:
+    emulate(scripted_page.driver, 1280, 900, forced_colors=True)
+    scripted.scorer.answer = lambda index: crowd(0.93, 0.41)
+    scripted_page.choose(photo("astronaut.png"))
+    scripted_page.result()
+    fills = {one.value_of_css_property("fill") for one in scripted_page.all(".gauge .band")}
+    assert len(fills) == 3
+    edges = [one.value_of_css_property("border-top-color") for one in scripted_page.all(".people-card button")]
+    assert edges[0] != edges[1], "the selected one stands out"
+    assert violations(scripted_page.driver) == []
 
 
 def assert_accessible(page: Page) -> None:

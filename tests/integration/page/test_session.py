@@ -85,7 +85,7 @@ def test_a_service_that_is_away_is_shown_and_tried_again(
     assert again.text == "Try again"
     again.click()
     scripted_page.result()
-    assert scripted_page.text("#result-title") == "Fake"
+    assert scripted_page.text("#result-title") == "Signs of manipulation"
 
 
 def test_the_api_key_is_asked_for_and_kept_nowhere(browser: Chrome, tmp_path: Path, expected_errors: list[str]) -> None:
@@ -103,7 +103,7 @@ def test_the_api_key_is_asked_for_and_kept_nowhere(browser: Chrome, tmp_path: Pa
         page.one("#api-key").send_keys(key)
         page.one("#problem button").click()
         page.result()
-        assert page.text("#result-title") == "Fake"
+        assert page.text("#result-title") == "Signs of manipulation"
         kept = browser.execute_script("return JSON.stringify([localStorage, sessionStorage, document.cookie])")
         assert key not in kept
         page.open()

@@ -16,16 +16,11 @@ def test_a_dropped_video_is_analysed(page: Page, clip: Path) -> None:
     box = page.one("#chooser").rect
     drop_files(page.driver, [clip], int(box["x"] + 50), int(box["y"] + 50))
     page.result()
-    assert page.text("#result-title") == "No verdict"
+    assert page.text("#result-title") == "No verdict: the model is untrained"
     options = page.all(".plot [role=option]")
     assert len(options) == 30
     assert page.facts()["Frames"].startswith("30 scored; ")
     assert page.facts()["Content"].startswith("MP4 video")
-    pictures = page.all(".pictures img")
-    assert 3 <= len(pictures) <= 7
-    page.wait_for(lambda: all(one.get_property("naturalWidth") == 320 for one in pictures))
-    marked = [one for one in pictures if "with the face marked" in one.get_attribute("alt")]
-    assert len(page.all(".pictures .face")) == len(marked) > 1
     assert len(page.all(".scores dt")) == 6
     page.one(".frames summary").click()
     rows = [row.text.replace("\u00a0", " ") for row in page.all(".frames tbody tr")]

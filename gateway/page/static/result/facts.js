@@ -6,7 +6,7 @@ import { counted, size, time } from "../shared/format.js";
 /** @typedef {import("../shared/types.js").Answer} Answer */
 /** @typedef {import("../shared/types.js").Provenance} Provenance */
 
-const VIDEO_SCORES = [
+const SCORES = [
   ["risk_score", "Risk", "the 90th percentile, raised where single frames stand out"],
   ["video_score", "90th percentile", "nine of ten frames lie below"],
   ["peak_risk", "Peak", "the highest frame"],
@@ -14,34 +14,15 @@ const VIDEO_SCORES = [
   ["temporal_consistency", "Consistency", "100 where all frames agree"],
   ["confidence", "Confidence", "50 is undecided, 100 is sure"],
 ];
-const IMAGE_SCORES = [
-  ["risk_score", "Risk", "the fake probability"],
-  ["confidence", "Confidence", "50 is undecided, 100 is sure"],
-];
 
 /**
- * The scores of a video in a card of their own.
+ * The scores of a video, 0-100. Those of an image say what its fake probability says.
  * @param {Answer} answer
- * @returns {HTMLElement}
+ * @returns {HTMLElement | null}
  */
-export function scoreCard(answer) {
-  return html(
-    "section",
-    { class: "card", "aria-labelledby": "scores-title" },
-    html("h3", { id: "scores-title" }, "Scores"),
-    html("p", { class: "aside" }, "From 0 to 100, as in the API."),
-    scoreList(answer),
-  );
-}
-
-/**
- * The scores, 0-100.
- * @param {Answer} answer
- * @returns {HTMLElement}
- */
-export function scoreList(answer) {
-  const { scores, input_type: kind } = answer.metadata;
-  const rows = (kind === "video" ? VIDEO_SCORES : IMAGE_SCORES).map(([key, name, meaning]) =>
+export function scoreCard({ metadata: { scores, input_type: kind } }) {
+  if (kind === "image") return null;
+  const rows = SCORES.map(([key, name, meaning]) =>
     html(
       "div",
       {},
@@ -49,16 +30,20 @@ export function scoreList(answer) {
       html("dd", {}, html("strong", {}, scores[key].toFixed(1)), html("small", {}, meaning)),
     ),
   );
-  return html("dl", { class: "scores" }, ...rows);
+  return html(
+    "section",
+    { class: "card", "aria-labelledby": "scores-title" },
+    html("h3", { id: "scores-title" }, "Scores"),
+    html("p", { class: "aside" }, "Of the largest face of each frame, from 0 to 100, as in the API."),
+    html("dl", { class: "scores" }, ...rows),
+  );
 }
 
 /**
- * @param {Answer} answer
- * @param {File} file
- * @param {string} requestId
- * @returns {HTMLElement}
+ * @param {import("../shared/types.js").Entry} entry
+ * @returns {(HTMLElement | null)[]}
  */
-export function factList(answer, file, requestId) {
+export function factCards({ answer, file, requestId }) {
   const { metadata } = answer;
   const { model } = metadata;
   const input = [
@@ -77,7 +62,7 @@ export function factList(answer, file, requestId) {
     ["Precision", model.precision],
     ["Labels", model.labels.join(", ")],
   ];
-  return html("div", { class: "fact-cards" }, facts("The file", "file-title", input), facts("The model", "model-title", identity), provenanceFacts(metadata.provenance));
+  return [facts("The file", "file-title", input), provenanceFacts(metadata.provenance), facts("The model", "model-title", identity)];
 }
 
 /**

@@ -1,18 +1,13 @@
-/** The verdict in words and on a scale. */
+/** The verdict: the API's words, the fake probability on a scale, the findings. */
 
-import { sign } from "../shared/bands.js";
+import { BAND_WORDS, bandOf, OUTCOME_BANDS, sign } from "../shared/bands.js";
 import { html, svg } from "../shared/dom.js";
-import { findingList } from "./findings.js";
 import { edge, percent } from "../shared/format.js";
+import { findingList } from "./findings.js";
 
 /** @typedef {import("../shared/types.js").Answer} Answer */
 /** @typedef {import("../shared/types.js").Bands} Bands */
-
-const WORDS = {
-  fake: { title: "Fake", sentence: "The model takes this %s for a deepfake." },
-  real: { title: "Real", sentence: "The model takes this %s for genuine." },
-  uncertain: { title: "Uncertain", sentence: "The model cannot tell whether this %s is a deepfake." },
-};
+/** @typedef {import("../shared/types.js").CardReference} CardReference */
 
 /**
  * One sentence for announcements.
@@ -20,85 +15,58 @@ const WORDS = {
  * @returns {string}
  */
 export function verdictSentence(answer) {
-  const score = `fake probability ${percent(answer.confidence_score)}`;
-  if (answer.metadata.model.trained && !answer.metadata.assessable) return `No verdict: not assessable, ${score}.`;
-  if (!answer.metadata.model.trained) return `No verdict: the model is untrained. It answered ${answer.result}, ${score}.`;
-  return `Verdict: ${answer.result}, ${score}.`;
+  return `${answer.metadata.statement.headline}. Fake probability ${percent(answer.confidence_score)}.`;
 }
 
 /**
- * Heading, sentence, number and scale.
  * @param {Answer} answer
- * @param {...Node} below What else belongs to it.
  * @returns {HTMLElement}
  */
-export function verdictPanel(answer, ...below) {
-  const { input_type: kind, model, assessable, verdict_bands: bands } = answer.metadata;
-  const words = WORDS[answer.result];
-  const hasVerdict = model.trained && assessable;
-  const title = hasVerdict ? words.title : model.trained ? "Not assessable" : "No verdict";
-  const sentence = hasVerdict
-    ? words.sentence.replace("%s", kind)
-    : model.trained
-      ? `The model cannot judge this ${kind}. Its number means nothing.`
-      : `The model is untrained: its answer “${answer.result}” means nothing.`;
+export function verdictCard(answer) {
+  const { statement, model, verdict_bands: bands } = answer.metadata;
+  const band = OUTCOME_BANDS[statement.outcome];
   return html(
-    "div",
-    { class: "verdict", "data-verdict": hasVerdict ? answer.result : "none" },
-    html("h2", { id: "result-title", tabindex: "-1" }, hasVerdict ? sign(answer.result) : null, title),
-    html("p", { class: "sentence" }, sentence),
-    html(
-      "p",
-      { class: "number" },
-      html("strong", {}, percent(answer.confidence_score)),
-      ` fake probability${whose(answer)}${kind === "video" ? ", mean of the frames" : ""}`,
-    ),
-    gauge(answer.confidence_score, bands),
+    "section",
+    { class: "card verdict", "aria-labelledby": "result-title", "data-outcome": statement.outcome },
+    html("h2", { id: "result-title", tabindex: "-1", class: band }, sign(band), html("span", {}, statement.headline)),
+    html("p", { class: "explanation" }, statement.explanation),
+    html("p", { class: "number" }, html("strong", {}, percent(answer.confidence_score)), html("span", {}, `fake probability${whose(answer)}`)),
+    ...(band === "none" ? [] : scale(answer.confidence_score, bands)),
+    html("p", { class: "aside" }, statement.calibration, statement.calibration && " ", cardLink(model.model_card)),
     findingList(answer),
-    ...below,
   );
 }
 
-/** Which of several people decides. @param {Answer} answer */
-function whose({ confidence_score: p, metadata: { people } }) {
-  const decider = people.length > 1 ? people.find((one) => one.fake_probability === p) : undefined;
-  return decider ? ` of person ${decider.person}` : "";
+/** Whose it is, of several people. @param {Answer} answer */
+function whose({ metadata: { people, deciding_person: person } }) {
+  return people.length > 1 && person !== null ? ` of person\u00a0${person}` : "";
+}
+
+/** @param {CardReference | undefined} card */
+function cardLink(card) {
+  if (!card?.route) return null;
+  const name = [card.name, card.licence].filter(Boolean).join(", ");
+  return html("span", {}, html("a", { href: card.route.slice(1) }, "Model card"), name ? ` (${name})` : "");
 }
 
 /**
- * The fake probability on a scale with the verdict's bands. Widths are percentages, so that it fits any width.
+ * The bands with a needle, and what each means. Places are percentages, so that the scale fits any width.
  * @param {number} probability
  * @param {Bands} bands
- * @returns {SVGElement}
+ * @returns {Element[]}
  */
-function gauge(probability, bands) {
+function scale(probability, bands) {
   const at = (value) => `${value * 100}%`;
-  const span = { real: [0, bands.real_below], uncertain: [bands.real_below, bands.fake_above], fake: [bands.fake_above, 1] };
-  const parts = Object.entries(span).flatMap(([name, [from, to]]) => [
-    svg("rect", { class: `band ${name}`, x: at(from), y: 24, width: at(to - from), height: 26 }),
-    to - from > 0.12 ? svg("text", { class: "band-name", x: at((from + to) / 2), y: 41, "text-anchor": "middle" }, name) : null,
-  ]);
-  const ticks = [0, bands.real_below, bands.fake_above, 1].map((value) =>
-    svg("text", { class: "tick", x: at(value), y: 68, "text-anchor": anchor(value, 0.03) }, edge(value)),
+  const { real_below: real, fake_above: fake } = bands;
+  const spans = [["real", 0, real, `below ${edge(real)}`], ["uncertain", real, fake, "between"], ["fake", fake, 1, `above ${edge(fake)}`]];
+  const here = bandOf(probability, bands);
+  const shapes = spans.map(([name, from, to]) => svg("rect", { class: `band ${name}${name === here ? " here" : ""}`, x: at(from), y: 12, width: at(to - from), height: 16 }));
+  const words = spans.map(([name, , , where]) =>
+    html("li", { class: name === here ? `${name} here` : name }, html("strong", {}, BAND_WORDS[name]), " ", html("span", {}, where)),
   );
-  const label =
-    `Fake probability ${percent(probability)} on a scale from 0 to 100 %: real below ${edge(bands.real_below)}, ` +
-    `fake above ${edge(bands.fake_above)}, uncertain between.`;
-  return svg(
-    "svg",
-    { class: "gauge", role: "img", "aria-label": label, width: "100%", height: 74 },
-    ...parts,
-    ...ticks,
-    svg("svg", { class: "needle", x: at(probability), y: 22 }, svg("path", { d: "M0 0-8-14H8z" })),
-  );
-}
-
-/**
- * Keeps a label inside the picture.
- * @param {number} value
- * @param {number} margin
- */
-function anchor(value, margin) {
-  if (value < margin) return "start";
-  return value > 1 - margin ? "end" : "middle";
+  const needle = svg("svg", { class: "needle", x: at(probability), y: 0 }, svg("path", { d: "M-7 0H7L0 11zM-1 10h2v20h-2z" }));
+  return [
+    svg("svg", { class: "gauge", "aria-hidden": "true", width: "100%", height: 30 }, ...shapes, needle),
+    html("ul", { class: "bands" }, ...words),
+  ];
 }

@@ -3,7 +3,7 @@
 /** @typedef {import("./types.js").Metadata} Metadata */
 /** @typedef {import("./types.js").Frame} Frame */
 
-/** Fires "change" when the frame or the person is another one. */
+/** Fires "change" for each choice, also of what is chosen already: a player that has moved on comes back to it. */
 export class Selection extends EventTarget {
   /**
    * @param {number} frame The API's `index`, also of a further frame.
@@ -17,7 +17,6 @@ export class Selection extends EventTarget {
 
   /** @param {{frame?: number, person?: number | null}} chosen */
   choose({ frame = this.frame, person = this.person }) {
-    if (frame === this.frame && person === this.person) return;
     this.frame = frame;
     this.person = person;
     this.dispatchEvent(new Event("change"));
