@@ -23,6 +23,7 @@ from rich.table import Table
 from assets import FACE_MODELS, AssetError, fetch_assets
 from benchmark.drift_images import make_images, read_list
 from benchmark.servers import BenchError
+from deepfake_client.command_line.exits import EXIT_USAGE, fail, require_packages
 from deepfake_client.connect import create_detector
 from deepfake_client.detector import Detector
 from deepfake_client.errors import DetectionError
@@ -139,10 +140,19 @@ def face_crops(encoded: Sequence[bytes], params: PreprocessParams) -> Iterator[t
             yield Image.fromarray(pixels), bool(faces)
 
 
+EXIT_CODES = {
+    0: "measured",
+    1: "over --max-dp, or a decision flipped",
+    EXIT_USAGE: "wrong usage, a package is missing, a release is not the checkpoint's, or no server answers",
+}
+EXAMPLES = ("deepfake-bench drift --checkpoint my-checkpoint --release releases",)
+PACKAGES = {"torch": "export", "transformers": "export", "simplejpeg": "preprocessing", "mediapipe": "preprocessing"}
+
+
 def drift(
     checkpoint: Annotated[Path, typer.Option(file_okay=False, exists=True, help="The checkpoint that was exported.")],
     release: Annotated[
-        list[str], typer.Option(help="A release, a folder of releases, or host:port of a Triton; as often as you like.")
+        list[str], typer.Option(help="A release, a folder of releases, or host:port of a Triton. May be given again.")
     ],
     images: Annotated[
         Path | None,
@@ -152,11 +162,11 @@ def drift(
     max_dp: Annotated[float | None, typer.Option(min=0, max=1, help="Exit with 1 if an image drifts more.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", dir_okay=False, help="Write the JSON here.")] = None,
 ) -> None:
-    """Measures how far releases are from PyTorch fp32, from encoded image to probability.
+    """Measures how far releases drift from PyTorch fp32.
 
-    Exit codes: 0 measured; 1 over --max-dp, or a decision flipped; 2 wrong usage, a release is not the checkpoint's, or
-    a server cannot be reached.
+    Probabilities are compared, from the encoded image on.
     """
+    require_packages("deepfake-bench drift", PACKAGES)
     try:
         with tempfile.TemporaryDirectory(prefix="deepfake-drift-") as scratch:
             listed: Sequence[Any] = sorted(images.iterdir()) if images else read_list()
@@ -165,8 +175,7 @@ def drift(
             paths = listed if images else make_images(Path(scratch), listed)
             found = [measure_drift(checkpoint, target, paths) for target in release]
     except (BenchError, AssetError, ExportError, ImageRejectedError, DetectionError) as error:
-        typer.echo(f"deepfake-bench drift: {error}", err=True)
-        raise typer.Exit(2) from error
+        fail("deepfake-bench drift", str(error), EXIT_USAGE)
     table = Table("against PyTorch fp32", *(f"{one.precision} {one.release_id[:8]}" for one in found))
     for name, value in asdict(found[0]).items():
         if isinstance(value, int | float):

@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from deepfake_client.command_line.exits import EXIT_USAGE, USAGE, fail
 from deepfake_client.settings import ClientSettings
 
 
@@ -28,26 +29,32 @@ def input_data(images: Sequence[bytes], batch: int) -> str:
     return json.dumps({"data": steps})
 
 
+EXIT_CODES = {0: "measured", **USAGE}
+EXAMPLES = ("deepfake-bench perf examples/astronaut.png --concurrency 1:4:1",)
+
+
 def perf(
-    images: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Image files to send in turn.")],
-    url: Annotated[str, typer.Option(help="host:port of Triton's gRPC endpoint.")] = "localhost:8001",
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE", exists=True, dir_okay=False, help="Image files to send in turn.")
+    ],
+    url: Annotated[
+        str, typer.Option(envvar="DEEPFAKE_URL", help="host:port of Triton's gRPC endpoint.")
+    ] = "localhost:8001",
     concurrency: Annotated[str, typer.Option(help="Concurrent requests, as start:stop:step.")] = "1:4:1",
     batch: Annotated[int, typer.Option(min=1, max=32, help="Frames in one request.")] = 1,
-    options: Annotated[
-        str, typer.Option(help="More of perf_analyzer's options, such as '--stability-percentage 30'.")
-    ] = "",
+    options: Annotated[str, typer.Option(help="More of perf_analyzer's options, between quotes.")] = "",
     perf_analyzer: Annotated[
         str, typer.Option(envvar="PERF_ANALYZER", help="The program: from NVIDIA's SDK image, or pip on glibc >= 2.38.")
     ] = "perf_analyzer",
 ) -> None:
-    """Measures throughput and latency of the ensemble over gRPC. perf_analyzer's own report is printed as it is.
+    """Measures throughput and latency of the ensemble over gRPC.
 
-    Exit codes: perf_analyzer's own; 2 if it is not there.
+    The report of perf_analyzer is printed as it is, and other exit codes are its own.
     """
     program = shutil.which(perf_analyzer)
     if program is None:
-        typer.echo(f"{perf_analyzer} is not on PATH: name it with --perf-analyzer or PERF_ANALYZER", err=True)
-        raise typer.Exit(2)
+        said = f"{perf_analyzer} is not on PATH: name it with --perf-analyzer or PERF_ANALYZER"
+        fail("deepfake-bench perf", said, EXIT_USAGE)
     with tempfile.TemporaryDirectory(prefix="deepfake-perf-") as scratch:
         data = Path(scratch) / "images.json"
         data.write_text(input_data([image.read_bytes() for image in images], batch), encoding="utf-8")

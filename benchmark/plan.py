@@ -25,9 +25,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
-from scipy.stats import poisson
 
 from benchmark.servers import BenchError
+from deepfake_client.command_line.exits import USAGE, fail, require_packages
 
 DAY_S = 86_400
 _MOST_NODES = 1_000_000
@@ -102,6 +102,8 @@ def erlang_c(servers: int, offered: float) -> float:
     Raises:
         BenchError: At a >= c the queue would grow without end.
     """
+    from scipy.stats import poisson  # --help does without it
+
     if not 0 <= offered < servers:
         raise BenchError(f"{servers} nodes cannot do the work of {offered:g}: the queue would grow without end")
     blocked = float(poisson.pmf(servers, offered) / poisson.cdf(servers, offered))  # Erlang B
@@ -157,6 +159,10 @@ def needed(frames_per_s: float, demand: Demand) -> Need:
     )
 
 
+EXIT_CODES = {0: "planned", 1: "it cannot be planned: the message says why", **USAGE}
+EXAMPLES = ("deepfake-bench plan --videos-per-day 100000 --frames-per-second 34.8",)
+
+
 def plan(
     frames_per_second: Annotated[
         list[float],
@@ -179,13 +185,12 @@ def plan(
     spare: Annotated[int, typer.Option(min=0, help="Nodes that may be away while the bounds hold.")] = Demand.spare,
     node_price: Annotated[float | None, typer.Option(min=0, help="Of a node's hour, in any currency.")] = None,
 ) -> None:
-    """How many nodes a number of videos a day needs, and what they cost.
+    """Plans how many nodes a day's videos need, and what they cost.
 
     The rate is that of the part `ratio` of `deepfake-bench run`: the whole path, 30 frames a request. Measure your own
     machine or GPU; a running deployment with `deepfake-bench run --gateway URL --media-root DIR --only ratio`.
-
-    Exit codes: 0 planned, 1 it cannot be planned (the message says why), 2 usage.
     """
+    require_packages("deepfake-bench plan", {"scipy": "bench"})
     demand = Demand(videos_per_day, frames, peak_to_mean, utilisation, p95_wait_s, service_cv, spare, node_price)
     if not all(math.isfinite(value or 0) for value in [*asdict(demand).values(), *frames_per_second]):
         raise typer.BadParameter("every number must be finite")
@@ -197,8 +202,7 @@ def plan(
     try:
         made = {name: needed(value, demand) for name, value in rounds.items()}
     except BenchError as error:
-        typer.echo(f"deepfake-bench plan: {error}", err=True)
-        raise typer.Exit(1) from error
+        fail("deepfake-bench plan", str(error), 1)
     peak = demand.peak_videos_per_s
     typer.echo(
         f"{videos_per_day:,.0f} videos a day of {frames:g} frames; {peak_to_mean:g} times the mean at the peak: "

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
-
 from assets import SAMPLE_PHOTOS, default_cache_dir, fetch_assets
 from benchmark.contenders import RELEASE_VARIABLE
 from benchmark.frames import image_body
@@ -174,6 +172,8 @@ def _running(
     server: Server, command: Sequence[str], env: Mapping[str, str], folder: Path, checkout: Path = ROOT
 ) -> Iterator[Server]:
     """The server's process, from its first answer on; all that it started is gone in the end."""
+    import psutil  # type: ignore[import-untyped]  # --help does without it
+
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "server.log"
     inherited = {key: value for key, value in os.environ.items() if key.removeprefix("DEEPFAKE_") not in _NOT_INHERITED}
@@ -200,7 +200,9 @@ def _running(
         process.wait()
 
 
-def _tree(pid: int) -> list[psutil.Process]:
+def _tree(pid: int) -> list[Any]:
+    import psutil
+
     try:
         leader = psutil.Process(pid)
         return [leader, *leader.children(recursive=True)]

@@ -1,11 +1,8 @@
-"""What ends a bulk run, and the exit codes of `deepfake-bulk`."""
+"""What ends a bulk run."""
 
-EXIT_SOME_FAILED = 1
-EXIT_USAGE = 2
-EXIT_UNREACHABLE = 3
-EXIT_NOT_WRITTEN = 4
+from deepfake_client.command_line.exits import EXIT_USAGE
+
 EXIT_CLUSTER = 5
-EXIT_INTERRUPTED = 130
 
 
 class BulkError(Exception):

@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from bulk.errors import EXIT_CLUSTER, EXIT_NOT_WRITTEN, BulkError
+from bulk.errors import EXIT_CLUSTER, BulkError
 from bulk.stores import file_system
 from deepfake_client.batch.rows import CSV_COLUMNS, flat_row, report_json
 from deepfake_client.batch.scoring import FileReport
+from deepfake_client.command_line.exits import EXIT_NOT_WRITTEN
 from deepfake_client.plain_text import escaped
 
 WORKER_LOST = "WORKER_LOST"

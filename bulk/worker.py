@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bulk.errors import EXIT_UNREACHABLE, BulkError
+from bulk.errors import BulkError
 from bulk.output import Output
 from bulk.stores import MediaName, open_anywhere
 from deepfake_client import errors
 from deepfake_client.batch.scoring import FileReport, detect_files, service_works
+from deepfake_client.command_line.exits import EXIT_UNREACHABLE
 from deepfake_client.connect import create_detector
 from deepfake_client.detector import Detector
 from deepfake_client.settings import ClientSettings

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from assets import AssetError
-from deepfake_client.environment import PREFIX
+from deepfake_client.environment import variables_of
 from deepfake_client.plain_text import shown
 from deploy.errors import DeployError
 from deploy.settings import DeploySettings
@@ -55,9 +55,8 @@ def exits_with_one_line(program: str) -> Iterator[None]:
 
 def _variable(location: tuple[int | str, ...]) -> str:
     """The environment variable of a setting that an error is about."""
-    name = ".".join(str(part) for part in location)
-    field = DeploySettings.model_fields.get(name)
-    return f"{PREFIX if field and field.validation_alias is None else ''}{name.upper()}"
+    name = ".".join(map(str, location))
+    return variables_of(DeploySettings, name)[0] if name in DeploySettings.model_fields else name.upper()
 
 
 def _problem(error: ErrorDetails) -> str:

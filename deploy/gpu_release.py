@@ -4,16 +4,27 @@ A release for TensorRT belongs to the compute capability and the TensorRT that i
 old driver, Triton would end with a message about serialisation, or with a number of CUDA's.
 """
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from deepfake_client.command_line.exits import USAGE, run
+from deepfake_client.command_line.help import new_app, styled
 from deploy.console import Say, exits_with_one_line, say
 from deploy.errors import PreflightError
 from deploy.settings import DeploySettings
 from export.release import CURRENT, Release, read_release, verify_files
 from runtime import BuiltOn, ClassifierLoadError, RuntimeSpec
 from runtime.gpu import check_driver, visible_gpus
+
+PROGRAM = "python -m deploy.gpu_release"
+
+EXIT_CODES = {0: "the current release may run here", 1: "it may not, or there is none", **USAGE}
+EXAMPLES = ("python -m deploy.gpu_release --releases-dir /releases",)
+
+app = new_app(PROGRAM)
 
 
 def check_gpu(release: Release, here: Callable[[], BuiltOn] = BuiltOn.here) -> list[str]:
@@ -70,15 +81,20 @@ def served_release(releases_dir: Path, say: Say) -> Release:
     return release
 
 
-def main() -> None:
-    """Exit codes: 0 the current release may run here, 1 it may not, or there is none, 2 usage."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.gpu_release", description=__doc__)
-    parser.add_argument("--releases-dir", type=Path, help="DEEPFAKE_RELEASES_DIR by default")
-    arguments = parser.parse_args()
+@app.command(cls=styled(EXIT_CODES, EXAMPLES))
+def check_command(
+    releases_dir: Annotated[
+        Path | None, typer.Option(envvar="DEEPFAKE_RELEASES_DIR", help="Where releases are kept.")
+    ] = None,
+) -> None:
+    """Says whether the current release may run on this machine's GPU.
+
+    Ask it before Triton starts. A release for TensorRT belongs to the GPU, driver and TensorRT that it was built on.
+    """
     with exits_with_one_line("gpu_release"):
-        release = served_release(arguments.releases_dir or DeploySettings().releases_dir, say)
+        release = served_release(releases_dir or DeploySettings().releases_dir, say)
     print(f"release {release.release_id} may run here")
 
 
 if __name__ == "__main__":
-    main()
+    run(app, PROGRAM)

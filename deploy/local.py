@@ -4,14 +4,15 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from pydantic_settings import CliApp
-
 from assets import SAMPLE_PHOTOS, fetch_assets
+from deepfake_client.command_line.exits import USAGE, run
+from deepfake_client.command_line.help import new_app, styled
+from deepfake_client.command_line.settings import options_of
 from deploy.console import exits_with_one_line, others_to
-from deploy.model import ensure_release
 from deploy.ports import claimed
 from deploy.preflight import check_machine, warn_of_old_server
 from deploy.settings import DeploySettings
@@ -20,10 +21,48 @@ from deploy.supervisor import SAMPLING_SECRET, Plan, has_own_secret, kept_secret
 _EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "astronaut.png"
 
 
+PROGRAM = "deepfake-serve"
+
+EXIT_CODES = {
+    0: "stopped by Ctrl-C or SIGTERM",
+    1: "could not start, or broke: the message says why",
+    **USAGE,
+    130: "interrupted before it was ready",
+    143: "ended by SIGTERM before it was ready",
+}
+EXAMPLES = (
+    "deepfake-serve",
+    "deepfake-serve --checkpoint someone/some-model --precision fp32",
+    "PORT=8080 MEDIA_ROOT=/srv/media deepfake-serve",
+)
+GROUPS = {
+    "host": "Addresses",
+    "triton_tls_cert_file": "Encrypted gRPC",
+    "checkpoint": "Model",
+    "face_detection": "Pictures",
+    "media_root": "Folders",
+    "instances": "Operation",
+}
+OLD_NAMES = {"--model-path": "--checkpoint"}
+
+app = new_app(PROGRAM)
+
+
+@app.command(cls=styled(EXIT_CODES, EXAMPLES, GROUPS, OLD_NAMES))
+@options_of(DeploySettings)
+def serve_command(read_settings: Callable[[], DeploySettings]) -> None:
+    """Serves deepfake detection on this machine, until Ctrl-C or SIGTERM.
+
+    Exports the model if needed, then runs Triton and the HTTP gateway. docs/settings.md has these settings, and those
+    of the gateway and of its connection to Triton, which are environment variables alone.
+    """
+    serve(read_settings())
+
+
 def main() -> None:
-    """Console script. Exit codes: 0 stopped on request, 1 could not start, 2 usage."""
-    with exits_with_one_line("deepfake-serve"):
-        serve(CliApp.run(DeploySettings))
+    """Console script."""
+    with exits_with_one_line(PROGRAM):
+        run(app, PROGRAM)
 
 
 def serve(settings: DeploySettings) -> None:
@@ -34,6 +73,8 @@ def serve(settings: DeploySettings) -> None:
         ExportError: The model cannot be had or served.
         AssetError: A file of the catalogue cannot be fetched.
     """
+    from deploy.model import ensure_release  # with all that an export needs: --help does without
+
     # During an export a signal unwinds the stack, so that nothing half-written is left behind.
     on_stop_signals(_exit)
     check_machine(settings)

@@ -1,7 +1,7 @@
 """Settings of every deployment: command line over environment over defaults, read once at the start."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -16,16 +16,9 @@ _IPV6 = r"^[0-9A-Fa-f:.]+$"
 
 
 class DeploySettings(PrefixedSettings):
-    """Serves deepfake detection on this machine: exports the model if needed, starts Triton and the HTTP gateway.
+    """What is served, where, and how."""
 
-    Options are environment variables too: DEEPFAKE_ and the name in capitals, but PORT, MEDIA_ROOT and CHECKPOINT have
-    no prefix. Ctrl-C or SIGTERM stops everything.
-    """
-
-    model_config = SettingsConfigDict(
-        cli_prog_name="deepfake-serve", cli_kebab_case=True, populate_by_name=True, cli_implicit_flags=True,
-        cli_hide_none_type=True,
-    )  # fmt: skip
+    model_config = SettingsConfigDict(populate_by_name=True)
 
     host: str = Field(
         default="127.0.0.1",
@@ -60,39 +53,38 @@ class DeploySettings(PrefixedSettings):
         default=None,
         description="PEM file of the authority whose certificates Triton's clients must show; unset: they need none.",
     )
-    media_root: Path = Field(
-        default=Path("media"),
-        validation_alias="media_root",
-        description="Folder below which extractedFrames are read; made if it is the default.",
-    )
     checkpoint: str | None = Field(
         default=None,
         validation_alias=AliasChoices("checkpoint", "CHECKPOINT", "model_path", "MODEL_PATH"),
         description="Hub id or directory of the model. Unset: the default model, or the embedded one where the hub "
-        "cannot be reached. MODEL_PATH is accepted too.",
+        "cannot be reached.",
     )
     revision: str | None = Field(default=None, description="Branch, tag or commit of the hub repository.")
     fake_labels: str = Field(
         default="", description="Names of the fake classes, separated by commas, where a model's labels do not say."
     )
-    precision: str = Field(
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
         default="auto",
-        pattern="^(auto|fp32|bf16|fp16|int8)$",
         description="Numeric format of the classifier: fp32 is the reference, auto the fastest that passes the gate on "
         "this machine.",
     )
-    face_detection: bool = Field(default=True, description="Crop each frame to its largest face.")
+    embedded_fallback: bool = Field(
+        default=True, description="Serve the embedded checkpoint where the default model's hub cannot be reached."
+    )
+    face_detection: bool = Field(default=True, description="Crop each frame to its faces.")
+    pipeline_pixels: bool = Field(
+        default=False, description="Ignore colour profiles and transparency, as transformers' image pipelines do."
+    )
     max_image_bytes: int = Field(
         default=PreprocessParams.max_bytes, ge=1, description="Largest encoded image that Triton accepts."
     )
     max_image_pixels: int = Field(
         default=PreprocessParams.max_pixels, ge=1, description="Largest width x height of an image, from its header."
     )
-    pipeline_pixels: bool = Field(
-        default=False, description="Ignore colour profiles and transparency, as transformers' image pipelines do."
-    )
-    instances: int = Field(
-        default=0, ge=0, description="Instances of preprocess; 0: one per core, at most 8 and what fits."
+    media_root: Path = Field(
+        default=Path("media"),
+        validation_alias="media_root",
+        description="Folder below which extractedFrames are read; made if it is the default.",
     )
     releases_dir: Path = Field(default=Path("releases"), description="Where exported releases are kept.")
     cache_dir: Path = Field(
@@ -100,8 +92,8 @@ class DeploySettings(PrefixedSettings):
         validation_alias=AliasChoices("cache_dir", "DEEPFAKE_CACHE_DIR"),
         description="Face models, logs and run state.",
     )
-    embedded_fallback: bool = Field(
-        default=True, description="Serve the embedded checkpoint where the default model's hub cannot be reached."
+    instances: int = Field(
+        default=0, ge=0, description="Instances of preprocess; 0: one per core, at most 8 and what fits."
     )
     otel_exporter_otlp_endpoint: str = Field(
         default="",

@@ -1,20 +1,28 @@
 """The command line: `deepfake-evaluate`, or `python -m evaluation`."""
 
-import contextlib
-import importlib.util
-import os
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from deepfake_client import ConfigurationError, DetectionError, Detector, ModelInfo
+from deepfake_client import Detector
 from deepfake_client.batch.progress import with_progress
-from deepfake_client.connect import connect_for_batch
-from deepfake_client.plain_text import shown
+from deepfake_client.command_line.exits import (
+    EXIT_INTERRUPTED,
+    EXIT_NOT_WRITTEN,
+    EXIT_SOME_FAILED,
+    EXIT_UNREACHABLE,
+    EXIT_USAGE,
+    SCORING_EXIT_CODES,
+    connected,
+    fail,
+    require_packages,
+    run,
+)
+from deepfake_client.command_line.help import new_app, styled
+from deepfake_client.command_line.options import OutageWaitS, Seed, TimeoutS, Url, Version
 from evaluation.dataset import find_dataset
 from evaluation.degradation import STANDARD_SET, parse_degradation
 from evaluation.document import Run, build_results
@@ -26,32 +34,25 @@ from evaluation.results import RESULTS_NAME, CommandResult, Results, check_outpu
 from evaluation.robustness import score_degraded
 from evaluation.scoring import score_files
 
-EXIT_SOME_FAILED = 1
-EXIT_USAGE = 2
-EXIT_UNREACHABLE = 3
-EXIT_NOT_WRITTEN = 4
-EXIT_INTERRUPTED = 130
-_EXIT_CODES = {ModelChangedError: EXIT_UNREACHABLE, OutputError: EXIT_NOT_WRITTEN}  # others: usage
+PROGRAM = "deepfake-evaluate"
 
-
-EXAMPLES = """\b
-Examples:
-  deepfake-evaluate my-set/test --output evaluation
-  deepfake-evaluate my-set/test --url deploy/embedded_checkpoint --output evaluation
-
-"""
-
-EPILOG = EXAMPLES + (
-    "Exit codes: 0 every file was scored; 1 some were not, each with a code and a reason in its row, and the result is "
-    "over the others; 2 wrong usage, or a folder or a package is missing; 3 the server cannot be reached, serves no "
-    "such model, is lost for good (the result is over what was scored before, and says so), or changes its model "
-    "during the run (no result); 4 the result cannot be written; 130 interrupted."
+EXIT_CODES = {
+    **SCORING_EXIT_CODES,
+    EXIT_UNREACHABLE: "no server answers (the result is over what was scored before), or it serves another model (no "
+    "result)",
+}
+EXAMPLES = (
+    "deepfake-evaluate my-set/test --output evaluation",
+    "deepfake-evaluate my-set/test --robustness --url deploy/embedded_checkpoint",
 )
+GROUPS = {"url": "Server or model", "degrade": "Measurement", "output": "Results"}
 
-app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+_EXITS = {ModelChangedError: EXIT_UNREACHABLE, OutputError: EXIT_NOT_WRITTEN}  # others: usage
+
+app = new_app(PROGRAM)
 
 
-@app.command(epilog=EPILOG)
+@app.command(cls=styled(EXIT_CODES, EXAMPLES, GROUPS))
 def evaluate(
     directory: Annotated[
         Path,
@@ -60,24 +61,19 @@ def evaluate(
             help="Holds real/ and fake/ with images and videos, searched recursively.",
         ),
     ],
-    url: Annotated[
-        str,
-        typer.Option(
-            envvar="DEEPFAKE_URL",
-            help="host:port of Triton's gRPC endpoint, or several separated by commas, over which the work is spread; "
-            "or the directory of a release or checkpoint, which then runs in this process.",
-        ),
-    ] = "localhost:8001",
-    output: Annotated[
-        Path, typer.Option("--output", "-o", file_okay=False, help="Where results.json and the figures go.")
-    ] = Path("evaluation-results"),
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result in there.")] = False,
+    url: Url = "localhost:8001",
+    timeout_s: TimeoutS = None,
+    outage_wait_s: OutageWaitS = 30.0,
+    workers: Annotated[
+        int,
+        typer.Option(min=1, max=64, help="Files in progress at the same time, at most two of them videos."),
+    ] = 2,
     degrade: Annotated[
         list[str] | None,
         typer.Option(
             metavar="KIND=VALUE",
             help="Score every file again, degraded: jpeg=QUALITY, downscale=FACTOR, blur=SIGMA_PX, crop=FACE_SIDES. "
-            "Repeatable.",
+            "May be given again.",
         ),
     ] = None,
     robustness: Annotated[
@@ -85,46 +81,41 @@ def evaluate(
         typer.Option("--robustness", help=f"The standard degradations: {', '.join(d.name for d in STANDARD_SET)}."),
     ] = False,
     resamples: Annotated[int, typer.Option(min=100, max=100_000, help="Bootstrap resamples of each interval.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
-    timeout_s: Annotated[
-        float | None, typer.Option(min=0.001, show_default="60.0", help="Deadline of each file in seconds.")
-    ] = None,
-    workers: Annotated[
-        int,
-        typer.Option(min=1, max=64, help="Files in progress at the same time, at most two of them videos."),
-    ] = 2,
-    outage_wait_s: Annotated[
-        float, typer.Option(min=0, help="How long a file waits for a server that is away or overloaded during the run.")
-    ] = 30.0,
+    seed: Seed = 0,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", file_okay=False, help="Where results.json and the figures go.")
+    ] = Path("evaluation-results"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result in --output.")] = False,
     svg: Annotated[bool, typer.Option("--svg", help="Write each figure as SVG too.")] = False,
+    _version: Version = False,
 ) -> None:
     """Measures how well a model tells real media from fake.
 
     Scores every file, prints the metrics with 95% bootstrap intervals, and writes results.json, a ROC curve, the
     scores by class and a reliability diagram. A file that fails is a row with its reason, never a made-up score.
     """
+    require_packages(PROGRAM, {"matplotlib": "evaluate", "scipy": "evaluate"})
     try:
         named = [parse_degradation(text) for text in degrade or []]
         degradations = tuple(dict.fromkeys([*(STANDARD_SET if robustness else ()), *named]))
         dataset = find_dataset(directory)
         check_output(output, overwrite)
-        _require_packages()
-        with _connect(url, outage_wait_s) as (detector, model):
+        with connected(PROGRAM, url, outage_wait_s) as (detector, model):
             command = CommandResult(
                 directory=str(directory), target=url, workers=workers, outage_wait_s=outage_wait_s, seed=seed,
                 timeout_s=timeout_s or detector.settings.timeout_s, resamples=resamples,
                 degradations=[degradation.name for degradation in degradations],
             )  # fmt: skip
-            run = _score(detector, Run(command, degradations, dataset, model))
-        names = _report(build_results(run), run, output, ("png", "svg") if svg else ("png",))
+            scored = _score(detector, Run(command, degradations, dataset, model))
+        names = _report(build_results(scored), scored, output, ("png", "svg") if svg else ("png",))
     except EvaluationError as error:
-        _fail(str(error), _EXIT_CODES.get(type(error), EXIT_USAGE))
+        fail(PROGRAM, str(error), _EXITS.get(type(error), EXIT_USAGE))
     except KeyboardInterrupt:
-        _fail("interrupted: there is no result", EXIT_INTERRUPTED)
+        fail(PROGRAM, "interrupted: there is no result", EXIT_INTERRUPTED)
     print(f"written to {output}: {', '.join(names)}")
-    if run.server_lost:
+    if scored.server_lost:
         raise typer.Exit(EXIT_UNREACHABLE)
-    raise typer.Exit(0 if run.all_scored else EXIT_SOME_FAILED)
+    raise typer.Exit(0 if scored.all_scored else EXIT_SOME_FAILED)
 
 
 def _score(detector: Detector, run: Run) -> Run:
@@ -151,35 +142,6 @@ def _report(results: Results, run: Run, output: Path, suffixes: tuple[str, ...])
         print_report(results, sys.stdout)
 
 
-def _require_packages() -> None:
-    """Ends the program before the work where a package for the figures is missing."""
-    missing = [name for name in ("matplotlib", "scipy") if importlib.util.find_spec(name) is None]
-    if missing:
-        _fail(f"{' and '.join(missing)} not installed: pip install ./client '.[evaluate]' in the checkout", EXIT_USAGE)
-
-
-@contextlib.contextmanager
-def _connect(url: str, outage_wait_s: float) -> Iterator[tuple[Detector, ModelInfo]]:
-    """A detector that has answered once, and the model that answered. Ends the program otherwise."""
-    try:
-        detector, model = connect_for_batch(url, outage_wait_s)
-    except ConfigurationError as error:
-        _fail(str(error), EXIT_USAGE)
-    except DetectionError as error:
-        _fail(str(error), EXIT_UNREACHABLE)
-    with detector:
-        yield detector, model
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(shown(f"deepfake-evaluate: {message}"), err=True)
-    raise typer.Exit(code)
-
-
 def main() -> None:
     """Entry point of the console script."""
-    try:
-        app(prog_name="deepfake-evaluate")
-    except BrokenPipeError:  # the reader of our output, such as head, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_SOME_FAILED)
+    run(app, PROGRAM)

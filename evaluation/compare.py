@@ -14,7 +14,8 @@ import typer
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from deepfake_client.plain_text import shown
+from deepfake_client.command_line.exits import USAGE, fail, run
+from deepfake_client.command_line.help import new_app, styled
 from evaluation.bootstrap import BootstrapPlan, Estimate, estimate
 from evaluation.errors import ComparisonError, EvaluationError
 from evaluation.metrics import ranking_metrics
@@ -116,12 +117,22 @@ def _degraded_row(contestant: Contestant, degradations: Sequence[str]) -> str:
     return f"| {' | '.join([contestant.name, contestant.results.metrics.auc.text(), *cells])} |"
 
 
-command_app = typer.Typer(add_completion=False)
+PROGRAM = "python -m evaluation.compare"
+
+EXIT_CODES = {0: "printed", 1: "a result cannot be read, or they are of other files: the message says which", **USAGE}
+EXAMPLES = ("python -m evaluation.compare old=results/old new=results/new",)
+
+app = new_app(PROGRAM)
 
 
-@command_app.command()
-def main(
-    results: Annotated[list[str], typer.Argument(metavar="NAME=FOLDER...", help="Folders of deepfake-evaluate.")],
+@app.command(cls=styled(EXIT_CODES, EXAMPLES))
+def compare(
+    results: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME=FOLDER", help="Folders of deepfake-evaluate, two at least; the first is compared with."
+        ),
+    ],
 ) -> None:
     """Prints several models' figures on one data set side by side, as Markdown."""
     try:
@@ -129,9 +140,8 @@ def main(
             raise ComparisonError("give two results at least")
         print(comparison_table([read_contestant(argument) for argument in results]), end="")
     except EvaluationError as error:
-        typer.echo(shown(f"error: {error}"), err=True)
-        raise typer.Exit(1) from error
+        fail(PROGRAM, str(error), 1)
 
 
 if __name__ == "__main__":
-    command_app()
+    run(app, PROGRAM)

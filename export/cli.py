@@ -7,22 +7,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from assets import AssetError
+from deepfake_client.command_line.exits import INTERRUPTED, USAGE, fail, require_packages, run
+from deepfake_client.command_line.help import new_app, styled
+from deepfake_client.command_line.options import FakeLabels, Version, split_names
 from deepfake_client.plain_text import shown
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.labels import other_labels
 from export.errors import ExportError
-from export.release import Release, promote, verify_files
-from export.report import explain_choice
-from export.run import existing_release, export_checkpoint
 from export.settings import ExportSettings, Step
 from export.settings import Progress as ReportStep
+
+if TYPE_CHECKING:
+    from export.release import Release
 
 
 def _names(name: str) -> list[str]:
@@ -30,36 +33,50 @@ def _names(name: str) -> list[str]:
     return [f"DEEPFAKE_{name}", name]
 
 
+PROGRAM = "deepfake-export"
+
 DEFAULT_CHECKPOINT = "prithivMLmods/Deepfake-Detect-Siglip2"
 
-EPILOG = """\b
-Examples:
-  deepfake-export --checkpoint my-checkpoint
-  deepfake-export --checkpoint someone/some-model --precision auto
-  deepfake-export --checkpoint my-checkpoint --backend onnxruntime --gpu
+EXIT_CODES = {
+    0: "released",
+    1: "refused or failed: what is served has not changed",
+    **USAGE,
+    **INTERRUPTED,
+    143: "ended by SIGTERM",
+}
+EXAMPLES = (
+    "deepfake-export --checkpoint my-checkpoint",
+    "deepfake-export --checkpoint someone/some-model --precision auto",
+    "deepfake-export --checkpoint my-checkpoint --backend onnxruntime --gpu",
+)
+GROUPS = {
+    "checkpoint": "Model",
+    "precision": "Release",
+    "face_detection": "Pictures",
+    "instances": "Speed",
+    "tolerance": "Parity gate",
+}
+OLD_NAMES = {"--fake-label": "--fake-labels"}
 
-"""
+_PACKAGES = {
+    "torch": "export", "transformers": "export", "onnx": "export", "optimum": "export", "nncf": "export",
+    "openvino": "export", "simplejpeg": "preprocessing", "mediapipe": "preprocessing",
+}  # fmt: skip
 
-app = typer.Typer(no_args_is_help=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = new_app(PROGRAM)
 
 
 Precision = Literal["fp32", "bf16", "fp16", "int8", "auto"]
 Backend = Literal["python", "onnxruntime", "tensorrt"]
 
 
-@app.command(epilog=EPILOG)
+@app.command(cls=styled(EXIT_CODES, EXAMPLES, GROUPS, OLD_NAMES))
 def export(
     checkpoint: Annotated[
         str, typer.Option(envvar=["CHECKPOINT", "MODEL_PATH"], help="Hub id, or a directory that transformers loads.")
     ] = DEFAULT_CHECKPOINT,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the hub repository.")] = None,
-    releases_dir: Annotated[
-        Path,
-        typer.Option(
-            envvar=_names("RELEASES_DIR"),
-            help="Where releases are kept; `current` points to the served one.",
-        ),
-    ] = Path("releases"),
+    fake_labels: FakeLabels = None,
     precision: Annotated[
         Precision,
         typer.Option(
@@ -76,26 +93,29 @@ def export(
         ),
     ] = "python",
     gpu: Annotated[bool, typer.Option("--gpu", help="Run the onnxruntime backend on a GPU.")] = False,
-    instances: Annotated[
-        int,
+    releases_dir: Annotated[
+        Path,
         typer.Option(
-            envvar=_names("INSTANCES"),
-            min=0,
-            help="Instances of preprocess; 0: one per core, at most 8 and what fits.",
+            envvar=_names("RELEASES_DIR"),
+            help="Where releases are kept; `current` points to the served one.",
         ),
-    ] = 0,
-    classifier_instances: Annotated[
-        int, typer.Option(min=0, help="Instances of the classifier (python backend); 0: one per 16 cores.")
-    ] = 0,
-    cores_per_instance: Annotated[int, typer.Option(min=0, help="Cores of each of these; 0: an equal share.")] = 0,
-    preferred_batch: Annotated[int, typer.Option(min=1, max=32, help="Frames that Triton gathers for one run.")] = 8,
-    queue_delay_us: Annotated[
-        int, typer.Option(min=0, help="How long Triton waits for them, in microseconds; 0: not at all.")
-    ] = 0,
+    ] = Path("releases"),
+    promote_release: Annotated[
+        bool, typer.Option("--promote/--no-promote", help="Make the release the current one.")
+    ] = True,
+    force: Annotated[bool, typer.Option("--force", help="Export even if the same release exists.")] = False,
     face_detection: Annotated[
         bool,
-        typer.Option(envvar=_names("FACE_DETECTION"), help="Crop each frame to its largest face."),
+        typer.Option(envvar=_names("FACE_DETECTION"), help="Crop each frame to its faces."),
     ] = True,
+    pipeline_pixels: Annotated[
+        bool,
+        typer.Option(
+            "--pipeline-pixels",
+            envvar=_names("PIPELINE_PIXELS"),
+            help="Ignore colour profiles and transparency, as transformers' image pipelines do.",
+        ),
+    ] = False,
     max_image_bytes: Annotated[
         int,
         typer.Option(
@@ -112,34 +132,37 @@ def export(
             help="Largest width x height that is accepted.",
         ),
     ] = ExportSettings.max_image_pixels,
-    pipeline_pixels: Annotated[
-        bool,
+    instances: Annotated[
+        int,
         typer.Option(
-            "--pipeline-pixels",
-            envvar=_names("PIPELINE_PIXELS"),
-            help="Ignore colour profiles and transparency, as transformers' image pipelines do.",
+            envvar=_names("INSTANCES"),
+            min=0,
+            help="Instances of preprocess; 0: one per core, at most 8 and what fits.",
         ),
-    ] = False,
-    fake_label: Annotated[
-        list[str] | None, typer.Option(help="Name of a fake class, if the labels do not say (repeatable).")
-    ] = None,
+    ] = 0,
+    classifier_instances: Annotated[
+        int, typer.Option(min=0, help="Instances of the classifier (python backend); 0: one per 16 cores.")
+    ] = 0,
+    cores_per_instance: Annotated[
+        int, typer.Option(min=0, help="Cores of each instance of the classifier; 0: an equal share.")
+    ] = 0,
+    preferred_batch: Annotated[int, typer.Option(min=1, max=32, help="Frames that Triton gathers for one run.")] = 8,
+    queue_delay_us: Annotated[
+        int, typer.Option(min=0, help="How long Triton waits for them, in microseconds; 0: not at all.")
+    ] = 0,
     tolerance: Annotated[
-        float | None, typer.Option(min=0.0, help="Limit of max |dp| from PyTorch; the precision's own by default.")
+        float | None,
+        typer.Option(min=0.0, show_default="the precision's own", help="Limit of max |dp| from PyTorch."),
     ] = None,
     parity_images: Annotated[
         int, typer.Option(min=8, help="Generated images in the gate; twice as many photos for low precisions.")
     ] = 32,
-    promote_release: Annotated[
-        bool, typer.Option("--promote/--no-promote", help="Make the release the current one.")
-    ] = True,
-    force: Annotated[bool, typer.Option("--force", help="Export even if the same release exists.")] = False,
+    _version: Version = False,
 ) -> None:
-    """Turns an image classifier into a release: a Triton model repository that passed the parity gate.
-
-    Exit codes: 0 released, 1 refused or failed (what is served has not changed), 2 usage, 143 ended by SIGTERM.
-    """
+    """Turns an image classifier into a release: a Triton model repository that passed the parity gate."""
     if gpu and backend != "onnxruntime":
         raise typer.BadParameter("--gpu needs --backend onnxruntime")
+    require_packages(PROGRAM, _PACKAGES)
     settings = ExportSettings(
         releases_dir=releases_dir,
         precision=precision,
@@ -154,11 +177,11 @@ def export(
         max_image_bytes=max_image_bytes,
         max_image_pixels=max_image_pixels,
         pipeline_pixels=pipeline_pixels,
-        fake_labels=tuple(fake_label or ()),
+        fake_labels=split_names(fake_labels),
         tolerance=tolerance,
         parity_images=parity_images,
     )
-    with _ends_on_sigterm() as check:
+    with _ends_on_signals() as check:
         release = _release(checkpoint, revision, settings, promote_release, force, check)
     _print_release(release)
 
@@ -170,8 +193,11 @@ def _release(
     promote_release: bool,
     force: bool,
     check: Callable[[], None],
-) -> Release:
+) -> "Release":
     """Finds or makes the release; ends the program with a message where that fails."""
+    from export.release import promote, verify_files
+    from export.run import existing_release, export_checkpoint
+
     try:
         located = locate_checkpoint(checkpoint, revision)
         release = None if force else existing_release(located, settings)
@@ -186,14 +212,13 @@ def _release(
             promote(release)
     except (ExportError, AssetError) as error:
         check()
-        _say(f"deepfake-export: {error}", err=True)
-        raise typer.Exit(1) from error
+        fail(PROGRAM, str(error), 1)
     return release
 
 
 @contextmanager
-def _ends_on_sigterm() -> Iterator[Callable[[], None]]:
-    """SIGTERM unwinds the stack, so that nothing half-written is left behind, and the exit code says so.
+def _ends_on_signals() -> Iterator[Callable[[], None]]:
+    """SIGTERM and Ctrl-C unwind the stack, so that nothing half-written is left behind, and the exit code says so.
 
     Libraries with a bare `except:` swallow the exception that the handler raises, or make another of it: what is
     yielded raises it again, and so does leaving the block.
@@ -208,20 +233,24 @@ def _ends_on_sigterm() -> Iterator[Callable[[], None]]:
         received.append(number)
         check()
 
-    signal.signal(signal.SIGTERM, handler)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
     try:
         yield check
-    except BaseException:
         check()
-        raise
-    check()
+    except BaseException:
+        if not received:
+            raise
+        fail(PROGRAM, f"ended by {signal.Signals(received[0]).name}; what is served has not changed", 128 + received[0])
 
 
 def _say(line: str, *, err: bool = False) -> None:
     typer.echo(shown(line), err=err)
 
 
-def _print_release(release: Release) -> None:
+def _print_release(release: "Release") -> None:
+    from export.report import explain_choice
+
     info = release.info
     _say(f"model        {info.name}  ({info.architecture}, {info.precision})")
     others = other_labels(info.labels, [info.labels.index(label) for label in info.fake_labels])
@@ -265,4 +294,4 @@ def _step_reporter(check: Callable[[], None]) -> Iterator[ReportStep]:
 
 def main() -> None:
     """Console script."""
-    app()
+    run(app, PROGRAM)

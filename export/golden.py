@@ -128,7 +128,7 @@ class GoldenSet:
             abs(1 - score - entry.fake_probability) <= entry.tolerance
             for score, entry in zip(p, self.manifest.images, strict=True)
         )
-        return "; fake and real look swapped: check id2label in config.json, or --fake-label" if turned else ""
+        return "; fake and real look swapped: check id2label in config.json, or --fake-labels" if turned else ""
 
 
 def read_golden(checkpoint_or_release: Path) -> GoldenSet | None:

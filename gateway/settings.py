@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
-from pydantic_settings import SettingsConfigDict
 
 from deepfake_client import ConfigurationError
 from deepfake_client.environment import PrefixedSettings
@@ -43,8 +42,6 @@ _URL = _separated(r"https?://\S+", "URL, such as http://127.0.0.1:4318")
 
 class GatewaySettings(PrefixedSettings):
     """Every setting of the gateway. The variables have the prefix DEEPFAKE_, except those whose alias is their name."""
-
-    model_config = SettingsConfigDict(cli_prog_name="python -m gateway", cli_kebab_case=True, cli_hide_none_type=True)
 
     host: str = Field(default="127.0.0.1", description="Address the gateway listens on.")
     port: int = Field(default=5000, ge=1, le=65535, validation_alias="port", description="Port the gateway listens on.")

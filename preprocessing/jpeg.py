@@ -5,7 +5,6 @@ decides what is an image: strict decoding here gives exactly its pixels, or noth
 """
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
@@ -45,6 +44,8 @@ def decode_jpeg_without_end(header: Image.Image, encoded: bytes) -> NDArray[np.u
 def _decode(header: Image.Image, encoded: bytes) -> NDArray[np.uint8] | None:
     if not isinstance(header, JpegImageFile) or header.mode not in ("L", "RGB"):
         return None
+    import simplejpeg  # only what decodes needs it: settings and --help do without
+
     pixels = np.empty((header.height, header.width, 3), np.uint8)
     try:
         # The buffer is also the limit: a size other than the checked one raises or shows in the shape.

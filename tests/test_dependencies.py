@@ -75,7 +75,7 @@ def test_vendor_types_stay_behind_one_module_or_folder() -> None:
 
     assert users("tritonclient") == {"endpoint.py"}
     assert users("av", "video") == set()
-    assert users("typer") == {"cli.py"}
+    assert users("typer", "command_line") == {"cli.py"}
     assert users("c2pa") == {"credentials_process.py"}
     assert users("ray") | users("pyarrow") == set()
     assert [path.name for path in files_of("bulk") if "ray" in imported_packages(path)] == ["cluster.py"]

@@ -1,6 +1,5 @@
 """The command line: `deepfake-train`, or `python -m training`."""
 
-import importlib.util
 import inspect
 import logging
 import os
@@ -9,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from deepfake_client.command_line.exits import EXIT_INTERRUPTED, USAGE, fail, require_packages, run
+from deepfake_client.command_line.help import new_app, styled
+from deepfake_client.command_line.options import Version
 from deepfake_client.plain_text import shown
 from training.errors import StoppedError, TrainingError
 from training.options import TrainingOptions
@@ -17,65 +19,71 @@ from training.run_state import StopRequest, stops_on_signals
 if TYPE_CHECKING:
     from training.run import TrainedCheckpoint
 
-EXAMPLES = """\b
-Examples:
-  deepfake-train --data-dir my-set --output my-checkpoint
-  deepfake-train --data-dir my-set --output my-checkpoint --resume
+PROGRAM = "deepfake-train"
 
-"""
-
-EPILOG = EXAMPLES + (
-    "Exit codes: 0 trained; 1 the data, the options, the base or the output cannot be used, nothing is handed over; "
-    "2 wrong usage; 130 and 143 stopped by SIGINT or SIGTERM, the state is saved and --resume goes on from there."
+EXIT_CODES = {
+    0: "trained",
+    1: "the data, the options, the base or the output cannot be used: nothing is handed over",
+    **USAGE,
+    EXIT_INTERRUPTED: "interrupted: the state is saved, and --resume goes on from there",
+    143: "ended by SIGTERM, likewise",
+}
+EXAMPLES = (
+    "deepfake-train --data-dir my-set --output my-checkpoint",
+    "deepfake-train --data-dir my-set --output my-checkpoint --resume",
+    "deepfake-train --data-dir my-set --self-blend --lora 16 --precision bf16",
 )
+GROUPS = {
+    "data_dir": "Data",
+    "self_blend": "Made and changed pictures",
+    "base": "Model",
+    "epochs": "Training",
+    "output": "Results",
+}
 
-_NEEDED = {
-    "torch": "export", "accelerate": "train", "peft": "train", "tensorboard": "train", "sklearn": "train",
-    "scipy": "evaluate", "cv2": "preprocessing",
+_PACKAGES = {
+    "torch": "export", "transformers": "export", "accelerate": "train", "peft": "train", "tensorboard": "train",
+    "sklearn": "train", "scipy": "evaluate", "cv2": "preprocessing", "simplejpeg": "preprocessing",
+    "mediapipe": "preprocessing",
 }  # fmt: skip
-"""Modules that a run imports, and the extra that brings each."""
 
-app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+app = new_app(PROGRAM)
 
 
 def train_command(**options: Any) -> None:
     """Fine-tunes an image classifier to tell real faces from fake.
 
-    Cuts the faces of every image and video frame as serving does, splits by person, trains, and writes a
-    checkpoint directory that `deepfake-export --checkpoint` takes.
+    Cuts the faces of every image and video frame as serving does, splits by person, trains, and writes a checkpoint
+    directory that `deepfake-export --checkpoint` takes.
     """
+    options.pop("_version")
+    require_packages(PROGRAM, _PACKAGES)
     _say_to_standard_error()
     try:
         trained = _train(TrainingOptions(**options))
     except StoppedError as error:
-        typer.echo(shown(f"deepfake-train: {error}"), err=True)
-        raise typer.Exit(128 + error.signal_number) from error
+        fail(PROGRAM, str(error), 128 + error.signal_number)
     except TrainingError as error:
-        typer.echo(shown(f"deepfake-train: {error}"), err=True)
-        raise typer.Exit(1) from error
+        fail(PROGRAM, str(error), 1)
     if _is_first_process():
         _print_result(trained)
 
 
 def _signature() -> inspect.Signature:
     """The fields of `TrainingOptions` as options of the command; the data directory must be given here."""
-    parameters = sorted(inspect.signature(TrainingOptions).parameters.values(), key=lambda p: p.name != "data_dir")
-    required = {"data_dir": inspect.Parameter.empty}
-    return inspect.Signature(
-        [p.replace(kind=p.KEYWORD_ONLY, default=required.get(p.name, p.default)) for p in parameters]
-    )
+    fields = dict(inspect.signature(TrainingOptions).parameters)
+    fields["data_dir"] = fields["data_dir"].replace(default=inspect.Parameter.empty)
+    version = inspect.Parameter("_version", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Version)
+    return inspect.Signature([*fields.values(), version])
 
 
 train_command.__signature__ = _signature()  # type: ignore[attr-defined]
 train_command.__annotations__ = {name: p.annotation for name, p in _signature().parameters.items()}
-app.command(epilog=EPILOG)(train_command)
+app.command(cls=styled(EXIT_CODES, EXAMPLES, GROUPS))(train_command)
 
 
 def _train(options: TrainingOptions) -> "TrainedCheckpoint":
     """Imports torch only now, so that --help and refused options are quick."""
-    missing = sorted({extra for module, extra in _NEEDED.items() if importlib.util.find_spec(module) is None})
-    if missing:
-        raise TrainingError(f"packages are missing: pip install ./client '.[{','.join(missing)}]' in the checkout")
     stop = StopRequest()
     with stops_on_signals(stop):
         from training.run import train
@@ -121,4 +129,4 @@ def _print_result(trained: "TrainedCheckpoint") -> None:
 
 def main() -> None:
     """Entry point of the console script."""
-    app(prog_name="deepfake-train")
+    run(app, PROGRAM)

@@ -14,26 +14,51 @@ _NOT_PART_OF_THE_RESULT = ("output", "data_dir", "cache_dir", "workers", "resume
 """Options that may differ when a run is taken up again."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
     """What to train and how. Each field's help text says what it is, its option what it may be.
 
     From Python the data may also be handed over in memory; `data_dir` is None then.
     """
 
-    output: Annotated[
-        Path, typer.Option("--output", "-o", file_okay=False, help="Checkpoint, states, logs and reports go here.")
-    ] = Path("training-output")
-    base: Annotated[str, typer.Option(help="Hub id or directory of the model to start from.")] = DEFAULT_BASE
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the hub repository.")] = None
     data_dir: Annotated[
         Path | None,
         typer.Option(help="Holds train/real and train/fake, if wanted val/real and val/fake, and people.csv."),
+    ] = None
+    frames: Annotated[int, typer.Option(min=1, help="Frames taken of a video, spread evenly over it.")] = 10
+    faces: Annotated[
+        Literal["every", "largest"],
+        typer.Option(help="every: each face of a real picture is a sample, and fakes with several faces are left out."),
+    ] = "every"
+    val_fraction: Annotated[
+        float, typer.Option(min=0.01, max=0.5, help="Share of the files that validates where there is no val/.")
+    ] = 0.15
+    crop_factor: Annotated[
+        float | None,
+        typer.Option(
+            min=1, max=10, help="Side of the crop over the longer side of the face.", show_default="the base's, or 1.3"
+        ),
     ] = None
     cache_dir: Annotated[
         Path | None,
         typer.Option(file_okay=False, help="Where cut faces are kept.", show_default="the user's cache folder"),
     ] = None
+    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare batches; 0: none.")] = 0
+    self_blend: Annotated[
+        bool, typer.Option("--self-blend", help="Show each real face also as a forgery of itself; fake/ may be empty.")
+    ] = False
+    patch_loss: Annotated[
+        float, typer.Option(min=0, help='Weight of the extra "is this patch foreign" loss; needs --self-blend.')
+    ] = 0.0
+    augment: Annotated[
+        float, typer.Option(min=0, max=1, help="Strength of the random degradations (JPEG, scaling, light, ...).")
+    ] = 1.0
+    base: Annotated[str, typer.Option(help="Hub id or directory of the model to start from.")] = DEFAULT_BASE
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the hub repository.")] = None
+    scope: Annotated[
+        Literal["auto", "face", "any"],
+        typer.Option(help="What the model can judge. auto: face if nine in ten training frames show one, else any."),
+    ] = "auto"
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training faces.")] = 3
     max_steps: Annotated[int, typer.Option(min=0, help="End after so many steps; 0: no limit.")] = 0
     batch_size: Annotated[
@@ -58,41 +83,16 @@ class TrainingOptions:
         float, typer.Option(min=0, max=0.99999, help="Decay of the weights' moving average, such as 0.999; 0: none.")
     ] = 0.0
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")] = 0
-    crop_factor: Annotated[
-        float | None,
-        typer.Option(
-            min=1, max=10, help="Side of the crop over the longer side of the face.", show_default="the base's, or 1.3"
-        ),
-    ] = None
-    scope: Annotated[
-        Literal["auto", "face", "any"],
-        typer.Option(help="What the model can judge. auto: face if nine in ten training frames show one, else any."),
-    ] = "auto"
-    frames: Annotated[int, typer.Option(min=1, help="Frames taken of a video, spread evenly over it.")] = 10
-    faces: Annotated[
-        Literal["every", "largest"],
-        typer.Option(help="every: each face of a real picture is a sample, and fakes with several faces are left out."),
-    ] = "every"
-    val_fraction: Annotated[
-        float, typer.Option(min=0.01, max=0.5, help="Share of the files that validates where there is no val/.")
-    ] = 0.15
-    self_blend: Annotated[
-        bool, typer.Option("--self-blend", help="Show each real face also as a forgery of itself; fake/ may be empty.")
-    ] = False
-    augment: Annotated[
-        float, typer.Option(min=0, max=1, help="Strength of the random degradations (JPEG, scaling, light, ...).")
-    ] = 1.0
     lora: Annotated[int, typer.Option(min=0, help="Rank of LoRA adapters; 0: train all weights.")] = 0
     freeze_layers: Annotated[int, typer.Option(min=0, help="Leave embeddings and so many first layers.")] = 0
-    patch_loss: Annotated[
-        float, typer.Option(min=0, help='Weight of the extra "is this patch foreign" loss; needs --self-blend.')
-    ] = 0.0
     select: Annotated[
         Literal["auc", "log-loss", "last"],
         typer.Option(help="Validation figure that chooses the kept weights; last: the last ones are kept."),
     ] = "auc"
-    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare batches; 0: none.")] = 0
     cpu: Annotated[bool, typer.Option("--cpu", help="Do not use a GPU.")] = False
+    output: Annotated[
+        Path, typer.Option("--output", "-o", file_okay=False, help="Checkpoint, states, logs and reports go here.")
+    ] = Path("training-output")
     save_steps: Annotated[
         int, typer.Option(min=0, help="Also save the state every so many steps; 0: after each epoch only.")
     ] = 0

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
 
+from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -33,6 +34,16 @@ class PrefixedSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """See pydantic-settings: arguments, the environment, old names."""
         return init_settings, env_settings, _OldNames(settings_cls)
+
+
+def variables_of(model: type[BaseSettings], name: str) -> list[str]:
+    """The environment variables of a field, as documents name them."""
+    alias = model.model_fields[name].validation_alias
+    if isinstance(alias, str):
+        return [alias.upper()]
+    names = alias.choices if isinstance(alias, AliasChoices) else []
+    upper = [choice for choice in names if isinstance(choice, str) and choice.isupper()]
+    return upper or [f"{model.model_config.get('env_prefix', '')}{name}".upper()]
 
 
 class _OldNames(PydanticBaseSettingsSource):

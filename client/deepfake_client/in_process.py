@@ -130,6 +130,8 @@ class _Model:
 
     def __init__(self, release: Path, info: ModelInfo) -> None:
         try:
+            import simplejpeg  # noqa: F401 - `preprocessing` itself imports it as late as it decodes
+
             from preprocessing import PREPROCESSING_VERSION, Preparer, PreprocessParams
             from runtime import ClassifierLoadError, load_classifier, usable_cores
         except ImportError as error:

@@ -13,6 +13,8 @@ import typer
 from numpy.typing import NDArray
 
 from deepfake_client.analysis.segments import part_to_look_at
+from deepfake_client.command_line.exits import USAGE, run
+from deepfake_client.command_line.help import new_app, styled
 from deepfake_client.scores import STRETCH_FRAMES
 from deepfake_client.video.sampling import Sampling, Timeline, chosen_frames
 
@@ -95,14 +97,26 @@ def _cell(duration_s: float, stretch_s: float, secret: bool, trials: int) -> str
     return "/".join(f"{100 * share:.0f}" for share in (found.one, found.several, found.after))
 
 
+PROGRAM = "python -m evaluation.stretches.chances"
+
+EXAMPLES = ("python -m evaluation.stretches.chances --duration-s 60 --stretch-s 2",)
+
+app = new_app(PROGRAM)
+
+
+@app.command(cls=styled({0: "printed", **USAGE}, EXAMPLES))
 def main(
-    duration_s: Annotated[list[float] | None, typer.Option(min=1, help="Of a video; may be given again.")] = None,
-    stretch_s: Annotated[list[float] | None, typer.Option(min=0.04, help="Manipulated; may be given again.")] = None,
-    trials: Annotated[int, typer.Option(min=1, help="Places of each stretch.")] = 300,
+    duration_s: Annotated[
+        list[float] | None, typer.Option(min=1, help="Duration of a video. May be given again.")
+    ] = None,
+    stretch_s: Annotated[
+        list[float] | None, typer.Option(min=0.04, help="Duration of the manipulated stretch. May be given again.")
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Places that are tried for each stretch.")] = 300,
 ) -> None:
     """Prints which share of manipulated stretches the sampled frames hit."""
     print(table(duration_s or DURATIONS_S, stretch_s or STRETCHES_S, trials))
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(app, PROGRAM)

@@ -19,7 +19,9 @@ _FAKE_WORDS = frozenset(
     }
 )  # fmt: skip
 _NEGATIONS = frozenset({"not", "non", "no", "un"})
-_HOW_TO_SAY = "name the fake classes (deepfake-export --fake-label NAME, make serve FAKE_LABELS=NAME,...)"
+_HOW_TO_SAY = (
+    "name the fake classes (deepfake-export --fake-labels NAME,... or make serve DEEPFAKE_FAKE_LABELS=NAME,...)"
+)
 
 
 def ordered_labels(id2label: Mapping[int | str, str]) -> list[str]:
@@ -52,7 +54,7 @@ def fake_label_indices(labels: Sequence[str], fake_labels: Sequence[str] = ()) -
         chosen = [index for index, label in enumerate(labels) if label in fake_labels]
         if unknown or len(chosen) == len(labels):
             raise LabelError(
-                f"--fake-label {', '.join(unknown or fake_labels)}: choose some, not all, of {list(labels)}"
+                f"--fake-labels {', '.join(unknown or fake_labels)}: choose some, not all, of {list(labels)}"
             )
         return chosen
     chosen = [index for index, label in enumerate(labels) if _kind(label) == "fake"]

@@ -12,12 +12,13 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
-from bulk.errors import EXIT_CLUSTER, EXIT_NOT_WRITTEN, BulkError
+from bulk.errors import EXIT_CLUSTER, BulkError
 from bulk.output import ROW_SCHEMA, Output
 from bulk.stores import MediaName
 from deepfake_client import create_detector
 from deepfake_client.batch.rows import CSV_COLUMNS, CommaSeparated, report_json
 from deepfake_client.batch.scoring import FileReport, detect_files
+from deepfake_client.command_line.exits import EXIT_NOT_WRITTEN
 from tests.bulk.conftest import MODEL_VERSION
 from tests.inference_server import InferenceServer
 

@@ -8,12 +8,13 @@ import grpc
 import pyarrow.parquet as pq
 import pytest
 
-from bulk.errors import EXIT_UNREACHABLE, EXIT_USAGE, BulkError
+from bulk.errors import BulkError
 from bulk.output import Output
 from bulk.worker import score_and_write
 from deepfake_client import create_detector
 from deepfake_client.batch.rows import flat_row
 from deepfake_client.batch.scoring import detect_files
+from deepfake_client.command_line.exits import EXIT_UNREACHABLE, EXIT_USAGE
 from deepfake_client.settings import ClientSettings
 from tests.bulk.conftest import MakeTask
 from tests.inference_server import DESCRIPTION, FailingFirst, InferenceServer

@@ -3,15 +3,20 @@
 from pathlib import Path
 
 import pytest
+import typer
 from pydantic import ValidationError
-from pydantic_settings import CliApp
 
+from deepfake_client.command_line.settings import options_of
 from deploy.console import exits_with_one_line
 from deploy.settings import DeploySettings
 
 
 def read(*arguments: str) -> DeploySettings:
-    return CliApp.run(DeploySettings, cli_args=list(arguments))
+    found: list[DeploySettings] = []
+    app = typer.Typer()
+    app.command()(options_of(DeploySettings)(lambda read_settings: found.append(read_settings())))
+    app(list(arguments), standalone_mode=False)
+    return found[0]
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +81,7 @@ def test_fake_labels_reach_the_export(tmp_path: Path, monkeypatch: pytest.Monkey
     checkpoint = checkpoints.siglip(tmp_path / "checkpoint", {0: "LABEL_0", 1: "LABEL_1"})
     monkeypatch.setenv("CHECKPOINT", str(checkpoint))
     monkeypatch.setenv("DEEPFAKE_RELEASES_DIR", str(tmp_path / "releases"))
-    with pytest.raises(LabelError, match="make serve FAKE_LABELS="):
+    with pytest.raises(LabelError, match="make serve DEEPFAKE_FAKE_LABELS="):
         ensure_release(DeploySettings(), lambda _line: None)
     monkeypatch.setenv("FAKE_LABELS", "LABEL_1, ")
     release = ensure_release(DeploySettings(), lambda _line: None)
@@ -85,7 +90,7 @@ def test_fake_labels_reach_the_export(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_refusal_says_what_is_expected_and_no_regular_expression(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit), exits_with_one_line("deepfake-serve"):
-        DeploySettings(precision="fp99")
+        DeploySettings(triton_host="::1")
     said = capsys.readouterr().err
-    assert "PRECISION: 'fp99' has not the right form. Numeric format" in said
+    assert "DEEPFAKE_TRITON_HOST: '::1' has not the right form. Address Triton listens on" in said
     assert "^" not in said

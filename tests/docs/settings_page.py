@@ -1,9 +1,9 @@
 """The table of all settings, made from the code: `python -m tests.docs.settings_page > docs/settings.md`."""
 
-from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
+from deepfake_client.environment import variables_of
 from deepfake_client.settings import ClientSettings
 from deploy.settings import DeploySettings
 from gateway.settings import GatewaySettings
@@ -32,18 +32,10 @@ def settings_page() -> str:
     parts = [_INTRODUCTION]
     for title, introduction, model in _SECTIONS:
         parts.append(f"\n## {title}\n\n{introduction}\n\n| variable | default | meaning |\n|---|---|---|\n")
-        prefix = str(model.model_config.get("env_prefix", ""))
         for name, field in model.model_fields.items():
-            parts.append(f"| {_variable(prefix, name, field)} | {_default(field)} | {field.description} |\n")
+            variables = ", ".join(f"`{variable}`" for variable in variables_of(model, name))
+            parts.append(f"| {variables} | {_default(field)} | {field.description} |\n")
     return "".join(parts)
-
-
-def _variable(prefix: str, name: str, field: FieldInfo) -> str:
-    alias = field.validation_alias
-    names = [c for c in alias.choices if isinstance(c, str) and c.isupper()] if isinstance(alias, AliasChoices) else []
-    if isinstance(alias, str):
-        names = [alias.upper()]
-    return ", ".join(f"`{n}`" for n in names or [(prefix + name).upper()])
 
 
 def _default(field: FieldInfo) -> str:

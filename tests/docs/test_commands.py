@@ -12,25 +12,10 @@ from typing import Any
 import pytest
 import typer
 
-from benchmark.cli import app as bench
-from bulk.cli import app as bulk
-from deepfake_client.batch.cli import app as detect
-from evaluation.cli import app as evaluate
-from export.cli import app as export
 from tests.docs.documents import Block, blocks
+from tests.docs.programs import PROGRAMS
 from tests.service import ROOT, Service
-from training.calibration.cli import app as calibrate
-from training.cli import app as train
 
-PROGRAMS = {
-    "deepfake-bench": bench,
-    "deepfake-bulk": bulk,
-    "deepfake-calibrate": calibrate,
-    "deepfake-detect": detect,
-    "deepfake-evaluate": evaluate,
-    "deepfake-export": export,
-    "deepfake-train": train,
-}
 BLOCKS = list(blocks())
 MOST_NOT_RUN = 30
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from deepfake_client import DetectionResult, ModelInfo
 from evaluation.bootstrap import Estimate
-from evaluation.compare import Contestant, auc_difference, command_app, comparison_table, read_contestant
+from evaluation.compare import Contestant, app, auc_difference, comparison_table, read_contestant
 from evaluation.dataset import Dataset, Label, LabelledFile
 from evaluation.document import Run, build_results
 from evaluation.errors import ComparisonError
@@ -113,9 +113,9 @@ def test_the_command_compares_what_deepfake_evaluate_wrote(
     for name in ("one", "two"):
         done = evaluate(folder, "--url", server.url, "--output", tmp_path / name)
         assert done.exit_code == 0, done.output
-    said = CliRunner().invoke(command_app, [f"first={tmp_path / 'one'}", str(tmp_path / "two")])
+    said = CliRunner().invoke(app, [f"first={tmp_path / 'one'}", str(tmp_path / "two")])
     assert said.exit_code == 0, said.output
     assert "| first | " in said.output
     assert "+0.000 [+0.000, +0.000]" in said.output
-    alone = CliRunner().invoke(command_app, [str(tmp_path / "one")])
+    alone = CliRunner().invoke(app, [str(tmp_path / "one")])
     assert (alone.exit_code, "two results" in alone.output) == (1, True)

@@ -11,7 +11,7 @@ from tests.service import Service
 
 def run(service: Service, folder: Path, only: str, *options: str) -> Result:
     arguments = ["run", "--rounds", "1", "--window-s", "1", "--only", only, "--gateway", service.url]
-    folders = ["--folder", str(folder), "--output", str(folder / "results")]
+    folders = ["--cache-dir", str(folder), "--output", str(folder / "results")]
     return CliRunner().invoke(app, [*arguments, *folders, *options])
 
 

@@ -58,7 +58,7 @@ class Run:
     def __init__(self, cluster: RayCluster, server: str, listing: Path, output: Path, *options: str) -> None:
         self.output = output
         self._log = output.with_suffix(".log")
-        command = [sys.executable, "-m", "bulk", str(listing), str(output), "--servers", server,
+        command = [sys.executable, "-m", "bulk", str(listing), str(output), "--url", server,
                    "--ray-address", cluster.address, *options]  # fmt: skip
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=ray_environment(), stdout=log, stderr=log)
@@ -164,7 +164,7 @@ def test_servers_that_are_away_end_the_run_and_it_goes_on_later(cluster: RayClus
     media.mkdir()
     for number in range(20):
         (media / f"{number:03}.jpg").write_bytes(jpeg(f"number {number}"))
-    options = ("--unit-files", "5", "--in-flight", "2", "--give-up-after-s", "2")
+    options = ("--unit-files", "5", "--in-flight", "2", "--outage-wait-s", "2")
     nobody = Run(cluster, f"127.0.0.1:{free_ports(1)[0]}", media, tmp_path / "nothing", *options)
     assert nobody.wait() == 3
     assert not nobody.output.exists()
@@ -217,7 +217,7 @@ def test_servers_that_come_back_are_used(cluster: RayCluster, tmp_path: Path) ->
         (media / f"{number:03}.jpg").write_bytes(jpeg(f"number {number}"))
     with inference_server() as server:
         server.behaviour.delay_s = 0.05
-        run = Run(cluster, server.url, media, tmp_path / "out", "--unit-files", "10", "--give-up-after-s", "20")
+        run = Run(cluster, server.url, media, tmp_path / "out", "--unit-files", "10", "--outage-wait-s", "20")
         run.until(lambda: len(run.row_files()) >= 2)
         server.stop()
         time.sleep(2.0)

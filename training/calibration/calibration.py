@@ -211,7 +211,7 @@ def _require_rank(is_fake: BoolArray, p: FloatArray) -> None:
     if auc < 0.5 - chance:
         raise CalibrationError(
             f"fakes score below real files (AUC {auc:.3f}): fake and real look swapped, in id2label of config.json, "
-            "in --fake-label, or in the folders real/ and fake/"
+            "in --fake-labels, or in the folders real/ and fake/"
         )
     if auc <= 0.5:
         raise CalibrationError(f"the scores do not tell fakes from real files (AUC {auc:.3f})")

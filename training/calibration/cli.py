@@ -11,6 +11,9 @@ import typer
 from assets import AssetError
 from deepfake_client.analysis.faces import FaceChoice, FaceRules
 from deepfake_client.batch.progress import with_progress
+from deepfake_client.command_line.exits import EXIT_INTERRUPTED, USAGE, fail, require_packages, run
+from deepfake_client.command_line.help import new_app, styled
+from deepfake_client.command_line.options import FakeLabels, Seed, Version, split_names
 from deepfake_client.plain_text import shown
 from deepfake_client.release import BandRecord, CalibrationRecord, VerdictBands, VideoRule
 from deepfake_client.scores import STRETCH_FRAMES
@@ -30,47 +33,52 @@ from training.data.media_files import persons_of
 from training.errors import OptionError, TrainingError
 from training.writing import whole_folder
 
-EXAMPLES = """\b
-Examples:
-  deepfake-calibrate --checkpoint my-checkpoint --data-dir my-set/val --output my-calibrated
+PROGRAM = "deepfake-calibrate"
 
-"""
-
-EPILOG = (
-    EXAMPLES
-    + "Exit codes: 0 written; 1 the checkpoint, the files or the output cannot be used: nothing is written; 2 usage."
+EXIT_CODES = {
+    0: "written",
+    1: "the checkpoint, the files or the output cannot be used: nothing is written",
+    **USAGE,
+    EXIT_INTERRUPTED: "interrupted: nothing is written",
+}
+EXAMPLES = (
+    "deepfake-calibrate --checkpoint my-checkpoint --data-dir my-set/val \\\n  --output my-calibrated --max-fpr 0.01",
 )
+GROUPS = {"checkpoint": "Model", "data_dir": "Data", "max_fpr": "Calibration", "output": "Results"}
+OLD_NAMES = {"--fake-label": "--fake-labels"}
+
+_PACKAGES = {
+    "torch": "export", "transformers": "export", "scipy": "evaluate", "matplotlib": "evaluate",
+    "simplejpeg": "preprocessing", "mediapipe": "preprocessing",
+}  # fmt: skip
 
 REPORT_FOLDER = "calibration"
 """In the new checkpoint: report.json with the reliability bins, and reliability.png."""
 
 _LARGEST = "Only the largest face of a frame was scored: where every face is, more real files are called fake."
 
-app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+app = new_app(PROGRAM)
 
 
-@app.command(epilog=EPILOG)
+@app.command(cls=styled(EXIT_CODES, EXAMPLES, GROUPS, OLD_NAMES))
 def main_command(
-    checkpoint: Annotated[str, typer.Option(help="Directory that transformers loads, or a hub id.")],
+    *,
+    checkpoint: Annotated[str, typer.Option(help="Hub id, or a directory that transformers loads.")],
+    fake_labels: FakeLabels = None,
     data_dir: Annotated[Path, typer.Option(help="Holds real/ and fake/ with files the model was not trained on.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the new checkpoint; must not exist.")],
-    max_fpr: Annotated[float, typer.Option(help="Share of real files that may be called fake.")] = Budget.max_fpr,
-    max_fnr: Annotated[float, typer.Option(help="Share of fakes that may be called real.")] = Budget.max_fnr,
     people: Annotated[
-        Path | None, typer.Option(help="CSV with the columns file and person; else DATA_DIR/people.csv or subfolders.")
-    ] = None,
-    golden: Annotated[
         Path | None,
-        typer.Option(help="real/ and fake/ with clear cases to ship and check; else the checkpoint's own, if any."),
+        typer.Option(
+            show_default="DATA_DIR/people.csv, else its subfolders", help="CSV with the columns file and person."
+        ),
     ] = None,
-    fake_label: Annotated[
-        list[str] | None, typer.Option(help="Name of a fake class, if the labels do not say (repeatable).")
-    ] = None,
-    face_detection: Annotated[bool, typer.Option(help="Crop each frame to its faces, as the service.")] = True,
     faces: Annotated[
         Literal["every", "largest"],
         typer.Option(help="every: each face of a real picture counts, and fakes with several faces are left out."),
     ] = "every",
+    face_detection: Annotated[bool, typer.Option(help="Crop each frame to its faces.")] = True,
+    max_fpr: Annotated[float, typer.Option(help="Share of real files that may be called fake.")] = Budget.max_fpr,
+    max_fnr: Annotated[float, typer.Option(help="Share of fakes that may be called real.")] = Budget.max_fnr,
     video_rule: Annotated[
         VideoRule,
         typer.Option(
@@ -78,14 +86,23 @@ def main_command(
             "another with the highest mean."
         ),
     ] = "mean",
-    resamples: Annotated[int, typer.Option(min=100, max=100_000, help="Bootstrap resamples of the interval.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    resamples: Annotated[int, typer.Option(min=100, max=100_000, help="Bootstrap resamples of each interval.")] = 1000,
+    seed: Seed = 0,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the new checkpoint; must not exist.")],
+    golden: Annotated[
+        Path | None,
+        typer.Option(
+            show_default="the checkpoint's own, if any", help="real/ and fake/ with clear cases to ship and check."
+        ),
+    ] = None,
+    _version: Version = False,
 ) -> None:
     """Calibrates a checkpoint on held-out files: a temperature, and verdict bands within the error budgets.
 
     Writes a new checkpoint, with the temperature in its weights, and the bands and what they do in deepfake.json.
     """
-    labels = tuple(fake_label or ())
+    require_packages(PROGRAM, _PACKAGES)
+    labels = split_names(fake_labels)
     try:
         budget = Budget(max_fpr, max_fnr)
         if output.exists():
@@ -103,8 +120,9 @@ def main_command(
             _write_report(folder / REPORT_FOLDER, found, record)
             _write_golden(folder, pictures, loaded, labels)
     except (TrainingError, EvaluationError, ExportError, AssetError) as error:
-        typer.echo(shown(f"deepfake-calibrate: {error}"), err=True)
-        raise typer.Exit(1) from error
+        fail(PROGRAM, str(error), 1)
+    except KeyboardInterrupt:
+        fail(PROGRAM, "interrupted: nothing is written", EXIT_INTERRUPTED)
     _print(record, found, output)
 
 
@@ -195,7 +213,7 @@ def _print_bands(name: str, did: BandRecord, bands: VerdictBands) -> None:
 
 def main() -> None:
     """Entry point of the console script."""
-    app(prog_name="deepfake-calibrate")
+    run(app, PROGRAM)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from deepfake_client.command_line.exits import USAGE, run
+from deepfake_client.command_line.help import new_app, styled
 from deepfake_client.release import VideoRule
 from deepfake_client.scores import MAX_SCORED_FRAMES, STRETCH_FRAMES, deciding_probability
 from evaluation.metrics import FloatArray
@@ -130,12 +132,23 @@ def table(sources: Sequence[Clips], budget: Budget, rounds: int) -> str:
     return "\n".join(rows)
 
 
+PROGRAM = "python -m training.calibration.video_rules"
+
+EXAMPLES = ("python -m training.calibration.video_rules scores.jsonl --max-fpr 0.05",)
+
+app = new_app(PROGRAM)
+
+
+@app.command(cls=styled({0: "printed", **USAGE}, EXAMPLES))
 def main(
     results: Annotated[
-        list[Path] | None, typer.Argument(help="JSON lines of deepfake-detect on videos in real/ and fake/; else made.")
+        list[Path] | None,
+        typer.Argument(
+            metavar="FILE", help="JSON lines of deepfake-detect on videos in real/ and fake/; without one, made clips."
+        ),
     ] = None,
     max_fpr: Annotated[float, typer.Option(help="Share of real clips that may be called fake.")] = Budget.max_fpr,
-    rounds: Annotated[int, typer.Option(min=1, help="Random halves.")] = 20,
+    rounds: Annotated[int, typer.Option(min=1, help="Random halves that are compared.")] = 20,
 ) -> None:
     """Compares the mean with the highest stretch as what decides about a video."""
     made = [made_clips(auc, within, _MADE_CLIPS) for auc, within in _LAWS]
@@ -143,4 +156,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(app, PROGRAM)

@@ -8,8 +8,6 @@ from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from deepfake_client.batch.inputs import find_media
 from evaluation.dataset import UNREADABLE, Dataset, Label, file_sha256
@@ -152,6 +150,9 @@ def group(links: Sequence[Sequence[str]]) -> list[int]:
     pairs = [(file, len(links) + names[name]) for file, own in enumerate(links) for name in own]
     rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     size = len(links) + len(names)
+    from scipy.sparse import coo_array  # only where persons are told apart: --help does without
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(size, size))
     _, components = connected_components(graph, directed=False)
     numbers: dict[int, int] = {}

@@ -14,11 +14,14 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from assets import default_cache_dir
+from assets import AssetError, default_cache_dir
+from deepfake_client.command_line.exits import USAGE, fail, run
+from deepfake_client.command_line.help import new_app, styled
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import SIDECAR, Checkpoint, load_checkpoint, read_sidecar
 from export.checkpoint.model_card import README
 from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
+from export.errors import ExportError
 from training.calibration.cli import main_command as calibrate_command
 from training.calibration.golden import LEAST_GAP, GoldenPicture
 from training.data.faces import FaceImage
@@ -26,7 +29,7 @@ from training.embedded.card import CALIBRATION_METHODS, CARD, Figures, card_text
 from training.embedded.faces import load_photographs
 from training.embedded.pictures import SIDE_PX, golden_candidates, held_out_pictures, write_pictures
 from training.embedded.stages import NAME, Recipe, train_stages
-from training.errors import CalibrationError
+from training.errors import CalibrationError, TrainingError
 from training.writing import whole_folder
 
 MAX_FPR = MAX_FNR = 0.05
@@ -60,7 +63,9 @@ def build(root: Path, photographs: Path, recipe: Recipe) -> Path:
     calibrated = root / "calibrated"
     if not calibrated.is_dir():
         golden = _golden(root / "golden", _load(trained))
-        calibrate_command(str(trained), val, calibrated, MAX_FPR, MAX_FNR, golden=golden)
+        calibrate_command(
+            checkpoint=str(trained), data_dir=val, output=calibrated, max_fpr=MAX_FPR, max_fnr=MAX_FNR, golden=golden
+        )
     checkpoint = _load(calibrated)
     return _finish(root / "checkpoint", calibrated, checkpoint, measure(checkpoint, val, test))
 
@@ -120,14 +125,30 @@ def _load(path: Path) -> Checkpoint:
     return load_checkpoint(locate_checkpoint(str(path)))
 
 
+PROGRAM = "python -m training.embedded.build"
+
+EXAMPLES = ("python -m training.embedded.build embedded-training",)
+
+app = new_app(PROGRAM)
+
+
+@app.command(cls=styled({0: "made", 1: "a step failed: the message says what to do", **USAGE}, EXAMPLES))
 def main(
-    folder: Annotated[Path, typer.Argument(help="Everything that is made.")],
-    photographs: Annotated[Path | None, typer.Option(help="Where the photographs are kept.")] = None,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where everything is made.")],
+    photographs: Annotated[
+        Path | None, typer.Option(show_default="the user's cache folder", help="Where the photographs are kept.")
+    ] = None,
 ) -> None:
-    """Makes the embedded checkpoint."""
+    """Makes the embedded checkpoint from nothing: hours on two cores.
+
+    Run again, it goes on where it was.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    print(build(folder, photographs or default_cache_dir() / "training-photos", Recipe()))
+    try:
+        print(build(folder, photographs or default_cache_dir() / "training-photos", Recipe()))
+    except (TrainingError, ExportError, AssetError) as error:
+        fail(PROGRAM, str(error), 1)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(app, PROGRAM)

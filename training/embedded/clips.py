@@ -1,6 +1,6 @@
 """Scores of made clips of people whom the embedded model has not seen.
 
-`python -m training.embedded.clips PHOTOGRAPHS > scores.jsonl` takes some minutes. Each clip is 30 shots of one picture
+`python -m training.embedded.clips > scores.jsonl` takes some minutes. Each clip is 30 shots of one picture
 by an unsteady camera: shifted, zoomed, brighter or darker, compressed as JPEG. A real one is of a face as it is, a fake
 one of the face forged by one of the methods that the model is measured with, in turn. The rows are those of
 `deepfake-detect`, as far as `training.calibration.video_rules` reads them.
@@ -18,13 +18,19 @@ import numpy as np
 import typer
 from PIL import Image
 
+from assets import default_cache_dir
+from deepfake_client.command_line.exits import USAGE, fail, run
+from deepfake_client.command_line.help import new_app, styled
+from deepfake_client.command_line.options import Seed
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import load_checkpoint
 from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
+from export.errors import ExportError
 from training.data.changes import Pixels, to_uint8
 from training.data.faces import FaceImage
 from training.embedded.faces import load_photographs
 from training.embedded.pictures import METHODS, SIDE_PX, held_out_pictures
+from training.errors import TrainingError
 
 _FRAMES = 30
 _SHIFT, _ZOOM, _LIGHT = 0.02, 0.03, 0.06
@@ -55,14 +61,29 @@ def shot(pixels: Pixels, rng: np.random.Generator) -> bytes:
     return stream.getvalue()
 
 
+PROGRAM = "python -m training.embedded.clips"
+
+EXAMPLES = ("python -m training.embedded.clips > clips.jsonl",)
+
+app = new_app(PROGRAM)
+
+
+@app.command(cls=styled({0: "printed", 1: "photographs or model cannot be had: see the message", **USAGE}, EXAMPLES))
 def main(
-    photographs: Annotated[Path, typer.Argument(help="Where the photographs are kept; they are fetched if needed.")],
-    checkpoint: Annotated[str, typer.Option(help="The embedded one, or another.")] = "deploy/embedded_checkpoint",
-    seed: Annotated[int, typer.Option(help="Of forgeries and camera.")] = 0,
+    checkpoint: Annotated[
+        str, typer.Option(help="Hub id, or a directory that transformers loads.")
+    ] = "deploy/embedded_checkpoint",
+    photographs: Annotated[
+        Path | None, typer.Option(show_default="the user's cache folder", help="Where the photographs are kept.")
+    ] = None,
+    seed: Seed = 0,
 ) -> None:
-    """Prints a JSON line with the scores of each clip."""
-    found = load_photographs(photographs, SIDE_PX)
-    loaded = load_checkpoint(locate_checkpoint(checkpoint))
+    """Makes clips of unseen people, and prints a JSON line with the scores of each."""
+    try:
+        found = load_photographs(photographs or default_cache_dir() / "training-photos", SIDE_PX)
+        loaded = load_checkpoint(locate_checkpoint(checkpoint))
+    except (TrainingError, ExportError) as error:
+        fail(PROGRAM, str(error), 1)
     with open_preparer(loaded) as preparer:
         for name, frames in made_clips((*found.val, *found.test), seed):
             squares = np.stack([preparer.prepare(frame).pixels for frame in frames])
@@ -72,4 +93,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(app, PROGRAM)

@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from assets import default_cache_dir
-from deepfake_client import Detector
+from deepfake_client import ConfigurationError, Detector
 from deepfake_client.analysis.faces import FaceChoice
 from deepfake_client.batch.progress import with_progress
+from deepfake_client.command_line.exits import USAGE, fail, run
+from deepfake_client.command_line.help import new_app, styled
+from deepfake_client.command_line.options import Seed
 from deepfake_client.connect import create_detector
 from deepfake_client.settings import ClientSettings
 from evaluation.bootstrap import BootstrapPlan, Estimate, estimate
@@ -27,6 +30,7 @@ from preprocessing import Box, Face
 from training.data.faces import decode_frame, reduced, wide_crop
 from training.embedded.manifest import MANIFEST, MORE, load_manifest
 from training.embedded.photos import fetch_photos
+from training.errors import TrainingError
 
 SMALLEST_PX = (24, 40, 64, 96)
 """Values of MIN_FACE_PX that are compared."""
@@ -149,17 +153,31 @@ def share_called_fake(
     return found["share"]
 
 
+PROGRAM = "python -m training.embedded.false_alarms"
+
+EXAMPLES = ("python -m training.embedded.false_alarms --url localhost:8001",)
+
+app = new_app(PROGRAM)
+
+
+@app.command(cls=styled({0: "printed", 1: "photographs or model cannot be had: see the message", **USAGE}, EXAMPLES))
 def main(
     url: Annotated[
-        str, typer.Option(help="Release, checkpoint, or host:port of Triton.")
+        str,
+        typer.Option(help="host:port of Triton's gRPC endpoint, or the directory of a release or checkpoint."),
     ] = "deploy/embedded_checkpoint",
-    photographs: Annotated[Path | None, typer.Option(help="Where the listed photographs are kept.")] = None,
-    seed: Annotated[int, typer.Option(help="Draws the montages.")] = 0,
+    photographs: Annotated[
+        Path | None, typer.Option(show_default="the user's cache folder", help="Where the photographs are kept.")
+    ] = None,
+    seed: Seed = 0,
 ) -> None:
     """Prints which share of real pictures is called fake."""
-    pictures = list(unseen_pictures(photographs or default_cache_dir() / "training-photos"))
-    settings = ClientSettings(min_face_px=SMALLEST_PX[0], faces=FaceChoice.EVERY)
-    with closing(create_detector(url, settings)) as detector:
+    try:
+        pictures = list(unseen_pictures(photographs or default_cache_dir() / "training-photos"))
+        detector = create_detector(url, ClientSettings(min_face_px=SMALLEST_PX[0], faces=FaceChoice.EVERY))
+    except (TrainingError, ConfigurationError) as error:
+        fail(PROGRAM, str(error), 1)
+    with closing(detector):
         fake_above = detector.info().verdict_bands.image.fake_above
         scored = list(with_progress(score_pictures(detector, pictures), len(pictures), "scoring"))
         portraits = {one.picture.person: one for one in scored if one.kind == "one face"}
@@ -175,4 +193,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(app, PROGRAM)

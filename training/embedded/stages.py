@@ -176,8 +176,8 @@ def train_stages(folder: Path, photographs: Photographs, recipe: Recipe) -> Path
 def _train_stage(output: Path, base: Path, photographs: Photographs, recipe: Recipe, stage: Stage, seed: int) -> None:
     blender = SelfBlender(stage.forgeries)
     options = TrainingOptions(
-        output,
-        str(base),
+        output=output,
+        base=str(base),
         epochs=stage.epochs,
         batch_size=stage.pairs_per_step,
         learning_rate=recipe.learning_rate,

@@ -1,14 +1,12 @@
 """The command line: `deepfake-detect`, or `python -m deepfake_client`."""
 
 import contextlib
-import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator
-from importlib.metadata import version
+from collections.abc import Generator
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -17,49 +15,46 @@ from deepfake_client.batch.inputs import find_media, named, read_list, streams_t
 from deepfake_client.batch.output import Output, OutputFormat, Score
 from deepfake_client.batch.scoring import VIDEO_WORKERS, WORKERS, FileReport, detect_files
 from deepfake_client.batch.table import FAILED, summary, verdict_of
-from deepfake_client.connect import connect_for_batch
-from deepfake_client.detector import Detector
-from deepfake_client.errors import ConfigurationError, DetectionError, ServerUnavailableError, ServiceError
+from deepfake_client.command_line.exits import (
+    EXIT_INTERRUPTED,
+    EXIT_NOT_WRITTEN,
+    EXIT_SOME_FAILED,
+    EXIT_UNREACHABLE,
+    EXIT_USAGE,
+    SCORING_EXIT_CODES,
+    connected,
+    fail,
+    run,
+)
+from deepfake_client.command_line.help import new_app, styled
+from deepfake_client.command_line.options import OutageWaitS, TimeoutS, Url, Version
+from deepfake_client.errors import ConfigurationError, ServiceError
 from deepfake_client.evidence.builder import check_report_paths, write_evidence
 from deepfake_client.media import SUFFIXES, MediaType
 from deepfake_client.plain_text import shown
 from deepfake_client.result import DetectionOutput
 
-EXIT_SOME_FAILED = 1
-EXIT_USAGE = 2
-EXIT_UNREACHABLE = 3
-EXIT_NOT_WRITTEN = 4
-EXIT_INTERRUPTED = 130
+PROGRAM = "deepfake-detect"
 
-EXAMPLES = """\b
-Examples:
-  deepfake-detect photo.jpg clip.mp4
-  deepfake-detect photos/ --output results.csv
-  deepfake-detect photos/ --output results.jsonl --resume
-  deepfake-detect clip.mp4 --report report.html
-  deepfake-detect photo.jpg --url triton.example.com:8001
-  find . -name '*.jpg' | deepfake-detect --files-from - --format jsonl
-
-"""
-
-EPILOG = EXAMPLES + (
-    "Exit codes: 0 every file was scored; 1 some were not, in this run or in the one that it continues, each with an "
-    "error code and a reason in its row; 2 wrong usage; 3 the server cannot be reached or serves no such model, at the "
-    "start or for good later: files without a row were not scored; 4 the results cannot be written; 130 interrupted."
+EXAMPLES = (
+    "deepfake-detect photo.jpg clip.mp4",
+    "deepfake-detect photos/ --output results.csv",
+    "deepfake-detect photos/ --output results.jsonl --resume",
+    "deepfake-detect clip.mp4 --report report.html",
+    "deepfake-detect photo.jpg --url triton.example.com:8001",
+    "find . -name '*.jpg' | deepfake-detect --files-from - --format jsonl",
 )
+GROUPS = {
+    "files_from": "Input",
+    "url": "Server or model",
+    "output": "Results",
+    "report": "Closer look",
+}
 
-_NO_SERVER = "Is `make serve` running? Its gRPC port is printed at its start; 5000 is the HTTP port."
-
-app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"deepfake-detect {version('deepfake-client')}")
-        raise typer.Exit
+app = new_app(PROGRAM)
 
 
-@app.command(epilog=EPILOG)
+@app.command(cls=styled(SCORING_EXIT_CODES, EXAMPLES, GROUPS))
 def detect(
     inputs: Annotated[
         list[str] | None,
@@ -70,53 +65,42 @@ def detect(
             show_default=False,
         ),
     ] = None,
-    url: Annotated[
-        str,
-        typer.Option(
-            envvar="DEEPFAKE_URL",
-            help="host:port of Triton's gRPC endpoint, or several separated by commas, over which the work is spread; "
-            "dns:///NAME:PORT for several servers behind one name; "
-            "or the directory of a release or checkpoint, which then runs in this process.",
-        ),
-    ] = "localhost:8001",
     files_from: Annotated[
         str | None,
         typer.Option(
             metavar="FILE|-",
-            help="Score the files named in this list too, one a line, or separated by NUL characters; - is standard "
-            "input.",
+            help="Score the files named in this list too, one a line or separated by NUL; - is standard input.",
+        ),
+    ] = None,
+    media_type: Annotated[
+        MediaType | None, typer.Option("--type", help="What every file must be; found out from its content otherwise.")
+    ] = None,
+    url: Url = "localhost:8001",
+    timeout_s: TimeoutS = None,
+    outage_wait_s: OutageWaitS = 30.0,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Files in progress at the same time.")] = WORKERS,
+    video_workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Videos among them: each holds its frames in memory while it is scored.")
+    ] = VIDEO_WORKERS,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            dir_okay=False,
+            help="Write results here, as jsonl or csv. Until the run is complete they are in FILE.partial.",
         ),
     ] = None,
     format_: Annotated[
         OutputFormat | None,
         typer.Option("--format", help="How results are written.", show_default="by the suffix of --output, else table"),
     ] = None,
-    media_type: Annotated[
-        MediaType | None, typer.Option("--type", help="What every file must be; found out from its content otherwise.")
-    ] = None,
-    timeout_s: Annotated[
-        float | None, typer.Option(min=0.001, show_default="60.0", help="Deadline of each file in seconds.")
-    ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Files in progress at the same time.")] = WORKERS,
-    video_workers: Annotated[
-        int, typer.Option(min=1, max=64, help="Videos among them: each holds its frames in memory while it is scored.")
-    ] = VIDEO_WORKERS,
-    outage_wait_s: Annotated[
-        float, typer.Option(min=0, help="How long a file waits for a server that is away or overloaded during the run.")
-    ] = 30.0,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            dir_okay=False,
-            help="Write results here, as jsonl or csv. Until the run is complete they are in FILE.partial.",
-        ),
-    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
             "--resume",
-            help="Continue an earlier run with the same --output (jsonl, csv): files that have a row are skipped, a "
-            "row that was cut off is written again.",
+            help="Continue an earlier run with the same --output: files that have a row are skipped, a row that was "
+            "cut off is written again.",
         ),
     ] = False,
     report: Annotated[
@@ -143,11 +127,9 @@ def detect(
             "in the report, numbers in jsonl. It is no proof.",
         ),
     ] = False,
-    _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
+    _version: Version = False,
 ) -> None:
-    """Detects deepfakes in images and videos.
+    """Finds signs of manipulation in images and videos.
 
     Results come in the order of the inputs. A file that fails is a row with its reason and never ends the run. JSON
     lines and reports also tell what a file says of itself (C2PA, EXIF, ...); DEEPFAKE_CLIENT_PROVENANCE=false leaves
@@ -157,9 +139,9 @@ def detect(
         destination = Output(output, format_, resume)
         paths = destination.without_itself(_find(inputs or [], files_from))
     except ConfigurationError as error:
-        _fail(str(error), EXIT_USAGE)
+        fail(PROGRAM, str(error), EXIT_USAGE)
     if not paths:
-        _fail("there is no image or video to score", EXIT_USAGE)
+        fail(PROGRAM, "there is no image or video to score", EXIT_USAGE)
     report = report or []
     asked: dict[Look, bool] = {
         "stability": stability or bool(report),
@@ -168,7 +150,9 @@ def detect(
     }
     looks = [look for look, wanted in asked.items() if wanted]
     _check_report(report, inputs or [], paths, resume)
-    with _connect(url, outage_wait_s) as (detector, model_version), streams_too(paths) as open_file:
+    with connected(PROGRAM, url, outage_wait_s) as (detector, model), streams_too(paths) as open_file:
+        if model.notice:
+            typer.echo(shown(f"{model.version}: {model.notice}"), err=True)
         tally = _Tally(
             lambda todo: detect_files(
                 detector,
@@ -183,22 +167,24 @@ def detect(
             )
         )
         try:
-            destination.write(paths, tally, model_version)
+            destination.write(paths, tally, model.version)
             if report and tally.last is not None:
                 write_evidence(tally.last, "standard input" if str(paths[0]) == "-" else paths[0].name, report)
                 for path in report:
                     typer.echo(shown(f"report written to {path}"), err=True)
         except ConfigurationError as error:
-            _fail(str(error), EXIT_USAGE)
+            fail(PROGRAM, str(error), EXIT_USAGE)
         except ServiceError as error:
-            _fail(f"{error}. {tally.left} files have not been scored{destination.how_to_go_on}", EXIT_UNREACHABLE)
+            fail(
+                PROGRAM, f"{error}. {tally.left} files have not been scored{destination.how_to_go_on}", EXIT_UNREACHABLE
+            )
         except BrokenPipeError:
             raise
         except OSError as error:
-            _fail(f"the results cannot be written: {error.strerror or error}", EXIT_NOT_WRITTEN)
+            fail(PROGRAM, f"the results cannot be written: {error.strerror or error}", EXIT_NOT_WRITTEN)
         except KeyboardInterrupt:
             left = f"{tally.left} files have not been scored"
-            _fail(f"interrupted: {left}{destination.how_to_go_on}", EXIT_INTERRUPTED)
+            fail(PROGRAM, f"interrupted: {left}{destination.how_to_go_on}", EXIT_INTERRUPTED)
     if tally.verdicts.total() > 1:
         typer.echo(summary(tally.verdicts, tally.elapsed_s), err=True)
     raise typer.Exit(EXIT_SOME_FAILED if tally.failed or destination.failed_before else 0)
@@ -237,58 +223,31 @@ class _Tally:
 def _find(inputs: list[str], files_from: str | None) -> list[Path]:
     """The files to score. Ends the program with a message where the arguments make no sense."""
     if sys.stdin is None and "-" in (files_from, *inputs):
-        _fail("standard input is closed", EXIT_USAGE)
+        fail(PROGRAM, "standard input is closed", EXIT_USAGE)
     if files_from == "-" and "-" in inputs:
-        _fail("standard input cannot be both a list of files and a file: give one - only", EXIT_USAGE)
+        fail(PROGRAM, "standard input cannot be both a list of files and a file: give one - only", EXIT_USAGE)
     if not inputs and files_from is None:
-        _fail("give a file, a directory, a glob pattern, - or --files-from (--help says more)", EXIT_USAGE)
+        fail(PROGRAM, "give a file, a directory, a glob pattern, - or --files-from (--help says more)", EXIT_USAGE)
     paths = find_media(inputs)
     if files_from is not None:
         try:
             with sys.stdin.buffer if files_from == "-" else Path(files_from).open("rb") as stream:
                 paths += [named(name) for name in read_list(stream) if name != "-"]
         except OSError as error:
-            _fail(f"cannot read the list {files_from}: {error.strerror}", EXIT_USAGE)
+            fail(PROGRAM, f"cannot read the list {files_from}: {error.strerror}", EXIT_USAGE)
     return list(dict.fromkeys(paths))
 
 
 def _check_report(report: list[Path], inputs: list[str], paths: list[Path], resume: bool) -> None:
     """Ends the program with a message where no evidence report can be made."""
     if report and (resume or any(Path(name).is_dir() for name in inputs)):
-        _fail("--report is about one file: give no directory, and no --resume", EXIT_USAGE)
+        fail(PROGRAM, "--report is about one file: give no directory, and no --resume", EXIT_USAGE)
     try:
         check_report_paths(report, paths)
     except ConfigurationError as error:
-        _fail(str(error), EXIT_USAGE)
-
-
-@contextlib.contextmanager
-def _connect(url: str, outage_wait_s: float) -> Iterator[tuple[Detector, str]]:
-    """A detector, and the version of the model that answered it. Ends the program with a message where none answers."""
-    try:
-        detector, info = connect_for_batch(url, outage_wait_s)
-    except ConfigurationError as error:
-        _fail(str(error), EXIT_USAGE)
-    except DetectionError as error:
-        hint = f". {_NO_SERVER}" if isinstance(error, ServerUnavailableError) else ""
-        _fail(f"{error}{hint}", EXIT_UNREACHABLE)
-    with detector:
-        if info.notice:
-            typer.echo(shown(f"{info.version}: {info.notice}"), err=True)
-        yield detector, info.version
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(shown(f"deepfake-detect: {message}"), err=True)
-    raise typer.Exit(code)
+        fail(PROGRAM, str(error), EXIT_USAGE)
 
 
 def main() -> None:
     """Entry point of the console script."""
-    if sys.stderr is None:  # it was closed: messages are lost, results are not
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
-    try:
-        app(prog_name="deepfake-detect")
-    except BrokenPipeError:  # the reader of our output, such as head, has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_SOME_FAILED)
+    run(app, PROGRAM)

@@ -76,9 +76,9 @@ def _block(report: FileReport) -> Text:
     output = report.output
     if output is None:
         return _failure(report)
-    figures = ", ".join(f"{name} {value}" for name, value in zip(_FIGURES, _figures(output), strict=True))
+    probability, *counts = (f"{name} {value}" for name, value in zip(_FIGURES, _figures(output), strict=True))
     findings = (f"{finding.code.value}: {finding.message}" for finding in _weakening(output))
-    lines = (output.details.statement.explanation, figures, *findings)
+    lines = (output.details.statement.explanation, probability, ", ".join(counts), *findings)
     return Text.assemble((verdict_of(report), _style(output)), *(f"\n{line}" for line in lines))
 
 

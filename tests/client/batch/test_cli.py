@@ -100,7 +100,7 @@ def test_table(run: Run, folder: Path) -> None:
     result = run(folder, "--format", "table")
     assert result.exit_code == 1
     assert "Signs of manipulation" in result.stdout
-    assert "90.0\N{NO-BREAK SPACE}%" in result.stdout
+    assert "90.0 %" in result.stdout
     assert "UNSUPPORTED_MEDIA" in result.stdout
     assert "\x1b[" not in result.stdout
 
@@ -435,15 +435,10 @@ def test_no_cell_of_a_csv_file_is_a_formula(
         assert not any(value.startswith(("=", "+", "-", "@")) for value in row.values())
 
 
-def test_help_names_the_exit_codes_and_every_option(run: Run) -> None:
+def test_help_names_the_exit_codes_and_the_suffixes(run: Run) -> None:
     text = " ".join(run("--help").stdout.split())
-    for part in ("0 every file", "1 some were not", "2 wrong usage", "3 the server cannot be reached", "130 interr"):
+    for part in ("0 every file", "1 some files were not", "2 wrong usage", "3 no server answers", "130 interrupted"):
         assert part in text
-    options = (
-        "--url --files-from --format --type --timeout-s --workers --video-workers --outage-wait-s --output --resume"
-    )
-    for option in [*options.split(), "DEEPFAKE_URL"]:
-        assert option in text
     assert str(ClientSettings.model_fields["timeout_s"].default) in text
     assert all(suffix[1:] in text for suffix in SUFFIXES)
 
@@ -582,12 +577,3 @@ def test_without_a_server_it_says_how_to_start_one(folder: Path) -> None:
     assert result.stderr.endswith(
         "Is `make serve` running? Its gRPC port is printed at its start; 5000 is the HTTP port.\n"
     )
-
-
-def test_it_has_a_version_examples_and_completion() -> None:
-    from importlib.metadata import version
-
-    assert CliRunner().invoke(app, ["--version"]).stdout == f"deepfake-detect {version('deepfake-client')}\n"
-    said = CliRunner().invoke(app, ["--help"]).stdout
-    assert "  deepfake-detect clip.mp4 --report report.html\n" in said
-    assert "--install-completion" in said

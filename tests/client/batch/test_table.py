@@ -37,21 +37,23 @@ def shown(reports: list[FileReport], monkeypatch: pytest.MonkeyPatch, columns: i
     monkeypatch.setenv("TERM", "xterm")
     terminal = Terminal()
     write_reports(reports, len(reports), terminal)
-    return terminal.getvalue().replace("\u00a0", " ")
+    return terminal.getvalue()
 
 
 def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
-@pytest.mark.parametrize("columns", [30, 79, 80, 99, 100, 160])
+@pytest.mark.parametrize("columns", [27, 79, 80, 99, 100, 160])
 def test_no_figure_is_cut_however_narrow_the_terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     said = plain(shown(ALL, monkeypatch, columns))
     lines = [line for line in said.splitlines() if not line.startswith("photos/")]
     assert max(map(len, lines)) <= columns
     for figure in ("> 99.9 %", "5.1 %", "50.0 %"):
         assert re.search(rf"(?<![\d.]){re.escape(figure)}(?!\S)", said.replace(",", " ")), figure
-    assert ("people\n" in said) == (columns >= 80), "a table from 80 columns on, with its last column whole"
+    assert ("frames  faces  people\n" in said) == (columns >= 80), (
+        "a table from 80 columns on, with its last column whole"
+    )
     assert "…" not in said
     assert "TOO_MANY_PIXELS" in said
 
@@ -80,7 +82,7 @@ def test_what_weakens_a_result_stands_under_its_verdict(monkeypatch: pytest.Monk
 def test_one_file_gets_its_reason_and_its_findings_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
     said = " ".join(plain(shown([NO_FACE], monkeypatch, 100)).split())
     assert said.startswith("photos/a.jpg Not assessable: no face found The model judges faces only.")
-    assert "fake probability 90.0 %, frames 1, faces 0, people 0 NO_FACE: No face was found in the image" in said
+    assert "fake probability 90.0 % frames 1, faces 0, people 0 NO_FACE: No face was found in the image" in said
 
 
 def test_what_the_verdicts_are_worth_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:

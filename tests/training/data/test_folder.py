@@ -38,7 +38,7 @@ def load(tmp_path: Path, cache: Path) -> Load:
     def run(data_dir: Path, blend: bool = False, **changes: object) -> TrainingData:
         output = tmp_path / "out"
         output.mkdir(exist_ok=True)
-        options = TrainingOptions(output, "base", data_dir=data_dir, cache_dir=cache, val_fraction=0.25)
+        options = TrainingOptions(output=output, base="base", data_dir=data_dir, cache_dir=cache, val_fraction=0.25)
         options = replace(options, **changes)
         params = replace(PARAMS, rules=FaceRules(FaceChoice(options.faces)))
         return load_folder(options, params, paint_patch if blend else None)
