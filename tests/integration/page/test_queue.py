@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import requests
 from selenium.webdriver import Keys
-from selenium.webdriver.remote.webelement import WebElement
 
 from tests import axe
 from tests.browser import drop_files, emulate, low_contrast, requested_urls
 from tests.integration.page.conftest import Page, pixels
+from tests.integration.page.file_list import button, exported, idle, opened, rows, states
 from tests.media import encode_image
 from tests.scripted_gateway import ScriptedGateway, scored
 
@@ -36,32 +36,6 @@ def pictures(tmp_path: Path, scripted: ScriptedGateway) -> Callable[..., list[Pa
         return paths
 
     return make
-
-
-def rows(page: Page) -> dict[str, list[str]]:
-    """Each file's cells: verdict, fake probability, people, state; in the order shown."""
-    found = {}
-    for row in page.all("#files tbody tr"):
-        name, *cells = (cell.text.replace("\u00a0", " ") for cell in row.find_elements("css selector", "th, td"))
-        found[name] = cells
-    return found
-
-
-def states(page: Page) -> list[str]:
-    return [row.get_attribute("data-state") or "" for row in page.all("#files tbody tr")]
-
-
-def idle(page: Page) -> None:
-    page.wait_for(lambda: page.all("#files tbody tr") and not page.one("#progress").is_displayed())
-
-
-def button(page: Page, text: str, within: str = "#files") -> WebElement:
-    (found,) = [one for one in page.all(f"{within} button") if one.is_displayed() and one.text.split("\n")[0] == text]
-    return found
-
-
-def opened(page: Page) -> list[str]:
-    return [one.text for one in page.all("#files [aria-current=true]")]
 
 
 def test_several_files_are_analysed_one_after_another(scripted_page: Page, pictures: Callable[..., list[Path]]) -> None:
@@ -323,14 +297,6 @@ def test_exports_hold_what_the_api_answers(
     assert failed["error_code"] == "UNSUPPORTED_MEDIA"
     assert failed["error_message"].startswith("file: a text file; send an image (JPEG,")
     assert failed["fake_probability"] == ""
-
-
-def exported(page: Page, name: str, path: Path) -> str:
-    button(page, name).click()
-    page.wait_for(path.exists)
-    content = path.read_text("utf-8")
-    path.unlink()
-    return content
 
 
 def post(page: Page, path: Path) -> dict[str, Any]:
