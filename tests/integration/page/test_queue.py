@@ -131,7 +131,7 @@ def test_each_can_be_cancelled_and_all(
     assert states(scripted_page) == ["cancelled"] * 5
     assert scripted_page.focused() == "files-title"
     scripted.scorer.gate.set()
-    button(scripted_page, "Try again", ".files .actions").click()
+    button(scripted_page, "Try again", ".list-actions").click()
     scripted_page.wait_for(lambda: states(scripted_page) == ["done"] * 5)
 
 
@@ -157,7 +157,7 @@ def test_broken_files_do_not_stop_the_others(
     assert scripted_page.focused() == "problem-title"
     assert scripted_page.facts() == {"File": "large.png", "Code": "FILE_TOO_LARGE"}
     assert [
-        one for one in scripted_page.all("#files .actions button") if one.text == "Try again" and one.is_displayed()
+        one for one in scripted_page.all(".list-actions button") if one.text == "Try again" and one.is_displayed()
     ] == []
 
 

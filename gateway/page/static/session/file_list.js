@@ -46,7 +46,7 @@ export class FileList {
       this.count,
       html(
         "p",
-        { class: "actions" },
+        { class: "list-actions" },
         this.cancelAll,
         this.tryAgain,
         button("Export CSV", () => exportCsv(queue.entries)),
