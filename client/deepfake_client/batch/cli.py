@@ -29,7 +29,7 @@ from deepfake_client.command_line.exits import (
 from deepfake_client.command_line.help import new_app, styled
 from deepfake_client.command_line.options import OutageWaitS, TimeoutS, Url, Version
 from deepfake_client.errors import ConfigurationError, ServiceError
-from deepfake_client.evidence.builder import check_report_paths, write_evidence
+from deepfake_client.evidence.files import check_report_paths, write_evidence
 from deepfake_client.media import SUFFIXES, MediaType
 from deepfake_client.plain_text import shown
 from deepfake_client.result import DetectionOutput

@@ -64,7 +64,7 @@ def test_nothing_is_written_when_detection_fails(run: Run, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "step", ["deepfake_client.evidence.builder.os.fsync", "deepfake_client.evidence.builder.Path.replace"]
+    "step", ["deepfake_client.evidence.files.os.fsync", "deepfake_client.evidence.files.Path.replace"]
 )
 def test_a_failed_write_leaves_the_old_report(
     run: Run, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str

@@ -18,7 +18,7 @@ from PIL import Image
 
 from deepfake_client import Evidence, build_evidence, create_detector, evidence_html, evidence_json
 from deepfake_client.evidence.document import DIGITS, LIMITS, evidence_schema
-from deepfake_client.evidence.html import Axis, band_areas, draw_timeline, format_time
+from deepfake_client.evidence.drawing import Axis, band_areas, draw_timeline, format_time
 from deepfake_client.media import Frame
 from deepfake_client.provenance.model import Credentials, Provenance, Statement
 from deepfake_client.release import BandRecord, CalibrationRecord, Interval, ModelCard
