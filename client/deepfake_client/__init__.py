@@ -41,7 +41,7 @@ from deepfake_client.errors import (
     UnsupportedMediaError,
 )
 from deepfake_client.evidence.builder import build_evidence, evidence_json
-from deepfake_client.evidence.document import Evidence
+from deepfake_client.evidence.document import Case, Evidence
 from deepfake_client.evidence.html import evidence_html
 from deepfake_client.media import MediaType
 from deepfake_client.release import ModelInfo, VerdictBands
@@ -52,6 +52,7 @@ from deepfake_client.settings import ClientSettings
 
 __all__ = [
     "AsyncDetector",
+    "Case",
     "ClientSettings",
     "ConfigurationError",
     "Deadline",

@@ -48,8 +48,13 @@ def percent(probability: float) -> str:
 
 
 def share(value: float) -> str:
-    """A measured share 0-1 as a percentage with one decimal; a half is rounded up, as JavaScript's toFixed does."""
-    return f"{Decimal(100 * value).quantize(Decimal('0.1'), ROUND_HALF_UP)} %"
+    """A measured share 0-1 as a percentage with one decimal."""
+    return f"{one_decimal(100 * value)} %"
+
+
+def one_decimal(value: float) -> str:
+    """A score with one decimal; a half is rounded up, as JavaScript's toFixed does."""
+    return str(Decimal(value).quantize(Decimal("0.1"), ROUND_HALF_UP))
 
 
 def threshold(probability: float) -> str:

@@ -5,6 +5,7 @@ from deepfake_client.errors import DetectionError
 
 PUBLIC = {
     "AsyncDetector",
+    "Case",
     "ClientSettings",
     "ConfigurationError",
     "Deadline",

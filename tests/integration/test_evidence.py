@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -33,12 +34,18 @@ def test_a_real_video_through_a_real_triton(service: Service, tmp_path: Path) ->
     assert first["model"]["preprocessing_version"] == PREPROCESSING_VERSION
     assert first["model"]["preprocess"]["crop_factor"] == 1.3
     assert len(first["model"]["checkpoint_sha256"]) == 64
-    faces = [frame for frame in first["frames"] if frame["face_box_px"]]
-    assert len(faces) > 15
-    assert any(key["crop"] for key in first["key_frames"])
+    assert len([frame for frame in first["frames"] if frame["faces"]]) > 15
+    assert any(person["crop"] for person in first["people"])
     del first["run"], second["run"]
-    assert first == second
-    pages = [
-        re.sub(r'<footer id="run">.*?</footer>', "", (tmp_path / f"{n}.html").read_text(), flags=re.S) for n in (0, 1)
-    ]
+    assert rounded(first) == rounded(second)
+    pages = [re.sub(r'<div id="run">.*?</div>', "", (tmp_path / f"{n}.html").read_text(), flags=re.S) for n in (0, 1)]
     assert pages[0] == pages[1]
+
+
+def rounded(value: Any) -> Any:
+    """Without the decimals that move with how the service batches frames."""
+    if isinstance(value, dict):
+        return {name: rounded(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [rounded(part) for part in value]
+    return round(value, 4) if isinstance(value, float) else value

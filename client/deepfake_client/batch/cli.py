@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from deepfake_client.analysis.closer_look import Look
 from deepfake_client.batch.inputs import find_media, named, read_list, streams_too
@@ -29,6 +30,7 @@ from deepfake_client.command_line.exits import (
 from deepfake_client.command_line.help import new_app, styled
 from deepfake_client.command_line.options import OutageWaitS, TimeoutS, Url, Version
 from deepfake_client.errors import ConfigurationError, ServiceError
+from deepfake_client.evidence.document import CASE_NOTE_CHARACTERS, CASE_NUMBER_CHARACTERS, Case
 from deepfake_client.evidence.files import check_report_paths, write_evidence
 from deepfake_client.media import SUFFIXES, MediaType
 from deepfake_client.plain_text import shown
@@ -111,6 +113,10 @@ def detect(
             "programs. May be given twice.",
         ),
     ] = None,
+    case_number: Annotated[
+        str, typer.Option(help=f"Case number in the report, at most {CASE_NUMBER_CHARACTERS} characters.")
+    ] = "",
+    note: Annotated[str, typer.Option(help=f"Note in the report, at most {CASE_NOTE_CHARACTERS} characters.")] = "",
     stability: Annotated[
         bool,
         typer.Option(
@@ -150,6 +156,7 @@ def detect(
     }
     looks = [look for look, wanted in asked.items() if wanted]
     _check_report(report, inputs or [], paths, resume)
+    case = _case(case_number, note, report)
     with connected(PROGRAM, url, outage_wait_s) as (detector, model), streams_too(paths) as open_file:
         if model.notice:
             typer.echo(shown(f"{model.version}: {model.notice}"), err=True)
@@ -169,7 +176,7 @@ def detect(
         try:
             destination.write(paths, tally, model.version)
             if report and tally.last is not None:
-                write_evidence(tally.last, "standard input" if str(paths[0]) == "-" else paths[0].name, report)
+                write_evidence(tally.last, "standard input" if str(paths[0]) == "-" else paths[0].name, report, case)
                 for path in report:
                     typer.echo(shown(f"report written to {path}"), err=True)
         except ConfigurationError as error:
@@ -246,6 +253,17 @@ def _check_report(report: list[Path], inputs: list[str], paths: list[Path], resu
         check_report_paths(report, paths)
     except ConfigurationError as error:
         fail(PROGRAM, str(error), EXIT_USAGE)
+
+
+def _case(number: str, note: str, report: list[Path]) -> Case:
+    """What the report belongs to. Ends the program with a message where the options make no sense."""
+    if (number or note) and not report:
+        fail(PROGRAM, "--case-number and --note stand in an evidence report: give --report, too", EXIT_USAGE)
+    try:
+        return Case(number=number, note=note)
+    except ValidationError as error:
+        option = "--case-number" if error.errors()[0]["loc"] == ("number",) else "--note"
+        fail(PROGRAM, f"{option} is too long (--help says the limit)", EXIT_USAGE)
 
 
 def main() -> None:

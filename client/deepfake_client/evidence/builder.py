@@ -6,44 +6,53 @@ from importlib.metadata import PackageNotFoundError, version
 
 from deepfake_client.errors import InputError
 from deepfake_client.evidence.document import (
-    DIGITS,
     LIMITS,
     Bands,
     BandsOrigin,
+    Case,
+    Crop,
     Evidence,
     FrameEvidence,
     InputFile,
     KeyFrame,
+    PersonEvidence,
     Picture,
     Run,
+    Scores,
     Software,
     Verdict,
 )
 from deepfake_client.evidence.sensitivity_picture import draw_map
+from deepfake_client.media import MediaType
 from deepfake_client.pictures import Thumbnail, make_thumbnail, scored_picture, small_jpeg
 from deepfake_client.plain_text import printable
+from deepfake_client.presentation.crop_pictures import crop_pictures
 from deepfake_client.presentation.key_frames import choose_key_frames, explain, find_peaks
-from deepfake_client.release import ModelInfo, VerdictBands
-from deepfake_client.result import DetectionOutput, ScoredFrame
+from deepfake_client.release import VerdictBands
+from deepfake_client.result import DetectionOutput, FramePrediction, ScoredFrame
 from deepfake_client.scores import MediaScores, verdict
 
 FRAME_SIDE_PX = 480
-CROP_SIDE_PX = 224
 
 
-def build_evidence(output: DetectionOutput, file_name: str, *, created_at: datetime | None = None) -> Evidence:
+def build_evidence(
+    output: DetectionOutput, file_name: str, *, case: Case | None = None, created_at: datetime | None = None
+) -> Evidence:
     """Builds the evidence report of a detection.
 
     Args:
         output: From `Detector.detect(..., keep_frames=True)`. Without kept frames the report has no pictures.
         file_name: What to call the input, a bare name: the report is passed on, and folders name people.
+        case: What the report belongs to; an empty one is none.
         created_at: Time of the report, with its time zone; now by default.
     """
     size, peaks = output.facts.frame_size_px, find_peaks(output.deciding_probabilities)
     details, model = output.details, output.model
     bands = model.verdict_bands.of(details.input_type)
     origin = BandsOrigin.CHECKPOINT if model.has_own_bands(details.input_type) else BandsOrigin.DEFAULT
+    further = zip(output.further_frames, details.further_frame_predictions, strict=True)
     return Evidence(
+        case=None if case == Case() else case,
         input=InputFile(
             file_name=printable(file_name),
             sha256=details.sha256,
@@ -52,22 +61,27 @@ def build_evidence(output: DetectionOutput, file_name: str, *, created_at: datet
             format=details.format,
             width_px=size[0] if size else None,
             height_px=size[1] if size else None,
-            duration_s=_rounded(output.facts.duration_s, 6),
+            duration_s=None if output.facts.duration_s is None else round(output.facts.duration_s, 6),
         ),
         verdict=Verdict(
             result=output.result,
-            fake_probability=round(output.confidence_score, DIGITS),
-            person=output.suspect.person if output.suspect else None,
+            fake_probability=output.confidence_score,
+            person=details.deciding_person,
             frames=output.suspect.frames if output.suspect else details.frames_analyzed,
             bands=Bands(real_below=bands.real_below, fake_above=bands.fake_above, origin=origin),
             assessable=details.assessable,
+            statement=details.statement,
         ),
         findings=list(output.findings),
         provenance=details.provenance,
-        scores=MediaScores(**output.scores.rounded()),
+        scores=_scores(output.scores, details.input_type),
+        people=_people(output),
         key_frames=_key_frames(output),
-        frames=[_frame(frame, bands, at in peaks) for at, frame in enumerate(output.frames)],
-        further_frames=[_frame(frame, bands, is_peak=False) for frame in output.further_frames],
+        frames=[
+            _frame(frame, predicted, bands, at in peaks)
+            for at, (frame, predicted) in enumerate(zip(output.frames, details.frame_predictions, strict=True))
+        ],
+        further_frames=[_frame(frame, predicted, bands, is_peak=False) for frame, predicted in further],
         segments=None if details.segments is None else list(details.segments),
         stability=details.stability,
         sensitivity=details.sensitivity,
@@ -91,48 +105,53 @@ def evidence_json(evidence: Evidence) -> str:
     return evidence.model_dump_json(indent=2) + "\n"
 
 
-def _frame(frame: ScoredFrame, bands: VerdictBands, is_peak: bool) -> FrameEvidence:
-    score, p = frame.score, frame.score.fake_probability
+def _scores(scores: MediaScores, media_type: MediaType) -> Scores:
+    if media_type is MediaType.IMAGE:
+        return Scores(confidence=scores.confidence)
+    return Scores(**scores.model_dump(include=set(Scores.model_fields)))
+
+
+def _frame(frame: ScoredFrame, predicted: FramePrediction, bands: VerdictBands, is_peak: bool) -> FrameEvidence:
+    p = predicted.fake_probability
     return FrameEvidence(
-        index=frame.index,
-        timestamp_s=round(frame.timestamp_s, 6),
-        status=score.status,
-        fake_probability=_rounded(p, DIGITS),
+        **dict(predicted),
         result=None if p is None else verdict(p, bands),
-        probabilities=None if score.probabilities is None else [round(v, DIGITS) for v in score.probabilities],
-        face_box_px=_rounded_box(score.face_box_px),
-        face_score=round(score.face_score, DIGITS),
+        probabilities=frame.score.probabilities,
         is_peak=is_peak,
     )
+
+
+def _people(output: DetectionOutput) -> list[PersonEvidence]:
+    crops = {
+        made.person: Crop(index=made.index, fake_probability=made.fake_probability, picture=_picture(made.picture))
+        for made in crop_pictures(output)
+    }
+    return [PersonEvidence(**dict(person), crop=crops.get(person.person)) for person in output.details.people]
 
 
 def _key_frames(output: DetectionOutput) -> list[KeyFrame]:
     if not any(frame.encoded for frame in output.frames):
         return []
-    chosen = choose_key_frames(output)
-    shown = []
-    for at, reasons in chosen.items():
-        frame = output.frames[at]
-        whole, crop = _pictures(frame, output.model)
-        shown.append(
-            KeyFrame(index=frame.index, reasons=reasons, explanation=explain(reasons), picture=whole, crop=crop)
+    limit = output.model.preprocess.max_pixels
+    return [
+        KeyFrame(
+            index=output.frames[at].index,
+            reasons=reasons,
+            explanation=explain(reasons),
+            picture=_whole(output.frames[at].encoded, limit),
         )
-    return shown
+        for at, reasons in choose_key_frames(output).items()
+    ]
 
 
-def _pictures(frame: ScoredFrame, model: ModelInfo) -> tuple[Picture | None, Picture | None]:
-    """The whole frame and the model's crop of it; None for what cannot be drawn, which never costs the report."""
-    box, limit, factor = frame.score.face_box_px, model.preprocess.max_pixels, model.preprocess.crop_factor
-    if frame.encoded is None:
-        return None, None
+def _whole(encoded: bytes | None, max_pixels: int) -> Picture | None:
+    """A frame made smaller; None for what cannot be drawn, which never costs the report."""
+    if encoded is None:
+        return None
     try:
-        whole = _picture(make_thumbnail(frame.encoded, box, max_side_px=FRAME_SIDE_PX, max_pixels=limit))
-        if box is None:
-            return whole, None
-        crop = make_thumbnail(frame.encoded, box, factor, max_side_px=CROP_SIDE_PX, max_pixels=limit)
-        return whole, _picture(crop)
+        return _picture(make_thumbnail(encoded, max_side_px=FRAME_SIDE_PX, max_pixels=max_pixels))
     except InputError:
-        return None, None
+        return None
 
 
 def _sensitivity_picture(output: DetectionOutput) -> Picture | None:
@@ -152,19 +171,7 @@ def _picture(thumbnail: Thumbnail) -> Picture:
         jpeg_base64=base64.b64encode(thumbnail.jpeg).decode("ascii"),
         width_px=thumbnail.width_px,
         height_px=thumbnail.height_px,
-        face_box_px=_rounded_box(thumbnail.face_box_px),
     )
-
-
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
-
-
-def _rounded_box(box: tuple[float, float, float, float] | None) -> tuple[float, float, float, float] | None:
-    if box is None:
-        return None
-    x0, y0, x1, y1 = (round(value, 1) for value in box)
-    return x0, y0, x1, y1
 
 
 def _installed(distribution: str) -> str:

@@ -1,30 +1,31 @@
 """The evidence report as data: what one detection found, on what, by which model, and what makes it unreliable.
 
-Everything but `Evidence.run` is the same whenever the same file is scored by the same release with the same software.
-Probabilities have 4 decimals: the service's own numbers move in the sixth with how its frames are batched.
+Everything but `Evidence.case` and `Evidence.run` is the same whenever the same file is scored by the same release with
+the same software. Probabilities are not rounded; they move in the sixth decimal with how the service batches frames.
 """
 
 import json
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from deepfake_client.analysis.finding import Finding
+from deepfake_client.analysis.people import Person
 from deepfake_client.analysis.segments import Segment
 from deepfake_client.analysis.sensitivity import Sensitivity
 from deepfake_client.analysis.stability import Stability
 from deepfake_client.media import MediaType, TextEnum
+from deepfake_client.plain_text import printable
 from deepfake_client.presentation.key_frames import KeyFrameReason
+from deepfake_client.presentation.statement import Statement
 from deepfake_client.provenance.model import Provenance
 from deepfake_client.release import ModelInfo, VerdictBands
-from deepfake_client.scores import DetectionResult, MediaScores
+from deepfake_client.result import FramePrediction
+from deepfake_client.scores import DetectionResult
 
-SCHEMA_VERSION: Literal["3.0"] = "3.0"
+SCHEMA_VERSION: Literal["4.0"] = "4.0"
 """Of the JSON form: the first number changes when a reader of the old form would go wrong, the second for additions."""
-
-DIGITS = 4
-"""Decimals of probabilities."""
 
 LIMITS = (
     "A score is a model's estimate, not proof. It says how much a picture resembles what the model learned as fake.",
@@ -57,6 +58,25 @@ class BandsOrigin(TextEnum):
     """This project's own, the same for every model that brings none."""
     CHECKPOINT = "checkpoint"
     """Shipped with the checkpoint."""
+
+
+CASE_NUMBER_CHARACTERS = 80
+CASE_NOTE_CHARACTERS = 1000
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
+
+
+class Case(Document):
+    """What the report belongs to, in the words of whoever asks for it.
+
+    Each text becomes one line. Characters that cannot be shown are replaced by U+FFFD.
+    """
+
+    number: Annotated[str, BeforeValidator(_one_line)] = Field(default="", max_length=CASE_NUMBER_CHARACTERS)
+    """Such as a file reference."""
+    note: Annotated[str, BeforeValidator(_one_line)] = Field(default="", max_length=CASE_NOTE_CHARACTERS)
 
 
 class InputFile(Document):
@@ -99,29 +119,45 @@ class Verdict(Document):
     bands: Bands
     assessable: bool
     """Whether the model can judge what was found; if not, the result is uncertain whatever the probability."""
+    statement: Statement
+    """The verdict in words for people."""
 
 
-class FrameEvidence(Document):
-    """One sampled frame."""
+class Scores(Document):
+    """Scores from 0 to 100, of one probability for each frame: by default that of its largest face.
 
-    index: int = Field(ge=0)
-    """Position among the sampled frames, from 0."""
-    timestamp_s: float = Field(ge=0)
-    """Presentation time in seconds from the first frame."""
-    status: str
-    """OK, or the name of the reason why the frame was not scored."""
-    fake_probability: float | None = Field(ge=0, le=1)
-    """Null unless the frame was scored."""
+    Those of several frames are null for an image.
+    """
+
+    risk_score: float | None = None
+    """The 90th percentile; with a highest frame more than 10 above it, 0.7 of it and 0.3 of that frame."""
+    video_score: float | None = None
+    """90th percentile of the frames' fake probability."""
+    peak_risk: float | None = None
+    """Highest frame."""
+    mean_risk: float | None = None
+    """Mean of the frames."""
+    temporal_consistency: float | None = None
+    """100 if all frames score the same, 0 if they vary strongly."""
+    confidence: float
+    """Mean over the frames of p or 1 - p, whichever is larger: 50 is undecided."""
+
+
+class FrameEvidence(Document, FramePrediction):
+    """One sampled frame. What is not in `faces` speaks of its largest face, or of the whole frame where it has none."""
+
     result: DetectionResult | None
-    """In which band the frame's own probability lies; null unless it was scored."""
-    probabilities: list[float] | None
+    """In which band the frame's fake probability lies; null unless it was scored."""
+    probabilities: tuple[float, ...] | None
     """Softmax in the order of the model's labels; null unless the frame was scored."""
-    face_box_px: tuple[float, float, float, float] | None
-    """x0, y0, x1, y1 of the largest face in pixels of the frame as displayed; null without a face."""
-    face_score: float = Field(ge=0)
-    """Of the face detector; 0 without a face."""
     is_peak: bool
-    """Whether the frame is the highest, or stands out from its neighbours."""
+    """Whether what decides the verdict is highest in this frame, or stands out from the frames around it."""
+
+    def probability_of(self, person: int | None) -> float | None:
+        """Fake probability of a person's face in this frame; for None that of the frame itself."""
+        if person is None:
+            return self.fake_probability
+        return next((face.fake_probability for face in self.faces if face.person == person), None)
 
 
 class Picture(Document):
@@ -130,8 +166,23 @@ class Picture(Document):
     jpeg_base64: str
     width_px: int = Field(ge=1)
     height_px: int = Field(ge=1)
-    face_box_px: tuple[float, float, float, float] | None
-    """x0, y0, x1, y1 of the face in pixels of this picture; null without a face."""
+
+
+class Crop(Document):
+    """The part of a frame that was given to the model."""
+
+    index: int = Field(ge=0)
+    """That of the frame in `frames`."""
+    fake_probability: float = Field(ge=0, le=1)
+    """Of this part."""
+    picture: Picture
+
+
+class PersonEvidence(Document, Person):
+    """Someone whose face was followed through the sampled frames."""
+
+    crop: Crop | None
+    """Their most suspicious face; null if it cannot be shown, or eight people are more suspicious."""
 
 
 class KeyFrame(Document):
@@ -144,8 +195,6 @@ class KeyFrame(Document):
     """Why it is shown."""
     picture: Picture | None
     """The whole frame, made smaller; null if it cannot be shown."""
-    crop: Picture | None
-    """The square around the face that was given to the model; null where it was given the whole frame."""
 
 
 class Software(Document):
@@ -168,15 +217,18 @@ class Run(Document):
 class Evidence(Document):
     """An evidence report."""
 
-    schema_version: Literal["3.0"] = SCHEMA_VERSION
+    schema_version: Literal["4.0"] = SCHEMA_VERSION
+    case: Case | None
+    """Null if none was named."""
     input: InputFile
     verdict: Verdict
     findings: list[Finding]
     """What makes the result unreliable, the worst first."""
     provenance: Provenance | None
     """What the file says of itself, which is no part of the scores; null where it says nothing."""
-    scores: MediaScores
-    """Two decimals."""
+    scores: Scores
+    people: list[PersonEvidence]
+    """Whose faces were scored, by number."""
     key_frames: list[KeyFrame]
     """The frames that matter, in the order of time; empty if no frame was kept."""
     frames: list[FrameEvidence]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deepfake_client.errors import ConfigurationError
 from deepfake_client.evidence.builder import build_evidence, evidence_json
-from deepfake_client.evidence.document import Evidence
+from deepfake_client.evidence.document import Case, Evidence
 from deepfake_client.evidence.html import evidence_html
 from deepfake_client.result import DetectionOutput
 
@@ -34,18 +34,21 @@ def check_report_paths(report_paths: Sequence[Path], media: Sequence[Path]) -> N
             raise ConfigurationError(f"--report {path}: would replace the input file")
 
 
-def write_evidence(output: DetectionOutput, file_name: str, report_paths: Sequence[Path]) -> None:
+def write_evidence(
+    output: DetectionOutput, file_name: str, report_paths: Sequence[Path], case: Case | None = None
+) -> None:
     """Writes the report of one detection, once for each path. An older report stays until the new one is complete.
 
     Args:
         output: From `Detector.detect(..., keep_frames=True)`.
         file_name: What to call the input in the report, a bare name.
         report_paths: Files ending in .html or .json.
+        case: What the report belongs to.
 
     Raises:
         ConfigurationError: A suffix is another one, or a file cannot be written.
     """
-    evidence = build_evidence(output, file_name)
+    evidence = build_evidence(output, file_name, case=case)
     for path, text in [(path, _form_of(path)(evidence)) for path in report_paths]:
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:

@@ -208,9 +208,9 @@ def test_the_report_shows_them_apart(clip: Clip) -> None:
     assert evidence.segments == list(output.details.segments or ())
     text = evidence_html(evidence)
     assert f"{count} further frames were sampled" in text
-    assert re.search(r"Above the fake band: 9\.\d+ s to 10\.\d+ s\s+\(\d+ frames, mean 0\.95\)\.", text)
-    assert text.count('<circle class="dot"') == text.count('<tr><td class="number">') == 30 + count
-    assert text.count(">further</td>") == count
+    assert re.search(r"Above the threshold: 9\.\d+\ss to 10\.\d+\ss \(\d+ frames, mean 95\.0\s%\)\.", text)
+    assert text.count('<circle class="dot"') == text.count('<tr><td class="figure">') == 30 + count
+    assert len(re.findall(r'<tr><td class="figure">\+\d+</td>', text)) == count
 
 
 def test_a_person_keeps_the_number_in_further_frames(clip: Clip) -> None:

@@ -89,11 +89,11 @@ def test_the_map_is_drawn_in_the_report() -> None:
     red, _, blue = drawn[2 * 64 + 8 : 2 * 64 + 16, 4 * 64 + 8 : 5 * 64 - 8].mean(axis=(0, 1))
     assert red > blue + 60, "the marked cell is orange"
     assert np.ptp(drawn[300:310, 100:110].mean(axis=(0, 1))) < 6, "others are not"
-    assert "sensitivity, not proof" in evidence_html(evidence)
+    assert "Sensitivity, not proof" in evidence_html(evidence)
     assert evidence.sensitivity.map == output.details.sensitivity.map
     bare = build_evidence(without, "marked.png")
     assert bare.sensitivity_picture is bare.sensitivity is None
-    assert "sensitivity, not proof" not in evidence_html(bare)
+    assert "Sensitivity, not proof" not in evidence_html(bare)
 
 
 def test_a_map_that_cannot_be_made_is_said_to_be_missing() -> None:

@@ -51,6 +51,16 @@ def test_both_forms_beside_the_normal_output(run: Run, image: Path, tmp_path: Pa
     assert stat.S_IMODE(html.stat().st_mode) == 0o666 & ~umask
 
 
+def test_a_report_carries_the_case_and_the_note(run: Run, image: Path, tmp_path: Path) -> None:
+    html, data = tmp_path / "out.html", tmp_path / "out.json"
+    reports = ("--report", html, "--report", data)
+    assert run(image, *reports, "--case-number", "2026-17", "--note", "Second\nopinion").exit_code == 0
+    assert json.loads(data.read_text())["case"] == {"number": "2026-17", "note": "Second opinion"}
+    assert "Case <strong>2026-17</strong>" in html.read_text("utf-8")
+    assert run(image, *reports).exit_code == 0
+    assert json.loads(data.read_text())["case"] is None
+
+
 def test_nothing_is_written_when_detection_fails(run: Run, tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_bytes(jpeg("status=6"))
     (tmp_path / "old.html").write_text("old")
@@ -92,6 +102,10 @@ def test_a_failed_write_leaves_the_old_report(
         (["{image}", "--report", "{folder}/a.html"], "cannot be written there"),
         (["{folder}/b.json", "--report", "{folder}/b.json"], "would replace the input file"),
         (["{image}", "--report", "x.html", "--output", "x.jsonl", "--resume"], "no --resume"),
+        (["{image}", "--case-number", "17"], "give --report, too"),
+        (["{image}", "--note", "n"], "give --report, too"),
+        (["{image}", "--report", "x.html", "--case-number", "1" * 81], "--case-number is too long"),
+        (["{image}", "--report", "x.html", "--note", "1" * 1001], "--note is too long"),
     ],
 )
 def test_wrong_usage_is_refused_before_anything_is_scored(
