@@ -124,14 +124,18 @@ def low_contrast(driver: Chrome, least: float = 4.5) -> list[str]:
 
 
 def overlapping_texts(driver: Chrome, selector: str) -> list[str]:
-    """Pairs of visible texts below an element that lie over each other by more than a pixel."""
+    """Visible texts below an element that lie over each other, or over a picture, by more than a pixel."""
     found: list[str] = driver.execute_script(_OVERLAPPING, selector)
     return found
 
 
 _OVERLAPPING = """
 const boxes = [];
-const walker = document.createTreeWalker(document.querySelector(arguments[0]), NodeFilter.SHOW_TEXT);
+const root = document.querySelector(arguments[0]);
+for (const image of root.querySelectorAll("img")) {
+  if (!image.closest(".picture") && image.checkVisibility()) boxes.push([image, image.getBoundingClientRect()]);
+}
+const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
 while (walker.nextNode()) {
   const node = walker.currentNode;
   const element = node.parentElement;
@@ -147,7 +151,7 @@ return boxes.flatMap(([node, box], i) =>
   boxes
     .slice(i + 1)
     .filter(([other, its]) => other !== node && meet(box, its))
-    .map(([other]) => `${node.data} / ${other.data}`),
+    .map(([other]) => `${node.data ?? node.src.slice(0, 40)} / ${other.data}`),
 );
 """
 

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from selenium.webdriver import Keys
+from selenium.webdriver.remote.webelement import WebElement
 
 from tests.axe import violations
 from tests.browser import accessibility_tree, complaints, emulate, low_contrast, overlapping_texts
@@ -28,9 +30,7 @@ def test_everything_works_from_the_keyboard(page: Page, clip: Path, browser_fold
     assert page.one("#file + label").value_of_css_property("outline-style") == "solid"
     page.choose(clip)  # what the system's own file dialog would do
     page.result()
-    page.press(Keys.TAB)
-    option = page.driver.switch_to.active_element
-    assert option.get_attribute("role") == "option"
+    tab_to(page, lambda focused: focused.get_attribute("role") == "option")
     page.press(Keys.HOME)
     assert page.text(".frame-detail").startswith("Frame 1 at 0.0")
     page.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
@@ -43,16 +43,22 @@ def test_everything_works_from_the_keyboard(page: Page, clip: Path, browser_fold
     assert page.text(".frame-detail").startswith("Frame 30 at")
     page.press(Keys.TAB, Keys.ENTER)
     assert page.one(".frames").get_attribute("open") is not None
-    while (focused := page.driver.switch_to.active_element).get_attribute("class") != "choice":
-        page.press(Keys.TAB)
+    picture = tab_to(page, lambda focused: focused.get_attribute("class") == "choice")
     page.press(Keys.SPACE)
-    assert focused.get_attribute("aria-pressed") == "true"
-    while page.driver.switch_to.active_element.text != "Download result as JSON":
-        page.press(Keys.TAB)
+    assert picture.get_attribute("aria-pressed") == "true"
+    tab_to(page, lambda focused: focused.text == "Download result as JSON")
     page.press(Keys.ENTER)
     kept = browser_folder / "downloads" / "clip.mp4.result.json"
     page.wait_for(kept.exists)
     kept.unlink()
+
+
+def tab_to(page: Page, is_there: Callable[[WebElement], bool]) -> WebElement:
+    for _ in range(60):
+        page.press(Keys.TAB)
+        if is_there(focused := page.driver.switch_to.active_element):
+            return focused
+    raise AssertionError("the Tab key does not lead there")
 
 
 @pytest.fixture

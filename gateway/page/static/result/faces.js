@@ -12,6 +12,7 @@ import { percent } from "../shared/format.js";
 
 const LABEL_WIDTH_PX = 76;
 const LABEL_HEIGHT_PX = 26;
+const SMALL_PICTURE_PX = 320;
 
 /**
  * The marks, to lie over a picture of any size. Places are percentages of the frame.
@@ -41,20 +42,25 @@ export function faceMarks(frame, thumbnail, metadata, selection) {
 }
 
 /**
- * Labels have one size on the screen: how they fit depends on how large the picture is shown. The score is left out where
- * a label would meet another one or leave the picture, and a label is put into its box where nothing is above it.
+ * Labels have one size on the screen: how they fit depends on how large the picture is shown. A label is put into its
+ * box where there is no room above. The score is left out in a small picture, and where a label would meet another one,
+ * cover its face or leave the picture.
  * @param {SVGElement[]} marks
  * @param {Face[]} faces
  * @param {DOMRectReadOnly} shown
  * @param {[number, number]} size Width and height of the frame.
  */
 function fitLabels(marks, faces, shown, [width, height]) {
-  const corners = faces.map(({ face_box: [x0, y0] }) => [(x0 / width) * shown.width, (y0 / height) * shown.height]);
+  const boxes = faces.map(({ face_box: [x0, y0, x1], person }) => {
+    return { person, left: (x0 / width) * shown.width, right: (x1 / width) * shown.width, top: (y0 / height) * shown.height };
+  });
   marks.forEach((one, i) => {
-    const [x, y] = corners[i];
-    const meets = ([otherX, otherY], j) => j !== i && faces[j].person !== null && Math.abs(otherX - x) < LABEL_WIDTH_PX && Math.abs(otherY - y) < LABEL_HEIGHT_PX;
-    one.classList.toggle("short", x + LABEL_WIDTH_PX > shown.width || corners.some(meets));
-    one.classList.toggle("low", y < LABEL_HEIGHT_PX);
+    const { left, right, top } = boxes[i];
+    const isLow = top < LABEL_HEIGHT_PX;
+    const isNarrow = (isLow ? right : shown.width) - left < LABEL_WIDTH_PX;
+    const meets = boxes.some((other, j) => j !== i && other.person !== null && Math.abs(other.left - left) < LABEL_WIDTH_PX && Math.abs(other.top - top) < LABEL_HEIGHT_PX);
+    one.classList.toggle("low", isLow);
+    one.classList.toggle("short", isNarrow || meets || shown.width < SMALL_PICTURE_PX);
   });
 }
 

@@ -18,14 +18,14 @@ export function showResult(entry) {
   const { metadata } = entry.answer;
   const selection = firstSelection(metadata);
   const isVideo = metadata.input_type === "video";
-  const shown = isVideo ? [workbench(entry, selection), keyFrames(metadata, selection)] : [analysedImage(entry, selection)];
-  const media = column("media", [...shown, stabilityCard(metadata)]);
+  const verdict = verdictCard(entry.answer);
   const people = peopleCard(metadata, selection);
-  const details = [scoreCard(entry.answer), ...factCards(entry)];
-  const parts = [verdictCard(entry.answer), ...(isVideo ? [people, media] : [media, people]), column("details", details), actions(entry)];
+  const parts = isVideo
+    ? [verdict, people, column("media", [workbench(entry, selection), keyFrames(metadata, selection)])]
+    : [verdict, column("media", [analysedImage(entry, selection), people])];
+  const details = column("details", [scoreCard(entry.answer), stabilityCard(metadata), ...factCards(entry)]);
   const place = byId("result");
-  place.replaceChildren(...parts.filter((part) => part !== null));
-  place.dataset.kind = metadata.input_type;
+  place.replaceChildren(...[...parts, details, actions(entry)].filter((part) => part !== null));
   place.dataset.band = OUTCOME_BANDS[metadata.statement.outcome];
   place.hidden = false;
 }
