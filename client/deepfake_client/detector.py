@@ -82,7 +82,7 @@ class Detector:
         with _opened(media) as file:
             if media_type is not None and file.format.media_type is not media_type:
                 found = f"{'animated ' if file.format.is_animation else ''}{file.format.name}"
-                raise InputError(f"{file.name}: said to be a {media_type.value} but its content is {found}")
+                raise InputError(f"{file.name}: given as {media_type.value}, but its content is {found}")
             frames = self.read_frames(file, deadline)
             scoring = self.score_frames([frame.encoded for frame in frames], deadline, request_id)
             further = None

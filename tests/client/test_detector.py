@@ -109,6 +109,7 @@ def test_an_image(detector: Detector, tmp_path: Path) -> None:
                 "last_s": 0.0,
             }
         ],
+        "deciding_person": 1,
         "sha256": hashlib.sha256(content).hexdigest(),
         "model": {
             "name": "example/detector",
@@ -119,8 +120,10 @@ def test_an_image(detector: Detector, tmp_path: Path) -> None:
             "trained": True,
         },
         "assessable": True,
+        "statement": output.details.statement.model_dump(mode="json"),
         "findings": [finding.model_dump(mode="json") for finding in output.findings],
     }
+    assert output.details.statement.headline == "Signs of manipulation"
     assert [finding.code for finding in output.findings] == ["DEFAULT_BANDS"]
 
 
@@ -192,7 +195,7 @@ def test_the_model_in_every_result_is_the_one_that_answered(detector: Detector, 
 
 
 def test_a_wrong_media_type_is_refused_before_anything_is_sent(detector: Detector, server: InferenceServer) -> None:
-    with pytest.raises(InputError, match="said to be a video but its content is jpeg"):
+    with pytest.raises(InputError, match="given as video, but its content is jpeg"):
         detector.detect(jpeg("p=0.5"), MediaType.VIDEO)
     assert server.received == []
 
@@ -219,7 +222,7 @@ def test_an_animated_picture_is_a_video(detector: Detector, format_: str, name: 
     output = detector.detect(encoded.getvalue())
     assert (output.metadata["input_type"], output.metadata["format"]) == ("video", name)
     assert output.metadata["frames_analyzed"] == 30
-    with pytest.raises(InputError, match=f"said to be a image but its content is animated {name}"):
+    with pytest.raises(InputError, match=f"given as image, but its content is animated {name}"):
         detector.detect(encoded.getvalue(), MediaType.IMAGE)
 
 
