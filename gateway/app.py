@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from threading import BoundedSemaphore
 from typing import NoReturn
 
-from flask import g, jsonify
+from flask import g
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
@@ -25,7 +25,7 @@ from gateway.observe.telemetry import Telemetry
 from gateway.page.pages import pages
 from gateway.routes.admission import VideoTurns
 from gateway.routes.detect import detect_route
-from gateway.routes.document import DESCRIPTION, SECURITY_SCHEMES, complete
+from gateway.routes.document import DESCRIPTION, SECURITY_SCHEMES, add_document_route
 from gateway.routes.inference import inference_route
 from gateway.routes.operation import ServiceState, add_metrics_route, operation_routes
 from gateway.routes.schemas import ErrorResponse, describe_violations
@@ -97,14 +97,14 @@ def _add_routes(app: OpenAPI, settings: GatewaySettings, detector: Detector, tel
     slots = BoundedSemaphore(settings.max_in_flight)
     videos = VideoTurns(settings.max_video_decodes, settings.retry_after_s)
     app.extensions["deepfake_gateway"] = Parts(detector, telemetry, slots, videos)
-    app.register_api(inference_route(settings, detector, slots, telemetry))
     app.register_api(detect_route(settings, detector, slots, videos, telemetry))
+    app.register_api(inference_route(settings, detector, slots, telemetry))
     app.register_api(operation_routes(settings, scorer, monitor))
     app.register_blueprint(pages(settings))
-    app.add_url_rule("/openapi.json", "openapi", lambda: jsonify(complete(app.api_doc)))
     telemetry.metrics.registry.register(ServiceState(settings, monitor))
     if settings.metrics_route:
-        add_metrics_route(app, telemetry.metrics.registry)
+        add_metrics_route(app, settings, telemetry.metrics.registry)
+    add_document_route(app)
 
 
 def _telemetry(settings: GatewaySettings) -> Telemetry:

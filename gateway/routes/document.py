@@ -3,10 +3,13 @@
 import copy
 from typing import Any
 
+from flask import Response, jsonify, request
 from flask_openapi3.models.security_scheme import SecurityScheme
 from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
 
 from gateway.errors import CODES
+from gateway.routes.document_examples import add_examples
 from gateway.routes.schemas import DetectForm, DetectJson, DetectOptions, ErrorResponse
 
 DESCRIPTION = """Tells how likely an image or a video is a deepfake.
@@ -14,7 +17,8 @@ DESCRIPTION = """Tells how likely an image or a video is a deepfake.
 Every answer carries an `X-Request-ID`: the caller's own, or one made for the request. Every error is JSON with a `code`
 for programs, a `message` that says what is wrong and what to do, and the `request_id`.
 
-A `Host` that is not among DEEPFAKE_ALLOWED_HOSTS is refused with 400 `HOST_NOT_ALLOWED`.
+A `Host` that is not among DEEPFAKE_ALLOWED_HOSTS is refused with 400 `HOST_NOT_ALLOWED`. Pages of other origins may
+call the service where DEEPFAKE_CORS_ORIGINS names these.
 
 A score is a model's estimate, not proof. Where `trained` is false the scores mean nothing at all."""
 
@@ -44,7 +48,12 @@ _FILE_ITSELF = {"schema": {"type": "string", "format": "binary"}}
 
 UPLOAD: dict[str, Any] = {
     "parameters": [
-        {"name": name, "in": "query", "description": field["description"], "schema": field}
+        {
+            "name": name,
+            "in": "query",
+            "description": f"As `{name}` of the form, for a body that is the file itself.",
+            "schema": {key: value for key, value in field.items() if key in ("type", "enum", "items")},
+        }
         for name, field in DetectOptions.model_json_schema()["properties"].items()
     ],
     "requestBody": {
@@ -94,25 +103,47 @@ def keyed(needs_key: bool) -> tuple[list[dict[str, list[str]]] | None, tuple[str
     return ([{scheme: []} for scheme in SECURITY_SCHEMES], _KEY_CODES) if needs_key else (None, ())
 
 
-def complete(derived: dict[str, Any]) -> dict[str, Any]:
+def add_document_route(app: OpenAPI) -> None:
+    """Serves the document as a route of the application."""
+    as_json = {"description": "The document.", "content": {"application/json": {"schema": {"type": "object"}}}}
+
+    @app.get(
+        "/openapi.json",
+        operation_id="showDocument",
+        tags=[OPERATION],
+        responses={200: as_json, **failures("INTERNAL")},
+    )
+    def openapi() -> Response:
+        """Read this document.
+
+        OpenAPI 3.1. Each operation has `x-codeSamples`, with the address at which the document was asked for.
+        """
+        return jsonify(complete(app.api_doc, request.url_root.rstrip("/")))
+
+
+def complete(derived: dict[str, Any], server: str) -> dict[str, Any]:
     """The document that is served.
 
     Args:
         derived: The library's, which is left as it is.
+        server: The gateway's address as the caller knows it, without a slash at its end.
     """
     document = copy.deepcopy(derived)
+    document["servers"] = [{"url": server}]
     document["components"] = {name: part for name, part in document["components"].items() if part is not None}
     document["components"]["schemas"] |= {
         model.__name__: model.model_json_schema() for model in (DetectForm, DetectJson)
     }
-    for path in document["paths"].values():
-        for operation in path.values():
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            add_examples(path, operation, server)
             operation["description"] = operation["description"].replace("<br/>", " ").strip()
             operation["summary"] = operation["summary"].rstrip(".")
             if "requestBody" not in operation:
                 operation["responses"].pop("400", None)  # the library says it of every route
-            for response in operation["responses"].values():
-                response.setdefault("headers", {})["X-Request-ID"] = _REQUEST_ID_HEADER
+            for status, response in operation["responses"].items():
+                if int(status) < 400:  # of errors the document says it once
+                    response.setdefault("headers", {})["X-Request-ID"] = _REQUEST_ID_HEADER
     for schema in document["components"]["schemas"].values():
         for field in schema.get("properties", {}).values():
             field.pop("title", None)

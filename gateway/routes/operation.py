@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from flask import Flask, Response, jsonify
+from flask import Response, jsonify
 from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.openapi import OpenAPI
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -15,7 +16,7 @@ from gateway.errors import ApiError
 from gateway.observe.metrics import PREFIX
 from gateway.page.model_card import model_card_page
 from gateway.routes.accept import prefers_html
-from gateway.routes.document import OPERATION, SERVICE_CODES, failures
+from gateway.routes.document import OPERATION, SERVICE_CODES, failures, keyed
 from gateway.routes.schemas import HealthResponse
 from gateway.scoring.caching_scorer import CachingScorer
 from gateway.scoring.health_monitor import HealthMonitor
@@ -118,8 +119,21 @@ class ServiceState:
         )
 
 
-def add_metrics_route(app: Flask, registry: CollectorRegistry) -> None:
+def add_metrics_route(app: OpenAPI, settings: GatewaySettings, registry: CollectorRegistry) -> None:
     """Serves the metrics as a route of the application, under the application's rules for access."""
-    app.add_url_rule(
-        "/metrics", "metrics", lambda: Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    security, key_codes = keyed(settings.api_keys_file is not None)
+    as_text = {"description": "The metrics.", "content": {"text/plain": _TEXT}}
+
+    @app.get(
+        "/metrics",
+        operation_id="showMetrics",
+        tags=[OPERATION],
+        responses={200: as_text, **failures("INTERNAL", *key_codes)},
+        security=security,
     )
+    def metrics() -> Response:
+        """Read the metrics, in Prometheus's text format.
+
+        The route is there where HOST is loopback and DEEPFAKE_METRICS_PORT is 0.
+        """
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

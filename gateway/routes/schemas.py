@@ -111,22 +111,35 @@ class InferenceResponse(MediaScores):
 class DetectOptions(BaseModel):
     """What a caller of POST /detect may ask for: in the form, in JSON or in the URL's query."""
 
+    # The empty text comes first, for Swagger UI's form sends the first that it may.
     type: Annotated[
-        Literal["image", "video"] | None, WithJsonSchema({"type": "string", "enum": ["image", "video"]})
-    ] = Field(default=None, description="Sniffed from the content if not given.")
+        Literal["image", "video"] | None, WithJsonSchema({"type": "string", "enum": ["", "image", "video"]})
+    ] = Field(default=None, description="Refuses the other kind. Empty: the content decides.")
     include: list[Literal["thumbnails", "all_thumbnails", "crops", "scores", Look]] = Field(
         default=[],
-        description="What `metadata` holds besides, one field for each: `thumbnails` adds pictures of the frames that "
-        "matter, `all_thumbnails` smaller ones of every scored frame to the same field, `crops` each person's face as "
-        "the model saw it, `scores` adds `scores` and `verdict_bands`, `stability` the scores of the deciding face "
-        "after small changes (5 more pictures are scored, 10 of a video), `sensitivity` a map of where in the picture "
-        "the score comes from (50 more), `further_frames` those around what stands out in a video (up to 30 more), "
-        "which sharpen `segments` and change no score. The last three are skipped where the deadline leaves no time.",
+        description="What `metadata` holds besides:\n"
+        "- `thumbnails`: pictures of the frames that matter\n"
+        "- `all_thumbnails`: smaller ones of every scored frame, in the same field\n"
+        "- `crops`: each person's face as the model saw it\n"
+        "- `scores`: the scores of POST /api/v1/inference, and `verdict_bands`\n"
+        "- `stability`: the scores of the deciding face after small changes (5 more pictures are scored, 10 of a "
+        "video)\n"
+        "- `sensitivity`: a map of where in the picture the score comes from (50 more)\n"
+        "- `further_frames`: those around what stands out in a video (up to 30 more); they sharpen `segments` and "
+        "change no score\n\n"
+        "The last three are skipped where the deadline leaves no time.",
     )
+
+
+def _file_first(schema: dict[str, Any]) -> None:
+    properties = schema["properties"]
+    schema["properties"] = {"file": properties.pop("file"), **properties}
 
 
 class DetectForm(DetectOptions):
     """Form of POST /detect."""
+
+    model_config = ConfigDict(json_schema_extra=_file_first)
 
     file: Annotated[str, WithJsonSchema({"type": "string", "format": "binary"})] = Field(
         description=f"An image ({titles(MediaType.IMAGE)}) or a video ({titles(MediaType.VIDEO)})."
@@ -135,6 +148,8 @@ class DetectForm(DetectOptions):
 
 class DetectJson(DetectOptions):
     """JSON of POST /detect."""
+
+    model_config = ConfigDict(json_schema_extra=_file_first)
 
     file: str = Field(description="The image or video in base64, or as a `data:` URL.")
 

@@ -8,12 +8,16 @@ from typing import Any
 import jsonschema
 import pytest
 
+from gateway.routes.schemas import DetectResponse, HealthResponse, InferenceResponse
 from tests.gateway.conftest import Gateway
 from tests.gateway.routes.test_detect import upload
 from tests.inference_server import jpeg
 from tests.media import photo
 
-METHODS = {("/health", "get"), ("/model-card", "get"), ("/api/v1/inference", "post"), ("/detect", "post")}
+METHODS = [
+    ("/detect", "post"), ("/api/v1/inference", "post"), ("/health", "get"), ("/model-card", "get"), ("/metrics", "get"),
+    ("/openapi.json", "get"),
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -53,7 +57,7 @@ def response_schema(document: dict[str, Any], path: str, method: str, status: in
 
 
 def test_every_route_of_the_api_is_described(document: dict[str, Any]) -> None:
-    assert {(path, method) for path, method, _ in operations(document)} == METHODS
+    assert [(path, method) for path, method, _ in operations(document)] == METHODS
     for path, _, operation in operations(document):
         assert operation["summary"], path
         assert operation["description"], path
@@ -79,6 +83,8 @@ def test_schemas_are_schemas(document: dict[str, Any]) -> None:
 def test_every_error_is_described_with_an_example_that_conforms(document: dict[str, Any]) -> None:
     expected = {
         "/health": {"500"},
+        "/metrics": {"500"},
+        "/openapi.json": {"500"},
         "/model-card": {"404", "500", "503", "504"},
         "/api/v1/inference": {"400", "403", "413", "415", "422", "500", "503", "504"},
         "/detect": {"400", "413", "415", "422", "500", "503", "504"},
@@ -102,6 +108,47 @@ def test_the_card_is_text_and_the_example_of_a_request_conforms(document: dict[s
     conforms(document, body, body["example"])
 
 
+def test_examples_of_answers_are_whole(document: dict[str, Any]) -> None:
+    """Each has what a real answer has, and nothing else."""
+    models = {"/detect": DetectResponse, "/api/v1/inference": InferenceResponse, "/health": HealthResponse}
+    for path, _, operation in operations(document):
+        for status, response in operation["responses"].items():
+            media = response.get("content", {}).get("application/json", {})
+            examples = media.get("examples", {})
+            assert bool(examples) == (path in models and (status == "200" or (path, status) == ("/health", "503")))
+            for example in examples.values():
+                conforms(document, media["schema"], example["value"])
+                read = models[path].model_validate(example["value"])
+                assert read.model_dump(mode="json", exclude_unset=path != "/detect") == example["value"]
+    detect = document["paths"]["/detect"]["post"]["responses"]["200"]["content"]["application/json"]["examples"]
+    assert {name: example["value"]["metadata"]["input_type"] for name, example in detect.items()} == {
+        "image": "image", "video": "video",
+    }  # fmt: skip
+
+
+def test_every_call_has_programs_with_the_address_that_was_asked(gateway: Gateway) -> None:
+    document = gateway.http.get("/openapi.json", base_url="https://localhost:8443/detection").json
+    (server,) = document["servers"]
+    assert server == {"url": "https://localhost:8443/detection"}
+    for path, _, operation in operations(document):
+        samples = {sample["label"]: sample for sample in operation["x-codeSamples"]}
+        assert list(samples) == ["curl", "Python", *(["Python, gRPC client"] * (path == "/detect")), "JavaScript"]
+        for label in ("curl", "Python", "JavaScript"):
+            assert f"{server['url']}{path}" in samples[label]["source"]
+        assert {sample["lang"] for sample in samples.values()} == {"Shell", "Python", "JavaScript"}
+        assert not any("API_KEY" in sample["source"] for sample in samples.values())
+
+
+def test_programs_send_a_key_where_one_is_needed(gateway: Gateway, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.touch(0o600)
+    document = gateway.configure(api_keys_file=keys).http.get("/openapi.json").json
+    for path, _, operation in operations(document):
+        over_http = [sample for sample in operation["x-codeSamples"] if "gRPC" not in sample["label"]]
+        sends_key = {"API_KEY" in sample["source"] and "Authorization" in sample["source"] for sample in over_http}
+        assert sends_key == {path in ("/detect", "/api/v1/inference", "/metrics")}, path
+
+
 def test_real_answers_conform(gateway: Gateway, document: dict[str, Any]) -> None:
     gateway.write("a.jpg", "p=0.7")
     for keys in ({}, {"include": ["frames"]}):
@@ -122,7 +169,8 @@ def test_the_form_describes_include(document: dict[str, Any]) -> None:
         "thumbnails", "all_thumbnails", "crops", "scores", "stability", "sensitivity", "further_frames",
     ]  # fmt: skip
     assert form["include"]["type"] == "array"
-    assert form["type"]["enum"] == ["image", "video"]
+    assert form["type"]["enum"] == ["", "image", "video"]
+    assert list(form) == ["file", "type", "include"]
     assert "thumbnails" in document["components"]["schemas"]["DetectMetadata"]["properties"]
 
 

@@ -184,7 +184,6 @@ def test_json_is_one_line_in_production_and_indented_in_development(gateway: Gat
 
 def test_openapi_document_describes_the_routes(gateway: Gateway) -> None:
     document = gateway.http.get("/openapi.json").json
-    assert set(document["paths"]) == {"/health", "/api/v1/inference", "/detect", "/model-card"}
     schema = document["components"]["schemas"]["InferenceRequest"]
     assert "extractedFrames" in schema["properties"]
     assert schema["required"] == ["mediaType"]
