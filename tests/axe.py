@@ -4,10 +4,12 @@ from selenium.webdriver import Chrome
 from selenium_axe_python import Axe
 
 TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+TIMEOUT_S = 120.0  # a long page takes many seconds on a busy machine
 
 
 def violations(driver: Chrome) -> list[str]:
     """Each element that breaks a rule: rule, impact, where it is, and what the rule asks for. Empty if none does."""
+    driver.set_script_timeout(TIMEOUT_S)
     axe = Axe(driver)
     axe.inject()
     found = axe.run(options={"runOnly": list(TAGS), "resultTypes": ["violations"]})["violations"]
