@@ -33,19 +33,20 @@ announceChanges(queue);
 showProgress(queue);
 watchForFiles(take, hint);
 
-queue.addEventListener("added", ({ detail: entries }) => {
+queue.on("added", (entries) => {
   document.body.classList.add("used");
   if (queue.isIdle) queueMicrotask(() => byId("cancel").focus()); // it is shown by then
   if (queue.isIdle || entries.includes(opened)) close();
 });
-queue.addEventListener("change", ({ detail: { answer, problem }, detail: entry }) => {
+queue.on("change", (entry) => {
+  const { answer, problem } = entry;
   if (answer) showNotice(answer.metadata.model.trained, answer.metadata.model.notice);
   if (problem?.mayPass) refreshHealth();
   const isAlone = queue.batch.size === 1;
   if (!opened && (answer || (problem && isAlone))) open(entry, isAlone);
   keepFocus();
 });
-queue.addEventListener("idle", keepFocus);
+queue.on("idle", keepFocus);
 
 /** @param {Entry[]} entries */
 function take(entries) {
@@ -69,7 +70,7 @@ function open(entry, takeFocus) {
     showProblem(entry.problem, entry.name, () => queue.tryAgain([entry]));
   } else {
     entry.previewUrl = URL.createObjectURL(entry.file);
-    showResult(entry);
+    showResult(/** @type {import("./shared/types.js").Entry} */ (entry));
   }
   if (takeFocus) byId(entry.problem ? "problem-title" : "result-title").focus();
 }

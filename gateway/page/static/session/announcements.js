@@ -19,21 +19,21 @@ export function announceChanges(queue) {
   const { batch } = queue;
   let announcedShare = 0;
 
-  queue.addEventListener("added", ({ detail: entries }) => {
+  queue.on("added", (entries) => {
     if (batch.size > 1) announce(`${counted(entries.length, "file")} added to the queue.`);
   });
-  queue.addEventListener("progress", ({ detail: { file, sentBytes } }) => {
+  queue.on("progress", ({ file, sentBytes }) => {
     const share = sentBytes / file.size;
     if (batch.size > 1 || share === 1 || share < announcedShare + ANNOUNCED_SHARE) return;
     announcedShare = share;
     announce(`${Math.round(share * 100)} % uploaded`);
   });
-  queue.addEventListener("change", ({ detail: entry }) => {
+  queue.on("change", (entry) => {
     announcedShare = 0;
     const said = batch.size > 1 ? inQueue(entry, [...batch]) : alone(entry);
     if (said) announce(said);
   });
-  queue.addEventListener("idle", () => {
+  queue.on("idle", () => {
     if (batch.size > 1) announce(`${byId("announcer").textContent} No file waits any more.`);
   });
 }

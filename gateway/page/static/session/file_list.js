@@ -64,11 +64,12 @@ export class FileList {
       ),
       html("p", { class: "aside" }, "The list lives in this tab only: closing it or loading it again ends the list. Nothing is stored on the server."),
     );
-    queue.addEventListener("added", ({ detail: entries }) => {
+    queue.on("added", (entries) => {
       for (const entry of entries) if (!this.#rows.has(entry)) this.#rows.set(entry, new Row(entry, queue, open));
       this.#show(entries);
     });
-    for (const type of ["change", "progress"]) queue.addEventListener(type, ({ detail: entry }) => this.#show([entry]));
+    queue.on("change", (entry) => this.#show([entry]));
+    queue.on("progress", (entry) => this.#show([entry]));
   }
 
   /** Marks the row of what is shown below the list. @param {Entry | null} opened */

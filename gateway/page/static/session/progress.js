@@ -48,12 +48,12 @@ export function showProgress(queue) {
     clock.textContent = time((performance.now() - startedMs) / 1000, 1);
     rest.textContent = queue.waiting ? `${counted(queue.waiting, "more file waits", "more files wait")}.` : "";
   };
-  queue.addEventListener("change", ({ detail: entry }) => {
+  queue.on("change", (entry) => {
     if (entry.state === "uploading") begin(entry);
     show();
   });
-  queue.addEventListener("progress", show);
-  queue.addEventListener("idle", () => {
+  queue.on("progress", show);
+  queue.on("idle", () => {
     clearInterval(timer);
     byId("progress").hidden = true;
   });

@@ -42,8 +42,8 @@ export class Entry {
 }
 
 /**
- * Fires `added` (detail: Entry[]) before any of them changes, `change` (detail: Entry) for each new state, `progress`
- * (detail: Entry) while one is uploaded, and `idle` when none waits any more.
+ * Fires `added` (with Entry[]) before any of them changes, `change` (with an Entry) for each new state, `progress` (with
+ * an Entry) while it is uploaded, and `idle` when none waits any more.
  */
 export class Queue extends EventTarget {
   /** @type {Entry[]} in the order in which they came */
@@ -61,6 +61,14 @@ export class Queue extends EventTarget {
     super();
     this.limits = limits;
     this.apiKey = apiKey;
+  }
+
+  /**
+   * @param {"added" | "change" | "progress" | "idle"} type
+   * @param {(detail: any) => void} listener
+   */
+  on(type, listener) {
+    this.addEventListener(type, (event) => listener(/** @type {CustomEvent} */ (event).detail));
   }
 
   /** @returns {Entry | undefined} The one that is being sent or analysed. */
