@@ -33,7 +33,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DRAIN_S = 35.0  # the gateway's own limit: the deadline of a request, and 5 s
 _POLL_S = 0.2
 _PAUSES_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)  # before the first, second, ... start after a failure
-SAMPLING_SECRET = "DEEPFAKE_CLIENTSAMPLING_SECRET"
+SAMPLING_SECRET = "DEEPFAKE_CLIENT_SAMPLING_SECRET"
 _STABLE_S = 60.0  # a server that ran this long starts again at the first pause
 
 
