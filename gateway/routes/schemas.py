@@ -111,9 +111,8 @@ class InferenceResponse(MediaScores):
 class DetectOptions(BaseModel):
     """What a caller of POST /detect may ask for: in the form, in JSON or in the URL's query."""
 
-    # The empty text comes first, for Swagger UI's form sends the first that it may.
     type: Annotated[
-        Literal["image", "video"] | None, WithJsonSchema({"type": "string", "enum": ["", "image", "video"]})
+        Literal["image", "video"] | None, WithJsonSchema({"type": "string", "enum": ["image", "video"]})
     ] = Field(default=None, description="Refuses the other kind. Empty: the content decides.")
     include: list[Literal["thumbnails", "all_thumbnails", "crops", "scores", Look]] = Field(
         default=[],
@@ -131,15 +130,17 @@ class DetectOptions(BaseModel):
     )
 
 
-def _file_first(schema: dict[str, Any]) -> None:
-    properties = schema["properties"]
-    schema["properties"] = {"file": properties.pop("file"), **properties}
+def _as_body(schema: dict[str, Any]) -> None:
+    """The file first, and an empty type, for Swagger UI sends the first of a list unless its reader chooses."""
+    options = schema["properties"]
+    file, kind = options.pop("file"), options["type"]
+    schema["properties"] = {"file": file, **options, "type": {**kind, "enum": ["", *kind["enum"]]}}
 
 
 class DetectForm(DetectOptions):
     """Form of POST /detect."""
 
-    model_config = ConfigDict(json_schema_extra=_file_first)
+    model_config = ConfigDict(json_schema_extra=_as_body)
 
     file: Annotated[str, WithJsonSchema({"type": "string", "format": "binary"})] = Field(
         description=f"An image ({titles(MediaType.IMAGE)}) or a video ({titles(MediaType.VIDEO)})."
@@ -149,7 +150,7 @@ class DetectForm(DetectOptions):
 class DetectJson(DetectOptions):
     """JSON of POST /detect."""
 
-    model_config = ConfigDict(json_schema_extra=_file_first)
+    model_config = ConfigDict(json_schema_extra=_as_body)
 
     file: str = Field(description="The image or video in base64, or as a `data:` URL.")
 
