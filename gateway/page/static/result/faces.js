@@ -1,4 +1,4 @@
-/** Faces drawn over a picture of their frame: a click selects the person. The list of people does it for the keyboard. */
+/** Faces drawn over a picture of their frame. A click selects the person; for the keyboard the list of people does. */
 
 import { shownBand } from "../shared/bands.js";
 import { svg } from "../shared/dom.js";
@@ -26,18 +26,19 @@ export function faceMarks(frame, thumbnail, metadata, selection) {
   const width = thumbnail.width_px / thumbnail.scale;
   const height = thumbnail.height_px / thumbnail.scale;
   const several = metadata.people.length > 1;
-  const marks = frame.faces.map((face) => mark(face, width, height, several, metadata));
+  const { faces } = frame;
+  const marks = faces.map((face) => mark(face, width, height, several, metadata));
   const layer = svg("svg", { class: "faces", "aria-hidden": "true" }, ...marks);
   const show = () => {
-    marks.forEach((one, i) => one.classList.toggle("selected", several && frame.faces[i].person === selection.person));
+    marks.forEach((one, i) => one.classList.toggle("selected", several && faces[i].person === selection.person));
   };
   marks.forEach((one, i) => {
-    const { person } = frame.faces[i];
+    const { person } = faces[i];
     if (several && person !== null) one.addEventListener("click", () => selection.choose({ person }));
   });
   selection.addEventListener("change", show);
   show();
-  new ResizeObserver(([{ contentRect: shown }]) => fitLabels(marks, frame.faces, shown, [width, height])).observe(layer);
+  new ResizeObserver(([{ contentRect }]) => fitLabels(marks, faces, contentRect, [width, height])).observe(layer);
   return layer;
 }
 
@@ -51,18 +52,25 @@ export function faceMarks(frame, thumbnail, metadata, selection) {
  * @param {[number, number]} size Width and height of the frame.
  */
 function fitLabels(marks, faces, shown, [width, height]) {
+  const [across, down] = [shown.width / width, shown.height / height];
   const boxes = faces.map(({ face_box: [x0, y0, x1], person }) => {
-    return { person, left: (x0 / width) * shown.width, right: (x1 / width) * shown.width, top: (y0 / height) * shown.height };
+    return { hasLabel: person !== null, left: x0 * across, right: x1 * across, top: y0 * down };
   });
   marks.forEach((one, i) => {
     const { left, right, top } = boxes[i];
     const isLow = top < LABEL_HEIGHT_PX;
     const isNarrow = (isLow ? right : shown.width) - left < LABEL_WIDTH_PX;
-    const meets = boxes.some((other, j) => j !== i && other.person !== null && Math.abs(other.left - left) < LABEL_WIDTH_PX && Math.abs(other.top - top) < LABEL_HEIGHT_PX);
+    const meets = boxes.some((other, j) => {
+      const isNear = Math.abs(other.left - left) < LABEL_WIDTH_PX && Math.abs(other.top - top) < LABEL_HEIGHT_PX;
+      return j !== i && other.hasLabel && isNear;
+    });
     one.classList.toggle("low", isLow);
     one.classList.toggle("short", isNarrow || meets || shown.width < SMALL_PICTURE_PX);
   });
 }
+
+/** @param {number} px @param {number} whole */
+const share = (px, whole) => `${(px / whole) * 100}%`;
 
 /**
  * @param {Face} face
@@ -73,16 +81,15 @@ function fitLabels(marks, faces, shown, [width, height]) {
  */
 function mark(face, width, height, several, metadata) {
   const [x0, y0, x1, y1] = face.face_box;
-  const x = (px) => `${(px / width) * 100}%`;
-  const y = (px) => `${(px / height) * 100}%`;
-  const place = { x: x(x0), y: y(y0), width: x(x1 - x0), height: y(y1 - y0), rx: 4 };
+  const corner = { x: share(x0, width), y: share(y0, height) };
+  const place = { ...corner, width: share(x1 - x0, width), height: share(y1 - y0, height), rx: 4 };
   const p = face.fake_probability;
   return svg(
     "g",
     { class: `face ${p === null ? "unjudged" : shownBand(p, metadata)}` },
     svg("rect", { class: "halo", ...place }),
     svg("rect", { class: "line", ...place }),
-    several && p !== null ? label(`${face.person}`, percent(p), { x: x(x0), y: y(y0) }) : null,
+    several && p !== null ? label(`${face.person}`, percent(p), corner) : null,
   );
 }
 
@@ -92,5 +99,6 @@ function mark(face, width, height, several, metadata) {
  * @param {{x: string, y: string}} corner
  */
 function label(person, score, corner) {
-  return svg("svg", { class: "label", ...corner }, svg("text", {}, person, svg("tspan", { class: "of-face", dx: 6 }, score)));
+  const text = svg("text", {}, person, svg("tspan", { class: "of-face", dx: 6 }, score));
+  return svg("svg", { class: "label", ...corner }, text);
 }

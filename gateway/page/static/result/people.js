@@ -25,12 +25,13 @@ export function peopleCard(metadata, selection) {
     const row = html("span", { class: "person" }, crop(person, metadata), words(person, metadata));
     return several ? choice(selection, { person: person.person }, row) : row;
   });
-  const saw = `As the model saw ${several ? "each" : "it"}${isVideo ? `, in ${several ? "their" : "the"} most suspicious frame` : ""}.`;
+  const faces = counted(people.length + unscored.length, "face");
+  const where = isVideo ? ` in ${several ? "their" : "the"} most suspicious frame` : "";
   return html(
     "section",
     { class: "card people-card", "aria-labelledby": "people-title" },
-    html("h3", { id: "people-title" }, isVideo ? counted(people.length, "person", "people") : counted(people.length + unscored.length, "face")),
-    people.length ? html("p", { class: "aside" }, saw) : null,
+    html("h3", { id: "people-title" }, isVideo ? counted(people.length, "person", "people") : faces),
+    people.length ? html("p", { class: "aside" }, `As the model saw ${several ? "each" : "it"}${where}.`) : null,
     html("ul", {}, ...[...rows, ...unscored.map(unscoredFace)].map((row) => html("li", {}, row))),
   );
 }
@@ -45,25 +46,29 @@ function crop({ person }, { crops = [] }) {
 }
 
 /**
- * @param {Person} person
+ * @param {Person} seen
  * @param {Metadata} metadata
  */
-function words({ person, fake_probability: p, frames, first_s: first, last_s: last, largest_face_px: sidePx }, metadata) {
-  const isVideo = metadata.input_type === "video";
+function words(seen, metadata) {
+  const { person, fake_probability: p, frames, first_s: first, last_s: last, largest_face_px: sidePx } = seen;
+  const { input_type: kind, people, deciding_person: decider } = metadata;
   const band = shownBand(p, metadata);
-  const several = metadata.people.length > 1;
-  const seen = `in ${counted(frames, "frame")}${first === null || last === null ? "" : `, ${time(first, 1)} to ${time(last, 1)}`}`;
+  const times = first === null || last === null ? "" : `, ${time(first, 1)} to ${time(last, 1)}`;
+  const badge = person === decider ? html("span", { class: "badge" }, "decides") : null;
   return html(
     "span",
     {},
-    several ? html("span", { class: "who" }, html("strong", {}, `Person ${person}`), person === metadata.deciding_person ? html("span", { class: "badge" }, "decides") : null) : null,
+    people.length > 1 ? html("span", { class: "who" }, html("strong", {}, `Person ${person}`), badge) : null,
     html("span", { class: "score" }, sign(band), percent(p), html("span", { class: "word" }, BAND_WORDS[band])),
-    html("small", {}, isVideo ? seen : `face of ${sidePx.toFixed(0)}\u00a0px`),
+    html("small", {}, kind === "video" ? `in ${counted(frames, "frame")}${times}` : faceSize(sidePx)),
   );
 }
 
 /** @param {Face} face */
 function unscoredFace({ face_box: [x0, y0, x1, y1] }) {
-  const sidePx = Math.min(x1 - x0, y1 - y0);
-  return html("span", { class: "person unjudged" }, html("span", {}, "Too small to be judged", html("small", {}, `face of ${sidePx.toFixed(0)}\u00a0px`)));
+  const size = html("small", {}, faceSize(Math.min(x1 - x0, y1 - y0)));
+  return html("span", { class: "person unjudged" }, html("span", {}, "Too small to be judged", size));
 }
+
+/** @param {number} sidePx The shorter side. */
+const faceSize = (sidePx) => `face of ${sidePx.toFixed(0)}\u00a0px`;

@@ -45,7 +45,8 @@ export function keyFrames(metadata, selection) {
   const frames = new Map(metadata.frame_predictions.map((frame) => [frame.index, frame]));
   const items = thumbnails.map((thumbnail) => {
     const frame = /** @type {Frame} */ (frames.get(thumbnail.index));
-    return html("li", {}, choice(selection, { frame: frame.index }, ...keyFrame(thumbnail, frame, metadata, selection)));
+    const shown = keyFrame(thumbnail, frame, metadata, selection);
+    return html("li", {}, choice(selection, { frame: frame.index }, ...shown));
   });
   return html(
     "section",
@@ -64,8 +65,9 @@ export function keyFrames(metadata, selection) {
 function keyFrame(thumbnail, frame, metadata, selection) {
   const { image, width_px: width, height_px: height } = thumbnail;
   const p = /** @type {number} */ (probabilityOf(frame, metadata.deciding_person) ?? frame.fake_probability);
+  const marks = faceMarks(frame, thumbnail, metadata, selection);
   return [
-    html("span", { class: "picture" }, html("img", { src: image, alt: "", width, height }), faceMarks(frame, thumbnail, metadata, selection)),
+    html("span", { class: "picture" }, html("img", { src: image, alt: "", width, height }), marks),
     html(
       "span",
       { class: "caption" },

@@ -5,6 +5,7 @@ import { html } from "../shared/dom.js";
 import { percent } from "../shared/format.js";
 
 /** @typedef {import("../shared/types.js").Metadata} Metadata */
+/** @typedef {import("../shared/types.js").StableFace} StableFace */
 
 /** @type {Record<string, string>} */
 const CHANGES = {
@@ -23,32 +24,42 @@ const CHANGES = {
 export function stabilityCard(metadata) {
   const { faces = [], skipped = null } = metadata.stability ?? {};
   if (OUTCOME_BANDS[metadata.statement.outcome] === "none" || (!faces.length && !skipped)) return null;
-  const title = html("h3", { id: "stability-title" }, "Stability");
-  const card = { class: "card stability", "aria-labelledby": "stability-title" };
-  if (skipped) return html("section", card, title, html("p", { class: "aside" }, skipped));
-  const lowest = Math.min(...faces.map((face) => face.lowest));
-  const highest = Math.max(...faces.map((face) => face.highest));
-  /** @param {number | undefined} p */
-  const score = (p) => html("td", {}, p === undefined ? "" : html("span", { class: "score" }, sign(shownBand(p, metadata)), percent(p)));
-  const rows = faces[0].variants.map(({ change }) =>
-    html(
-      "tr",
-      {},
-      html("th", { scope: "row" }, CHANGES[change] ?? change),
-      ...faces.map((face) => score(face.variants.find((variant) => variant.change === change)?.fake_probability)),
-    ),
-  );
-  const heads = faces.map((face) => html("th", { scope: "col" }, faces.length > 1 ? `Frame\u00a0${face.index}` : "Fake probability"));
   return html(
     "section",
-    card,
-    title,
-    html("p", { class: "aside" }, `After small changes the deciding ${faces[0].face_box ? "face" : "picture"} scores ${percent(lowest)} to ${percent(highest)}.`),
-    html(
-      "table",
-      { "aria-labelledby": "stability-title" },
-      html("thead", {}, html("tr", {}, html("th", { scope: "col" }, "Change"), ...heads)),
-      html("tbody", {}, html("tr", {}, html("th", { scope: "row" }, "Unchanged"), ...faces.map((face) => score(face.fake_probability))), ...rows),
-    ),
+    { class: "card stability", "aria-labelledby": "stability-title" },
+    html("h3", { id: "stability-title" }, "Stability"),
+    html("p", { class: "aside" }, skipped ?? summary(faces)),
+    skipped ? null : table(faces, metadata),
+  );
+}
+
+/** @param {StableFace[]} faces */
+function summary(faces) {
+  const lowest = percent(Math.min(...faces.map((face) => face.lowest)));
+  const highest = percent(Math.max(...faces.map((face) => face.highest)));
+  return `After small changes the deciding ${faces[0].face_box ? "face" : "picture"} scores ${lowest} to ${highest}.`;
+}
+
+/**
+ * A row for each change, a column for each frame.
+ * @param {StableFace[]} faces
+ * @param {Metadata} metadata
+ */
+function table(faces, metadata) {
+  /** @param {number | undefined} p */
+  const score = (p) =>
+    p === undefined ? "" : html("span", { class: "score" }, sign(shownBand(p, metadata)), percent(p));
+  /** @param {string} name @param {(face: StableFace) => number | undefined} scoreOf */
+  const row = (name, scoreOf) =>
+    html("tr", {}, html("th", { scope: "row" }, name), ...faces.map((face) => html("td", {}, score(scoreOf(face)))));
+  const heads = faces.map(({ index }) => (faces.length > 1 ? `Frame\u00a0${index}` : "Fake probability"));
+  const rows = faces[0].variants.map(({ change }) =>
+    row(CHANGES[change] ?? change, ({ variants }) => variants.find((one) => one.change === change)?.fake_probability),
+  );
+  return html(
+    "table",
+    { "aria-labelledby": "stability-title" },
+    html("thead", {}, html("tr", {}, ...["Change", ...heads].map((head) => html("th", { scope: "col" }, head)))),
+    html("tbody", {}, row("Unchanged", (face) => face.fake_probability), ...rows),
   );
 }

@@ -23,23 +23,25 @@ export function verdictSentence(answer) {
  * @returns {HTMLElement}
  */
 export function verdictCard(answer) {
+  const p = answer.confidence_score;
   const { statement, model, verdict_bands: bands } = answer.metadata;
   const band = OUTCOME_BANDS[statement.outcome];
+  const card = cardLink(model.model_card);
   return html(
     "section",
     { class: "card verdict", "aria-labelledby": "result-title", "data-outcome": statement.outcome },
     html("h2", { id: "result-title", tabindex: "-1", class: band }, sign(band), html("span", {}, statement.headline)),
     html("p", { class: "explanation" }, statement.explanation),
-    html("p", { class: "number" }, html("strong", {}, percent(answer.confidence_score)), html("span", {}, `fake probability${whose(answer)}`)),
-    ...(band === "none" ? [] : scale(answer.confidence_score, bands)),
-    html("p", { class: "aside" }, statement.calibration, statement.calibration && " ", cardLink(model.model_card)),
+    html("p", { class: "number" }, html("strong", {}, percent(p)), html("span", {}, whose(answer))),
+    ...(band === "none" ? [] : scale(p, bands)),
+    statement.calibration || card ? html("p", { class: "aside" }, statement.calibration, " ", card) : null,
     findingList(answer),
   );
 }
 
-/** Whose it is, of several people. @param {Answer} answer */
+/** What the number is: of several people, whose. @param {Answer} answer */
 function whose({ metadata: { people, deciding_person: person } }) {
-  return people.length > 1 && person !== null ? ` of person\u00a0${person}` : "";
+  return `fake probability${people.length > 1 && person !== null ? ` of person\u00a0${person}` : ""}`;
 }
 
 /** @param {CardReference | undefined} card */
@@ -56,15 +58,25 @@ function cardLink(card) {
  * @returns {Element[]}
  */
 function scale(probability, bands) {
-  const at = (value) => `${value * 100}%`;
   const { real_below: real, fake_above: fake } = bands;
-  const spans = [["real", 0, real, `below ${edge(real)}`], ["uncertain", real, fake, "between"], ["fake", fake, 1, `above ${edge(fake)}`]];
+  /** @type {{name: import("../shared/types.js").Verdict, from: number, to: number, where: string}[]} */
+  const spans = [
+    { name: "real", from: 0, to: real, where: `below ${edge(real)}` },
+    { name: "uncertain", from: real, to: fake, where: "between" },
+    { name: "fake", from: fake, to: 1, where: `above ${edge(fake)}` },
+  ];
   const here = bandOf(probability, bands);
-  const shapes = spans.map(([name, from, to]) => svg("rect", { class: `band ${name}${name === here ? " here" : ""}`, x: at(from), y: 12, width: at(to - from), height: 16 }));
-  const words = spans.map(([name, , , where]) =>
-    html("li", { class: name === here ? `${name} here` : name }, html("strong", {}, BAND_WORDS[name]), " ", html("span", {}, where)),
+  /** @param {string} name */
+  const classOf = (name) => (name === here ? `${name} here` : name);
+  /** @param {number} value */
+  const at = (value) => `${value * 100}%`;
+  const shapes = spans.map(({ name, from, to }) =>
+    svg("rect", { class: `band ${classOf(name)}`, x: at(from), y: 12, width: at(to - from), height: 16 }),
   );
-  const needle = svg("svg", { class: "needle", x: at(probability), y: 0 }, svg("path", { d: "M-7 0H7L0 11zM-1 10h2v20h-2z" }));
+  const words = spans.map(({ name, where }) =>
+    html("li", { class: classOf(name) }, html("strong", {}, BAND_WORDS[name]), " ", html("span", {}, where)),
+  );
+  const needle = svg("svg", { class: "needle", x: at(probability) }, svg("path", { d: "M-7 0H7L0 11zM-1 10h2v20h-2z" }));
   return [
     svg("svg", { class: "gauge", "aria-hidden": "true", width: "100%", height: 30 }, ...shapes, needle),
     html("ul", { class: "bands" }, ...words),

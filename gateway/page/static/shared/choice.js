@@ -12,7 +12,8 @@ export function choice(selection, chosen, ...children) {
   const button = html("button", { type: "button", class: "choice" }, ...children);
   button.addEventListener("click", () => selection.choose(chosen));
   const show = () => {
-    const isSelected = Object.entries(chosen).every(([name, value]) => selection[name] === value);
+    const { frame = selection.frame, person = selection.person } = chosen;
+    const isSelected = frame === selection.frame && person === selection.person;
     button.setAttribute("aria-pressed", String(isSelected));
   };
   selection.addEventListener("change", show);
