@@ -9,10 +9,11 @@ from werkzeug.sansio.utils import host_is_trusted
 from gateway.errors import ApiError
 
 PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src blob:; "
+    "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""Content-Security-Policy of every HTML answer: nothing inline, nothing evaluated, nothing from elsewhere."""
+"""Content-Security-Policy of every HTML answer: nothing inline, nothing evaluated, nothing from elsewhere. Videos are
+played from the user's own file only."""
 
 DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 """The same of everything else, should a browser be made to show it as a document."""

@@ -21,6 +21,7 @@ STRICT = {
     "script-src": "'self'",
     "style-src": "'self'",
     "img-src": "'self' data: blob:",
+    "media-src": "blob:",
     "connect-src": "'self'",
     "form-action": "'none'",
     "base-uri": "'none'",
