@@ -17,7 +17,7 @@ const SMALL_PICTURE_PX = 320;
 /**
  * The marks, to lie over a picture of any size. Places are percentages of the frame.
  * @param {Frame} frame
- * @param {Thumbnail} thumbnail Of this frame or another of the same size.
+ * @param {Pick<Thumbnail, "width_px" | "height_px" | "scale">} thumbnail Of this frame or another of the same size.
  * @param {Metadata} metadata
  * @param {Selection} selection
  * @returns {SVGElement}

@@ -1,33 +1,30 @@
-/** Every frame as a row: the timeline for those who do not look at it. */
+/** Every sampled frame as a row: the timeline for those who do not look at it. */
 
+import { BAND_WORDS, shownBand } from "../shared/bands.js";
 import { html } from "../shared/dom.js";
 import { counted, percent, time } from "../shared/format.js";
-import { bandOf } from "../shared/bands.js";
+import { probabilityOf } from "../shared/selection.js";
+import { forEachPerson } from "./frames.js";
 
-/** @typedef {import("../shared/types.js").Metadata} Metadata */
+/** @typedef {import("../shared/selection.js").Selection} Selection */
 /** @typedef {import("../shared/types.js").Frame} Frame */
+/** @typedef {import("../shared/types.js").Metadata} Metadata */
+
+const HEADS = ["Frame", "Time", "Person", "Fake probability", "Band"];
 
 /**
- * Those spread over the video and the further ones, in the order of time.
- * @param {Metadata} metadata
- * @returns {Frame[]}
- */
-export function allFrames(metadata) {
-  const frames = [...metadata.frame_predictions, ...(metadata.further_frame_predictions ?? [])];
-  return frames.sort((a, b) => a.timestamp_s - b.timestamp_s || a.index - b.index);
-}
-
-/**
+ * @param {Frame[]} frames In the order of time.
+ * @param {Selection} selection Of whose person the table speaks.
  * @param {Metadata} metadata
  * @returns {HTMLElement}
  */
-export function frameTable(metadata) {
-  const rows = allFrames(metadata).map((frame) => row(frame, metadata.verdict_bands));
-  const heads = ["Frame", "Time", "Fake probability", "Band", "Face"].map((text) => html("th", { scope: "col" }, text));
+export function frameTable(frames, selection, metadata) {
+  const body = html("tbody");
+  forEachPerson(selection, (person) => body.replaceChildren(...frames.map((frame) => row(frame, person, metadata))));
   return html(
     "details",
     { class: "frames" },
-    html("summary", {}, `${counted(rows.length, "frame")} as a table`),
+    html("summary", {}, `${counted(frames.length, "frame")} as a table`),
     html(
       "div",
       { class: "scroll", role: "region", "aria-label": "Table of frames", tabindex: "0" },
@@ -35,8 +32,8 @@ export function frameTable(metadata) {
         "table",
         {},
         html("caption", { class: "visually-hidden" }, "Fake probability of each frame"),
-        html("thead", {}, html("tr", {}, ...heads)),
-        html("tbody", {}, ...rows),
+        html("thead", {}, html("tr", {}, ...HEADS.map((text) => html("th", { scope: "col" }, text)))),
+        body,
       ),
     ),
   );
@@ -44,17 +41,19 @@ export function frameTable(metadata) {
 
 /**
  * @param {Frame} frame
- * @param {import("../shared/types.js").Bands} bands
+ * @param {number | null} person
+ * @param {Metadata} metadata
  */
-function row(frame, bands) {
-  const p = frame.fake_probability;
+function row(frame, person, metadata) {
+  const p = probabilityOf(frame, person);
+  const whose = person ?? frame.faces[0]?.person ?? null;
   return html(
     "tr",
     {},
-    html("th", { scope: "row" }, String(frame.index + 1)),
+    html("th", { scope: "row" }, String(frame.index)),
     html("td", {}, time(frame.timestamp_s)),
-    html("td", {}, p === null ? "not scored" : percent(p)),
-    html("td", {}, p === null ? frame.status : bandOf(p, bands)),
-    html("td", {}, frame.face_box ? `found, ${frame.face_score.toFixed(2)}` : "none found"),
+    html("td", {}, whose === null ? "none" : String(whose)),
+    html("td", {}, p !== null ? percent(p) : frame.fake_probability === null ? "not scored" : "not seen"),
+    html("td", {}, p !== null ? BAND_WORDS[shownBand(p, metadata)] : frame.fake_probability === null ? frame.status : ""),
   );
 }
