@@ -125,12 +125,7 @@ def load_checkpoint(located: LocatedCheckpoint, fake_labels: Sequence[str] = ())
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
-    if not (located.path / "config.json").is_file():
-        raise CheckpointError(
-            f"{located.path} cannot be loaded: it holds no config.json. Give the folder that transformers' "
-            "save_pretrained wrote, or a hub id"
-        )
-    refuse_own_code(located)
+    refuse_no_checkpoint(located)
     try:
         config = AutoConfig.from_pretrained(located.path, **LOADING)
         _refuse_unsuitable(config, located)
@@ -146,10 +141,7 @@ def load_checkpoint(located: LocatedCheckpoint, fake_labels: Sequence[str] = ())
     except (
         OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ImportError, SafetensorError
     ) as error:  # fmt: skip
-        lines = [line.strip() for line in str(error).splitlines()]
-        reason = next(filter(None, lines), type(error).__name__)
-        reason = textwrap.shorten(reason, _LONGEST_REASON, placeholder=" ...")
-        raise CheckpointError(f"{located.path} cannot be loaded as an image classifier: {reason}") from error
+        raise CheckpointError(f"{located.path} cannot be loaded as an image classifier: {reason_of(error)}") from error
     sidecar = read_sidecar(located.path)
     labels = ordered_labels(config.id2label)
     name = (sidecar.name or located.name).encode("utf-8", "replace").decode()  # a folder's name may hold other bytes
@@ -168,12 +160,23 @@ def load_checkpoint(located: LocatedCheckpoint, fake_labels: Sequence[str] = ())
     )
 
 
-def refuse_own_code(located: LocatedCheckpoint) -> None:
-    """Refuses a checkpoint that is to be loaded by Python modules of its own. None of them is ever run.
+def reason_of(error: Exception) -> str:
+    """Why transformers cannot load a checkpoint; its own message may list every type of model that it knows."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return textwrap.shorten(next(filter(None, lines), type(error).__name__), _LONGEST_REASON, placeholder=" ...")
+
+
+def refuse_no_checkpoint(located: LocatedCheckpoint) -> None:
+    """Refuses what is no checkpoint, or is to be loaded by Python modules of its own: none of them is ever run.
 
     Raises:
-        CheckpointError: Its settings name such modules (`auto_map`).
+        CheckpointError: It has no configuration, or its settings name such modules (`auto_map`).
     """
+    if not (located.path / "config.json").is_file():
+        raise CheckpointError(
+            f"{located.path} cannot be loaded: it holds no config.json. Give the folder that transformers' "
+            "save_pretrained wrote, or a hub id"
+        )
     for name in ("config.json", "preprocessor_config.json", "processor_config.json"):
         try:
             settings = json.loads((located.path / name).read_bytes())

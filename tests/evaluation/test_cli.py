@@ -136,6 +136,7 @@ def test_an_earlier_result_is_not_clobbered(
 def test_no_server(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
     done = evaluate(folder, "--url", f"127.0.0.1:{free_ports(1)[0]}", "--outage-wait-s", "0")
     assert done.exit_code == 3
+    assert "Is `make serve` running?" in done.stderr
     assert not (tmp_path / "out" / "results.json").exists()
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -143,11 +144,17 @@ def test_what_is_neither_directory_nor_hub_id_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("precision", "step"),
-    [("fp32", "images with PyTorch"), ("auto", "compare ")],
-    ids=["torch", "timed"],
+    ("precision", "step", "number"),
+    [
+        ("fp32", "images with PyTorch", signal.SIGTERM),
+        ("auto", "compare ", signal.SIGTERM),
+        ("fp32", "images with PyTorch", signal.SIGINT),
+    ],
+    ids=["torch", "timed", "ctrl-c"],
 )
-def test_sigterm_leaves_nothing_behind(precision: str, step: str, tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_an_export_that_is_ended_leaves_nothing_behind(
+    precision: str, step: str, number: signal.Signals, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     environment = {**os.environ, "MODEL_PATH": str(tiny_checkpoint), "TMPDIR": str(temporary)}
@@ -156,10 +163,11 @@ def test_sigterm_leaves_nothing_behind(precision: str, step: str, tiny_checkpoin
         assert process.stderr is not None
         for line in process.stderr:
             if step in line:
-                process.terminate()
+                process.send_signal(number)
                 break
         rest = process.stderr.read()
-    assert process.returncode == 143, rest
+    assert process.returncode == 128 + number, rest
+    assert f"ended by {number.name}; what is served has not changed" in rest
     assert list((tmp_path / "releases").iterdir()) == []
     large = [path for path in temporary.rglob("*") if path.is_file() and path.stat().st_size > 100_000]
     assert large == []  # onnxruntime keeps a note of its own there

@@ -78,6 +78,9 @@ def test_refusals_are_one_line_and_exit_code_1(run: Run, tmp_path: Path, folder:
     assert (nowhere.exit_code, nowhere.stdout) == (1, "")
     assert nowhere.stderr.startswith("deepfake-train: ")
     assert len(nowhere.stderr.splitlines()) == 1
+    no_checkpoint = run("--data-dir", folder, "--base", folder)
+    assert no_checkpoint.exit_code == 1
+    assert "it holds no config.json" in no_checkpoint.stderr
     no_base = run("--data-dir", folder, "--base", "./nothing")
     assert no_base.exit_code == 1
     assert "--base: ./nothing: no such directory" in no_base.stderr

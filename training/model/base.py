@@ -18,7 +18,8 @@ from export.checkpoint.load import (
     Sidecar,
     checkpoint_digest,
     read_processor,
-    refuse_own_code,
+    reason_of,
+    refuse_no_checkpoint,
 )
 from export.errors import ExportError
 from preprocessing import ResizeSpec
@@ -101,7 +102,7 @@ def find_base(base: str, revision: str | None = None) -> BaseModel:
     """
     try:
         located = locate_checkpoint(base, revision)
-        refuse_own_code(located)
+        refuse_no_checkpoint(located)
         config = AutoConfig.from_pretrained(located.path, **LOADING)
         _refuse_unsuitable(config, located.name)
         processor = AutoImageProcessor.from_pretrained(located.path, use_fast=False, **LOADING)
@@ -135,8 +136,7 @@ def _refuse_unsuitable(config: Any, name: str) -> None:
 
 
 def _unusable(name: str, error: Exception) -> OptionError:
-    reason = next(iter(str(error).splitlines()), type(error).__name__)
-    return OptionError(f"--base {name} cannot be loaded as an image classifier: {reason}")
+    return OptionError(f"--base {name} cannot be loaded as an image classifier: {reason_of(error)}")
 
 
 def choose_trainable(network: Any, lora: int, freeze_layers: int) -> Any:

@@ -147,7 +147,12 @@ def detect(
     except ConfigurationError as error:
         fail(PROGRAM, str(error), EXIT_USAGE)
     if not paths:
-        fail(PROGRAM, "there is no image or video to score", EXIT_USAGE)
+        where = " ".join(inputs or [files_from or ""])
+        fail(
+            PROGRAM,
+            f"there is no image or video in {where}; name a file to have it tried whatever its suffix",
+            EXIT_USAGE,
+        )
     report = report or []
     asked: dict[Look, bool] = {
         "stability": stability or bool(report),

@@ -75,7 +75,7 @@ def scanned(names: Iterable[str], where: str) -> list[str]:
     if left_out:
         shares = [f"{suffix or 'no suffix'} {count}" for suffix, count in left_out.most_common(_SHOWN_SUFFIXES)]
         more = ", ..." if len(left_out) > len(shares) else ""
-        line = f"{where}: {left_out.total()} files are left out by their suffix: {', '.join(shares)}{more}"
+        line = f"{where}: {left_out.total()} left out by suffix: {', '.join(shares)}{more}"
         print(escaped(line), file=sys.stderr)
     return taken
 

@@ -346,7 +346,9 @@ def _service_error(error: InferenceServerException, url: str) -> ServiceError:
     if code == "UNAVAILABLE" and _is_distrust(message):
         return ServerNotTrustedError(f"{url} has no certificate of the trusted authority for its name: {message}")
     if code == "UNAVAILABLE" and "Request for unknown model" not in message:
-        return ServerUnavailableError(f"no Triton server answers at {url}: {message}")
+        if "Failed parsing HTTP/2" in message:
+            return ServerUnavailableError(f"{url} is the port of an HTTP server, not Triton's gRPC port")
+        return ServerUnavailableError(f"no Triton server answers at {url}: {message.rpartition(': ')[2].strip('[]')}")
     if code in ("NOT_FOUND", "UNAVAILABLE", "UNIMPLEMENTED"):
         return ModelNotServedError(f"{url} does not serve the model: {message}")
     if code == "INVALID_ARGUMENT":

@@ -86,6 +86,8 @@ def parse_target(target: str | Sequence[str]) -> Target:
         ConfigurationError: It is none of `FORMS`.
     """
     text = target if isinstance(target, str) else ",".join(target)
+    if text.startswith(("http://", "https://")):
+        raise ConfigurationError(f"{text!r} is a web address; Triton is asked over gRPC: give host:port")
     if text.startswith("file:"):
         raise ConfigurationError(
             f"{text!r}: files that list servers are no longer followed; give the servers one DNS name, dns:///name:port"

@@ -35,13 +35,18 @@ def test_what_grpc_gets(text: str, for_grpc: str, has_several: bool) -> None:
     "text",
     [
         "", ",", "triton", "triton:", "triton:0", "triton:65536", "triton:٣", "a..b:8001", ".a:1", "-a:1", "a_:1 b:2",
-        f"{'a' * 64}:1", f"{'a.' * 127}a:1", "::1:8001", "[triton]:8001", "[]:1", "a:8001,", "a/b:8001", "http://a:1",
+        f"{'a' * 64}:1", f"{'a.' * 127}a:1", "::1:8001", "[triton]:8001", "[]:1", "a:8001,", "a/b:8001",
         "dns:///:1", "dns://x/a:1", "dns:///a..b:1", "tést:1",
     ],
 )  # fmt: skip
 def test_what_is_no_address_is_refused_with_what_to_give(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"is no address of a Triton server.*give host:port"):
         parse_target(text)
+
+
+def test_a_web_address_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"is a web address.*gRPC: give host:port"):
+        parse_target("http://a:1")
 
 
 def test_lists_in_files_are_gone_and_the_message_says_what_to_use() -> None:
