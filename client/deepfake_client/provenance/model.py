@@ -16,7 +16,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class Statement(_Part):
+class FileStatement(_Part):
     """One thing that the file says."""
 
     source: str
@@ -57,7 +57,7 @@ class Provenance(_Part):
 
     content_credentials: Credentials | None = Field(default=None, exclude_if=lambda found: found is None)
     """Left out where the file has none, which says nothing about the file."""
-    statements: tuple[Statement, ...] = ()
+    statements: tuple[FileStatement, ...] = ()
     has_location: bool = False
     """Whether the file says where it was recorded. The place itself is not read."""
     digital_source_types: _Names = ()

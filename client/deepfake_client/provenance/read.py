@@ -7,7 +7,7 @@ from deepfake_client.provenance.blocks import Block, BlockKind, metadata_blocks
 from deepfake_client.provenance.credentials import read_credentials
 from deepfake_client.provenance.exif import exif_texts, says_where
 from deepfake_client.provenance.iptc import iptc_texts
-from deepfake_client.provenance.model import Credentials, Provenance, Statement
+from deepfake_client.provenance.model import Credentials, FileStatement, Provenance
 from deepfake_client.provenance.synthetic import is_of_generator, source_type_name
 from deepfake_client.provenance.xmp import DIGITAL_SOURCE_TYPE, REMOTE_MANIFEST, xmp_properties
 from deepfake_client.scorer import Deadline
@@ -51,7 +51,7 @@ class _Reading:
         self.elsewhere: Credentials | None = None
         self._has_location = False
         self._left_bytes = _MAX_BYTES
-        self._statements: dict[Statement, None] = {}
+        self._statements: dict[FileStatement, None] = {}
         self._source_types: dict[str, None] = {}
 
     def blocks_of(self, media: Media) -> None:
@@ -94,7 +94,7 @@ class _Reading:
         if name == "location":
             self._has_location = True
         elif text.strip() and len(self._statements) < _MOST_STATEMENTS:
-            found = Statement(source=source, name=name, value=text, of_generator=is_of_generator(name, text))
+            found = FileStatement(source=source, name=name, value=text, of_generator=is_of_generator(name, text))
             self._statements[found] = None
 
     def provenance(self, credentials: Credentials | None) -> Provenance:

@@ -14,7 +14,7 @@ from deepfake_client.analysis.finding import FindingCode, Severity
 from deepfake_client.analysis.findings import SMALL_FACE_PX
 from deepfake_client.analysis.stability import Change, FaceStability, Stability, Variant
 from deepfake_client.media import MediaFormat, MediaType, VideoLength, VideoTrack
-from deepfake_client.provenance.model import Provenance, Statement
+from deepfake_client.provenance.model import FileStatement, Provenance
 from deepfake_client.release import ModelInfo, ReleaseBands, Scope, VerdictBands
 from deepfake_client.scorer import MIN_FACE_PX
 from deepfake_client.scores import STRETCH_FRAMES, verdict
@@ -206,7 +206,7 @@ def test_pictures_that_were_not_looked_at() -> None:
             "digital source type compositeWithTrainedAlgorithmicMedia",
         ),
         (
-            Provenance(statements=(Statement(source="PNG text", name="prompt", value="{}", of_generator=True),)),
+            Provenance(statements=(FileStatement(source="PNG text", name="prompt", value="{}", of_generator=True),)),
             "PNG text prompt of a generator",
         ),
         (Provenance(digital_source_types=("digitalCapture",), has_location=True), None),

@@ -11,7 +11,7 @@ from deepfake_client.analysis.stability import Change, FaceStability, Stability,
 from deepfake_client.evidence.document import Case
 from deepfake_client.media import Frame
 from deepfake_client.pictures import Box
-from deepfake_client.provenance.model import Credentials, Provenance, Statement
+from deepfake_client.provenance.model import Credentials, FileStatement, Provenance
 from deepfake_client.release import (
     BandRecord,
     CalibrationRecord,
@@ -65,12 +65,12 @@ _PROVENANCE = Provenance(
         digital_source_types=("digitalCapture",),
     ),
     statements=(
-        Statement(source="EXIF", name="Make", value="Example"),
-        Statement(source="EXIF", name="Model", value="Example One"),
-        Statement(source="EXIF", name="DateTimeOriginal", value="2026:03:11 17:22:40"),
-        Statement(source="EXIF", name="Software", value="Example Editor 5.1 (Linux)"),
-        Statement(source="XMP", name="CreatorTool", value="Example Editor 5.1"),
-        Statement(source="IPTC", name="Credit", value="Example Agency"),
+        FileStatement(source="EXIF", name="Make", value="Example"),
+        FileStatement(source="EXIF", name="Model", value="Example One"),
+        FileStatement(source="EXIF", name="DateTimeOriginal", value="2026:03:11 17:22:40"),
+        FileStatement(source="EXIF", name="Software", value="Example Editor 5.1 (Linux)"),
+        FileStatement(source="XMP", name="CreatorTool", value="Example Editor 5.1"),
+        FileStatement(source="IPTC", name="Credit", value="Example Agency"),
     ),
     has_location=True,
     digital_source_types=("digitalCapture",),

@@ -21,7 +21,7 @@ from deepfake_client.evidence.document import CASE_NOTE_CHARACTERS, LIMITS, Case
 from deepfake_client.evidence.drawing import Axis, band_areas, draw_timeline, format_time
 from deepfake_client.media import Frame
 from deepfake_client.plain_text import one_decimal, percent
-from deepfake_client.provenance.model import Credentials, Provenance, Statement
+from deepfake_client.provenance.model import Credentials, FileStatement, Provenance
 from deepfake_client.release import BandRecord, CalibrationRecord, Interval, ModelCard, Scope
 from tests.client.evidence.cases import FACE_PX, MODEL, SHA256, made_output
 from tests.client.evidence.full import CASE, full_image, full_video
@@ -55,7 +55,7 @@ PROVENANCE = Provenance(
         state="Invalid", not_read=None, signer=HOSTILE, issuer="<b>", signed_at=None, claim_generator="<i>",
         actions=("<u>",), digital_source_types=("<s>",), problems=("assertion.dataHash.mismatch",),
     ),
-    statements=(Statement(source="PNG text", name="<b>", value=HOSTILE, of_generator=True),),
+    statements=(FileStatement(source="PNG text", name="<b>", value=HOSTILE, of_generator=True),),
     has_location=True,
     digital_source_types=("<s>",),
 )  # fmt: skip
