@@ -66,7 +66,7 @@ class DetectionDetails(_Part):
 
     input_type: MediaType
     format: str
-    """One of `deepfake_client.media.FORMAT_NAMES`."""
+    """Such as jpeg or mp4, found from the content."""
     frames_analyzed: int
     """Frames that were scored."""
     frames_failed: int

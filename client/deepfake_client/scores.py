@@ -26,26 +26,28 @@ class DetectionResult(TextEnum):
 
 
 class MediaScores(BaseModel):
-    """Scores of one image or video, 0-100."""
+    """Scores of one image or video, 0-100: eight views of the fake probabilities p of its scored frames."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     video_score: float
-    """90th percentile of the frames' fake probability."""
+    """90th percentile of the frames' fake probability: nine of ten frames lie at or below it."""
     peak_risk: float
-    """Highest frame."""
+    """The highest frame's fake probability; one odd frame is enough to raise it."""
     mean_risk: float
-    """Mean of the frames."""
+    """Mean of the frames' fake probabilities."""
     audio_score: float
-    """Always 0: sound is not analysed."""
+    """Always 0: no sound is analysed. It says nothing about a sound track."""
     gan_fingerprint: float
-    """The same as video_score."""
+    """The same as video_score: the traces that generators leave are not analysed."""
     temporal_consistency: float
-    """100 if all frames of a video score the same, 0 if they vary strongly."""
+    """Whether the frames' fake probabilities agree: 100 if all are equal, 0 if they vary strongly. It says nothing
+    about motion. Of a still it is always 100."""
     risk_score: float
     """video_score; with a highest frame more than 10 above it, 0.7 of it and 0.3 of that frame."""
     confidence: float
-    """Mean over the frames of p or 1 - p, whichever is larger: 50 is undecided."""
+    """Mean over the frames of p or 1 - p, whichever is larger: 50 is undecided. It is not how likely the verdict is
+    right."""
 
     def rounded(self, digits: int = 2) -> dict[str, float]:
         """The scores by name, rounded for output."""

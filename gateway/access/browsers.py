@@ -84,6 +84,6 @@ def allow_origins(app: Flask, origins: str) -> None:
             origins=origins.split(","),
             methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
-            expose_headers=["Retry-After", "WWW-Authenticate", "X-Request-ID"],
+            expose_headers=["Retry-After", "WWW-Authenticate", "X-Release-ID", "X-Request-ID"],
             max_age=600,
         )

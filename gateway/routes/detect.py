@@ -10,13 +10,16 @@ from flask_openapi3.blueprint import APIBlueprint
 
 from deepfake_client import DetectionOutput, Detector, MediaType
 from deepfake_client.analysis.closer_look import LOOKS
+from deepfake_client.evidence.document import Case
 from deepfake_client.media import Media, identify
 from gateway.errors import ApiError
 from gateway.media.thumbnails import crops, thumbnails
 from gateway.observe.telemetry import Telemetry
 from gateway.request_context import current_request_id, request_deadline
+from gateway.routes.accept import prefers_html
 from gateway.routes.admission import VideoTurns, guard
 from gateway.routes.document import DETECTION, SERVICE_CODES, UPLOAD, failures, keyed
+from gateway.routes.report import LOOKS_OF_REPORT, report_response
 from gateway.routes.schemas import DetectMetadata, DetectOptions, DetectResponse
 from gateway.routes.uploads import read_upload
 from gateway.settings import GatewaySettings
@@ -51,9 +54,14 @@ def detect_route(
 
         What the file is is read from its content, never from its name. Of a video up to 30 frames are scored, one from
         each of as many equal parts of it. Nothing is kept after the answer.
+
+        Where the Accept header prefers HTML the answer is the evidence report of the same detection: one file to read,
+        print and pass on, with pictures of the frames. `stability` and `further_frames` are then always examined.
         """
-        with read_upload(settings) as (file, options):
-            media = _identify(file, settings)
+        as_report = prefers_html("application/json")
+        with read_upload(settings) as upload:
+            media, options = _identify(upload.file, settings), upload.options
+            include = {*options.include, *LOOKS_OF_REPORT} if as_report else {*options.include}
             is_image = media.format.media_type is MediaType.IMAGE
             with contextlib.nullcontext() if is_image else videos.turn(request_deadline()):
                 output = detector.detect(
@@ -61,20 +69,22 @@ def detect_route(
                     MediaType(options.type) if options.type else None,
                     timeout_s=request_deadline(),
                     request_id=current_request_id(),
-                    keep_frames=bool(_PICTURES & set(options.include)),
-                    include=[look for look in LOOKS if look in options.include],
+                    keep_frames=as_report or bool(_PICTURES & include),
+                    include=[look for look in LOOKS if look in include],
                 )
                 # Within the turn, which bounds how many videos' frames are held.
-                asked_for = _asked_for(options, output)
+                response = (
+                    report_response(output, upload.file_name, Case(number=options.case_number, note=options.note))
+                    if as_report
+                    else _json_response(output, options)
+                )
         telemetry.metrics.verdicts.labels(output.details.input_type.value, output.result.value).inc()
-        answer = DetectResponse(
-            result=output.result.value,
-            confidence_score=output.confidence_score,
-            processing_time_seconds=output.processing_time_seconds,
-            metadata=DetectMetadata(**dict(output.details), **asked_for),
-            model_version=output.model_version,
-        )
-        return jsonify(answer.model_dump(mode="json"))
+        return response
+
+    @detect.after_request
+    def vary(response: Response) -> Response:
+        response.vary.add("Accept")
+        return response
 
     return detect
 
@@ -89,6 +99,17 @@ def _identify(upload: BinaryIO, settings: GatewaySettings) -> Media:
     if media.format.media_type is MediaType.IMAGE and size > max_image_bytes:
         raise ApiError("IMAGE_TOO_LARGE", f"file: the image holds {size} bytes; at most {max_image_bytes} are taken.")
     return media
+
+
+def _json_response(output: DetectionOutput, options: DetectOptions) -> Response:
+    answer = DetectResponse(
+        result=output.result.value,
+        confidence_score=output.confidence_score,
+        processing_time_seconds=output.processing_time_seconds,
+        metadata=DetectMetadata(**dict(output.details), **_asked_for(options, output)),
+        model_version=output.model_version,
+    )
+    return jsonify(answer.model_dump(mode="json"))
 
 
 def _asked_for(options: DetectOptions, output: DetectionOutput) -> dict[str, Any]:

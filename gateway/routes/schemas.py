@@ -22,6 +22,7 @@ from deepfake_client.release import CalibrationSummary, CardReference, VerdictBa
 from deepfake_client.result import DetectionDetails, FacePrediction
 from deepfake_client.scores import MediaScores
 from gateway.media.thumbnails import FaceCrop, FrameThumbnail
+from gateway.routes.report import RELEASE_ID_HEADER
 
 
 def _plain(text: str) -> str:
@@ -128,6 +129,10 @@ class DetectOptions(BaseModel):
         "change no score\n\n"
         "The last three are skipped where the deadline leaves no time.",
     )
+    case_number: PlainText = Field(
+        default="", max_length=80, description="For the report, such as a file reference; stored nowhere."
+    )
+    note: PlainText = Field(default="", max_length=1000, description="For the report, on one line; stored nowhere.")
 
 
 def _as_body(schema: dict[str, Any]) -> None:
@@ -156,7 +161,7 @@ class DetectJson(DetectOptions):
 
 
 class DetectMetadata(DetectionDetails):
-    """Details of a verdict. The keys after `findings` are there only when asked for with `include`."""
+    """Details of a verdict. Those from `stability` on are there only when asked for with `include`."""
 
     scores: MediaScores | None = Field(
         default=None,
@@ -182,10 +187,16 @@ class DetectMetadata(DetectionDetails):
     )
 
 
-class DetectResponse(BaseModel):
-    """The verdict on one uploaded file."""
+_REPORT = {
+    "headers": {RELEASE_ID_HEADER: {"description": "With a report: who made it.", "schema": {"type": "string"}}},
+    "content": {"text/html": {"schema": {"type": "string", "description": "The evidence report, one HTML file."}}},
+}
 
-    model_config = ConfigDict(protected_namespaces=())
+
+class DetectResponse(BaseModel):
+    """The verdict on one uploaded file. Where the Accept header prefers HTML it is the evidence report instead."""
+
+    model_config = ConfigDict(protected_namespaces=(), openapi_extra=_REPORT)  # type: ignore[typeddict-unknown-key]
 
     result: Literal["real", "fake", "uncertain"]
     confidence_score: float = Field(

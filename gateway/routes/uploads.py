@@ -5,6 +5,7 @@ import contextlib
 import io
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
 
@@ -13,12 +14,14 @@ from pydantic import ValidationError
 from werkzeug.datastructures import CombinedMultiDict, MultiDict
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
+from deepfake_client.plain_text import excerpt
 from gateway.errors import ApiError
 from gateway.routes.schemas import DetectOptions, describe_violations
 from gateway.settings import GatewaySettings
 
-_MAX_FORM_PARTS = 16  # a form has four
-_MAX_OPTION_BYTES = 1000
+_MAX_FORM_PARTS = 16  # one with every option has eleven
+_MAX_OPTION_BYTES = 4000  # a note of 1000 characters
+_FILE_NAME_CHARACTERS = 255
 _HELD_BYTES = 500_000
 """What of an upload is held in memory, not in a file; and what of a form is searched for the end of a part's head."""
 
@@ -26,8 +29,23 @@ _BLOCK_BYTES = 2**16
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
+@dataclass(frozen=True)
+class Upload:
+    """What was sent.
+
+    Attributes:
+        file: The image or video.
+        file_name: Its bare name, printable; "upload" if the caller names none.
+        options: What is asked of it.
+    """
+
+    file: BinaryIO
+    file_name: str
+    options: DetectOptions
+
+
 @contextlib.contextmanager
-def read_upload(settings: GatewaySettings) -> Iterator[tuple[BinaryIO, DetectOptions]]:
+def read_upload(settings: GatewaySettings) -> Iterator[Upload]:
     """The current request's file, closed afterwards, and what is asked of it.
 
     Raises:
@@ -37,9 +55,10 @@ def read_upload(settings: GatewaySettings) -> Iterator[tuple[BinaryIO, DetectOpt
     request.max_content_length = settings.max_body_bytes
     kind = request.mimetype
     fields: Mapping[str, Any] = {}
+    file_name = ""
     with contextlib.ExitStack() as stack:
         if kind == "multipart/form-data":
-            file, fields = _read_form(stack)
+            file, file_name, fields = _read_form(stack)
         elif kind == "application/json":
             request.max_content_length = min(settings.max_body_bytes, settings.max_frame_bytes)  # it is held in memory
             fields = request.get_json()
@@ -52,7 +71,7 @@ def read_upload(settings: GatewaySettings) -> Iterator[tuple[BinaryIO, DetectOpt
                 "Send a form with the field file (Content-Type: multipart/form-data), the image or video itself "
                 "(image/*, video/* or application/octet-stream), or JSON with the file in base64 (application/json).",
             )
-        yield file, _options(fields)
+        yield Upload(file, _bare(file_name) or "upload", _options(fields))
 
 
 def _options(fields: Mapping[str, Any]) -> DetectOptions:
@@ -60,21 +79,27 @@ def _options(fields: Mapping[str, Any]) -> DetectOptions:
     sent = CombinedMultiDict([MultiDict(fields), request.args])
     include = [value for value in sent.getlist("include") if value not in ("", None)]
     try:
-        return DetectOptions(type=sent.get("type") or None, include=include)
+        texts = {name: sent.get(name) or "" for name in ("case_number", "note")}
+        return DetectOptions(type=sent.get("type") or None, include=include, **texts)
     except ValidationError as error:
         raise ApiError("MALFORMED_REQUEST", describe_violations(error)) from None
+
+
+def _bare(file_name: str) -> str:
+    return excerpt(file_name.replace("\\", "/").rpartition("/")[2], _FILE_NAME_CHARACTERS)
 
 
 def _spool(stack: contextlib.ExitStack) -> BinaryIO:
     return cast(BinaryIO, stack.enter_context(SpooledTemporaryFile(_HELD_BYTES)))
 
 
-def _read_form(stack: contextlib.ExitStack) -> tuple[BinaryIO, MultiDict[str, str]]:
-    """The file and the other fields.
+def _read_form(stack: contextlib.ExitStack) -> tuple[BinaryIO, str, MultiDict[str, str]]:
+    """The file, its name, and the other fields.
 
     Not by werkzeug's own loop: that takes a part without a file name for text, and many HTTP libraries send files so.
     """
     file: BinaryIO | None = None
+    file_name = ""
     options: list[tuple[str, io.BytesIO]] = []
     content: BinaryIO | None = None  # of the part that is being read; None: nobody wants it
     parts = 0
@@ -98,9 +123,10 @@ def _read_form(stack: contextlib.ExitStack) -> tuple[BinaryIO, MultiDict[str, st
             raise ApiError("MALFORMED_REQUEST", "file: there are several; send one file in each request.")
         else:
             file = content = _spool(stack)
+            file_name = event.filename if isinstance(event, File) else ""
     if file is None:
         raise ApiError("NO_FILE", "file: the form has no such field; send the image or video in it.")
-    return file, MultiDict((name, value.getvalue().decode("utf-8", "replace")) for name, value in options)
+    return file, file_name, MultiDict((name, value.getvalue().decode("utf-8", "replace")) for name, value in options)
 
 
 def _form_events() -> Iterator[Field | File | Data]:

@@ -48,7 +48,6 @@ def evidence_html(evidence: Evidence) -> str:
         runs' documents differ in nothing but the element with the id `run`, which also names the case.
     """
     e, bands, decider = evidence, evidence.verdict.bands, evidence.verdict.person
-    css = _css() + _running_foot(e.input.file_name)
     is_video = e.input.media_type is MediaType.VIDEO
     colour = _COLOURS.get(e.verdict.statement.outcome, "grey")
     all_frames = sorted([*e.frames, *e.further_frames], key=lambda frame: frame.timestamp_s)
@@ -56,8 +55,8 @@ def evidence_html(evidence: Evidence) -> str:
     most_suspicious = sorted(e.people, key=lambda person: -person.fake_probability)
     return _template().render(
         e=e,
-        css=Markup(css),
-        content_security_policy=_policy(css),
+        css=Markup(_css(evidence)),
+        content_security_policy=evidence_policy(evidence),
         is_video=is_video,
         colour=colour,
         band_of=lambda p: "" if colour == "grey" else verdict(p, bands),
@@ -84,8 +83,21 @@ def evidence_html(evidence: Evidence) -> str:
     )
 
 
+def evidence_policy(evidence: Evidence) -> str:
+    """The content security policy that the report states itself, for a header.
+
+    It allows this report's style sheet, and nothing else but pictures inside the file.
+    """
+    digest = base64.b64encode(hashlib.sha256(_css(evidence).encode()).digest()).decode("ascii")
+    return f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+def _css(evidence: Evidence) -> str:
+    return _style_sheet() + _running_foot(evidence.input.file_name)
+
+
 @cache
-def _css() -> str:
+def _style_sheet() -> str:
     return files("deepfake_client.evidence").joinpath("templates/evidence.css").read_text("utf-8")
 
 
@@ -94,12 +106,6 @@ def _running_foot(file_name: str) -> str:
     shown = excerpt(file_name, _FOOT_CHARACTERS)
     escaped = "".join(c if c.isascii() and c.isalnum() else f"\\{ord(c):06x}" for c in shown)
     return f'@page {{ @bottom-left {{ content: "{escaped}"; }} }}\n'
-
-
-def _policy(css: str) -> str:
-    """Allows this style sheet, and nothing else but pictures inside the file."""
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii")
-    return f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
 @cache

@@ -170,8 +170,34 @@ def test_the_form_describes_include(document: dict[str, Any]) -> None:
     ]  # fmt: skip
     assert form["include"]["type"] == "array"
     assert form["type"]["enum"] == ["", "image", "video"]
-    assert list(form) == ["file", "type", "include"]
+    assert list(form) == ["file", "type", "include", "case_number", "note"]
     assert "thumbnails" in document["components"]["schemas"]["DetectMetadata"]["properties"]
+
+
+def test_the_report_is_described(document: dict[str, Any]) -> None:
+    answer = document["paths"]["/detect"]["post"]["responses"]["200"]
+    assert list(answer["content"]) == ["application/json", "text/html"]
+    assert {"X-Release-ID", "X-Request-ID"} <= set(answer["headers"])
+    form = document["components"]["schemas"]["DetectForm"]["properties"]
+    assert (form["case_number"]["maxLength"], form["note"]["maxLength"]) == (80, 1000)
+
+
+def test_every_score_says_what_it_is_and_what_it_is_not(document: dict[str, Any]) -> None:
+    answer = document["components"]["schemas"]["InferenceResponse"]
+    said = {name: field.get("description", "") for name, field in answer["properties"].items()}
+    ten = list(said)[:10]
+    assert ten[-2:] == ["model_version", "inference_time"]
+    assert all(said[name] for name in ten)
+    assert "no sound is analysed" in said["audio_score"]
+    assert "not analysed" in said["gan_fingerprint"]
+    assert "nothing about motion. Of a still it is always 100" in " ".join(said["temporal_consistency"].split())
+    details = document["components"]["schemas"]["DetectMetadata"]["properties"]
+    undescribed = [
+        name
+        for name in ("deciding_person", "thumbnails", "crops", "segments", "stability")
+        if not details[name].get("description")
+    ]
+    assert undescribed == []
 
 
 def test_a_form_sent_by_its_schema_alone_is_taken(gateway: Gateway, document: dict[str, Any]) -> None:
