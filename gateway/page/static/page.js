@@ -9,6 +9,7 @@ import { showNotice } from "./session/notice.js";
 import { hideProblem, showProblem } from "./session/problem.js";
 import { showProgress } from "./session/progress.js";
 import { Queue } from "./session/queue.js";
+import { typedKey } from "./shared/api_key.js";
 import { byId } from "./shared/dom.js";
 import { size } from "./shared/format.js";
 import { hideResult, showResult } from "./result/result.js";
@@ -96,10 +97,4 @@ function keepFocus() {
 /** Says something about what was dropped, chosen or pasted. @param {string} text */
 function hint(text) {
   byId("hint").textContent = text;
-}
-
-/** The API key from its field, which is there where the service wants one. */
-function typedKey() {
-  const field = document.querySelector("#api-key");
-  return field instanceof HTMLInputElement ? field.value.trim() : "";
 }

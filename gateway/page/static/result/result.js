@@ -2,12 +2,12 @@
 
 import { OUTCOME_BANDS } from "../shared/bands.js";
 import { byId, html } from "../shared/dom.js";
-import { saveFile } from "../shared/save.js";
 import { firstSelection } from "../shared/selection.js";
 import { workbench } from "../video/workbench.js";
 import { factCards, scoreCard } from "./facts.js";
 import { peopleCard } from "./people.js";
 import { analysedImage, keyFrames } from "./pictures.js";
+import { reportCard } from "./report_card.js";
 import { stabilityCard } from "./stability.js";
 import { verdictCard } from "./verdict.js";
 
@@ -23,9 +23,9 @@ export function showResult(entry) {
   const parts = isVideo
     ? [verdict, people, column("media", [workbench(entry, selection), keyFrames(metadata, selection)])]
     : [verdict, column("media", [analysedImage(entry, selection), people])];
-  const details = column("details", [scoreCard(entry.answer), stabilityCard(metadata), ...factCards(entry)]);
+  const details = column("details", [reportCard(entry), scoreCard(entry.answer), stabilityCard(metadata), ...factCards(entry)]);
   const place = byId("result");
-  place.replaceChildren(...[...parts, details, actions(entry)].filter((part) => part !== null));
+  place.replaceChildren(...[...parts, details].filter((part) => part !== null));
   place.dataset.band = OUTCOME_BANDS[metadata.statement.outcome];
   place.hidden = false;
 }
@@ -42,11 +42,4 @@ export function hideResult() {
  */
 function column(name, cards) {
   return html("div", { class: name }, ...cards);
-}
-
-/** @param {Entry} entry */
-function actions({ answer, file }) {
-  const download = html("button", { type: "button", class: "button" }, "Download result as JSON");
-  download.addEventListener("click", () => saveFile(`${file.name}.result.json`, `${JSON.stringify(answer, null, 2)}\n`, "application/json"));
-  return html("p", { class: "actions" }, download);
 }
