@@ -52,7 +52,7 @@ def thumbnails(output: DetectionOutput, deadline: Deadline, every_frame: bool = 
     Args:
         output: With its frames kept.
         deadline: Of the request.
-        every_frame: Makes smaller ones of all scored frames.
+        every_frame: Adds smaller ones of all other scored frames.
     """
     made: list[FrameThumbnail] = []
     reasons = choose_key_frames(output)
@@ -61,7 +61,7 @@ def thumbnails(output: DetectionOutput, deadline: Deadline, every_frame: bool = 
             if at in reasons or (every_frame and frame.score.fake_probability is not None):
                 deadline.remaining_s()
                 with contextlib.suppress(InputError):
-                    made.append(_thumbnail(frame, reasons.get(at, []), _STRIP_SIDE_PX if every_frame else _SIDE_PX))
+                    made.append(_thumbnail(frame, reasons.get(at, []), _SIDE_PX if at in reasons else _STRIP_SIDE_PX))
     return made
 
 

@@ -119,7 +119,7 @@ class DetectOptions(BaseModel):
         default=[],
         description="What `metadata` holds besides:\n"
         "- `thumbnails`: pictures of the frames that matter\n"
-        "- `all_thumbnails`: smaller ones of every scored frame, in the same field\n"
+        "- `all_thumbnails`: the same, and smaller ones of every other scored frame\n"
         "- `crops`: each person's face as the model saw it\n"
         "- `scores`: the scores of POST /api/v1/inference, and `verdict_bands`\n"
         "- `stability`: the scores of the deciding face after small changes (5 more pictures are scored, 10 of a "

@@ -280,6 +280,7 @@ def test_what_the_browser_cannot_play_is_shown_in_pictures(
     scripted_page.wait_for(lambda: scripted_page.all(".strip"))
     assert not scripted_page.all("video")
     pictures = scripted_page.all(".strip [role=option]")
+    assert len(pictures) == len(bench.options()), "every scored frame"
     pictures[0].click()
     index = pictures[0].get_attribute("data-frame")
     assert scripted_page.one(".player img").get_attribute("alt").startswith(f"Frame {index} at ")

@@ -1,10 +1,14 @@
 /** The files of this tab: one is sent at a time, the others wait their turn. */
 
 import { size } from "../shared/format.js";
+import { canPlay } from "../video/player.js";
 import { detect, Problem } from "./upload.js";
 
 /** @typedef {import("../shared/types.js").Answer} Answer */
 /** @typedef {"waiting" | "uploading" | "analysing" | "done" | "failed" | "cancelled"} State */
+
+/** Of pictures that may be animated. */
+const ANIMATED = ["image/gif", "image/webp", "image/avif", "image/apng"];
 
 /** A file, how far it is, and what became of it. */
 export class Entry {
@@ -147,7 +151,10 @@ export class Queue extends EventTarget {
     entry.startedMs = performance.now();
     this.#set(entry, "uploading");
     try {
+      const pictures = (await showsFrames(entry.file)) ? "thumbnails" : "all_thumbnails";
+      this.#controller.signal.throwIfAborted();
       const { answer, requestId } = await detect(entry.file, {
+        pictures,
         onProgress: (sentShare) => {
           entry.sentBytes = sentShare * entry.file.size;
           this.#fire("progress", entry);
@@ -183,4 +190,13 @@ export class Queue extends EventTarget {
   #fire(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
+}
+
+/**
+ * Whether the browser itself shows every frame of a file. It cannot go to one of an animated picture.
+ * @param {File} file
+ */
+async function showsFrames(file) {
+  if (file.type.startsWith("image/")) return !ANIMATED.includes(file.type);
+  return canPlay(file);
 }

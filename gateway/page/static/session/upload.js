@@ -2,7 +2,7 @@
 
 /** @typedef {import("../shared/types.js").Answer} Answer */
 
-const INCLUDED = ["thumbnails", "crops", "scores", "stability", "further_frames"];
+const INCLUDED = ["crops", "scores", "stability", "further_frames"];
 
 /** What went wrong, in the API's words where it has answered. */
 export class Problem extends Error {
@@ -24,16 +24,17 @@ export class Problem extends Error {
 
 /**
  * @param {File} file
- * @param {object} watch
- * @param {(share: number) => void} watch.onProgress With how much has been sent, 0-1.
- * @param {() => void} watch.onSent Everything has been sent; the analysis runs.
- * @param {AbortSignal} watch.signal Rejects with its reason.
- * @param {string} watch.apiKey Sent along if there is one; kept nowhere.
+ * @param {object} options
+ * @param {"thumbnails" | "all_thumbnails"} options.pictures Which frames' pictures come with the answer.
+ * @param {(share: number) => void} options.onProgress With how much has been sent, 0-1.
+ * @param {() => void} options.onSent Everything has been sent; the analysis runs.
+ * @param {AbortSignal} options.signal Rejects with its reason.
+ * @param {string} options.apiKey Sent along if there is one; kept nowhere.
  * @returns {Promise<{answer: Answer, requestId: string}>} Rejects with a Problem.
  */
-export function detect(file, { onProgress, onSent, signal, apiKey }) {
+export function detect(file, { pictures, onProgress, onSent, signal, apiKey }) {
   const form = new FormData();
-  for (const part of INCLUDED) form.append("include", part);
+  for (const part of [...INCLUDED, pictures]) form.append("include", part);
   form.append("file", file);
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
