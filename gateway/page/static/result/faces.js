@@ -28,7 +28,7 @@ export function faceMarks(frame, thumbnail, metadata, selection) {
   const several = metadata.people.length > 1;
   const { faces } = frame;
   const marks = faces.map((face) => mark(face, width, height, several, metadata));
-  const layer = svg("svg", { class: "faces", "aria-hidden": "true" }, ...marks);
+  const layer = svg("svg", { class: several ? "faces several" : "faces", "aria-hidden": "true" }, ...marks);
   const show = () => {
     marks.forEach((one, i) => one.classList.toggle("selected", several && faces[i].person === selection.person));
   };

@@ -38,7 +38,7 @@ export async function canPlay(file) {
  */
 export function player(url, metadata, frames, selection, { onTime, onUnplayable }) {
   const video = videoOf(url);
-  const element = html("div", { class: `player${metadata.people.length > 1 ? " several" : ""}` }, video);
+  const element = html("div", { class: "player" }, video);
   const showFaces = faceLayers(element, video, metadata, selection);
   let start_s = NaN; // when the first frame is shown; a file need not begin at 0
   let shown_s = NaN;
