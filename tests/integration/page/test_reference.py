@@ -86,7 +86,7 @@ def test_a_video_can_be_tried_with_the_form_as_it_is(scripted_reference: Referen
     scripted_reference.unfold("/detect")
     scripted_reference.one(".try-out__btn").click()
     rows = [one.get_attribute("data-property-name") for one in scripted_reference.all("[data-property-name]")]
-    assert rows == ["file", "type", "include"]
+    assert rows == ["file", "type", "include", "case_number", "note"]
     scripted_reference.one("input[type=file]").send_keys(str(clip))
     scripted_reference.one(".btn.execute").click()
     scripted_reference.wait_for(scripted_reference.live_answer)
