@@ -52,7 +52,7 @@ def detect_route(
     def detect_upload() -> Response:
         """Judge one uploaded image or video.
 
-        What the file is is read from its content, never from its name. Of a video up to 30 frames are scored, one from
+        The file's content says what it is, never its name. Of a video up to 30 frames are scored, one from
         each of as many equal parts of it. Nothing is kept after the answer.
 
         Where the Accept header prefers HTML the answer is the evidence report of the same detection: one file to read,
