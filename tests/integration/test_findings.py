@@ -85,6 +85,6 @@ def test_the_report(face_release: Release, pictures: list[Path], tmp_path: Path)
         assert (evidence["verdict"]["result"], evidence["verdict"]["assessable"]) == ("uncertain", False)
         assert critical(evidence["findings"]) <= CODES[picture.name]
         html = reports[0].read_text("utf-8")
-        assert '<p class="result quiet">not assessable</p>' in html
-        assert "Critical</span> <code>" in html
+        assert "Not assessable: no face" in html
+        assert "<strong>Critical</strong> <code>" in html
         assert "<td>faces only</td>" in html
