@@ -117,7 +117,7 @@ def _asked_for(options: DetectOptions, output: DetectionOutput) -> dict[str, Any
     added: dict[str, Any] = {}
     if "scores" in options.include:
         bands = output.model.verdict_bands.of(output.details.input_type)
-        added |= {"scores": output.scores.rounded(), "verdict_bands": bands}
+        added |= {"scores": output.scores, "verdict_bands": bands}
     every_frame = "all_thumbnails" in options.include
     if every_frame or "thumbnails" in options.include:
         added["thumbnails"] = thumbnails(output, request_deadline(), every_frame)

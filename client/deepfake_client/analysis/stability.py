@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageEnhance, ImageOps
 
-from deepfake_client.analysis.crops import DIGITS, Part, Skippable, Subject, png, score_crops
+from deepfake_client.analysis.crops import Part, Skippable, Subject, png, score_crops
 from deepfake_client.media import TextEnum
 from deepfake_client.pictures import Box
 from deepfake_client.release import ModelInfo, VerdictBands
@@ -51,7 +51,7 @@ class Variant(Part):
 
     change: Change
     fake_probability: float
-    """0-1, four decimals."""
+    """0-1."""
     result: DetectionResult
     """The band in which it lies."""
 
@@ -67,7 +67,7 @@ class FaceStability(Part):
     face_box: Box | None
     """x0, y0, x1, y1 in pixels; null where the whole picture was scored."""
     fake_probability: float
-    """Unchanged, 0-1, four decimals."""
+    """Unchanged, 0-1, as in `frame_predictions`."""
     result: DetectionResult
     """The band in which it lies."""
     variants: tuple[Variant, ...]
@@ -124,14 +124,13 @@ def _face(subject: Subject, scores: dict[Change, float], bands: VerdictBands) ->
         timestamp_s=subject.timestamp_s,
         person=subject.person,
         face_box=subject.face_box_px,
-        fake_probability=round(subject.fake_probability, DIGITS),
+        fake_probability=subject.fake_probability,
         result=verdict(subject.fake_probability, bands),
         variants=tuple(
-            Variant(change=change, fake_probability=round(p, DIGITS), result=verdict(p, bands))
-            for change, p in scores.items()
+            Variant(change=change, fake_probability=p, result=verdict(p, bands)) for change, p in scores.items()
         ),
-        lowest=round(min(every), DIGITS),
-        highest=round(max(every), DIGITS),
+        lowest=min(every),
+        highest=max(every),
     )
 
 
