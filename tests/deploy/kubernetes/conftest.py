@@ -6,7 +6,7 @@ import pytest
 
 from tests.deploy.kubernetes.rendered import KUBERNETES, Manifest, foundation, in_state, overlays, render
 
-COMPONENTS = ("ingress", "monitoring", "tracing", "media", "workload-identity-eks", "many-cores")
+COMPONENTS = ("ingress", "monitoring", "tracing", "media", "workload-identity-eks", "many-cores", "gpu-autoscaling")
 
 
 @pytest.fixture(scope="session")

@@ -30,30 +30,21 @@ def query(pods: str) -> str:
     return text
 
 
-def series(pod: str, model: str, metric: str, us_per_15s: int) -> dict[str, str]:
-    name = f'nv_inference_{metric}_duration_us{{namespace="deepfake",pod="{pod}",model="{model}"}}'
-    return {"series": name, "values": f"0+{us_per_15s}x40"}
+def series(pod: str, model: str, values: str) -> dict[str, str]:
+    name = f'nv_inference_pending_request_count{{namespace="deepfake",pod="{pod}",model="{model}"}}'
+    return {"series": name, "values": values}
 
 
-def test_the_ratio_is_that_of_the_busiest_model_and_0_for_idle_pods(tmp_path: Path) -> None:
+def test_requests_that_wait_are_counted_for_each_pod(tmp_path: Path) -> None:
     inputs = [
-        series("busy", "preprocess", "queue", 1_000_000),  # waits half of its computing
-        series("busy", "preprocess", "compute_infer", 2_000_000),
-        series("busy", "classifier", "queue", 9_000_000),  # waits three times its computing
-        series("busy", "classifier", "compute_infer", 3_000_000),
-        series("busy", "deepfake_detector", "queue", 99_000_000),  # the ensemble's own counts are no work
-        series("busy", "deepfake_detector", "compute_infer", 1),
-        series("idle", "preprocess", "queue", 0),
-        series("idle", "preprocess", "compute_infer", 0),
-        series("idle", "classifier", "queue", 100),  # next to nothing, and not infinitely much of it
-        series("idle", "classifier", "compute_infer", 0),
-        series("another", "classifier", "queue", 9_000_000),
-        series("another", "classifier", "compute_infer", 1),
+        series("busy", "preprocess", "4x40"),
+        series("busy", "classifier", "0 4x20 0 4x20"),
+        series("busy", "deepfake_detector", "99x40"),  # the ensemble's own count is no queue
+        series("idle", "preprocess", "0x40"),
+        series("idle", "classifier", "0x40"),
+        series("another", "classifier", "99x40"),
     ]
-    expected = [
-        {"labels": '{pod="busy"}', "value": 3},
-        {"labels": '{pod="idle"}', "value": 100 / 15 / 1000},
-    ]
+    expected = [{"labels": '{pod="busy"}', "value": 8}, {"labels": '{pod="idle"}', "value": 0}]
     case = {
         "interval": "15s",
         "input_series": inputs,
@@ -71,20 +62,24 @@ def test_every_metric_of_the_query_is_one_of_a_real_triton(service: Service) -> 
         detector.detect(photo("astronaut.png"))
     page = Page.fetch(f"http://127.0.0.1:{service.triton_metrics_port}/metrics")
     used = set(re.findall(r"\bnv_\w+", rule()["metricsQuery"] + rule()["seriesQuery"]))
-    assert len(used) == 2
-    for name in used:
-        models = {dict(labels)["model"] for sample, labels in page.samples if sample == name}
-        assert {"preprocess", "classifier"} <= models
-    computed = [v for (n, labels), v in page.samples.items() if n == "nv_inference_compute_infer_duration_us" and v]
-    assert computed
+    (name,) = used
+    assert {"preprocess", "classifier"} <= {dict(labels)["model"] for sample, labels in page.samples if sample == name}
 
 
-def test_the_autoscaler_asks_for_the_metric_that_the_adapter_gives(services: dict[str, Path]) -> None:
+def test_autoscalers_need_no_metric_but_processor_time(services: dict[str, Path]) -> None:
+    """Which every cluster with metrics-server has."""
+    for name, folder in services.items():
+        for scaler in of_kind(render(folder), "HorizontalPodAutoscaler"):
+            kinds = {metric["type"] for metric in scaler["spec"]["metrics"]}
+            with_queue = name == "gpu, all at once" and "triton" in scaler["metadata"]["name"]
+            assert kinds == ({"Resource", "Pods"} if with_queue else {"Resource"})
+
+
+def test_the_component_asks_for_the_metric_that_the_adapter_gives(rollout: list[Manifest]) -> None:
     assert rule()["resources"]["overrides"] == {"namespace": {"resource": "namespace"}, "pod": {"resource": "pod"}}
-    for folder in services.values():
-        scalers = of_kind(render(folder), "HorizontalPodAutoscaler")
-        asked = [m["pods"]["metric"]["name"] for s in scalers for m in s["spec"]["metrics"] if m["type"] == "Pods"]
-        assert set(asked) == {rule()["name"]["as"]}
+    scalers = of_kind(rollout, "HorizontalPodAutoscaler")
+    asked = [m["pods"]["metric"]["name"] for s in scalers for m in s["spec"]["metrics"] if m["type"] == "Pods"]
+    assert set(asked) == {rule()["name"]["as"]}
 
 
 @pytest.mark.parametrize("name", ["triton-blue", "gateway"])
