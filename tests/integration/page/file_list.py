@@ -34,10 +34,10 @@ def opened(page: Page) -> list[str]:
     return [one.text for one in page.all("#files [aria-current=true]")]
 
 
-def exported(page: Page, name: str, path: Path) -> str:
+def exported(page: Page, name: str, path: Path, within: str = "#files") -> str:
     """What a button saves as that file."""
-    button(page, name).click()
-    page.wait_for(path.exists)
+    button(page, name, within).click()
+    page.wait_for(lambda: path.exists() and path.stat().st_size)  # the browser makes an empty one first
     content = path.read_text("utf-8")
     path.unlink()
     return content
