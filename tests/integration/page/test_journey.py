@@ -83,7 +83,7 @@ def assert_player_goes_to_the_most_suspicious_frame(page: Page, answer: dict[str
     bench = Workbench(page)
     bench.click(0)
     bench.shows(0)
-    (picture,) = [one for one in page.all(".pictures .choice") if one.text.startswith(f"Frame {peak['index']} at")]
+    (picture,) = [one for one in page.all(".pictures .choice") if f"Frame {peak['index']} at" in one.text]
     picture.click()
     bench.shows(peak["index"])
     (frame,) = [one for one in answer["metadata"]["frame_predictions"] if one["index"] == peak["index"]]
