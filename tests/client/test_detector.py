@@ -238,7 +238,7 @@ def test_the_deadline_covers_the_whole_detection(detector: Detector, server: Inf
     ["", "localhost", "localhost:", ":8001", "localhost:port", "http://localhost:8000", "/no/such/directory", "a/b:1"],
 )
 def test_targets_that_are_neither_address_nor_directory(target: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"no address of a Triton server.* or an existing directory"):
+    with pytest.raises(ConfigurationError, match=r"(a Triton server|a web address).* or an existing directory"):
         create_detector(target)
 
 

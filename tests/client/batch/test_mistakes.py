@@ -63,7 +63,7 @@ def test_the_http_port(photo: Path) -> None:
         (("--url", "localhost"), "'localhost' lacks a port; give host:port"),
         (("--url", "no/such/folder"), "or an existing directory"),
         (("--url", "docs"), "docs holds neither a release (release.json) nor a checkpoint (config.json)"),
-        (("--ouput", "r.csv"), "No such option: --ouput (Possible options: --output)"),
+        (("--ouput", "r.csv"), "No such option: --ouput (Possible options: --note, --output)"),
         (("--output", "r.xlsx"), "must end in .jsonl, .ndjson, .csv, or give --format"),
         (("--output", "r.txt"), "must end in .jsonl, .ndjson, .csv, or give --format"),
         (("--output", "r.xlsx", "--format", "csv"), "no workbook is written; spreadsheet programs open a .csv"),
@@ -91,6 +91,10 @@ def test_a_folder_without_media(tmp_path: Path) -> None:
     assert said.endswith(f"there is no image or video in {tmp_path}; name a file to have it tried whatever its suffix")
 
 
+def _take_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_says_how_to_go_on_and_that_works(server: InferenceServer, tmp_path: Path) -> None:
     (tmp_path / "media").mkdir()
     for number in range(40):
@@ -101,7 +105,8 @@ def test_ctrl_c_says_how_to_go_on_and_that_works(server: InferenceServer, tmp_pa
         sys.executable, "-m", "deepfake_client", str(tmp_path / "media"), "--output", str(output), "--workers", "1",
         "--url", server.url,
     ]  # fmt: skip
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+    # Processes that a shell starts in the background ignore SIGINT, and so would this one.
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=_take_interrupts) as process:
         partial = tmp_path / "rows.jsonl.partial"
         while process.poll() is None and not (partial.exists() and partial.stat().st_size):
             time.sleep(0.02)
