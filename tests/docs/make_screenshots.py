@@ -94,7 +94,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, chromium(Path(folder), WIDTH_PX) as driver:
         analyse(driver, url, make_clip(Path(folder) / "clip.mp4"), dark=False)
-        save(driver, "page-video.png", "[aria-labelledby=pictures-title]")
+        save(driver, "page-video.png", "[aria-labelledby=workbench-title]")
         analyse(driver, url, photo("astronaut.png"), dark=True)
         save(driver, "page-image.png", ".details")
 
