@@ -29,8 +29,8 @@ def train_slowly(output: Path, base: Path, pause_s: float, epochs: int, resume: 
         return paint_patch(face, rng)
 
     options = TrainingOptions(
-        output, str(base), epochs=epochs, batch_size=4, learning_rate=3e-3, self_blend=True, cpu=True, ema=0.9,
-        save_steps=1, resume=resume, workers=workers,
+        output=output, base=str(base), epochs=epochs, batch_size=4, learning_rate=3e-3, self_blend=True, cpu=True,
+        ema=0.9, save_steps=1, resume=resume, workers=workers,
     )  # fmt: skip
     stop = StopRequest()
     with stops_on_signals(stop):

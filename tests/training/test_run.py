@@ -40,7 +40,13 @@ def run(tmp_path: Path, base: Path) -> Run:
         data: TrainingData | None = None, stop: StopRequest | None = None, **changes: object
     ) -> TrainedCheckpoint:
         options = TrainingOptions(
-            tmp_path / "out", str(base), epochs=2, batch_size=4, learning_rate=3e-3, self_blend=True, cpu=True
+            output=tmp_path / "out",
+            base=str(base),
+            epochs=2,
+            batch_size=4,
+            learning_rate=3e-3,
+            self_blend=True,
+            cpu=True,
         )
         options = replace(options, **changes)
         forge = paint_patch if options.self_blend else None
@@ -62,8 +68,8 @@ def same_weights(one: TrainedCheckpoint, other: TrainedCheckpoint) -> bool:
 def trained(tmp_path_factory: pytest.TempPathFactory, base: Path) -> TrainedCheckpoint:
     """Long enough to learn; with everything switched on."""
     options = TrainingOptions(
-        tmp_path_factory.mktemp("trained") / "checker-finder", str(base), epochs=50, batch_size=8, learning_rate=4e-3,
-        self_blend=True, patch_loss=1.0, ema=0.9, crop_factor=1.5, cpu=True, augment=0.3,
+        output=tmp_path_factory.mktemp("trained") / "checker-finder", base=str(base), epochs=50, batch_size=8,
+        learning_rate=4e-3, self_blend=True, patch_loss=1.0, ema=0.9, crop_factor=1.5, cpu=True, augment=0.3,
     )  # fmt: skip
     return train(options, data_in_memory(TRAIN, VALIDATION, forge=paint_patch), paint_patch)
 
@@ -207,8 +213,8 @@ def test_a_stopped_run_goes_on_to_the_same_weights(run: Run, tmp_path: Path) -> 
         return paint_patch(face, rng)  # type: ignore[arg-type]
 
     options = TrainingOptions(
-        tmp_path / "out",
-        whole_base(run),
+        output=tmp_path / "out",
+        base=whole_base(run),
         epochs=2,
         batch_size=4,
         learning_rate=3e-3,
