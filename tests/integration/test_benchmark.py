@@ -6,6 +6,8 @@ from typer.testing import CliRunner, Result
 
 from benchmark.cli import app
 from benchmark.results import Results
+from benchmark.scaling_signal import Server, capacity_per_s, observe
+from tests.media import photo
 from tests.service import Service
 
 
@@ -45,3 +47,18 @@ def test_a_running_triton_does_not_drift(service: Service, tiny_checkpoint: Path
     done = CliRunner().invoke(app, [*arguments, "--max-dp", "1e-4"])
     assert done.exit_code == 0, done.output
     assert "max_dp" in done.stdout
+
+
+def test_what_an_autoscaler_could_see_is_read_from_a_running_triton(service: Service) -> None:
+    metrics_url = f"http://127.0.0.1:{service.triton_metrics_port}/metrics"
+    server = Server(service.grpc, metrics_url, photo("astronaut.png").read_bytes(), frames=1)
+    capacity = capacity_per_s(server, 1)
+    assert capacity > 1
+    seen = observe(server, 0.3 * capacity, 0.3, frames=1, seconds=3)
+    assert seen.answered_per_s > 0
+    assert 0 < seen.processor_share <= 1.5
+    known = server.metrics()
+    for model in ("preprocess", "classifier"):
+        assert known["nv_inference_compute_infer_duration_us", model] > 0
+        assert ("nv_inference_queue_duration_us", model) in known
+        assert ("nv_inference_pending_request_count", model) in known
