@@ -16,10 +16,10 @@ from pydantic import ValidationError
 
 from deepfake_client.command_line.exits import USAGE, fail, run
 from deepfake_client.command_line.help import new_app, styled
-from evaluation.bootstrap import BootstrapPlan, Estimate, estimate
 from evaluation.errors import ComparisonError, EvaluationError
-from evaluation.metrics import ranking_metrics
 from evaluation.results import RESULTS_NAME, Results
+from evaluation.statistics.bootstrap import BootstrapPlan, Estimate, estimate
+from evaluation.statistics.metrics import ranking_metrics
 
 
 @dataclass(frozen=True)

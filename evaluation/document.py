@@ -12,9 +12,9 @@ from evaluation import results
 from evaluation.dataset import UNREADABLE, Dataset, Label
 from evaluation.degradation import Degradation
 from evaluation.measure import ScoreTable, clean_metrics, latency, robustness_row
-from evaluation.metrics import calibration_bins, confusion_matrix
 from evaluation.robustness import PairedScore
 from evaluation.scoring import NOT_TRIED, ScoredFile
+from evaluation.statistics.metrics import calibration_bins, confusion_matrix
 
 FEW_FILES = 30
 """Below so many files of a class the percentile bootstrap is known to give intervals that are too narrow."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluation.bootstrap import CONFIDENCE, resample
 from evaluation.measure import ScoreTable
-from evaluation.metrics import FloatArray, RocCurve, roc_curve
 from evaluation.results import Results
+from evaluation.statistics.bootstrap import CONFIDENCE, resample
+from evaluation.statistics.metrics import FloatArray, RocCurve, roc_curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfake_client.scores import DetectionResult
-from evaluation import metrics
-from evaluation.bootstrap import BootstrapPlan, Estimate, Indices, estimate
 from evaluation.dataset import Label
 from evaluation.degradation import Degradation
 from evaluation.results import ComparisonResult, RobustnessResult
 from evaluation.robustness import NO_FACE, PairedScore
 from evaluation.scoring import ScoredFile
+from evaluation.statistics import metrics
+from evaluation.statistics.bootstrap import BootstrapPlan, Estimate, Indices, estimate
 
 COMPARED = ("auc", "eer", "accuracy", "tpr_at_5pct_fpr")
 """The metrics of the robustness table."""

@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from deepfake_client.plain_text import shown
-from evaluation.bootstrap import Estimate
 from evaluation.document import FEWEST_REAL
 from evaluation.results import ComparisonResult, FileResult, Results
+from evaluation.statistics.bootstrap import Estimate
 
 PIPED_WIDTH = 124
 """Columns where there is no terminal; the widest table needs them."""

@@ -14,9 +14,9 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from deepfake_client.release import VerdictBands
-from evaluation.bootstrap import IN_RESULTS, BootstrapPlan, Estimate
 from evaluation.errors import OutputError, OutputExistsError
-from evaluation.metrics import CalibrationBin, ConfusionMatrix
+from evaluation.statistics.bootstrap import IN_RESULTS, BootstrapPlan, Estimate
+from evaluation.statistics.metrics import CalibrationBin, ConfusionMatrix
 
 SCHEMA_VERSION = 2
 RESULTS_NAME = "results.json"

@@ -7,13 +7,13 @@ import pytest
 from typer.testing import CliRunner
 
 from deepfake_client import DetectionResult, ModelInfo
-from evaluation.bootstrap import Estimate
 from evaluation.compare import Contestant, app, auc_difference, comparison_table, read_contestant
 from evaluation.dataset import Dataset, Label, LabelledFile
 from evaluation.document import Run, build_results
 from evaluation.errors import ComparisonError
 from evaluation.results import CommandResult, ComparisonResult, Results, RobustnessResult
 from evaluation.scoring import ScoredFile
+from evaluation.statistics.bootstrap import Estimate
 from tests.evaluation.conftest import Evaluate
 from tests.inference_server import DESCRIPTION, InferenceServer
 

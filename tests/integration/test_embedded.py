@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from deploy.model import EMBEDDED_CHECKPOINT
-from evaluation.metrics import roc_curve
+from evaluation.statistics.metrics import roc_curve
 from export.checkpoint.load import read_sidecar
 from export.golden import read_golden
 from export.release import CURRENT, read_release

@@ -12,8 +12,15 @@ from deepfake_client.pictures import Box
 from deepfake_client.release import BandRecord, Interval, ReleaseBands, VideoRule
 from deepfake_client.scorer import OK, Face, FrameScore
 from deepfake_client.scores import deciding_probability
-from evaluation.bootstrap import BootstrapPlan, estimate
-from evaluation.metrics import BoolArray, CalibrationBin, FloatArray, calibration_bins, calibration_metrics, roc_curve
+from evaluation.statistics.bootstrap import BootstrapPlan, estimate
+from evaluation.statistics.metrics import (
+    BoolArray,
+    CalibrationBin,
+    FloatArray,
+    calibration_bins,
+    calibration_metrics,
+    roc_curve,
+)
 from training.calibration.fitting import (
     Budget,
     Edges,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deepfake_client.release import CalibrationRecord, ReleaseBands
-from evaluation.metrics import CalibrationBin
+from evaluation.statistics.metrics import CalibrationBin
 from export.checkpoint.load import SIDECAR, Checkpoint, read_sidecar
 from export.release import own_file
 from training.errors import CalibrationError

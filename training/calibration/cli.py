@@ -17,9 +17,10 @@ from deepfake_client.command_line.options import FakeLabels, Seed, Version, spli
 from deepfake_client.plain_text import shown
 from deepfake_client.release import BandRecord, CalibrationRecord, VerdictBands, VideoRule
 from deepfake_client.scores import STRETCH_FRAMES
-from evaluation.bootstrap import BootstrapPlan
 from evaluation.dataset import Dataset, find_dataset
 from evaluation.errors import EvaluationError
+from evaluation.people import persons_of
+from evaluation.statistics.bootstrap import BootstrapPlan
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import Checkpoint, load_checkpoint
 from export.errors import ExportError
@@ -29,7 +30,6 @@ from training.calibration.checkpoint import draw_reliability, write_calibrated
 from training.calibration.fitting import Budget
 from training.calibration.golden import GoldenPicture, pictures_of, read_pictures, write_golden
 from training.calibration.scores import UnscoredMedia, score_media
-from training.data.media_files import persons_of
 from training.errors import OptionError, TrainingError
 from training.writing import whole_folder
 

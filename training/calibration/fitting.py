@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepfake_client.release import VerdictBands
-from evaluation.metrics import BoolArray, FloatArray
+from evaluation.statistics.metrics import BoolArray, FloatArray
 from training.errors import CalibrationError
 
 LOWEST, HIGHEST = 0.05, 20.0

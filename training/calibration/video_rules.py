@@ -19,7 +19,7 @@ from deepfake_client.command_line.exits import USAGE, run
 from deepfake_client.command_line.help import new_app, styled
 from deepfake_client.release import VideoRule
 from deepfake_client.scores import MAX_SCORED_FRAMES, STRETCH_FRAMES, deciding_probability
-from evaluation.metrics import FloatArray
+from evaluation.statistics.metrics import FloatArray
 from training.calibration.fitting import Budget, set_edges
 
 SHARES = (1.0, 0.5, 0.2, 0.1)

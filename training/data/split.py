@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.dataset import Label
-from training.data.media_files import MediaFile, Part, group
+from evaluation.people import group
+from training.data.media_files import MediaFile, Part
 from training.data.reading import CachedFile
 from training.errors import DatasetError
 

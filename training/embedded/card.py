@@ -10,9 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from deepfake_client.release import CardFields, Interval
-from evaluation.bootstrap import BootstrapPlan, Estimate, estimate
 from evaluation.dataset import find_dataset
-from evaluation.metrics import roc_curve
+from evaluation.statistics.bootstrap import BootstrapPlan, Estimate, estimate
+from evaluation.statistics.metrics import roc_curve
 from export.checkpoint.load import Checkpoint
 from training.calibration.calibration import ScoredMedia
 from training.calibration.fitting import fake_probability

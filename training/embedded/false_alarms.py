@@ -25,7 +25,7 @@ from deepfake_client.command_line.help import new_app, styled
 from deepfake_client.command_line.options import Seed
 from deepfake_client.connect import create_detector
 from deepfake_client.settings import ClientSettings
-from evaluation.bootstrap import BootstrapPlan, Estimate, estimate
+from evaluation.statistics.bootstrap import BootstrapPlan, Estimate, estimate
 from preprocessing import Box, Face
 from training.data.faces import decode_frame, reduced, wide_crop
 from training.embedded.manifest import MANIFEST, MORE, load_manifest

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from deepfake_client.release import VerdictBands
-from evaluation.bootstrap import BootstrapPlan
+from evaluation.statistics.bootstrap import BootstrapPlan
 from training.calibration.calibration import Calibration, ScoredMedia, calibrate
 from training.calibration.fitting import (
     HIGHEST,

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from deepfake_client.in_process import InProcessScorer
 from deepfake_client.scorer import Deadline
 from evaluation.dataset import find_dataset
+from evaluation.errors import DatasetError
+from evaluation.people import persons_of
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import load_checkpoint, read_sidecar
 from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
@@ -21,8 +23,7 @@ from tests.labelled_images import TEMPERATURE, pictures, write_clear_cases, writ
 from training.calibration.checkpoint import fold_temperature
 from training.calibration.cli import app
 from training.calibration.golden import read_pictures, write_golden
-from training.data.media_files import persons_of
-from training.errors import CalibrationError, DatasetError
+from training.errors import CalibrationError
 
 
 def run(*arguments: object) -> tuple[int, str]:

@@ -12,12 +12,12 @@ from assets import FACE_MODELS, fetch_assets
 from deepfake_client.analysis.faces import FaceChoice, FaceRules
 from deepfake_client.release import Scope
 from evaluation.dataset import Label
+from evaluation.people import group
 from preprocessing import Preparer, PreprocessParams, ResizeSpec
 from tests.media import H264_SHORT_GOP, VideoSpec, photo_pixels, write_video
 from tests.training.samples import astronaut, paint_patch, write_folder
 from training.data.faces import CutParams
 from training.data.folder import load_folder
-from training.data.media_files import group
 from training.data.sets import TrainingData
 from training.errors import DatasetError
 from training.options import TrainingOptions

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from deepfake_client.release import BandRecord, CalibrationRecord, Interval
-from evaluation.bootstrap import Estimate
+from evaluation.statistics.bootstrap import Estimate
 from export.checkpoint.load import Sidecar
 from training.embedded.card import Figures, ScoredPicture, auc_of, card_text
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from evaluation.bootstrap import BootstrapPlan, estimate, resample
-from evaluation.metrics import ranking_metrics
+from evaluation.statistics.bootstrap import BootstrapPlan, estimate, resample
+from evaluation.statistics.metrics import ranking_metrics
 
 
 def test_resamples_keep_the_size_of_each_stratum() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, roc_auc_score
 from sklearn.metrics import roc_curve as sklearn_roc_curve
 
-from evaluation.metrics import (
+from evaluation.statistics.metrics import (
     calibration_bins,
     calibration_metrics,
     confusion_matrix,

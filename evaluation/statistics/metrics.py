@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.bootstrap import IN_RESULTS
+from evaluation.statistics.bootstrap import IN_RESULTS
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
