@@ -2,8 +2,10 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from glob import escape
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,7 +14,11 @@ from export.errors import CheckpointError, HubUnreachableError
 HUB_TIMEOUT_S = 8.0
 """How long the hub may take to answer its first request."""
 
-_FILES = ["*.json", "*.safetensors", "README.md", "golden/*"]
+_FILES = ("*.json", "README.md", "golden/*")
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+"""Forms of weights. The first that a repository has is taken: the others hold the same again."""
+
+_INDEX = ".index.json"
 
 _T = TypeVar("_T")
 
@@ -61,7 +67,7 @@ def _cached_snapshot(checkpoint: str, revision: str | None) -> Path | None:
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        path = Path(snapshot_download(checkpoint, revision=revision, allow_patterns=_FILES, local_files_only=True))
+        path = Path(snapshot_download(checkpoint, revision=revision, local_files_only=True))
     except LocalEntryNotFoundError:
         return None
     except HFValidationError as error:
@@ -71,16 +77,27 @@ def _cached_snapshot(checkpoint: str, revision: str | None) -> Path | None:
 
 def _is_complete(snapshot: Path) -> bool:
     """Whether a download got everything that is needed to load; an interrupted one goes on where it was."""
-    if not all((snapshot / name).is_file() for name in ("config.json", "preprocessor_config.json")):
-        return False
-    index = snapshot / "model.safetensors.index.json"
-    if not index.is_file():
-        return any(snapshot.glob("*.safetensors"))
+    settings = all((snapshot / name).is_file() for name in ("config.json", "preprocessor_config.json"))
+    return settings and any(_has_weights(snapshot, form) for form in _WEIGHTS)
+
+
+def _has_weights(snapshot: Path, form: str) -> bool:
+    index = next(snapshot.glob(form + _INDEX), None)
+    if index is None:
+        return any(snapshot.glob(form))
     try:
         shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
     return all((snapshot / shard).is_file() for shard in shards)
+
+
+def _needed(names: Iterable[str]) -> list[str]:
+    """Which files of a repository make the checkpoint: no states of the training, no other forms of its weights."""
+    top = [name for name in names if "/" not in name or name.startswith("golden/")]
+    form = next((form for form in _WEIGHTS if any(fnmatchcase(name, form) for name in top)), _WEIGHTS[0])
+    wanted = [name for name in top if any(fnmatchcase(name, kind) for kind in (*_FILES, form))]
+    return [name for name in wanted if not name.endswith(_INDEX) or fnmatchcase(name, form + _INDEX)]
 
 
 def _download(checkpoint: str, revision: str | None, timeout_s: float) -> Path:
@@ -89,7 +106,7 @@ def _download(checkpoint: str, revision: str | None, timeout_s: float) -> Path:
 
     try:
         # One small request first: the download itself would retry for minutes where the hub is out of reach.
-        within(lambda: HfApi().model_info(checkpoint, revision=revision, timeout=timeout_s), timeout_s)
+        found = within(lambda: HfApi().model_info(checkpoint, revision=revision, timeout=timeout_s), timeout_s)
     except HfHubHTTPError as error:
         status = getattr(error.response, "status_code", None)
         if status in (401, 403, 404):
@@ -101,7 +118,8 @@ def _download(checkpoint: str, revision: str | None, timeout_s: float) -> Path:
             f"({type(error).__name__})"
         ) from error
     try:
-        return Path(snapshot_download(checkpoint, revision=revision, allow_patterns=_FILES))
+        names = _needed(file.rfilename for file in found.siblings or ())
+        return Path(snapshot_download(checkpoint, revision=revision, allow_patterns=[escape(name) for name in names]))
     except (OSError, HfHubHTTPError) as error:
         # The hub answered, so this is no reason to serve something else: a full disk, no right to write, a lost line.
         raise CheckpointError(f"{checkpoint} could not be downloaded: {_first_line(error)}") from error

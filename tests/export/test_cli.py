@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from huggingface_hub import ModelInfo
 
 from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint, within
 from export.checkpoint.load import load_checkpoint
@@ -115,7 +116,7 @@ def test_a_download_that_fails_is_no_unreachable_hub(monkeypatch: pytest.MonkeyP
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *args, **kwargs: object())
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *args, **kwargs: ModelInfo(id="someone/some-model"))
     with pytest.raises(CheckpointError, match="No space left") as caught:
         locate_checkpoint("someone/some-model")
     assert not isinstance(caught.value, HubUnreachableError)
@@ -133,7 +134,7 @@ def test_an_interrupted_download_goes_on(missing: str, tmp_path: Path, monkeypat
         "snapshot_download",
         lambda *args, local_files_only=False, **kwargs: str(partial if local_files_only else complete),
     )
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *args, **kwargs: object())
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *args, **kwargs: ModelInfo(id="someone/some-model"))
     assert locate_checkpoint("someone/some-model").path == complete
 
 
