@@ -47,8 +47,8 @@ class GatewaySettings(PrefixedSettings):
     port: int = Field(default=5000, ge=1, le=65535, validation_alias="port", description="Port the gateway listens on.")
     listen_fds: tuple[int, ...] = Field(
         default=(),
-        description="Listening sockets that the starting process hands over, as `deepfake-serve` does: a JSON list of "
-        "descriptors. Without them the gateway listens on HOST and PORT itself.",
+        description="Listening sockets of the starting process, such as `deepfake-serve`: a JSON list of descriptors, "
+        "in place of DEEPFAKE_HOST and PORT.",
     )
     media_root: Path = Field(
         default=Path("media"),
@@ -58,14 +58,13 @@ class GatewaySettings(PrefixedSettings):
     flask_env: str = Field(
         default="production",
         validation_alias="flask_env",
-        description="`development` logs at debug level and indents JSON; any other value is production. "
-        "It never switches a debugger on.",
+        description="`development` logs at debug level and indents JSON; any other value is production.",
     )
 
     triton_url: str = Field(
         default="127.0.0.1:8001",
-        description="host:port of Triton's gRPC endpoint, or several separated by commas. dns:///NAME:PORT stands for "
-        "several servers behind one name; those that are added are found.",
+        description="host:port of Triton's gRPC endpoint, or several separated by commas; dns:///NAME:PORT stands for "
+        "several servers behind one name.",
     )
     triton_outage_wait_s: float = Field(
         default=8.0, ge=0, description="How long a request waits for a Triton that is away, before its 503."
@@ -86,8 +85,7 @@ class GatewaySettings(PrefixedSettings):
     )
     video_decode_process: bool = Field(
         default=True,
-        description="Whether each video is decoded in a process of its own, which is ended when it hangs, crashes or "
-        "takes more than the two limits below, rather than in a thread of the gateway, which cannot be.",
+        description="Whether each video is decoded in a process of its own, with the two limits below.",
     )
     video_decode_s: float = Field(
         default=20.0, gt=0, description="Time limit of decoding one video in such a process, in seconds."
@@ -95,8 +93,8 @@ class GatewaySettings(PrefixedSettings):
     video_decode_bytes: int = Field(
         default=4096 * _MIB,
         ge=MIN_DECODE_BYTES,
-        description="Most memory that such a process allocates. In a container with a limit of memory, all of them "
-        "together take half of that at most.",
+        description="Most memory of such a process. In a container all of them together take half of its limit at "
+        "most.",
     )
     max_body_bytes: int = Field(default=200 * _MIB, ge=1, description="Largest body of POST /detect.")
     max_json_bytes: int = Field(default=4 * _MIB, ge=1, description="Largest body of POST /api/v1/inference.")
@@ -104,8 +102,8 @@ class GatewaySettings(PrefixedSettings):
     accepted_formats: Annotated[str, _FORMATS] = Field(
         default=",".join(FORMAT_NAMES),
         min_length=1,
-        description="Formats of images and videos that are taken, separated by commas, some of the default; others "
-        "get 415, and their listed frames the status UNSUPPORTED_FORMAT.",
+        description="Formats that are taken, some of the default; others get 415, and their listed frames the status "
+        "UNSUPPORTED_FORMAT.",
     )
     max_frame_bytes: int = Field(
         default=64 * _MIB, ge=1, description="Largest frame file, and largest image and JSON sent to /detect."
@@ -132,14 +130,14 @@ class GatewaySettings(PrefixedSettings):
         default=MAX_SCORED_FRAMES,
         ge=0,
         le=MAX_SCORED_FRAMES,
-        description="Most further frames of a video that are scored around what stands out, for the page and for "
-        "callers that ask for them with `include`; 0: none.",
+        description="Most further frames of a video that are scored around what stands out, for callers that ask for "
+        "them; 0: none.",
     )
     score_cache_frames: int = Field(
         default=20_000,
         ge=0,
-        description="Frames whose scores are remembered, so that identical ones are scored once, or once for each API "
-        "key where keys are needed; 0: none. Each takes 0.8 KB; images are not kept.",
+        description="Frames whose scores are remembered, for each API key by itself; 0: none. Each takes 0.8 KB; "
+        "images are not kept.",
     )
 
     api_keys_file: Path | None = Field(
@@ -160,8 +158,8 @@ class GatewaySettings(PrefixedSettings):
     )
     allowed_hosts: Annotated[str, _HOST_NAME] = Field(
         default="",
-        description="Names of the gateway besides `localhost` and IP addresses, separated by commas; `.example.com` "
-        "stands for those below it too, `*` for all. Requests to others are refused.",
+        description="Names of the gateway besides `localhost` and IP addresses; `.example.com` stands for those below "
+        "it too, `*` for all. Requests to others are refused.",
     )
 
     log_format: Literal["text", "json"] = Field(

@@ -43,9 +43,9 @@ class ClientSettings(BaseSettings):
     )
     faces: FaceChoice = Field(
         default=FaceChoice.EVERY,
-        description="`every`: all faces are scored, and the most suspicious person decides the verdict. `largest`: "
-        "only the largest face of a frame. `most_suspicious`: as every, and the risk scores take each frame's most "
-        "suspicious face in place of its largest.",
+        description="`every`: all faces are scored, and the most suspicious person decides. `largest`: only the "
+        "largest face of a frame. `most_suspicious`: as every, and the risk scores take each frame's most suspicious "
+        "face.",
     )
     min_face_px: float = Field(
         default=MIN_FACE_PX,
@@ -56,21 +56,19 @@ class ClientSettings(BaseSettings):
     max_faces: int = Field(default=MAX_FACES, ge=1, le=MAX_FACES, description="Most faces of a frame that are scored.")
     keyframes_may_stand_in: bool = Field(
         default=True,
-        description="In videos that take long to decode (over two minutes, over 1080p), whether a key frame near a "
-        "place is scored for the frame there.",
+        description="Whether a key frame near a place may be scored for the frame there, in videos that take long to "
+        "decode.",
     )
     further_frames: int = Field(
         default=MAX_SCORED_FRAMES,
         ge=0,
         le=MAX_SCORED_FRAMES,
-        description="Most further frames of a video that are scored around what stands out, where they are asked for, "
-        "as `deepfake-detect` and reports do; 0: none.",
+        description="Most further frames of a video that are scored around what stands out; 0: none.",
     )
     sampling_secret: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="Decides, with a video's SHA-256, which of its frames are scored. Unset: evenly spread ones, as "
-        "anyone can tell.",
+        description="Decides, with a video's SHA-256, which of its frames are scored. Unset: evenly spread ones.",
     )
     sampling_secret_file: Path | None = Field(
         default=None, description="File with that secret, in its place; an empty file is none."

@@ -12,7 +12,7 @@ _SECTIONS: tuple[tuple[str, str, type[BaseSettings]], ...] = (
     ("make serve", "`deepfake-serve`; options of the same name with dashes win over the environment.", DeploySettings),
     (
         "Gateway",
-        "`python -m gateway`; `make serve` sets its address, PORT, MEDIA_ROOT and where Triton is.",
+        "`python -m gateway`, which also takes DEEPFAKE_HOST, PORT, MEDIA_ROOT and OTEL_EXPORTER_OTLP_ENDPOINT.",
         GatewaySettings,
     ),
     ("Client", "The library, the command line and the gateway's connection to Triton.", ClientSettings),
@@ -20,20 +20,23 @@ _SECTIONS: tuple[tuple[str, str, type[BaseSettings]], ...] = (
 
 _INTRODUCTION = """# Settings
 
-Environment variables, read once at the start. Made by `python -m tests.docs.settings_page`. Commands have options of
-their own (`--help`). The compose file's other variables are in [deploy.md](deploy.md#compose). PYTHON chooses the
-interpreter of `make`. Old names without the prefix work for one release, with a warning. The limits of an image belong
-to the release: changing one exports again.
+Environment variables, read once at the start. Made by `python -m tests.docs.settings_page`. The compose file's other
+variables are in [deploy.md](deploy.md#compose). PYTHON chooses the interpreter of `make`. Old names without the prefix
+work for one release, with a warning. The limits of an image belong to the release: changing one exports again.
 """
 
 
 def settings_page() -> str:
     """docs/settings.md, whole."""
     parts = [_INTRODUCTION]
+    listed: set[str] = set()
     for title, introduction, model in _SECTIONS:
         parts.append(f"\n## {title}\n\n{introduction}\n\n| variable | default | meaning |\n|---|---|---|\n")
         for name, field in model.model_fields.items():
             variables = ", ".join(f"`{variable}`" for variable in variables_of(model, name))
+            if variables in listed:
+                continue
+            listed.add(variables)
             parts.append(f"| {variables} | {_default(field)} | {field.description} |\n")
     return "".join(parts)
 
