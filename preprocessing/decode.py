@@ -12,6 +12,7 @@ All other images have the pipelines' pixels. `pipeline_pixels` gives them for th
 """
 
 import io
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -77,6 +78,8 @@ def decode_rgb(encoded: bytes, *, max_bytes: int, max_pixels: int, pipeline_pixe
         try:
             profile = None if pipeline_pixels else to_srgb(image)
             pixels = (decode_jpeg_without_end if structure.lacks_end else decode_jpeg)(image, encoded)
+            if pixels is None:
+                pixels = _plain_rgb(image, encoded)
             if pixels is None:
                 pixels = _rgb(image) if pipeline_pixels else _load_rgb(image, profile)
             elif profile is not None:
@@ -166,6 +169,21 @@ def _check_pixels(width: int, height: int, max_pixels: int) -> None:
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
     """The pipelines' pixels."""
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _plain_rgb(image: Image.Image, encoded: bytes) -> NDArray[np.uint8] | None:
+    """The pixels of a TIFF that holds them as they are, in one strip, as a video's frames are sent; None of any other.
+
+    Pillow copies them four times.
+    """
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return None
+    match image.tile:
+        case [("raw", (0, 0, width, height), start, ("RGB", 0, 1))] if (width, height) == image.size:
+            shape = (height, width, 3)
+            if start + math.prod(shape) <= len(encoded):
+                return np.ndarray(shape, np.uint8, encoded, start).copy()
+    return None
 
 
 def _load_rgb(image: Image.Image, profile: ToSrgb | None) -> NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 Images are scored by what their bytes say: `p=0.25` is a fake probability (`p=nan` one that no sane model gives),
 `status=6` a STATUS code, `face` a face, `face-nan` a face whose box is partly NaN and whose score is infinite,
-`faces=0.2/0.9` two faces at `face_box_px(0)` and `face_box_px(1)` with these fake probabilities. PNG and BMP images,
+`faces=0.2/0.9` two faces at `face_box_px(0)` and `face_box_px(1)` with these fake probabilities. PNG and TIFF images,
 and bytes that say nothing, get a probability made from their hash.
 """
 
@@ -245,7 +245,7 @@ def _said(image: bytes, pattern: bytes, convert: Callable[[bytes], Any], otherwi
 
 def _text(image: bytes) -> bytes:
     """What an image may say; pixels of a real one say something only by accident."""
-    return b"" if image.startswith((b"\x89PNG", b"BM")) else image
+    return b"" if image.startswith((b"\x89PNG", b"II*\0")) else image
 
 
 def _hashed(image: bytes) -> float:

@@ -141,7 +141,7 @@ def test_a_video_end_to_end(
     p = [frame.score.fake_probability for frame in output.frames]
     assert output.confidence_score == pytest.approx(sum(p) / 30)
     assert sum(len(received.images) for received in server.received) == 30
-    assert all(image.startswith(b"BM") for received in server.received for image in received.images)
+    assert all(image.startswith(b"II*\0") for received in server.received for image in received.images)
 
 
 @pytest.mark.parametrize(("probabilities", "result"), [("0.61", "fake"), ("0.5", "uncertain"), ("0.39", "real")])

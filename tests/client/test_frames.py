@@ -457,7 +457,7 @@ def test_ffmpeg_prints_nothing_about_damaged_files(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(("size", "magic"), [((1920, 1080), b"BM"), ((2560, 1440), b"\x89PNG")])
+@pytest.mark.parametrize(("size", "magic"), [((1920, 1080), b"II*\0"), ((2560, 1440), b"\x89PNG")])
 def test_frames_beyond_1080p_are_png_and_lossless_too(size: tuple[int, int], magic: bytes) -> None:
     (pixels,) = numbered_frames(1, *size)
     encoded = encode_picture(pixels)

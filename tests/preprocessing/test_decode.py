@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from deepfake_client.pictures import MAX_PIXELS
+from deepfake_client.video.picture import encode_picture
 from deepfake_client.video.source import MAX_FRAME_PIXELS
 from preprocessing import ImageRejectedError, PreprocessParams, Status, decode_rgb
 from tests.hostile.image_colours import wide_gamut
@@ -150,6 +151,30 @@ def test_tiff_tiles_and_colour_models() -> None:
     np.testing.assert_array_equal(decode(saved(Image.fromarray(grey16), "TIFF"))[..., 1], grey16 >> 8)
     assert status_of(saved(rgb.convert("L").convert("F"), "TIFF")) is Status.UNSUPPORTED_FORMAT
     assert status_of(saved(rgb, "TIFF", tiffinfo={254: 1})) is Status.UNSUPPORTED_FORMAT  # as raw photographs begin
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1919, 1079), (33, 47), (1, 1)])
+def test_frames_as_the_client_sends_them_are_not_copied_by_pillow(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = np.asarray(Image.fromarray(photo_pixels("coffee.png")).resize(size))
+    encoded = encode_picture(frame)
+    np.testing.assert_array_equal(as_pillow_loads(encoded), frame)
+    assert status_of(encoded[:-1]) is Status.DECODE_FAILED
+    monkeypatch.setattr(Image.Image, "load", lambda _image: pytest.fail("Pillow decodes"))
+    pixels = decode(encoded)
+    np.testing.assert_array_equal(pixels, frame)
+    assert pixels.flags.writeable
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("strip_bytes", [1000, 2**20])
+def test_uncompressed_tiff(orientation: int, strip_bytes: int) -> None:
+    image = Image.fromarray(photo_pixels("coffee.png"))
+    assert_same_pixels(saved(image, "TIFF", tiffinfo={274: orientation}, strip_size=strip_bytes))
+    p3 = saved(image, "TIFF", tiffinfo={274: orientation}, strip_size=strip_bytes, icc_profile=wide_gamut())
+    turned = ImageOps.exif_transpose(Image.open(io.BytesIO(p3)))
+    np.testing.assert_array_equal(decode(p3), decode(encode_image(np.asarray(turned), "PNG", icc_profile=wide_gamut())))
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "rocket.jpg"])

@@ -22,7 +22,7 @@ from deepfake_client.pictures import MAX_PIXELS
 from deepfake_client.video.colour import RgbConverter
 from deepfake_client.video.interlacing import deinterlaced
 from deepfake_client.video.picture import (
-    MAX_BMP_BYTES,
+    MAX_PLAIN_BYTES,
     DecodedFrame,
     EncodedFrame,
     encode_picture,
@@ -229,7 +229,7 @@ class VideoSource:
             MediaDecodeError: The frame's colour model is not supported.
         """
         frame = decoded.frame
-        if 3 * frame.width * frame.height > MAX_BMP_BYTES:
+        if 3 * frame.width * frame.height > MAX_PLAIN_BYTES:
             # A frame whose side data were read stands in a cycle with them: on the collector's own schedule all frames
             # would be in memory decoded as well as encoded. It costs little beside the PNG.
             gc.collect()
@@ -268,6 +268,6 @@ def warm_up() -> None:
         frame = av.VideoFrame.from_ndarray(np.zeros((side, side, 3), np.uint8), format="rgb24")
         frame.color_trc = transfer
         pixels = picture(DecodedFrame(frame), None, RgbConverter())
-        encode_picture(pixels)  # as BMP and as PNG
+        encode_picture(pixels)  # as TIFF and as PNG
         sketch(pixels)
     deinterlaced(av.VideoFrame(16, 16, "yuv420p"), None)
