@@ -53,8 +53,10 @@ def write_classifier(folder: Path, variant: Path, plan: ServingPlan) -> None:
     _write_labels(folder, plan)
 
 
-def write_preprocess(folder: Path, params: PreprocessParams, plan: ServingPlan, cache_dir: Path | None) -> None:
-    """Writes the entry of the preprocessing model: its glue, parameters and face models.
+def write_preprocess(
+    folder: Path, params: PreprocessParams, plan: ServingPlan, export_id: int, cache_dir: Path | None
+) -> None:
+    """Writes the entry of the preprocessing model: its glue, parameters, face models, and which export it belongs to.
 
     Raises:
         AssetError: The face models cannot be fetched.
@@ -63,6 +65,7 @@ def write_preprocess(folder: Path, params: PreprocessParams, plan: ServingPlan, 
     shutil.copyfile(TEMPLATES / folder.name / "1" / "model.py", version / "model.py")
     (version / "preprocess.json").write_text(json.dumps(params.to_dict(), indent=1) + "\n", encoding="utf-8")
     (version / "preprocessing_version").write_text(f"{PREPROCESSING_VERSION}\n", encoding="utf-8")
+    (version / "export_id").write_text(f"{export_id}\n", encoding="utf-8")
     if params.face_detection:
         for name, path in fetch_assets(FACE_MODELS, cache_dir).items():
             shutil.copyfile(path, version / name)

@@ -183,7 +183,8 @@ def _write_release(job: _Job, chosen: Candidate, partial: Path) -> dict[str, Any
     ensemble = repository / "deepfake_detector"
     write_classifier(repository / "classifier", chosen.folder, job.plan)
     shutil.rmtree(chosen.folder.parent)
-    write_preprocess(repository / "preprocess", job.params, job.plan, settings.cache_dir)
+    chosen_id = export_id(job.checkpoint, job.params, chosen.variant)
+    write_preprocess(repository / "preprocess", job.params, job.plan, chosen_id, settings.cache_dir)
     write_ensemble(ensemble, job.plan)
     if job.golden is not None:
         job.golden.for_precision(job.limits(chosen.variant)).write(partial / FOLDER)

@@ -18,7 +18,7 @@ class _TimeUpError(Exception):
 
 
 class TritonPythonModel:
-    """Serves IMAGE and, where a face is known, FACE -> PIXELS, STATUS, FACES, FACE_BOX, FACE_SCORE."""
+    """Serves IMAGE and, where a face is known, FACE -> PIXELS, STATUS, FACES, FACE_BOX, FACE_SCORE, EXPORT_ID."""
 
     def initialize(self, _args):
         """Loads the release's parameters and face models, which lie beside this file."""
@@ -31,6 +31,7 @@ class TritonPythonModel:
                 f"this release was exported with preprocessing version {version}, and version {PREPROCESSING_VERSION} "
                 "is installed: export it again, or install the matching deepfake-serving"
             )
+        self._export_id = int((folder / "export_id").read_text())
         params = PreprocessParams.load(folder / "preprocess.json")
         self._side = params.resize.size_px
         with show_where_stuck():
@@ -86,6 +87,7 @@ class TritonPythonModel:
                 faces[i, row] = (face.box.x0, face.box.y0, face.box.x1, face.box.y1, face.score)
         box, score = faces[:, 0, :4].copy(), np.nan_to_num(faces[:, 0, 4:])  # of the largest face; 0 without one
         named = {"PIXELS": pixels, "STATUS": status, "FACES": faces, "FACE_BOX": box, "FACE_SCORE": score}
+        named["EXPORT_ID"] = np.full((count, 1), self._export_id, np.int32)
         return [pb_utils.Tensor(name, values) for name, values in named.items()]
 
     def finalize(self):
