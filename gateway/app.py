@@ -81,7 +81,9 @@ def create_app(settings: GatewaySettings | None = None, detector: Detector | Non
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count)  # type: ignore[method-assign]
     if detector is None:
         client_settings = ClientSettings(
-            outage_wait_s=settings.triton_outage_wait_s, further_frames=settings.further_frames
+            outage_wait_s=settings.triton_outage_wait_s,
+            further_frames=settings.further_frames,
+            preprocess_url=settings.preprocess_url,
         )
         detector = create_detector(settings.triton_url, client_settings, telemetry)
     _add_routes(app, settings, detector, telemetry)

@@ -93,6 +93,8 @@ _TABLE: tuple[tuple[int, str, dict[str, str]], ...] = (
     (503, "API keys unavailable", {"KEYS_UNAVAILABLE": "The API keys cannot be read now. Try again shortly."}),
     (503, "Model unavailable", {
         "MODEL_UNAVAILABLE": "The inference server does not answer. Try again shortly.",
+        "PREPROCESS_UNAVAILABLE": "The preprocess pool does not answer. Try again shortly.",
+        "RELEASES_DIFFER": "The servers have different releases: a rollout is under way. Try again shortly.",
         "MODEL_NOT_SERVED": "The inference server does not serve the model.",
         "MODEL_FAULT": "The model gave an answer that cannot be right; nothing was scored.",
         "SERVER_NOT_TRUSTED": "The inference server does not prove that it is the one meant.",
@@ -136,7 +138,7 @@ def public_error(error: DetectionError, retry_after_s: int) -> ApiError:
 
     Args:
         error: What the client raised.
-        retry_after_s: When to send a shed request again.
+        retry_after_s: When to send a request again whose failure may pass.
     """
     code = error.code
     if code not in CODES:
@@ -147,7 +149,7 @@ def public_error(error: DetectionError, retry_after_s: int) -> ApiError:
         code,
         "" if CODES[code].status >= 500 else str(error),
         details={"frames": frames} if frames else None,
-        headers={"Retry-After": str(retry_after_s)} if code == "OVERLOADED" else None,
+        headers={"Retry-After": str(retry_after_s)} if error.retryable else None,
     )
 
 

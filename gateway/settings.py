@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from deepfake_client import ConfigurationError
 from deepfake_client.environment import PrefixedSettings
@@ -65,6 +65,11 @@ class GatewaySettings(PrefixedSettings):
         default="127.0.0.1:8001",
         description="host:port of Triton's gRPC endpoint, or several separated by commas; dns:///NAME:PORT stands for "
         "several servers behind one name.",
+    )
+    preprocess_url: str = Field(
+        default="",
+        description="Address of Triton servers that only preprocess, in the forms of TRITON_URL, which then only "
+        "scores (docs/deploy.md). Unset: TRITON_URL does both.",
     )
     triton_outage_wait_s: float = Field(
         default=8.0, ge=0, description="How long a request waits for a Triton that is away, before its 503."
@@ -181,11 +186,12 @@ class GatewaySettings(PrefixedSettings):
         "there are none. The SDK's other OTEL_ variables apply too.",
     )
 
-    @field_validator("triton_url")
+    @field_validator("triton_url", "preprocess_url")
     @classmethod
-    def _check_triton_url(cls, value: str) -> str:
+    def _check_address(cls, value: str, field: ValidationInfo) -> str:
         try:
-            parse_target(value)
+            if value or field.field_name == "triton_url":
+                parse_target(value)
         except ConfigurationError as error:
             raise ValueError(str(error)) from error
         return value

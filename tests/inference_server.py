@@ -1,4 +1,4 @@
-"""An in-process gRPC server that speaks the ensemble's contract and does what a test tells it.
+"""An in-process gRPC server that speaks the models' contracts and does what a test tells it.
 
 Images are scored by what their bytes say: `p=0.25` is a fake probability (`p=nan` one that no sane model gives),
 `status=6` a STATUS code, `face` a face, `face-nan` a face whose box is partly NaN and whose score is infinite,
@@ -19,11 +19,15 @@ from typing import Any
 import grpc
 import numpy as np
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
+from tritonclient.utils import np_to_triton_dtype
 
 from deepfake_client.release import DESCRIPTION_PARAMETER
 
 MODEL = "deepfake_detector"
+PREPROCESS = "preprocess"
+CLASSIFIER = "classifier"
 EXPORT_ID = 20_251
+_SIDE_PX = 8
 FACE_BOX_PX = (10.0, 20.0, 110.0, 140.0)
 MAX_FACES = 8
 
@@ -82,7 +86,7 @@ class Behaviour:
         delay_s: How long each inference takes.
         error: gRPC status and message that each inference fails with.
         gate: Holds every inference until it is set.
-        served: Whether the model exists.
+        served: Whether the models exist.
         description: The ensemble's description, None for a foreign model.
         drop_output: Name of an output tensor that is left out.
         export_id: Which export answers.
@@ -125,6 +129,7 @@ class Received:
     images: tuple[bytes, ...]
     metadata: dict[str, str] = field(default_factory=dict)
     face_boxes: np.ndarray | None = None
+    model: str = MODEL
 
 
 class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
@@ -178,11 +183,13 @@ class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: i
 
     def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
         self._require_model(request.model_name, context)
-        images = tuple(_decode_bytes_tensor(request.raw_input_contents[0]))
+        decode = _decode_pixels if request.model_name == CLASSIFIER else _decode_bytes_tensor
+        images = tuple(decode(request.raw_input_contents[0]))
         with self._lock:
             metadata = {name: value for name, value in context.invocation_metadata() if isinstance(value, str)}
-            boxes = [np.frombuffer(raw, np.float32).reshape(-1, 4) for raw in request.raw_input_contents[1:]]
-            self.received.append(Received(request.id, images, metadata, *boxes))
+            given = zip(request.inputs[1:], request.raw_input_contents[1:], strict=True)
+            boxes = [np.frombuffer(raw, np.float32).reshape(-1, 4) for tensor, raw in given if tensor.name == "FACE"]
+            self.received.append(Received(request.id, images, metadata, *(boxes or [None]), request.model_name))
         behaviour = self.behaviour
         if behaviour.gate is not None:
             behaviour.gate.wait()
@@ -192,12 +199,15 @@ class InferenceServer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: i
             context.abort(*behaviour.error)
         tensors = _answer(images, *boxes)
         tensors["EXPORT_ID"][:] = behaviour.export_id
+        if request.model_name == PREPROCESS:
+            tensors["PIXELS"] = _pixels(tensors["FAKE_PROBABILITY"], tensors["STATUS"])
         if behaviour.drop_output is not None:
             del tensors[behaviour.drop_output]
-        return _encode(request, tensors)
+        wanted = [output.name for output in request.outputs] or list(tensors)
+        return _encode(request, {name: tensors[name] for name in wanted if name in tensors})
 
     def _require_model(self, name: str, context: Any) -> None:
-        if name != MODEL or not self.behaviour.served:
+        if name not in (MODEL, PREPROCESS, CLASSIFIER) or not self.behaviour.served:
             context.abort(grpc.StatusCode.UNAVAILABLE, f"Request for unknown model: '{name}' is not found")
 
 
@@ -260,12 +270,24 @@ def _decode_bytes_tensor(raw: bytes) -> Iterator[bytes]:
         position += 4 + length
 
 
+def _pixels(probabilities: np.ndarray, statuses: np.ndarray) -> np.ndarray:
+    """Pixels that say to `classifier` what the images said."""
+    said = [jpeg(f"p={p:.9f} status={status}") for (p,), (status,) in zip(probabilities, statuses, strict=True)]
+    rows = [np.frombuffer(text.ljust(_SIDE_PX**2 * 3, b"\0"), np.uint8) for text in said]
+    return np.stack(rows).reshape(-1, _SIDE_PX, _SIDE_PX, 3)
+
+
+def _decode_pixels(raw: bytes) -> Iterator[bytes]:
+    size = _SIDE_PX**2 * 3
+    return (raw[start : start + size].rstrip(b"\0") for start in range(0, len(raw), size))
+
+
 def _encode(request: Any, tensors: dict[str, np.ndarray]) -> Any:
     response = service_pb2.ModelInferResponse(model_name=MODEL, model_version="1", id=request.id)
     for name, values in tensors.items():
         output = response.outputs.add()
         output.name = name
-        output.datatype = "INT32" if values.dtype == np.int32 else "FP32"
+        output.datatype = np_to_triton_dtype(values.dtype)
         output.shape.extend(values.shape)
         response.raw_output_contents.append(values.tobytes())
     return response

@@ -85,6 +85,18 @@ class ServerUnavailableError(ServiceError):
     retryable = True
 
 
+class PreprocessUnavailableError(ServerUnavailableError):
+    """The servers that only preprocess are those that cannot be reached or lost a model process."""
+
+    code = "PREPROCESS_UNAVAILABLE"
+
+
+class ReleasesDifferError(ServerUnavailableError):
+    """The servers have different releases, and no answer came from one alone; a rollout ends that."""
+
+    code = "RELEASES_DIFFER"
+
+
 class ServerNotTrustedError(ServiceError):
     """The server's certificate does not prove, by the trusted authority, that it is the server that was meant."""
 

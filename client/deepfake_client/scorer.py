@@ -183,6 +183,7 @@ class ModelOutputs:
         probabilities: (N, labels) float32, softmax.
         faces: (N, F, 5) float32, x0, y0, x1, y1 in pixels and the detector's score (0-1); the largest first.
         export_ids: (N,) int32, 0 for an image that never reached the classifier.
+        prepared_by: (N,) int32, the export whose preprocessing made the pixels; None where that is the same one.
     """
 
     statuses: NDArray[np.int32]
@@ -190,6 +191,12 @@ class ModelOutputs:
     probabilities: NDArray[np.float32]
     faces: NDArray[np.float32]
     export_ids: NDArray[np.int32]
+    prepared_by: NDArray[np.int32] | None = None
+
+    @property
+    def releases(self) -> set[int]:
+        """Export ids of the releases that had a part in these; more than one: they are no scores."""
+        return set(self.export_ids.tolist()).union([] if self.prepared_by is None else self.prepared_by.tolist()) - {0}
 
     def __post_init__(self) -> None:
         """Checks the probabilities.

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from deepfake_client.analysis.faces import FaceChoice, FaceRules
+from deepfake_client.errors import ConfigurationError
 from deepfake_client.scorer import MAX_FACES, MIN_FACE_PX
 from deepfake_client.scores import MAX_SCORED_FRAMES
+from deepfake_client.triton.target import parse_target
 
 
 class ClientSettings(BaseSettings):
@@ -19,6 +21,11 @@ class ClientSettings(BaseSettings):
     )
 
     model: str = Field(default="deepfake_detector", description="Name of the ensemble.")
+    preprocess_url: str = Field(
+        default="",
+        description="Address of Triton servers that only preprocess, in the forms of Triton's own: they make the "
+        "pixels, and Triton scores these (docs/deploy.md). Unset: Triton does both.",
+    )
     chunk_frames: int = Field(default=8, ge=1, le=32, description="Most frames in one gRPC request.")
     chunk_bytes: int = Field(
         default=32 * 2**20, ge=1, description="Most bytes in one gRPC request, unless a single frame is larger."
@@ -90,6 +97,14 @@ class ClientSettings(BaseSettings):
     tls_server_name: str = Field(
         default="", description="Name in Triton's certificate, where it is not the host of its address."
     )
+
+    @field_validator("preprocess_url")
+    @classmethod
+    def _check_preprocess_url(cls, value: str) -> str:
+        try:
+            return value and str(parse_target(value))
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error
 
     @property
     def face_rules(self) -> FaceRules:

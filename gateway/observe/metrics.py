@@ -17,6 +17,7 @@ _PROBABILITIES = tuple(tenth / 10 for tenth in range(1, 11))
 _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"})
 _TRITON_CODES = (
     ANSWERED, CANCELLED, "DEADLINE", "MODEL_FAULT", "MODEL_NOT_SERVED", "MODEL_UNAVAILABLE", "OVERLOADED",
+    "PREPROCESS_UNAVAILABLE", "RELEASES_DIFFER",
 )  # fmt: skip
 """How a gRPC request ends: `deepfake_client.scorer`."""
 

@@ -31,8 +31,8 @@ SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
 }
 
 SERVICE_CODES = (
-    "INTERNAL", "CONFIGURATION", "OVERLOADED", "MODEL_UNAVAILABLE", "MODEL_NOT_SERVED", "MODEL_FAULT",
-    "SERVER_NOT_TRUSTED", "DEADLINE",
+    "INTERNAL", "CONFIGURATION", "OVERLOADED", "MODEL_UNAVAILABLE", "PREPROCESS_UNAVAILABLE", "RELEASES_DIFFER",
+    "MODEL_NOT_SERVED", "MODEL_FAULT", "SERVER_NOT_TRUSTED", "DEADLINE",
 )  # fmt: skip
 """What a route that asks the model may fail with, whatever it was sent."""
 

@@ -8,15 +8,15 @@ servers that are added behind a name are found.
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import grpc
-import numpy as np
 import tritonclient.grpc as triton
-from tritonclient.utils import InferenceServerException
+from numpy.typing import NDArray
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from deepfake_client.errors import (
     ConfigurationError,
@@ -31,24 +31,13 @@ from deepfake_client.errors import (
     ServiceError,
 )
 from deepfake_client.forks import CallsUnderWay, never_freed, renew_after_fork
-from deepfake_client.pictures import Box
 from deepfake_client.release import DESCRIPTION_PARAMETER, ModelInfo
-from deepfake_client.scorer import ANSWERED, CANCELLED, MAX_FACES, ModelOutputs, ObservedRequest, RequestObserver
+from deepfake_client.scorer import ANSWERED, CANCELLED, ObservedRequest, RequestObserver
 from deepfake_client.settings import ClientSettings
 from deepfake_client.triton.target import Target
 
-_OUTPUTS = ("FAKE_PROBABILITY", "PROBABILITIES", "FACES", "EXPORT_ID", "STATUS")
-_SHAPES = {
-    "FAKE_PROBABILITY": (1,),
-    "PROBABILITIES": (None,),
-    "FACES": (MAX_FACES, 5),
-    "EXPORT_ID": (1,),
-    "STATUS": (1,),
-}
-"""Of each image; None where any length will do."""
-
-EncodedImage = tuple[bytes, Box | None]
-"""An image file and the box of the face in it that is to be scored; None where faces are to be searched for."""
+T = TypeVar("T")
+Tensors = Mapping[str, NDArray[Any]]
 
 # Given channel arguments replace tritonclient's own, which lift the limits of message size.
 _CHANNEL_ARGS = (
@@ -73,8 +62,45 @@ _NEW_CHANNEL_AFTER_S = 5.0
 """A channel that is older is replaced after a failure: gRPC's own back-off of DNS look-ups grows to two minutes."""
 
 
+@dataclass(frozen=True)
+class Role:
+    """What the servers of a target do for a client.
+
+    Attributes:
+        name: For messages; "" where they do all.
+        away: The error that says that none of them answers.
+        refused: The error that says that they do not take what they are sent.
+    """
+
+    name: str = ""
+    away: type[ServerUnavailableError] = ServerUnavailableError
+    refused: type[ServiceError] = ModelFaultError
+
+
+@dataclass(frozen=True)
+class Question(Generic[T]):
+    """What a model is asked about N images.
+
+    Attributes:
+        model: Its name.
+        inputs: By name, of shape (N, ...); arrays of objects hold bytes.
+        outputs: The shape of each wanted output for one image; None where any length will do.
+        read: Makes the answer from tensors of these shapes.
+    """
+
+    model: str
+    inputs: Tensors
+    outputs: Mapping[str, tuple[int | None, ...]]
+    read: Callable[[Tensors], T]
+
+    @property
+    def images(self) -> int:
+        """How many images it is about."""
+        return len(next(iter(self.inputs.values())))
+
+
 @dataclass
-class PendingAnswer:
+class PendingAnswer(Generic[T]):
     """A request under way.
 
     Attributes:
@@ -83,14 +109,14 @@ class PendingAnswer:
         observed: Told how the request ends.
     """
 
-    url: str
-    frames: int
+    endpoint: "TritonEndpoint"
+    question: Question[T]
     client: Any
     observed: ObservedRequest
     arrived: "Future[Any]" = field(default_factory=Future)
     call: Any = None
 
-    def outputs(self) -> ModelOutputs:
+    def answer(self) -> T:
         """The answer.
 
         Raises:
@@ -99,15 +125,15 @@ class PendingAnswer:
         with _failure_told(self.observed):
             error = self.arrived.exception()
             if isinstance(error, InferenceServerException):
-                raise _service_error(error, self.url) from error
+                raise self.endpoint.error(error) from error
             if error is not None:
-                raise ServerUnavailableError(f"{self.url}: {error}") from error
+                raise self.endpoint.role.away(f"{self.endpoint.name}: {error}") from error
             try:
-                outputs = _parse(self.arrived.result(), self.frames)
+                answer = self.question.read(_tensors(self.arrived.result(), self.question))
             except (ValueError, TypeError, IndexError) as error:
-                raise ModelFaultError(f"the answer of {self.url} cannot be read: {error}") from error
+                raise ModelFaultError(f"the answer of {self.endpoint.name} cannot be read: {error}") from error
         self.observed.ended(ANSWERED)
-        return outputs
+        return answer
 
     def cancel(self) -> None:
         """Tells the server that nobody waits any more."""
@@ -141,13 +167,20 @@ class TritonEndpoint:
     The gRPC channel is made at the first call, and anew in a process that was forked.
     """
 
-    def __init__(self, target: Target, settings: ClientSettings, observer: RequestObserver) -> None:
+    def __init__(
+        self,
+        target: Target,
+        settings: ClientSettings,
+        observer: RequestObserver,
+        role: Role = Role(),
+    ) -> None:
         """Connects to nothing yet.
 
         Args:
             target: Where the servers are.
             settings: Model name, proxy, TLS.
             observer: Told of every inference request.
+            role: What the servers are for.
 
         Raises:
             ConfigurationError: Servers in a list are to be recognised by TLS, and the name in their certificates is
@@ -159,6 +192,9 @@ class TritonEndpoint:
                 "DEEPFAKE_CLIENT_TLS_SERVER_NAME to it, or give dns:///name:port"
             )
         self.url = str(target)
+        self.name = f"{self.url} ({role.name})" if role.name else self.url
+        self.has_several = target.has_several
+        self.role = role
         self._target = target
         self._settings = settings
         self._observer = observer
@@ -178,7 +214,7 @@ class TritonEndpoint:
             with _counted():
                 response = self._connection().get_model_config(self._settings.model, client_timeout=timeout_s)
         except InferenceServerException as error:
-            raise _service_error(error, self.url) from error
+            raise self.error(error) from error
         parameters = response.config.parameters
         if DESCRIPTION_PARAMETER not in parameters:
             raise ModelNotServedError(
@@ -195,10 +231,10 @@ class TritonEndpoint:
         try:
             return str(self._connection().get_server_metadata(client_timeout=timeout_s).name)
         except InferenceServerException as error:
-            raise _service_error(error, self.url) from error
+            raise self.error(error) from error
 
     def completed_requests(self, timeout_s: float) -> int:
-        """How many requests the ensemble of one of the servers has answered successfully since that server started.
+        """How many requests the model of one of the servers has answered successfully since that server started.
 
         Raises:
             ServiceError: The server does not say.
@@ -207,20 +243,20 @@ class TritonEndpoint:
             with _counted():
                 statistics = self._connection().get_inference_statistics(self._settings.model, client_timeout=timeout_s)
         except InferenceServerException as error:
-            raise _service_error(error, self.url) from error
+            raise self.error(error) from error
         return sum(int(model.inference_stats.success.count) for model in statistics.model_stats)
 
-    def send(self, images: Sequence[EncodedImage], timeout_s: float, request_id: str) -> PendingAnswer:
-        """Sends encoded images as one request and returns at once."""
-        observed = self._observer.begin(self.url, len(images), request_id)
+    def ask(self, question: Question[T], timeout_s: float, request_id: str) -> PendingAnswer[T]:
+        """Sends a request and returns at once."""
+        observed = self._observer.begin(self.url, question.images, request_id)
         with _failure_told(observed):
-            return self._send(images, timeout_s, request_id, observed)
+            return self._ask(question, timeout_s, request_id, observed)
 
-    def _send(
-        self, images: Sequence[EncodedImage], timeout_s: float, request_id: str, observed: ObservedRequest
-    ) -> PendingAnswer:
+    def _ask(
+        self, question: Question[T], timeout_s: float, request_id: str, observed: ObservedRequest
+    ) -> PendingAnswer[T]:
         client = self._connection()
-        pending = PendingAnswer(self.url, len(images), client, observed)
+        pending = PendingAnswer(self, question, client, observed)
 
         def arrived(result: Any, error: Any) -> None:
             _CALLS.ended()
@@ -232,10 +268,10 @@ class TritonEndpoint:
         _CALLS.began()
         try:
             pending.call = client.async_infer(
-                self._settings.model,
-                _tensors(images),
+                question.model,
+                [_input(name, values) for name, values in question.inputs.items()],
                 arrived,
-                outputs=[triton.InferRequestedOutput(name) for name in _OUTPUTS],
+                outputs=[triton.InferRequestedOutput(name) for name in question.outputs],
                 request_id=request_id,
                 headers=dict(observed.metadata),
                 client_timeout=timeout_s,
@@ -245,6 +281,10 @@ class TritonEndpoint:
             _CALLS.ended()
             raise
         return pending
+
+    def error(self, error: InferenceServerException) -> ServiceError:
+        """The client's error for one of Triton's."""
+        return _service_error(error, self.name, self.role)
 
     def look_up_again(self) -> None:
         """The servers failed: the next call uses a new channel, unless this one is young.
@@ -300,61 +340,51 @@ def _credentials(settings: ClientSettings) -> "grpc.ChannelCredentials":
     return grpc.ssl_channel_credentials(authority, key, certificate)
 
 
-def _tensors(images: Sequence[EncodedImage]) -> "list[triton.InferInput]":
-    """The ensemble's inputs; boxes only where there is one, so that other requests are batched together."""
-    tensor = triton.InferInput("IMAGE", [len(images), 1], "BYTES")
-    tensor.set_data_from_numpy(np.array([image for image, _ in images], dtype=np.object_).reshape(-1, 1))
-    if all(box is None for _, box in images):
-        return [tensor]
-    boxes = triton.InferInput("FACE", [len(images), 4], "FP32")
-    boxes.set_data_from_numpy(np.array([box or (np.nan,) * 4 for _, box in images], np.float32))
-    return [tensor, boxes]
+def _input(name: str, values: NDArray[Any]) -> "triton.InferInput":
+    tensor = triton.InferInput(name, values.shape, np_to_triton_dtype(values.dtype))
+    tensor.set_data_from_numpy(values)
+    return tensor
 
 
-def _parse(result: Any, frames: int) -> ModelOutputs:
-    tensors = {name: result.as_numpy(name) for name in _OUTPUTS}
+def _tensors(result: Any, question: Question[Any]) -> dict[str, NDArray[Any]]:
+    """The wanted outputs, of the shapes that they must have."""
+    tensors = {name: result.as_numpy(name) for name in question.outputs}
     for name, values in tensors.items():
-        expected = (frames, *_SHAPES[name])
+        expected = (question.images, *question.outputs[name])
         if values is None or len(values.shape) != len(expected) or not all(map(_fits, values.shape, expected)):
             got = "nothing" if values is None else f"shape {values.shape}"
             raise ModelFaultError(
-                f"the answer to {frames} frames holds {got} as {name}: not the ensemble of this client"
+                f"the answer to {question.images} frames holds {got} as {name}: not the {question.model} of this client"
             )
-    return ModelOutputs(
-        statuses=tensors["STATUS"][:, 0],
-        fake_probabilities=tensors["FAKE_PROBABILITY"][:, 0],
-        probabilities=tensors["PROBABILITIES"],
-        faces=tensors["FACES"],
-        export_ids=tensors["EXPORT_ID"][:, 0],
-    )
+    return tensors
 
 
 def _fits(length: int, expected: int | None) -> bool:
     return expected in (None, length)
 
 
-def _service_error(error: InferenceServerException, url: str) -> ServiceError:
+def _service_error(error: InferenceServerException, name: str, role: Role = Role()) -> ServiceError:
     """The one table from Triton's gRPC status codes to the client's errors."""
     code = str(error.status() or "").removeprefix("StatusCode.")
     message = str(error.message() or "").strip() or "no message"
     if code == "DEADLINE_EXCEEDED":
-        return DeadlineExceededError(f"no answer from {url} before the deadline")
+        return DeadlineExceededError(f"no answer from {name} before the deadline")
     if code == "CANCELLED":
-        return DeadlineExceededError(f"the request to {url} was cancelled")
+        return DeadlineExceededError(f"the request to {name} was cancelled")
     if code == "RESOURCE_EXHAUSTED" or (code == "UNAVAILABLE" and _is_queue_rejection(message)):
-        return OverloadedError(f"{url} is overloaded: {message}")
+        return OverloadedError(f"{name} is overloaded: {message}")
     if code == "UNAVAILABLE" and _is_distrust(message):
-        return ServerNotTrustedError(f"{url} has no certificate of the trusted authority for its name: {message}")
+        return ServerNotTrustedError(f"{name} has no certificate of the trusted authority for its name: {message}")
     if code == "UNAVAILABLE" and "Request for unknown model" not in message:
         if "Failed parsing HTTP/2" in message:
-            return ServerUnavailableError(f"{url} is the port of an HTTP server, not Triton's gRPC port")
-        return ServerUnavailableError(f"no Triton server answers at {url}: {message.rpartition(': ')[2].strip('[]')}")
+            return role.away(f"{name} is the port of an HTTP server, not Triton's gRPC port")
+        return role.away(f"no Triton server answers at {name}: {message.rpartition(': ')[2].strip('[]')}")
     if code in ("NOT_FOUND", "UNAVAILABLE", "UNIMPLEMENTED"):
-        return ModelNotServedError(f"{url} does not serve the model: {message}")
+        return ModelNotServedError(f"{name} does not serve the model: {message}")
     if code == "INVALID_ARGUMENT":
-        return ModelFaultError(f"{url} refused the request: {message}")
+        return role.refused(f"{name} refused the request: {message}")
     # INTERNAL covers a dead Python-backend process, which the supervisor or orchestrator replaces.
-    return ServerUnavailableError(f"the model at {url} failed: {message.splitlines()[0]}")
+    return role.away(f"the model at {name} failed: {message.splitlines()[0]}")
 
 
 def _is_queue_rejection(message: str) -> bool:

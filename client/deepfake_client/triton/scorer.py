@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from deepfake_client.errors import (
@@ -19,6 +20,8 @@ from deepfake_client.errors import (
     DetectorClosedError,
     ModelNotServedError,
     OverloadedError,
+    PreprocessUnavailableError,
+    ReleasesDifferError,
     ServerUnavailableError,
     ServiceError,
 )
@@ -33,7 +36,8 @@ from deepfake_client.scorer import (
     Scoring,
 )
 from deepfake_client.settings import ClientSettings
-from deepfake_client.triton.endpoint import EncodedImage, PendingAnswer, TritonEndpoint
+from deepfake_client.triton.endpoint import PendingAnswer, Question, Role, TritonEndpoint
+from deepfake_client.triton.stages import EncodedImage, Steps, in_one_stage, in_two_stages
 from deepfake_client.triton.target import parse_target
 
 T = TypeVar("T")
@@ -48,6 +52,10 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 
 _ANOTHER_ANSWERS_WITHIN_S = 5.0
 """How long tries go on where there are several servers: some of them hit one that fails until it is left out."""
+
+_CLASSIFIER = Role("the classifier", refused=ReleasesDifferError)
+_PREPROCESS = Role("the preprocess pool", PreprocessUnavailableError, ReleasesDifferError)
+"""Where each has servers of its own: another release's may want pixels of another size, or not say which it is."""
 
 _LOOK_UP_S = 0.5
 """How often a wait for answers looks whether the request was cancelled."""
@@ -70,7 +78,7 @@ class TritonScorer:
         Args:
             target: Where the servers are; see `triton.target.FORMS`. The frames of one call are all scored by the same
                 release, whichever servers take part.
-            settings: Model name, chunk limits, retries.
+            settings: Model name, chunk limits, retries, and where the servers are that only preprocess.
             observer: Told of every inference request.
 
         Raises:
@@ -78,10 +86,15 @@ class TritonScorer:
         """
         self._settings = settings or ClientSettings()
         self._observer = observer or NoObserver()
-        parsed = parse_target(target)
-        self._has_several = parsed.has_several
-        self._longest_pause_s = _LONGEST_PAUSE_S / (4 if parsed.has_several else 1)
-        self._endpoint = TritonEndpoint(parsed, self._settings, self._observer)
+        pool_url = self._settings.preprocess_url
+        self._endpoint = TritonEndpoint(
+            parse_target(target), self._settings, self._observer, _CLASSIFIER if pool_url else Role()
+        )
+        self._endpoints = [self._endpoint]
+        if pool_url:
+            self._endpoints.append(TritonEndpoint(parse_target(pool_url), self._settings, self._observer, _PREPROCESS))
+        self._has_several = any(endpoint.has_several for endpoint in self._endpoints)
+        self._longest_pause_s = _LONGEST_PAUSE_S / (4 if self._has_several else 1)
         self._described: dict[int | None, tuple[float, ModelInfo]] = {}
         self._closed = False
 
@@ -96,7 +109,7 @@ class TritonScorer:
 
     def server_id(self, deadline: Deadline) -> str:
         """See `FrameScorer.server_id`."""
-        return self._endpoint.server_id(self._patience_s(deadline))
+        return " ".join(endpoint.server_id(self._patience_s(deadline, endpoint)) for endpoint in self._endpoints)
 
     def completed_requests(self, timeout_s: float) -> int:
         """See `TritonEndpoint.completed_requests`."""
@@ -124,14 +137,14 @@ class TritonScorer:
             self._with_retries(lambda: self._score_missing(job, deadline, request_id), deadline)
             if job.is_of_one_release():
                 return Scoring(info := self._info_of(job.export_id, deadline), job.scores(info))
-        raise ServerUnavailableError(
-            f"the servers at {self._endpoint.url} have different releases, and no one of them answered all requests"
-        )
+        servers = " and ".join(endpoint.name for endpoint in self._endpoints)
+        raise ReleasesDifferError(f"the servers at {servers} have different releases, and no one answered all requests")
 
     def close(self) -> None:
-        """Closes the channel; calls under way fail, and so does every later one."""
+        """Closes the channels; calls under way fail, and so does every later one."""
         self._closed = True
-        self._endpoint.close()
+        for endpoint in self._endpoints:
+            endpoint.close()
 
     def _info_of(self, export_id: int | None, deadline: Deadline) -> ModelInfo:
         """Description of the release that answered; of any where no image reached a classifier."""
@@ -154,7 +167,7 @@ class TritonScorer:
         return info if info and time.monotonic() - read_at < _INFO_FRESH_S else None
 
     def _read_info(self, deadline: Deadline) -> ModelInfo:
-        info = self._endpoint.read_info(self._patience_s(deadline))
+        info = self._endpoint.read_info(self._patience_s(deadline, self._endpoint))
         self._described[None] = self._described[info.export_id] = (time.monotonic(), info)
         return info
 
@@ -168,7 +181,8 @@ class TritonScorer:
                 if self._closed:
                     raise DetectorClosedError from None
                 if isinstance(error, ServerUnavailableError):  # what comes back may be elsewhere, or another release
-                    self._endpoint.look_up_again()
+                    for endpoint in self._endpoints:
+                        endpoint.look_up_again()
                     self._described.clear()
                 pause_s = random.uniform(0, min(_FIRST_PAUSE_S * 2 ** (attempt - 1), self._longest_pause_s))
                 waited_s = time.monotonic() - began
@@ -189,34 +203,50 @@ class TritonScorer:
             return self._settings.overload_wait_s
         return max(self._settings.outage_wait_s, _ANOTHER_ANSWERS_WITHIN_S if self._has_several else 0.0)
 
-    def _patience_s(self, deadline: Deadline) -> float:
+    def _patience_s(self, deadline: Deadline, endpoint: TritonEndpoint) -> float:
         """How long one request may take: with other servers to try, half of what is left, since one can hang."""
-        return deadline.remaining_s() / (2 if self._has_several else 1)
+        return deadline.remaining_s() / (2 if endpoint.has_several else 1)
+
+    def _steps(self, chunk: Sequence[EncodedImage], deadline: Deadline, request_id: str) -> Steps:
+        """The requests that score a chunk."""
+
+        def ask(endpoint: TritonEndpoint, question: Question[Any]) -> PendingAnswer[Any]:
+            return endpoint.ask(question, self._patience_s(deadline, endpoint), request_id)
+
+        ask_classifier, *ask_preprocess = (partial(ask, endpoint) for endpoint in self._endpoints)
+        if ask_preprocess:
+            return in_two_stages(chunk, ask_preprocess[0], ask_classifier)
+        return in_one_stage(chunk, self._settings.model, ask_classifier)
 
     def _score_missing(self, job: "_Job", deadline: Deadline, request_id: str) -> None:
-        """Sends each chunk that has no answer yet once, a few at a time, and adds the answers; raises a failure.
+        """Has each chunk that has no answer yet scored once, a few at a time, and adds the answers; raises a failure.
 
         A failure that may pass does not keep the other chunks from being scored; any other one ends the call.
         """
         waiting = deque(job.missing)
-        under_way: dict[Future[Any], tuple[int, PendingAnswer]] = {}
+        under_way: _UnderWay = {}
         failure: ServiceError | None = None
         try:
             while waiting or under_way:
                 try:
                     while waiting and len(under_way) < self._settings.requests_in_flight:
                         number = waiting.popleft()
-                        pending = self._endpoint.send(job.chunks[number], self._patience_s(deadline), request_id)
-                        under_way[pending.arrived] = number, pending
+                        steps = self._steps(job.chunks[number], deadline, request_id)
+                        pending = next(steps)
+                        under_way[pending.arrived] = number, steps, pending
                     for arrived in _first_of(under_way, deadline):
-                        number, pending = under_way.pop(arrived)
-                        job.answers[number] = pending.outputs()
+                        number, steps, pending = under_way.pop(arrived)
+                        try:
+                            pending = steps.send(pending.answer())
+                            under_way[pending.arrived] = number, steps, pending
+                        except StopIteration as end:
+                            job.answers[number] = end.value
                 except ServiceError as error:
                     if not self._may_pass(error) or not deadline.has_s(0):
                         raise
                     failure = error
         finally:
-            for _, pending in under_way.values():
+            for _, _, pending in under_way.values():
                 pending.cancel()
         if failure is not None:
             raise failure
@@ -240,7 +270,7 @@ class _Job:
 
         Images that never reached a classifier have the export id 0, which says nothing.
         """
-        exports = {number: set(outputs.export_ids.tolist()) - {0} for number, outputs in self.answers.items()}
+        exports = {number: outputs.releases for number, outputs in self.answers.items()}
         frequent = Counter(itertools.chain.from_iterable(exports.values())).most_common()
         self.export_id = frequent[0][0] if frequent else None
         for number, export_ids in exports.items():
@@ -253,7 +283,11 @@ class _Job:
         return [score for number in range(len(self.chunks)) for score in self.answers[number].scores(info)]
 
 
-def _first_of(under_way: "dict[Future[Any], tuple[int, PendingAnswer]]", deadline: Deadline) -> "set[Future[Any]]":
+_UnderWay = dict["Future[Any]", tuple[int, Steps, PendingAnswer[Any]]]
+"""A chunk's number, its steps, and the request of the present one."""
+
+
+def _first_of(under_way: _UnderWay, deadline: Deadline) -> "set[Future[Any]]":
     """The answers that have arrived; waits until there is one."""
     while True:
         done, _ = wait(under_way, timeout=min(deadline.remaining_s(), _LOOK_UP_S), return_when=FIRST_COMPLETED)

@@ -75,7 +75,7 @@ def test_grpc_errors(
     message = error_of(response, status, code)
     assert gateway.server.url not in response.text
     assert error[1] not in message
-    assert ("Retry-After" in response.headers) == (code == "OVERLOADED")
+    assert ("Retry-After" in response.headers) == (code in ("OVERLOADED", "MODEL_UNAVAILABLE"))
 
 
 def test_no_server_is_503(gateway: Gateway, image: dict[str, Any]) -> None:
@@ -138,6 +138,8 @@ def test_every_client_error_has_a_public_form() -> None:
         "NothingScoredError": 422,
         "ServiceError": 500,
         "ServerNotTrustedError": 503,
+        "PreprocessUnavailableError": 503,
+        "ReleasesDifferError": 503,
         "ServerUnavailableError": 503,
         "OverloadedError": 503,
         "DeadlineExceededError": 504,

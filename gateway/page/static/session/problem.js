@@ -25,6 +25,8 @@ const ADVICE = {
   KEYS_UNAVAILABLE: REPORT,
   OVERLOADED: "The service is busy. Try again in a moment.",
   MODEL_UNAVAILABLE: "The model is starting or being replaced. Try again in a minute.",
+  PREPROCESS_UNAVAILABLE: "A part of the service is starting or being replaced. Try again in a minute.",
+  RELEASES_DIFFER: "The model is being replaced. Try again in a minute.",
   MODEL_NOT_SERVED: "The model is starting or being replaced. Try again in a minute.",
   MODEL_FAULT: REPORT,
   INTERNAL: REPORT,
