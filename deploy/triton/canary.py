@@ -8,9 +8,12 @@ from collections.abc import Sequence
 
 from deepfake_client.errors import DetectionError
 from deepfake_client.pictures import canary_image
-from deepfake_client.scorer import OK, Deadline
+from deepfake_client.scorer import OK, Deadline, NoObserver
 from deepfake_client.settings import ClientSettings
+from deepfake_client.triton.endpoint import TritonEndpoint
 from deepfake_client.triton.scorer import TritonScorer
+from deepfake_client.triton.stages import PREPROCESS, pixels_of
+from deepfake_client.triton.target import parse_target
 from export.golden import GoldenSet
 
 CANARY_TIMEOUT_S = 10.0
@@ -32,16 +35,17 @@ class Canary:
             request_id: Of every request: a server that is not proved yet answers only the one that its gate names.
         """
         self._request_id = request_id
-        self._scorer = TritonScorer(triton_url, ClientSettings(attempts=1, chunk_frames=_LARGEST_BATCH))
+        settings = ClientSettings(attempts=1, chunk_frames=_LARGEST_BATCH, preprocess_url="")
+        self._scorer = TritonScorer(triton_url, settings)
         self._golden = golden
 
     def failure(self, timeout_s: float = CANARY_TIMEOUT_S, images: int = 1) -> str:
         """Runs one inference, with so many images; returns why it failed, or "" if it succeeded."""
         try:
-            scoring = self._scorer.score([canary_image() for _ in range(images)], Deadline(timeout_s), self._request_id)
+            statuses = self._statuses([canary_image() for _ in range(images)], timeout_s)
         except DetectionError as error:
             return str(error)
-        bad = next((score.status for score in scoring.scores if score.status != OK), "")
+        bad = next((status for status in statuses if status != OK), "")
         return f"the canary image got status {bad}" if bad else ""
 
     def batch_failure(self, batches: Sequence[int]) -> str:
@@ -74,6 +78,36 @@ class Canary:
         """Closes the connection."""
         self._scorer.close()
 
+    def _statuses(self, images: Sequence[bytes], timeout_s: float) -> list[str]:
+        return [score.status for score in self._scorer.score(images, Deadline(timeout_s), self._request_id).scores]
+
+
+class PreprocessCanary(Canary):
+    """Has an image of random pixels preprocessed, by a server that does nothing else. It needs no golden images."""
+
+    def __init__(self, triton_url: str, golden: GoldenSet | None = None, request_id: str = "canary") -> None:
+        """See `Canary`."""
+        super().__init__(triton_url, golden, request_id)
+        settings = ClientSettings(model=PREPROCESS, preprocess_url="")
+        self._endpoint = TritonEndpoint(parse_target(triton_url), settings, NoObserver())
+
+    def _statuses(self, images: Sequence[bytes], timeout_s: float) -> list[str]:
+        question = pixels_of([(image, None) for image in images])
+        prepared = self._endpoint.ask(question, timeout_s, self._request_id).answer()
+        return [OK if status == 0 else str(status) for status in prepared.statuses.tolist()]
+
+    def completed_requests(self) -> int | None:
+        """See `Canary.completed_requests`."""
+        try:
+            return self._endpoint.completed_requests(timeout_s=2.0)
+        except DetectionError:
+            return None
+
+    def close(self) -> None:
+        """Closes the connections."""
+        super().close()
+        self._endpoint.close()
+
 
 class Prober(threading.Thread):
     """Canaries in a thread, so that one that waits delays neither a stop nor the watch over processes.
@@ -86,26 +120,22 @@ class Prober(threading.Thread):
 
     def __init__(
         self,
-        triton_url: str,
+        canary: Canary,
         interval_s: float,
-        golden: GoldenSet | None = None,
         batches: Sequence[int] = (),
-        request_id: str = "canary",
     ) -> None:
         """Probes nothing yet.
 
         Args:
-            triton_url: host:port of Triton's gRPC endpoint.
+            canary: Run again and again; its golden images once, after the first success.
             interval_s: Pause between canaries, once one has succeeded.
-            golden: Scored once, after the first canary; None if the release has none.
             batches: Sizes of which one batch each is scored before the server counts as answering.
-            request_id: See `Canary`.
         """
         super().__init__(name="prober", daemon=True)
         self.answered = threading.Event()
         self.failure = ""
         self.refusal = ""
-        self._canary = Canary(triton_url, golden, request_id)
+        self._canary = canary
         self._interval_s = interval_s
         self._batches = [images for images in batches if images > 1]  # a canary is a batch of one
         self._stopping = threading.Event()

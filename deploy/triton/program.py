@@ -93,7 +93,7 @@ def _stub(wheel: TritonFiles) -> Path:
     return wheel.server / "python_backend_stubs" / _python() / _STUB
 
 
-def link_for_shell(files: TritonFiles, repository: Path, run_dir: Path) -> Path:
+def link_for_shell(files: TritonFiles, repository: Path, run_dir: Path, only: str = "") -> Path:
     """Makes a folder of links whose paths a shell takes as they are, to be the server's current folder.
 
     Triton's Python backend starts its model processes through an unquoted `bash -c`, in which a space or a `;` of a
@@ -104,6 +104,7 @@ def link_for_shell(files: TritonFiles, repository: Path, run_dir: Path) -> Path:
         files: The installed server.
         repository: Model repository to serve.
         run_dir: Where the folder is made, unless its path is not safe or its disk is full: then in shared memory.
+        only: The one model to serve; all by default.
 
     Returns:
         The folder, private to this user; the caller removes it.
@@ -112,14 +113,16 @@ def link_for_shell(files: TritonFiles, repository: Path, run_dir: Path) -> Path:
         if not _SHELL_SAFE.fullmatch(str(run_dir.resolve())):
             raise ValueError(run_dir)
         run_dir.mkdir(parents=True, exist_ok=True)
-        return _link_in(run_dir.resolve(), files, repository)
+        return _link_in(run_dir.resolve(), files, repository, only)
     except (OSError, ValueError):
-        return _link_in(SHM, files, repository)
+        return _link_in(SHM, files, repository, only)
 
 
-def _link_in(parent: Path, files: TritonFiles, repository: Path) -> Path:
+def _link_in(parent: Path, files: TritonFiles, repository: Path, only: str) -> Path:
     links = Path(tempfile.mkdtemp(prefix="deepfake-links-", dir=parent))
-    (links / "repository").symlink_to(repository.resolve())
+    if only:  # a repository of links: with Triton's --load-model, models could be loaded and unloaded
+        (links / "repository").mkdir()
+    (links / "repository" / only).symlink_to((repository / only).resolve())
     (links / "caches").symlink_to(files.server / "caches")
     (links / _PYTHON).symlink_to(sys.prefix)
     for package in _OF_MODELS:

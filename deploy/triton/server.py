@@ -11,9 +11,10 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
+from deepfake_client.triton.stages import PREPROCESS
 from deploy.process import Child, StopWatch, children_of
 from deploy.triton.addresses import ServerAddresses
-from deploy.triton.canary import Prober
+from deploy.triton.canary import Canary, PreprocessCanary, Prober
 from deploy.triton.program import find_server, link_for_shell, server_command, server_environment
 from deploy.triton.shared_memory import hide_regions, remove_regions
 from export.golden import read_golden
@@ -36,6 +37,7 @@ class TritonServer:
         canary_interval_s: float,
         log: Path | None = None,
         trace_collector: str = "",
+        only_preprocess: bool = False,
     ) -> None:
         """Starts it.
 
@@ -47,6 +49,8 @@ class TritonServer:
             canary_interval_s: Pause between canary inferences.
             log: File for its output; this process's own output if None.
             trace_collector: Base URL of an OTLP/HTTP collector for its traces; "" for none.
+            only_preprocess: Whether it makes pixels for a classifier elsewhere. It is then proved by canaries alone:
+                the golden images need both models.
 
         Raises:
             PreflightError: There is no usable server, or no path can be given to it.
@@ -54,13 +58,14 @@ class TritonServer:
             GoldenError: The release's golden images cannot be read.
         """
         verify_files(release)
-        golden, repository = read_golden(release.path), release.repository
+        golden = None if only_preprocess else read_golden(release.path)
+        batches = () if only_preprocess else warmed_batches(release.repository)
         files = find_server()
         self._shm_prefix = shm_prefix
-        self._links = link_for_shell(files, repository, run_dir)
+        self._links = link_for_shell(files, release.repository, run_dir, PREPROCESS if only_preprocess else "")
         self._gate = self._links / secrets.token_hex(16)
         command = server_command(files, self._links, addresses, shm_prefix, trace_collector)
-        self._expected_processes = model_process_count(repository)
+        self._expected_processes = model_process_count(self._links / "repository")
         self._processes: set[int] = set()
         self._stop_watch = StopWatch()
         try:
@@ -71,8 +76,9 @@ class TritonServer:
         except OSError:
             shutil.rmtree(self._links, ignore_errors=True)
             raise
-        batches = warmed_batches(repository)
-        self._prober = Prober(addresses.grpc_url, canary_interval_s, golden, batches, request_id=self._gate.name)
+        kind = PreprocessCanary if only_preprocess else Canary
+        canary = kind(addresses.grpc_url, golden, self._gate.name)
+        self._prober = Prober(canary, canary_interval_s, batches)
         self._prober.start()
 
     @property
