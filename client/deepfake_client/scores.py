@@ -25,6 +25,14 @@ class DetectionResult(TextEnum):
     UNCERTAIN = "uncertain"
 
 
+BAND_NAMES = {
+    DetectionResult.FAKE: "signs",
+    DetectionResult.UNCERTAIN: "inconclusive",
+    DetectionResult.REAL: "no sign",
+}
+"""For people."""
+
+
 class MediaScores(BaseModel):
     """Scores of one image or video, 0-100: eight views of the fake probabilities p of its scored frames."""
 

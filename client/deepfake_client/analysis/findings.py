@@ -13,7 +13,7 @@ from deepfake_client.analysis.judged import Judged
 from deepfake_client.analysis.stability import Stability
 from deepfake_client.plain_text import percent, threshold
 from deepfake_client.scorer import OK
-from deepfake_client.scores import STRETCH_FRAMES
+from deepfake_client.scores import BAND_NAMES, STRETCH_FRAMES
 
 SMALL_FACE_PX = 64
 """Shorter side of the face box. Smaller faces are found and judged unreliably: with 1.3 x the face as its crop, a model
@@ -81,10 +81,12 @@ def with_stability(findings: Iterable[Finding], stability: Stability) -> tuple[F
     face = max(flipping, key=lambda face: face.highest - face.lowest)
     what = f"frame {face.index}" if len(stability.faces) > 1 else "the picture"
     flips = [variant for variant in face.variants if variant.result is not face.result]
-    changes = ", ".join(f"{percent(flip.fake_probability)} ({flip.result}) {flip.change.text}" for flip in flips)
+    changes = ", ".join(
+        f"{percent(flip.fake_probability)} ({BAND_NAMES[flip.result]}) {flip.change.text}" for flip in flips
+    )
     message = (
         f"Small changes that say nothing about its origin move {what} from {percent(face.fake_probability)} "
-        f"({face.result}) into another band: {changes}. The verdict hangs on such details."
+        f"({BAND_NAMES[face.result]}) into another band: {changes}. The verdict hangs on such details."
     )
     code = FindingCode.UNSTABLE
     return _worst_first([*findings, Finding(code=code, severity=code.severity, message=message)])
@@ -115,8 +117,7 @@ def _of_model(judged: Judged) -> _Found:
     if not model.has_own_bands(judged.media_type):
         yield (
             FindingCode.DEFAULT_BANDS,
-            "The verdict bands are this project's defaults, the same for every model, and not calibrated for this one: "
-            "how often it is right at such a score is not known.",
+            "The verdict bands are this project's defaults, the same for every model.",
         )
     if model.precision != "fp32":
         yield (

@@ -8,19 +8,12 @@ from dataclasses import dataclass
 from deepfake_client.evidence.document import FrameEvidence
 from deepfake_client.plain_text import NO_BREAK
 from deepfake_client.release import VerdictBands
-from deepfake_client.scores import DetectionResult
+from deepfake_client.scores import BAND_NAMES, DetectionResult
 
 _STEPS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 _MOST_TICKS = 8
 _LEAST_NAMED = 0.19
 """Length of a band on the scale from 0 to 1 that has room for its name."""
-
-BAND_NAMES = {
-    DetectionResult.FAKE: "signs",
-    DetectionResult.UNCERTAIN: "inconclusive",
-    DetectionResult.REAL: "no sign",
-}
-"""For people."""
 
 Line = tuple[tuple[float, float], ...]
 """Points that are joined: seconds, fake probability."""
@@ -127,6 +120,12 @@ def band_areas(bands: VerdictBands, axis: Axis) -> tuple[BandArea, ...]:
         for result, low, high in edges
         if high > low
     )
+
+
+def format_period(start_s: float, end_s: float) -> str:
+    """From when to when; one time where both read the same: 2.5 s to 1:05, at 2.5 s."""
+    start, end = format_time(start_s), format_time(end_s)
+    return f"at {start}" if start == end else f"{start} to {end}"
 
 
 def format_time(time_s: float) -> str:

@@ -10,13 +10,13 @@ from markupsafe import Markup
 
 from deepfake_client.analysis.stability import Change
 from deepfake_client.evidence.document import BandsOrigin, Evidence, Scores
-from deepfake_client.evidence.drawing import BAND_NAMES, Axis, band_areas, draw_timeline, format_time
+from deepfake_client.evidence.drawing import Axis, band_areas, draw_timeline, format_period, format_time
 from deepfake_client.media import MediaType
 from deepfake_client.plain_text import NO_BREAK, excerpt, one_decimal, percent, printable, threshold
 from deepfake_client.presentation.key_frames import PEAK_PROMINENCE
 from deepfake_client.presentation.statement import Outcome
 from deepfake_client.release import CARD_ROUTE
-from deepfake_client.scores import STRETCH_FRAMES, verdict
+from deepfake_client.scores import BAND_NAMES, STRETCH_FRAMES, verdict
 
 _SCALE_WIDTH = 640.0
 _MOST_COLUMNS = 3
@@ -80,6 +80,7 @@ def evidence_html(evidence: Evidence) -> str:
         peak_prominence=PEAK_PROMINENCE,
         stretch_frames=STRETCH_FRAMES,
         changes=list(Change),
+        period=format_period,
     )
 
 

@@ -80,8 +80,8 @@ def test_a_verdict_that_flips_is_a_finding_on_the_report_too(astronaut: bytes) -
     output = detect(PixelScorer(lambda pixels: 1.5 * brightness(pixels), FACE_PX), astronaut)
     (finding,) = [found for found in output.findings if found.code == "UNSTABLE"]
     assert finding.severity == "warning"
-    assert "into another band: 62.8 %" in finding.message
-    assert "(uncertain) at 0.8 of the brightness." in finding.message
+    assert "(signs) into another band: 62.8 %" in finding.message
+    assert "(inconclusive) at 0.8 of the brightness." in finding.message
     report = evidence_html(build_evidence(output, "astronaut.png"))
     assert "UNSTABLE" in report
     assert "at 0.8 of the brightness</th>" in report

@@ -18,7 +18,7 @@ from PIL import Image
 
 from deepfake_client import Evidence, build_evidence, create_detector, evidence_html, evidence_json
 from deepfake_client.evidence.document import CASE_NOTE_CHARACTERS, LIMITS, Case, Scores, evidence_schema
-from deepfake_client.evidence.drawing import Axis, band_areas, draw_timeline, format_time
+from deepfake_client.evidence.drawing import Axis, band_areas, draw_timeline, format_period, format_time
 from deepfake_client.media import Frame
 from deepfake_client.plain_text import one_decimal, percent
 from deepfake_client.provenance.model import Credentials, FileStatement, Provenance
@@ -210,7 +210,7 @@ def test_every_face_is_marked_and_numbered() -> None:
     marks = re.findall(r'<rect class="(box[^"]*)" x="([0-9.]+)"', html)
     assert marks == [("box", "173.0"), ("box", "280.0"), ("box unscored", "370.0")]
     assert re.findall(r"<text [^>]*font-size[^>]*>(\d)</text>", html) == ["1", "2"]
-    assert "Dashed: too small to be scored" in html
+    assert "Dashed: not judged, too small or too many" in html
     assert "Dashed" not in Page(evidence_html(CASES["image"])).text()
 
 
@@ -489,6 +489,8 @@ def test_the_time_axis_has_few_ticks_with_distinct_labels(last_s: float) -> None
 @pytest.mark.parametrize(("time_s", "text"), [(0, "0\u00a0s"), (2.5, "2.5\u00a0s"), (65, "1:05"), (3605, "1:00:05")])
 def test_times(time_s: float, text: str) -> None:
     assert format_time(time_s) == text
+    assert format_period(time_s, time_s + 0.001) == f"at {text}"
+    assert format_period(time_s, 7200) == f"{text} to 2:00:00"
 
 
 def test_the_scale_marks_the_score_among_the_bands() -> None:

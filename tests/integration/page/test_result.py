@@ -160,7 +160,7 @@ def test_every_face_is_drawn_and_listed(scripted_page: Page, scripted: ScriptedG
         ["Person 1", "41.0 %", "inconclusive", "face of 70 px"],
         ["Person 3", "22.0 %", "no sign", "face of 54 px"],
         ["Person 4", "12.0 %", "no sign", "face of 46 px"],
-        ["Too small to be judged", "face of 24 px"],
+        ["Not judged, too small or too many", "face of 24 px"],
     ]
     crops = scripted_page.all(".people-card img")
     scripted_page.wait_for(lambda: all(one.get_property("naturalWidth") for one in crops))

@@ -197,6 +197,15 @@ def test_a_segment_leads_to_its_first_frame_and_person(
     assert len(scripted_page.all(".plot .segment")) == 1
 
 
+def test_a_stretch_that_begins_and_ends_at_one_time_is_a_moment(
+    scripted_page: Page, scripted: ScriptedGateway, clip: Path
+) -> None:
+    scripted.scorer.answer = lambda index: scored(0.9 if index == 3 else 0.1)
+    open_clip(scripted_page, clip)
+    (button,) = scripted_page.all(".segments button")
+    assert button.text.replace("\u00a0", " ") == "at 0.2 s, mean 90.0 %"
+
+
 def test_each_person_has_a_timeline_with_gaps(scripted_page: Page, scripted: ScriptedGateway, clip: Path) -> None:
     scripted.scorer.answer = two_people(away=(20, 21, 22))
     bench = open_clip(scripted_page, clip)

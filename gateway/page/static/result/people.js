@@ -3,7 +3,7 @@
 import { BAND_WORDS, shownBand, sign } from "../shared/bands.js";
 import { choice } from "../shared/choice.js";
 import { html } from "../shared/dom.js";
-import { counted, percent, time } from "../shared/format.js";
+import { counted, percent, period } from "../shared/format.js";
 
 /** @typedef {import("../shared/types.js").Face} Face */
 /** @typedef {import("../shared/types.js").Metadata} Metadata */
@@ -53,7 +53,7 @@ function words(seen, metadata) {
   const { person, fake_probability: p, frames, first_s: first, last_s: last, largest_face_px: sidePx } = seen;
   const { input_type: kind, people, deciding_person: decider } = metadata;
   const band = shownBand(p, metadata);
-  const times = first === null || last === null ? "" : `, ${time(first, 1)} to ${time(last, 1)}`;
+  const times = first === null || last === null ? "" : `, ${period(first, last)}`;
   const badge = person === decider ? html("span", { class: "badge" }, "decides") : null;
   return html(
     "span",
@@ -67,7 +67,7 @@ function words(seen, metadata) {
 /** @param {Face} face */
 function unscoredFace({ face_box: [x0, y0, x1, y1] }) {
   const size = html("small", {}, faceSize(Math.min(x1 - x0, y1 - y0)));
-  return html("span", { class: "person unjudged" }, html("span", {}, "Too small to be judged", size));
+  return html("span", { class: "person unjudged" }, html("span", {}, "Not judged, too small or too many", size));
 }
 
 /** @param {number} sidePx The shorter side. */

@@ -48,6 +48,17 @@ export function time(seconds, digits = 2) {
 }
 
 /**
+ * From when to when in a video; one time where both read the same.
+ * @param {number} start_s
+ * @param {number} end_s
+ * @returns {string}
+ */
+export function period(start_s, end_s) {
+  const [start, end] = [time(start_s, 1), time(end_s, 1)];
+  return start === end ? `at ${start}` : `${start} to ${end}`;
+}
+
+/**
  * @param {number} count
  * @param {string} one
  * @param {string} [many]

@@ -1,7 +1,7 @@
 /** The stretches of a video above the fake band, to go to. */
 
 import { html } from "../shared/dom.js";
-import { edge, percent, time } from "../shared/format.js";
+import { edge, percent, period } from "../shared/format.js";
 import { probabilityOf } from "../shared/selection.js";
 
 /** @typedef {import("../shared/selection.js").Selection} Selection */
@@ -50,5 +50,5 @@ function framesOf({ start_s, end_s, person }, frames) {
  */
 function describe({ start_s, end_s, person, mean_probability: mean }, several) {
   const whose = several ? `, person ${person}` : "";
-  return `${time(start_s, 1)} to ${time(end_s, 1)}${whose}, mean ${percent(mean)}`;
+  return `${period(start_s, end_s)}${whose}, mean ${percent(mean)}`;
 }
