@@ -12,19 +12,6 @@ PATH = ROOT / "deploy" / "monitoring" / "grafana" / "dashboard.json"
 
 
 @dataclass(frozen=True)
-class Query:
-    """What one line, or group of lines, of a panel shows.
-
-    Attributes:
-        expression: In PromQL, with the dashboard's variables set to their defaults.
-        legend: Template of a line's name: `p99 {{route}}`.
-    """
-
-    expression: str
-    legend: str
-
-
-@dataclass(frozen=True)
 class Panel:
     """One panel.
 
@@ -35,7 +22,7 @@ class Panel:
         description: What it shows, what is normal, what to do.
         unit: Grafana's id of the values' unit.
         place: `x`, `y`, `w`, `h` in cells of a grid that is 24 wide.
-        queries: At least one.
+        queries: In PromQL, with the variables set to their defaults; at least one.
         raw: The panel as Grafana reads it.
     """
 
@@ -45,7 +32,7 @@ class Panel:
     description: str
     unit: str
     place: dict[str, int]
-    queries: tuple[Query, ...]
+    queries: tuple[str, ...]
     raw: dict[str, Any]
 
 
@@ -61,7 +48,7 @@ def panels() -> Iterator[Panel]:
         if entry["type"] == "row":
             row = entry["title"]
         for raw in entry["panels"] if entry["type"] == "row" else [entry]:
-            queries = tuple(Query(filled(one["expr"]), one.get("legendFormat", "")) for one in raw["targets"])
+            queries = tuple(filled(one["expr"]) for one in raw["targets"])
             unit = raw["fieldConfig"]["defaults"].get("unit", "")
             description = raw.get("description", "")
             yield Panel(row, raw["type"], raw["title"], description, unit, raw["gridPos"], queries, raw)

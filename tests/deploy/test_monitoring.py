@@ -70,7 +70,7 @@ def test_each_panel_says_what_is_normal_and_what_to_do() -> None:
 
 
 def test_the_dashboard_s_queries_are_valid(tmp_path: Path) -> None:
-    expressions = [query.expression for panel in dashboard.panels() for query in panel.queries]
+    expressions = [query for panel in dashboard.panels() for query in panel.queries]
     expressions += dashboard.annotations().values()
     assert len(expressions) > 40
     rules = [{"record": f"panel:{number}", "expr": expression} for number, expression in enumerate(expressions)]

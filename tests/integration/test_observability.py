@@ -133,12 +133,12 @@ def test_every_query_of_the_dashboard_has_data_under_load(observed: Observed, tm
 def queries_without_data(prometheus: str) -> list[str]:
     """Of the dashboard, but those of a GPU and of failures."""
     return [
-        f"{panel.title}: {query.expression}"
+        f"{panel.title}: {query}"
         for panel in dashboard.panels()
         for query in panel.queries
-        if not watched_names(query.expression) & (ON_GPUS_ONLY | ONLY_AFTER_FAILURES)
-        if not query.expression.startswith("ALERTS")
-        if not numbers(prometheus, query.expression)
+        if not watched_names(query) & (ON_GPUS_ONLY | ONLY_AFTER_FAILURES)
+        if not query.startswith("ALERTS")
+        if not numbers(prometheus, query)
     ]
 
 
