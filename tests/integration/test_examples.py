@@ -43,12 +43,6 @@ def test_curl(copy: Path) -> None:
     assert printed.count('"confidence_score"') == 2
 
 
-def test_python(copy: Path) -> None:
-    first, second = run(copy, sys.executable, "examples/python_client.py").splitlines()
-    assert first.split()[:2] in (["examples/astronaut.png", verdict] for verdict in ("real", "fake", "uncertain"))
-    assert second.startswith("examples/astronaut.mp4 ")
-
-
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
 def test_node(copy: Path) -> None:
     assert run(copy, "node", "examples/node_client.mjs").strip().endswith("faces")
@@ -71,7 +65,6 @@ def test_the_photo_is_the_public_domain_one_and_the_clip_takes_two_seconds() -> 
         assert (clip.duration, sum(1 for _ in clip.decode(video=0))) == (2_000_000, 50)
 
 
-def test_the_snippets_of_the_readme_are_the_files() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
-    for name, language in (("curl.sh", "sh"), ("python_client.py", "python"), ("node_client.mjs", "js")):
-        assert f"```{language}\n{(EXAMPLES / name).read_text('utf-8')}```" in readme, name
+def test_the_snippet_of_the_readme_is_the_file_and_so_runs_with_its_blocks() -> None:
+    program = (EXAMPLES / "python_client.py").read_text("utf-8")
+    assert f"```python\n{program}```" in (ROOT / "README.md").read_text("utf-8")
