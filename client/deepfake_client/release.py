@@ -4,6 +4,7 @@ The description is the `description` of a release's `release.json`. Triton serve
 `DESCRIPTION_PARAMETER` of the ensemble, with the release's own hash in it.
 """
 
+import math
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -72,6 +73,29 @@ class Interval(_Part):
     high: float | None = Field(default=None, ge=0, le=1)
 
 
+class LikelihoodRatios(_Part):
+    """How a fake probability p becomes a likelihood ratio: how much likelier it is for a fake than for a real file.
+
+    log10 LR = `slope` x log10(p / (1 - p)) + `intercept`, cut to what the number of cases supports.
+    """
+
+    slope: float = Field(gt=0)
+    intercept: float
+    low: float = Field(le=0)
+    """Lowest log10 LR that is said (ELUB: Vergeer and others, Science and Justice 56, 2016)."""
+    high: float = Field(ge=0)
+    """Highest one."""
+    cllr: float = Field(ge=0)
+    """Cost of these ratios on the files they were set on, in bits: 0 is perfect, 1 tells nothing (Brümmer, 2006)."""
+    cllr_min: float = Field(ge=0, le=1)
+    """Cost of the best ratios that rise with the score: what lies between is bad calibration."""
+
+    def log10_of(self, fake_probability: float) -> float:
+        """The log10 likelihood ratio of a fake probability (0-1) that decides a verdict."""
+        p = min(max(fake_probability, 1e-12), 1 - 1e-12)
+        return min(max(self.slope * math.log10(p / (1 - p)) + self.intercept, self.low), self.high)
+
+
 class BandRecord(_Part):
     """How the bands of images, or of videos, did on the material they were set on."""
 
@@ -86,13 +110,13 @@ class BandRecord(_Part):
     auc: float = Field(ge=0, le=1)
     """Area under the ROC curve."""
     ece_before: float = Field(ge=0, le=1)
-    """Expected calibration error of the fake probability before the temperature."""
+    """Expected calibration error of the fake probability before the calibration."""
     ece_after: float = Field(ge=0, le=1)
     """The same after it."""
     fpr: float = Field(ge=0, le=1)
     """Share of the real ones called fake."""
     fpr_upper: float = Field(ge=0, le=1)
-    """One-sided 95% upper bound of it (Clopper and Pearson), taking files as independent."""
+    """One-sided 95% upper bound of it over persons (Korn and Graubard), or over files where persons is None."""
     fnr: float = Field(ge=0, le=1)
     """Share of the fakes called real."""
     fnr_upper: float = Field(ge=0, le=1)
@@ -101,6 +125,8 @@ class BandRecord(_Part):
     """Share of the fakes called fake."""
     uncertain: float = Field(ge=0, le=1)
     """Share of all files between the bands."""
+    likelihood_ratio: LikelihoodRatios | None = _left_out()
+    """Left out in the records of older versions."""
 
 
 VideoRule = Literal["mean", "stretch"]
@@ -112,6 +138,8 @@ class CalibrationSummary(_Part):
 
     temperature: float = Field(gt=0)
     """What the head's own logits were divided by, already part of the weights."""
+    bias: float = 0.0
+    """What was then added to the log odds of fake, in nats, part of the weights too."""
     max_fpr: float = Field(gt=0, lt=1)
     """Budget of the fake bands: share of real files that may be called fake."""
     max_fnr: float = Field(gt=0, lt=1)
@@ -140,7 +168,9 @@ class CalibrationRecord(CalibrationSummary):
 
     def summary(self) -> CalibrationSummary:
         """The figures that fit beside every result."""
-        return CalibrationSummary(temperature=self.temperature, max_fpr=self.max_fpr, max_fnr=self.max_fnr)
+        return CalibrationSummary(
+            temperature=self.temperature, bias=self.bias, max_fpr=self.max_fpr, max_fnr=self.max_fnr
+        )
 
 
 class CardFields(_Part):

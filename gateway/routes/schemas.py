@@ -223,7 +223,8 @@ class HealthResponse(BaseModel):
     trained: bool | None = None
     notice: str | None = Field(default=None, description="To be shown beside every result, or empty.")
     calibration: CalibrationSummary | None = Field(
-        default=None, description="Of a calibrated model: its temperature and the error budgets of its verdict bands."
+        default=None,
+        description="Of a calibrated model: how its scores were scaled, and the error budgets of its verdict bands.",
     )
     model_card: CardReference | None = Field(
         default=None, description="Name, licence, digest and address of the model's card; `route` where it is served."

@@ -62,7 +62,7 @@ def test_the_service_gives_golden_images_their_scores_and_verdicts(
 def test_the_checkpoints_statements_reach_every_surface(running: Service, golden_checkpoint: Path) -> None:
     record = read_sidecar(golden_checkpoint).calibration
     assert record is not None
-    said = {"temperature": record.temperature, "max_fpr": record.max_fpr, "max_fnr": record.max_fnr}
+    said = record.summary().model_dump()
     health = requests.get(f"{running.url}/health", timeout=10).json()
     assert health["calibration"] == said
     assert health["model_card"]["licence"] == "mit"

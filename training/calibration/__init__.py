@@ -1,1 +1,1 @@
-"""A temperature and verdict bands for a trained checkpoint, set on held-out files."""
+"""A scale and verdict bands for a trained checkpoint, set on held-out files."""

@@ -1,4 +1,4 @@
-"""Writes a calibrated checkpoint: the temperature in the head's weights, bands in the sidecar, and a diagram."""
+"""Writes a calibrated checkpoint: the scale in the head's weights, bands in the sidecar."""
 
 import json
 import shutil
@@ -7,46 +7,47 @@ from pathlib import Path
 from typing import Any
 
 from deepfake_client.release import CalibrationRecord, ReleaseBands
-from evaluation.statistics.metrics import CalibrationBin
 from export.checkpoint.load import SIDECAR, Checkpoint, read_sidecar
 from export.release import own_file
+from training.calibration.fitting import Scale
 from training.errors import CalibrationError
 
 _KEPT_SUFFIXES = (".json", ".md", ".txt")
 _KEPT_NAMES = ("LICENSE", "LICENCE", "NOTICE")
 _WRITTEN_ANEW = ("config.json", SIDECAR)
 _TOLERANCE = 1e-4
-_BEFORE, _AFTER, _GREY = "#D55E00", "#0072B2", "#6E6E6E"  # Okabe and Ito's palette
 
 
-def fold_temperature(model: Any, temperature: float) -> None:
-    """Divides the logits of an image classifier by a temperature, in its head's weights: in float64, kept in fp32.
+def fold_scale(model: Any, scale: Scale, fake_indices: Sequence[int]) -> None:
+    """Scales the logits of an image classifier in its head's weights: in float64, kept in fp32.
 
     Args:
         model: A transformers model whose logits come out of a linear layer; changed in place.
-        temperature: What the logits are divided by.
+        scale: What the logits are divided by, and what is added to those of the fake classes.
+        fake_indices: The fake classes.
 
     Raises:
-        CalibrationError: The last linear layer is not what makes the logits.
+        CalibrationError: The last linear layer is not what makes the logits, or has no bias.
     """
     import torch
 
     labels = model.config.num_labels
     heads = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m.out_features == labels]
-    if not heads:
-        raise CalibrationError(f"{type(model).__name__} has no linear layer with {labels} outputs to scale")
+    if not heads or heads[-1].bias is None:
+        raise CalibrationError(f"{type(model).__name__} has no linear layer with {labels} outputs and a bias to scale")
     head, before = heads[-1], _probe(model)
+    added = torch.zeros(labels, dtype=torch.float64)
+    added[list(fake_indices)] = scale.bias
     with torch.no_grad():
-        for values in (head.weight, head.bias):
-            if values is not None:
-                values.copy_((values.double() / temperature).float())
-    off = float((_probe(model) * temperature - before).abs().max())
+        head.weight.copy_((head.weight.double() / scale.temperature).float())
+        head.bias.copy_((head.bias.double() / scale.temperature + added).float())
+    off = float(((_probe(model) - added) * scale.temperature - before).abs().max())
     if not off <= _TOLERANCE * max(float(before.abs().max()), 1.0):
         raise CalibrationError(f"the last linear layer of {type(model).__name__} does not make its logits")
 
 
 def write_calibrated(
-    checkpoint: Checkpoint, folder: Path, temperature: float, bands: ReleaseBands, record: CalibrationRecord
+    checkpoint: Checkpoint, folder: Path, scale: Scale, bands: ReleaseBands, record: CalibrationRecord
 ) -> None:
     """Writes the checkpoint with its head scaled. The model in memory is scaled too.
 
@@ -55,7 +56,7 @@ def write_calibrated(
     Args:
         checkpoint: The loaded checkpoint.
         folder: Existing, empty directory.
-        temperature: What its logits are divided by.
+        scale: How its logits are scaled.
         bands: For the sidecar.
         record: For the sidecar.
 
@@ -65,7 +66,7 @@ def write_calibrated(
         OSError: The folder cannot be written.
     """
     source = checkpoint.located.path
-    fold_temperature(checkpoint.model, temperature)
+    fold_scale(checkpoint.model, scale, checkpoint.fake_indices)
     sidecar = read_sidecar(source).model_copy(update={"verdict_bands": bands, "calibration": record})
     if not sidecar.name:
         sidecar = sidecar.model_copy(update={"name": checkpoint.name})  # the folder's name is another one now
@@ -77,37 +78,6 @@ def write_calibrated(
     checkpoint.model.save_pretrained(folder)
     text = json.dumps(sidecar.model_dump(mode="json", exclude_none=True), indent=1)
     (folder / SIDECAR).write_text(text + "\n", encoding="utf-8")
-
-
-def draw_reliability(before: Sequence[CalibrationBin], after: Sequence[CalibrationBin], path: Path) -> None:
-    """Draws both reliability diagrams into one PNG file.
-
-    Args:
-        before: Bins of the scores before.
-        after: Bins of the scores after.
-        path: File to write; the same bins give the same file.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.6, 5.2), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=(0, (4, 3)), label="perfectly calibrated")
-    for bins, colour, name in ((before, _BEFORE, "before"), (after, _AFTER, "after")):
-        filled = [one for one in bins if one.files]
-        whole = sum(one.files for one in filled)
-        axes.scatter(
-            [one.mean_p or 0.0 for one in filled],
-            [one.fraction_fake or 0.0 for one in filled],
-            s=[20 + 280 * one.files / whole for one in filled],
-            color=colour, alpha=0.7, label=name, clip_on=False, zorder=3,
-        )  # fmt: skip
-    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.set_xlabel(f"fake probability (0-1), {len(after)} bins; area: share of the frames")
-    axes.set_ylabel("share of fake frames")
-    axes.set_title("Reliability before and after calibration", fontsize=11)
-    axes.legend(loc="upper left", frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
 def _probe(model: Any) -> Any:

@@ -25,11 +25,13 @@ from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import Checkpoint, load_checkpoint
 from export.errors import ExportError
 from export.golden import read_golden
-from training.calibration.calibration import Calibration, ScoredMedia, calibrate
-from training.calibration.checkpoint import draw_reliability, write_calibrated
-from training.calibration.fitting import Budget
+from training.calibration.calibration import Calibration, calibrate
+from training.calibration.checkpoint import write_calibrated
+from training.calibration.diagrams import draw_ratios, draw_reliability
+from training.calibration.fitting import UNSCALED, Budget, Scale
 from training.calibration.golden import GoldenPicture, pictures_of, read_pictures, write_golden
 from training.calibration.scores import UnscoredMedia, score_media
+from training.calibration.units import ScoredMedia, Units
 from training.errors import OptionError, TrainingError
 from training.writing import whole_folder
 
@@ -53,7 +55,7 @@ _PACKAGES = {
 }  # fmt: skip
 
 REPORT_FOLDER = "calibration"
-"""In the new checkpoint: report.json with the reliability bins, and reliability.png."""
+"""In the new checkpoint: report.json with scores and reliability bins, and pictures."""
 
 _LARGEST = "Only the largest face of a frame was scored: where every face is, more real files are called fake."
 
@@ -97,9 +99,9 @@ def main_command(
     ] = None,
     _version: Version = False,
 ) -> None:
-    """Calibrates a checkpoint on held-out files: a temperature, and verdict bands within the error budgets.
+    """Calibrates a checkpoint on held-out files: a scale of its scores, and verdict bands within the error budgets.
 
-    Writes a new checkpoint, with the temperature in its weights, and the bands and what they do in deepfake.json.
+    Writes a new checkpoint, with the scale in its weights, and the bands and what they do in deepfake.json.
     """
     require_packages(PROGRAM, _PACKAGES)
     labels = split_names(fake_labels)
@@ -116,7 +118,7 @@ def main_command(
             record = _record(loaded, found, budget, dataset, face_detection, unscored)
             if faces == "largest":
                 record = record.model_copy(update={"notes": (*record.notes, _LARGEST)})
-            write_calibrated(loaded, folder, found.temperature.value, found.bands, record)
+            write_calibrated(loaded, folder, found.fitted.scale, found.bands, record)
             _write_report(folder / REPORT_FOLDER, found, record)
             _write_golden(folder, pictures, loaded, labels)
     except (TrainingError, EvaluationError, ExportError, AssetError) as error:
@@ -146,14 +148,16 @@ def _record(
     face_detection: bool,
     unscored: list[UnscoredMedia],
 ) -> CalibrationRecord:
-    earlier = checkpoint.sidecar.calibration.temperature if checkpoint.sidecar.calibration else 1.0
+    before = checkpoint.sidecar.calibration
+    whole = found.fitted.scale.after(Scale(before.temperature, before.bias) if before else UNSCALED)
     notes = list(found.notes)
     if unscored:
         notes.append(f"{len(unscored)} of {len(dataset.files)} files could not be scored and do not count.")
     if dataset.contradictions:
         notes.append(f"{dataset.contradictions} files lie in both real/ and fake/.")
     return CalibrationRecord(
-        temperature=round(earlier * found.temperature.value, 6),
+        temperature=round(whole.temperature, 6),
+        bias=round(whole.bias, 6),
         max_fpr=budget.max_fpr,
         max_fnr=budget.max_fnr,
         face_detection=face_detection,
@@ -168,14 +172,27 @@ def _record(
 def _write_report(folder: Path, found: Calibration, record: CalibrationRecord) -> None:
     folder.mkdir()
     report = {
-        "temperature": asdict(found.temperature),
+        "scale": asdict(found.fitted),
         "verdict_bands": found.bands.model_dump(),
         "calibration": record.model_dump(mode="json"),
         "reliability_before": [asdict(one) for one in found.bins_before],
         "reliability_after": [asdict(one) for one in found.bins_after],
+        "scores": {units.kind: _scores(units) for units in (found.images, found.videos) if units is not None},
     }
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     draw_reliability(found.bins_before, found.bins_after, folder / "reliability.png")
+    for did, units in ((record.image, found.images), (record.video, found.videos)):
+        if did is not None and did.likelihood_ratio is not None and units is not None:
+            draw_ratios(units, did.likelihood_ratio, folder / f"tippett-{units.kind}.png")
+
+
+def _scores(units: Units) -> list[dict[str, object]]:
+    """One row for each score, so that figures can be made again without the files; groups are persons or files."""
+    columns = units.is_fake.tolist(), units.groups.tolist(), units.before.tolist(), units.after.tolist()
+    return [
+        {"is_fake": is_fake, "group": group, "before": round(before, 6), "after": round(after, 6)}
+        for is_fake, group, before, after in zip(*columns, strict=True)
+    ]
 
 
 def _write_golden(
@@ -189,7 +206,8 @@ def _write_golden(
 
 
 def _print(record: CalibrationRecord, found: Calibration, output: Path) -> None:
-    print(f"temperature  {found.temperature.value:.4f}")
+    scale = found.fitted.scale
+    print(f"scale        temperature {scale.temperature:.4f}, bias {scale.bias:+.4f}")
     _print_bands("images", record.image, found.bands.image)
     if record.video is not None:
         _print_bands("videos", record.video, found.bands.video)
@@ -209,6 +227,8 @@ def _print_bands(name: str, did: BandRecord, bands: VerdictBands) -> None:
     print(f"             real called fake {did.fpr:.2%} (95%: at most {did.fpr_upper:.2%})")
     print(f"             fake called real {did.fnr:.2%} (95%: at most {did.fnr_upper:.2%})")
     print(f"             fake called fake {tpr.value:.1%}{interval}; uncertain {did.uncertain:.1%}")
+    if ratios := did.likelihood_ratio:
+        print(f"             log10 LR {ratios.low:+.2f} to {ratios.high:+.2f}, Cllr {ratios.cllr:.3f} bit")
 
 
 def main() -> None:

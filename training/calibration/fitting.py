@@ -1,10 +1,11 @@
-"""What a calibration fits: a temperature, and verdict bands that keep both error rates within budgets.
+"""What a calibration fits: a scale of the log odds, and verdict bands that keep both error rates within budgets.
 
-Temperature scaling divides logits by one number, so that fake probabilities mean what they say: Guo, Pleiss, Sun and
-Weinberger, "On calibration of modern neural networks", ICML 2017. The loss is the binary one of fake against real, also
-for a checkpoint with more classes, since the labels say no more. Its targets are those of Platt, "Probabilistic outputs
-for support vector machines" (1999): (n + 1) / (n + 2) in place of 1, so that scores which the data set separates
-without an error keep a finite temperature that its size can support.
+Platt, "Probabilistic outputs for support vector machines" (1999), fits p = sigmoid(a x + b) to scores x. Here x are the
+log odds of fake, and a is 1 over a temperature: Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural
+networks", ICML 2017, fit that alone. The bias b corrects a model that leans to one class. The loss is the binary one of
+fake against real, also for a checkpoint with more classes, since the labels say no more. Its targets are Platt's:
+(n + 1) / (n + 2) in place of 1, so that scores which the data set separates without an error keep a finite scale that
+its size can support. The probabilities hold for the data set's own share of fakes.
 """
 
 import math
@@ -20,47 +21,69 @@ from training.errors import CalibrationError
 LOWEST, HIGHEST = 0.05, 20.0
 """Bounds of the temperature: beyond them the scaled head has little in common with the trained one."""
 
-_GRID = 241
+_STARTS = (0.2, 1.0, 5.0)
+"""Temperatures that the fit starts from: with more than two classes the loss need not be convex."""
+
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class Temperature:
-    """A fitted temperature.
+class Scale:
+    """How logits are scaled.
 
     Attributes:
-        value: What logits are divided by.
-        at_bound: Whether the best fit lies beyond `LOWEST` or `HIGHEST`.
-        loss_before: Mean negative log-likelihood (nats) at 1.
-        loss_after: The same at `value`.
+        temperature: What all logits are divided by.
+        bias: What is then added to the logits of the fake classes, and so to the log odds of fake, in nats.
     """
 
-    value: float
+    temperature: float = 1.0
+    bias: float = 0.0
+
+    def after(self, earlier: "Scale") -> "Scale":
+        """Both as one: what the earlier one gives, scaled by this one."""
+        return Scale(earlier.temperature * self.temperature, earlier.bias / self.temperature + self.bias)
+
+
+UNSCALED = Scale()
+
+
+@dataclass(frozen=True)
+class FittedScale:
+    """A fitted scale.
+
+    Attributes:
+        scale: The scale.
+        at_bound: Whether the best fit lies beyond `LOWEST` or `HIGHEST`.
+        loss_before: Mean negative log-likelihood (nats) without it.
+        loss_after: The same with it.
+    """
+
+    scale: Scale
     at_bound: bool
     loss_before: float
     loss_after: float
 
 
-def fake_log_odds(logits: FloatArray, fake_indices: Sequence[int], temperature: float = 1.0) -> FloatArray:
-    """(N,) float64: log P(fake) / P(not fake) of (N, labels) logits divided by the temperature."""
-    scaled = logits / temperature
+def fake_log_odds(logits: FloatArray, fake_indices: Sequence[int], scale: Scale = UNSCALED) -> FloatArray:
+    """(N,) float64: log P(fake) / P(not fake) of (N, labels) scaled logits."""
+    scaled = logits / scale.temperature
     fake = list(fake_indices)
     others = [i for i in range(logits.shape[1]) if i not in fake]
     odds = np.logaddexp.reduce(scaled[:, fake], axis=1) - np.logaddexp.reduce(scaled[:, others], axis=1)
-    return np.asarray(odds, dtype=np.float64)
+    return np.asarray(odds + scale.bias, dtype=np.float64)
 
 
-def fake_probability(logits: FloatArray, fake_indices: Sequence[int], temperature: float = 1.0) -> FloatArray:
+def fake_probability(logits: FloatArray, fake_indices: Sequence[int], scale: Scale = UNSCALED) -> FloatArray:
     """(N,) float64 within 0-1."""
     from scipy.special import expit
 
-    return np.asarray(expit(fake_log_odds(logits, fake_indices, temperature)), dtype=np.float64)
+    return np.asarray(expit(fake_log_odds(logits, fake_indices, scale)), dtype=np.float64)
 
 
-def fit_temperature(
+def fit_scale(
     logits: FloatArray, fake_indices: Sequence[int], is_fake: BoolArray, weights: FloatArray | None = None
-) -> Temperature:
-    """Fits the temperature by maximum likelihood.
+) -> FittedScale:
+    """Fits temperature and bias by maximum likelihood.
 
     Args:
         logits: (N, labels) float64, finite.
@@ -68,25 +91,32 @@ def fit_temperature(
         is_fake: (N,) bool, the truth; both classes must be there.
         weights: (N,) float64 above 0; frames of a video share the weight of one file. All 1 by default.
     """
-    from scipy.optimize import minimize_scalar
+    from scipy.optimize import minimize
 
     weight = np.ones(len(logits)) if weights is None else weights
     target = _targets(is_fake, weight)
 
-    def loss(log_temperature: float) -> float:
-        odds = fake_log_odds(logits, fake_indices, float(np.exp(log_temperature)))
-        # -t log s(x) - (1 - t) log(1 - s(x)) without overflow.
-        each = np.logaddexp(0.0, odds) - target * odds
-        return float(np.average(each, weights=weight))
+    def scale_of(at: Sequence[float]) -> Scale:
+        return Scale(float(np.exp(at[0])), float(at[1]))
 
-    # With more than two classes the loss need not be convex: the best point of a grid, then refined.
-    grid = np.linspace(np.log(LOWEST), np.log(HIGHEST), _GRID)
-    best = int(np.argmin([loss(at) for at in grid]))
-    low, high = grid[max(best - 1, 0)], grid[min(best + 1, _GRID - 1)]
-    found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-7})
-    at_bound = best in (0, _GRID - 1) and min(found.x - grid[0], grid[-1] - found.x) < 1e-3
-    value = float(np.exp(grid[best] if at_bound else found.x))
-    return Temperature(value, at_bound, loss(0.0), loss(float(np.log(value))))
+    def loss(at: Sequence[float]) -> float:
+        odds = fake_log_odds(logits, fake_indices, scale_of(at))
+        # -t log s(x) - (1 - t) log(1 - s(x)) without overflow.
+        return float(np.average(np.logaddexp(0.0, odds) - target * odds, weights=weight))
+
+    low, high = math.log(LOWEST), math.log(HIGHEST)
+    found = min(
+        (
+            minimize(
+                loss, (math.log(start), 0.0), method="L-BFGS-B", bounds=((low, high), (None, None)),
+                options={"ftol": 1e-15, "gtol": 1e-9},
+            )
+            for start in _STARTS
+        ),
+        key=lambda one: float(one.fun),
+    )  # fmt: skip
+    at_bound = bool(min(found.x[0] - low, high - found.x[0]) < 1e-3)
+    return FittedScale(scale_of(found.x), at_bound, loss((0.0, 0.0)), float(found.fun))
 
 
 def _targets(is_fake: BoolArray, weight: FloatArray) -> FloatArray:
@@ -191,18 +221,6 @@ def measure_rates(is_fake: BoolArray, p: FloatArray, bands: VerdictBands, weight
         tpr=share(fake, is_fake),
         uncertain=share(~fake & ~real, np.ones(len(p), dtype=np.bool_)),
     )
-
-
-def upper_bound(rate: float, trials: float, confidence: float = 0.95) -> float:
-    """One-sided upper bound of a rate seen in so many independent trials.
-
-    Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial",
-    Biometrika 26, 1934. Without a single success in n trials it is about 3 / n.
-    """
-    from scipy.stats import beta
-
-    successes = rate * trials
-    return 1.0 if successes >= trials - _ROUNDING else float(beta.ppf(confidence, successes + 1, trials - successes))
 
 
 def _exceeded_by(values: FloatArray, weight: FloatArray, share: float) -> float:

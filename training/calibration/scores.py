@@ -17,7 +17,7 @@ from evaluation.dataset import Dataset, Label, LabelledFile
 from export.checkpoint.load import Checkpoint
 from export.checkpoint.torch_scores import open_preparer, torch_logits
 from preprocessing import ImageRejectedError, Preparer
-from training.calibration.calibration import ScoredMedia
+from training.calibration.units import ScoredMedia
 
 
 @dataclass(frozen=True)

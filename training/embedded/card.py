@@ -7,16 +7,15 @@ from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from numpy.typing import NDArray
 
 from deepfake_client.release import CardFields, Interval
 from evaluation.dataset import find_dataset
-from evaluation.statistics.bootstrap import BootstrapPlan, Estimate, estimate
-from evaluation.statistics.metrics import roc_curve
+from evaluation.statistics.bootstrap import BootstrapPlan, Estimate, Indices, estimate
+from evaluation.statistics.metrics import ranking_metrics
 from export.checkpoint.load import Checkpoint
-from training.calibration.calibration import ScoredMedia
 from training.calibration.fitting import fake_probability
 from training.calibration.scores import score_media
+from training.calibration.units import ScoredMedia
 from training.errors import DatasetError
 
 CARD = CardFields(
@@ -28,7 +27,7 @@ CARD = CardFields(
 
 REAL_METHODS = ("untouched", "filtered")
 CALIBRATION_METHODS = (*REAL_METHODS, "seen", "strong")
-"""Methods of the pictures that the temperature and the bands are set on."""
+"""Methods of the pictures that scale and bands are set on."""
 
 _SAID = {
     "untouched": "real, untouched",
@@ -108,17 +107,12 @@ def auc_of(
     chosen = [picture for picture in pictures if picture.method == fake or picture.method in real]
     p = np.array([picture.fake_probability for picture in chosen])
     is_fake = np.array([picture.method == fake for picture in chosen])
-    names, person = np.unique([picture.person for picture in chosen], return_inverse=True)
-    members = [np.flatnonzero(person == i) for i in range(len(names))]
+    person = np.unique([picture.person for picture in chosen], return_inverse=True)[1]
 
-    def statistics(people: NDArray[np.intp]) -> dict[str, float]:
-        rows = np.concatenate([members[i] for i in people])
-        if is_fake[rows].all() or not is_fake[rows].any():
-            return {"auc": float("nan")}
-        return {"auc": roc_curve(is_fake[rows], p[rows]).auc}
+    def statistics(rows: Indices) -> dict[str, float]:
+        return {"auc": ranking_metrics(is_fake[rows], p[rows])["auc"]}
 
-    same_stratum = np.zeros(len(names), np.int64)
-    return estimate(statistics, same_stratum, plan or BootstrapPlan(), "a class is missing")["auc"]
+    return estimate(statistics, is_fake, plan or BootstrapPlan(), "a class is missing", person)["auc"]
 
 
 def card_text(figures: Figures, checkpoint: Checkpoint) -> str:

@@ -31,7 +31,7 @@ class Photographs:
 
     Attributes:
         train: Faces to train on.
-        val: Faces of other people: the temperature and the bands are set on them.
+        val: Faces of other people: scale and bands are set on them.
         test: Faces of yet other people: only ever measured on.
         scenes: (H, W, 3) uint8, RGB, 0-255 each: photographs without a clear face, to train on.
     """

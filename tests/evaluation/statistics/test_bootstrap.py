@@ -16,6 +16,36 @@ def test_resamples_keep_the_size_of_each_stratum() -> None:
     assert len({tuple(indices) for indices in drawn}) > 25
 
 
+def test_groups_are_drawn_as_a_whole_and_each_kind_of_group_stays() -> None:
+    """Persons 0 to 2 have a real and two fake files each, person 3 a real one and person 4 a fake one."""
+    groups = np.array([0, 1, 2, 0, 1, 2, 0, 1, 2, 3, 4])
+    strata = np.array([0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 1])
+    for chosen in resample(strata, BootstrapPlan(50), groups):
+        counts = np.bincount(chosen, minlength=11)
+        for person in range(5):
+            assert len(set(counts[groups == person])) == 1
+        assert counts[groups < 3].sum() == 9
+        assert counts[9] == counts[10] == 1
+
+
+def test_files_alone_are_drawn_as_groups_of_one() -> None:
+    strata = np.array([0, 1, 1, 0, 1])
+    pairs = zip(resample(strata, BootstrapPlan(20)), resample(strata, BootstrapPlan(20), np.arange(5)), strict=True)
+    assert all((one == other).all() for one, other in pairs)
+
+
+def test_intervals_over_persons_are_as_wide_as_the_persons_differ() -> None:
+    """20 persons of standard deviation 1 with 30 like files each: the mean's error is 1 / sqrt(20)."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(20), 30)
+    person = rng.normal(0, 1, 20)
+    values = person[groups]
+    found = estimate(lambda i: {"m": float(values[i].mean())}, np.zeros(600), BootstrapPlan(2000), "", groups)["m"]
+    assert found.high is not None
+    assert found.low is not None
+    assert found.high - found.low == pytest.approx(2 * 1.96 * person.std() / math.sqrt(20), rel=0.1)
+
+
 def test_the_seed_decides() -> None:
     values = np.random.default_rng(0).random(30)
 

@@ -29,7 +29,7 @@ REFERENCE = {
     "name": "Example", "licence": "apache-2.0", "sha256": SHA256, "url": "https://example.org/card",
     "route": "/model-card",
 }  # fmt: skip
-SUMMARY = {"temperature": 1.7, "max_fpr": 0.01, "max_fnr": 0.05}
+SUMMARY = {"temperature": 1.7, "bias": 0.0, "max_fpr": 0.01, "max_fnr": 0.05}
 
 
 def serve(gateway: Gateway, **blocks: Any) -> None:

@@ -1,37 +1,42 @@
-"""Temperature, bands within budgets, and what is refused: on scores made by a known law."""
+"""Scale, likelihood ratios, bands within budgets, and what is refused: on scores made by a known law."""
 
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from deepfake_client.release import VerdictBands
 from evaluation.statistics.bootstrap import BootstrapPlan
-from training.calibration.calibration import Calibration, ScoredMedia, calibrate
+from training.calibration.calibration import Calibration, calibrate
 from training.calibration.fitting import (
     HIGHEST,
     LOWEST,
+    UNSCALED,
     Budget,
+    Scale,
     fake_probability,
-    fit_temperature,
+    fit_scale,
     measure_rates,
     set_edges,
-    upper_bound,
 )
+from training.calibration.units import ScoredMedia
 from training.errors import CalibrationError
 
 PLAN = BootstrapPlan(resamples=100)
 FAKE_FIRST = [0]
 
 
-def drawn(count: int, temperature: float = 1.0, spread: float = 3.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 2) logits and labels such that dividing by `temperature` gives the true probabilities."""
+def drawn(
+    count: int, temperature: float = 1.0, spread: float = 3.0, seed: int = 0, bias: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 2) logits and labels such that scaling by `temperature` and `bias` gives the true probabilities."""
     rng = np.random.default_rng(seed)
     odds = rng.normal(0, spread, count)
     is_fake = rng.random(count) < 1 / (1 + np.exp(-odds))
     shift = rng.normal(0, 5, count)  # a softmax does not care, and neither may we
-    return np.stack([odds * temperature + shift, shift], axis=1), is_fake
+    return np.stack([(odds - bias) * temperature + shift, shift], axis=1), is_fake
 
 
 def media(logits: np.ndarray, is_fake: np.ndarray, persons: int = 0) -> list[ScoredMedia]:
@@ -50,23 +55,48 @@ def found(items: list[ScoredMedia], budget: Budget | None = None, fake_indices: 
     return calibrate(items, fake_indices, budget or Budget(), PLAN)
 
 
-@pytest.mark.parametrize("truth", [0.3, 1.0, 4.0])
-def test_the_temperature_that_made_the_scores_is_found(truth: float) -> None:
-    logits, is_fake = drawn(20_000, truth)
-    fitted = fit_temperature(logits, FAKE_FIRST, is_fake)
-    assert fitted.value == pytest.approx(truth, rel=0.05)
+@pytest.mark.parametrize(("truth", "bias"), [(0.3, 0.0), (1.0, -1.5), (4.0, 0.7)])
+def test_the_scale_that_made_the_scores_is_found(truth: float, bias: float) -> None:
+    logits, is_fake = drawn(20_000, truth, bias=bias)
+    fitted = fit_scale(logits, FAKE_FIRST, is_fake)
+    assert fitted.scale.temperature == pytest.approx(truth, rel=0.05)
+    assert fitted.scale.bias == pytest.approx(bias, abs=0.07)
     assert not fitted.at_bound
     assert fitted.loss_after <= fitted.loss_before
+
+
+def test_the_scale_is_that_of_logistic_regression_on_platts_targets() -> None:
+    """scikit-learn takes no soft targets: each score counts once for either class, with its target's weight."""
+    logits, is_fake = drawn(60, 2.0, seed=4, bias=1.0)
+    weights = np.random.default_rng(1).uniform(0.2, 1, 60)
+    fakes, reals = weights[is_fake].sum(), weights[~is_fake].sum()
+    target = np.where(is_fake, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
+    odds = (logits[:, 0] - logits[:, 1])[:, None]
+    theirs = LogisticRegression(C=1e9, tol=1e-10, max_iter=1000).fit(
+        np.concatenate([odds, odds]), np.repeat([1, 0], 60), np.concatenate([weights * target, weights * (1 - target)])
+    )
+    ours = fit_scale(logits, FAKE_FIRST, is_fake, weights).scale
+    assert 1 / ours.temperature == pytest.approx(theirs.coef_[0, 0], rel=1e-3)
+    assert ours.bias == pytest.approx(theirs.intercept_[0], rel=1e-3)
+
+
+def test_two_scales_one_after_another_are_one() -> None:
+    logits = np.random.default_rng(0).normal(0, 3, (50, 3))
+    first, second = Scale(2.0, -0.4), Scale(0.7, 1.1)
+    once = logits / first.temperature + np.array([first.bias, 0, first.bias])
+    np.testing.assert_allclose(
+        fake_probability(once, [0, 2], second), fake_probability(logits, [0, 2], second.after(first)), atol=1e-12
+    )
 
 
 def test_three_classes_are_calibrated_by_the_sum_of_the_fake_ones() -> None:
     rng = np.random.default_rng(1)
     logits = rng.normal(0, 3, (20_000, 3))
-    is_fake = rng.random(20_000) < fake_probability(logits, [0, 2], 2.5)
-    assert fit_temperature(logits, [0, 2], is_fake).value == pytest.approx(2.5, rel=0.05)
+    is_fake = rng.random(20_000) < fake_probability(logits, [0, 2], Scale(2.5))
+    assert fit_scale(logits, [0, 2], is_fake).scale.temperature == pytest.approx(2.5, rel=0.05)
     # The served softmax of the divided logits is what was calibrated.
     softmax = np.exp(logits / 2.5) / np.exp(logits / 2.5).sum(1, keepdims=True)
-    np.testing.assert_allclose(fake_probability(logits, [0, 2], 2.5), softmax[:, [0, 2]].sum(1), atol=1e-12)
+    np.testing.assert_allclose(fake_probability(logits, [0, 2], Scale(2.5)), softmax[:, [0, 2]].sum(1), atol=1e-12)
 
 
 def test_overconfident_scores_become_calibrated() -> None:
@@ -110,7 +140,7 @@ def test_crossed_budgets_leave_the_gap_uncertain() -> None:
 
 def test_separated_scores_keep_a_finite_temperature_that_more_files_sharpen() -> None:
     def temperature(count: int) -> float:
-        return found(with_odds([-1.0] * count, [1.0] * count), Budget(0.05, 0.05)).temperature.value
+        return found(with_odds([-1.0] * count, [1.0] * count), Budget(0.05, 0.05)).fitted.scale.temperature
 
     assert LOWEST < temperature(2000) < temperature(30) < 1
     # Platt's target for n files of a class is (n + 1) / (n + 2), whose log-odds are log(n + 1).
@@ -119,12 +149,12 @@ def test_separated_scores_keep_a_finite_temperature_that_more_files_sharpen() ->
 
 def test_a_temperature_at_its_bound_says_so() -> None:
     result = found(with_odds([-1e-4] * 100, [1e-4] * 100))
-    assert result.temperature.at_bound
-    assert result.temperature.value == pytest.approx(LOWEST)
+    assert result.fitted.at_bound
+    assert result.fitted.scale.temperature == pytest.approx(LOWEST)
     assert "at its bound" in result.notes[0]
     random = np.random.default_rng(0).normal(0, 100, 400)
     noise = np.stack([random + np.repeat([-15.0, 15.0], 200), np.zeros(400)], axis=1)
-    assert found(media(noise, np.arange(400) >= 200)).temperature.value == pytest.approx(HIGHEST)
+    assert found(media(noise, np.arange(400) >= 200)).fitted.scale.temperature == pytest.approx(HIGHEST)
 
 
 def test_a_weak_model_gets_wide_bands_and_a_warning() -> None:
@@ -165,13 +195,6 @@ def test_budgets_are_shares(share: float) -> None:
         Budget(max_fpr=share)
 
 
-def test_the_upper_bound_is_clopper_and_pearsons() -> None:
-    assert upper_bound(0.0, 300) == pytest.approx(1 - 0.05 ** (1 / 300))  # the exact bound of no success
-    bound = upper_bound(0.1, 50)  # where 5 or fewer of 50 are seen once in twenty times
-    assert sum(math.comb(50, k) * bound**k * (1 - bound) ** (50 - k) for k in range(6)) == pytest.approx(0.05)
-    assert upper_bound(1.0, 10) == 1.0
-
-
 def test_few_reals_are_warned_of_and_many_are_not() -> None:
     few = found(with_odds([-3 + i / 100 for i in range(100)], [3 + i / 100 for i in range(100)]))
     assert few.image.fpr == 0
@@ -193,6 +216,27 @@ def test_intervals_are_drawn_over_persons() -> None:
     assert by_file.tpr.value == by_person.tpr.value
     widths = [(i.tpr.high or 0) - (i.tpr.low or 0) for i in (by_file, by_person)]
     assert widths[1] > 1.5 * widths[0] > 0
+    assert by_file.fpr_upper < by_person.fpr_upper
+
+
+def test_likelihood_ratios_say_what_the_scores_are_worth_and_no_more_than_the_persons_support() -> None:
+    """Scores of two normal classes at -1 and 1 have the log likelihood ratio 2 x, whatever the share of fakes."""
+    rng = np.random.default_rng(6)
+    is_fake = rng.random(4000) < 0.8
+    x = rng.normal(np.where(is_fake, 1, -1), 1)
+    items = media(np.stack([x, np.zeros_like(x)], axis=1), is_fake)
+    ratios = found(items, Budget(0.05, 0.05)).image.likelihood_ratio
+    assert ratios is not None
+    bands = found(items, Budget(0.05, 0.05))
+    p = fake_probability(np.array([[0.8, 0.0]]), FAKE_FIRST, bands.fitted.scale)[0]
+    assert ratios.log10_of(p) == pytest.approx(2 * 0.8 / math.log(10), abs=0.1)
+    assert ratios.log10_of(1.0) == ratios.high < math.log10(801)
+    assert ratios.log10_of(0.0) == ratios.low > -math.log10(3201)
+    assert ratios.cllr_min <= ratios.cllr < ratios.cllr_min + 0.05
+    few = [replace(m, person=f"p{at % 12}") for at, m in enumerate(items)]
+    of_persons = found(few, Budget(0.05, 0.05)).image.likelihood_ratio
+    assert of_persons is not None
+    assert 0 < of_persons.high < math.log10(13) < ratios.high
 
 
 def video(name: str, is_fake: bool, odds: list[float]) -> ScoredMedia:
@@ -223,14 +267,18 @@ def test_a_frame_is_judged_by_its_most_suspicious_face() -> None:
     left, right, moved = (0.0, 0.0, 50.0, 50.0), (300.0, 0.0, 350.0, 50.0), (305.0, 0.0, 355.0, 50.0)
     groups = [replace(m, logits=np.concatenate([calm, m.logits]), boxes_px=((left, right),)) for m in alone[:100]]
     one, two = found(alone), found([*groups, *alone[100:]])
-    edges = [np.log(1 / c.bands.image.fake_above - 1) * c.temperature.value for c in (one, two)]
+    scales = [c.fitted.scale for c in (one, two)]
+    edges = [
+        (np.log(1 / c.bands.image.fake_above - 1) + s.bias) * s.temperature
+        for c, s in zip((one, two), scales, strict=True)
+    ]
     assert edges[1] == pytest.approx(edges[0], abs=0.01)
     assert (two.image.real, two.image.fpr) == (100, one.image.fpr)
     # Of a video's frames the most suspicious person decides, who is followed; frames without a face do not count.
     clip = replace(video("a.mp4", False, [-2.0, 1.0, -4.0, 0.0, 3.0]), boxes_px=((left, right), (left, moved), ()))
     p = 1 / (1 + np.exp([-1.0, 0.0]))
-    assert clip.of_video(FAKE_FIRST, 1.0, "mean") == pytest.approx(p.mean())
-    assert replace(clip, boxes_px=None).of_video(FAKE_FIRST, 1.0, "mean") == pytest.approx(
+    assert clip.of_video(FAKE_FIRST, UNSCALED, "mean") == pytest.approx(p.mean())
+    assert replace(clip, boxes_px=None).of_video(FAKE_FIRST, UNSCALED, "mean") == pytest.approx(
         fake_probability(clip.logits, FAKE_FIRST).mean()
     )
 

@@ -1,6 +1,7 @@
 """deepfake-calibrate: real files through the real pipeline into a new checkpoint."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from export.golden import read_golden
 from export.release import Release
 from tests.export import checkpoints
 from tests.labelled_images import TEMPERATURE, pictures, write_clear_cases, write_dataset
-from training.calibration.checkpoint import fold_temperature
+from training.calibration.checkpoint import fold_scale
 from training.calibration.cli import app
+from training.calibration.fitting import Scale
 from training.calibration.golden import read_pictures, write_golden
 from training.errors import CalibrationError
 
@@ -58,15 +60,20 @@ def test_the_checkpoint_says_what_was_measured(golden_checkpoint: Path) -> None:
     assert sidecar.notice.startswith("Untrained")  # what the source says is kept
     report = json.loads((golden_checkpoint / "calibration" / "report.json").read_text())
     assert sum(one["files"] for one in report["reliability_after"]) == 400
-    assert (golden_checkpoint / "calibration" / "reliability.png").stat().st_size > 1000
+    assert len(report["scores"]["images"]) == 400
+    for name in ("reliability", "tippett-images"):
+        assert (golden_checkpoint / "calibration" / f"{name}.png").stat().st_size > 1000
+    assert record.image.likelihood_ratio is not None
+    assert record.image.likelihood_ratio.cllr < 1
 
 
-def test_the_temperature_is_in_the_weights(tiny_checkpoint: Path, golden_checkpoint: Path) -> None:
+def test_the_scale_is_in_the_weights(tiny_checkpoint: Path, golden_checkpoint: Path) -> None:
     images = [picture.png for picture in pictures(tiny_checkpoint, 20, seed=5)]
     record = read_sidecar(golden_checkpoint).calibration
     assert record is not None
     before, after = logits_of(tiny_checkpoint, images), logits_of(golden_checkpoint, images)
-    np.testing.assert_allclose(after * record.temperature, before, atol=1e-4)
+    assert record.bias != 0
+    np.testing.assert_allclose((after - [record.bias, 0]) * record.temperature, before, atol=1e-4)
 
 
 @pytest.mark.parametrize("make", [checkpoints.vit, checkpoints.clip, checkpoints.resnet])
@@ -74,8 +81,9 @@ def test_any_linear_head_is_scaled(make: object, tmp_path: Path) -> None:
     loaded = load_checkpoint(locate_checkpoint(str(make(tmp_path / "model"))))  # type: ignore[operator]
     squares = np.random.default_rng(0).integers(0, 256, (3, *[loaded.resize.size_px] * 2, 3), np.uint8)
     before = torch_logits(loaded, squares)
-    fold_temperature(loaded.model, 1.7)
-    np.testing.assert_allclose(torch_logits(loaded, squares) * 1.7, before, atol=1e-4)
+    fold_scale(loaded.model, Scale(1.7, -0.6), [1])
+    shift = np.where(np.arange(before.shape[1]) == 1, -0.6, 0)
+    np.testing.assert_allclose((torch_logits(loaded, squares) - shift) * 1.7, before, atol=1e-4)
 
 
 def test_what_is_served_scores_as_calibrated(golden_checkpoint: Path, golden_release: Release) -> None:
@@ -156,9 +164,11 @@ def test_golden_images_are_recorded_again_with_new_weights(golden_checkpoint: Pa
     first, second = read_sidecar(golden_checkpoint).calibration, read_sidecar(tmp_path / "again").calibration
     assert first is not None
     assert second is not None
-    # The second temperature counts from the original weights, and the scores moved with it.
-    moved = new.manifest.images[0].fake_probability / old.manifest.images[0].fake_probability
-    assert (moved > 1) == (second.temperature > first.temperature)
+    # The second scale counts from the original weights, and the scores moved with it.
+    odds = [math.log(p / (1 - p)) for p in (golden.manifest.images[0].fake_probability for golden in (old, new))]
+    original = [(x - record.bias) * record.temperature for x, record in zip(odds, (first, second), strict=True)]
+    assert original[1] == pytest.approx(original[0], abs=1e-3)
+    assert second.temperature != first.temperature
     assert (tmp_path / "again" / "README.md").read_text() == (golden_checkpoint / "README.md").read_text()
 
 

@@ -10,8 +10,8 @@ from evaluation.dataset import find_dataset
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import load_checkpoint
 from tests.media import photo_pixels
-from training.calibration.calibration import ScoredMedia
 from training.calibration.scores import UnscoredMedia, score_media
+from training.calibration.units import ScoredMedia
 
 
 def test_each_face_of_a_real_picture_is_scored_and_of_fakes_a_face_alone(tiny_checkpoint: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from deepfake_client.release import BandRecord, CalibrationRecord, Interval
+from deepfake_client.release import BandRecord, CalibrationRecord, Interval, LikelihoodRatios
 from evaluation.statistics.bootstrap import Estimate
 from export.checkpoint.load import Sidecar
 from training.embedded.card import Figures, ScoredPicture, auc_of, card_text
@@ -16,6 +16,7 @@ FIGURES = Figures(
 BAND = BandRecord(
     unit="images", real=93, fake=186, persons=30, auc=0.8, ece_before=0.11, ece_after=0.05, fpr=0.043, fpr_upper=0.1,
     fnr=0.05, fnr_upper=0.09, tpr=Interval(value=0.41, low=0.3, high=0.5), uncertain=0.5,
+    likelihood_ratio=LikelihoodRatios(slope=1.0, intercept=-0.3, low=-1.1, high=1.3, cllr=0.62, cllr_min=0.6),
 )  # fmt: skip
 
 
@@ -34,7 +35,8 @@ def test_the_card_says_what_was_measured() -> None:
         "| real, untouched | 50% | 46% | 4% |",
         "0.520 (0.450 to 0.580) (0.5 is right",
         "Real below 0.3, fake above 0.7. Set on 93 real and 186 fake pictures\nof 30 other people",
-        "4% were there, and 0.410 (0.300 to 0.500) of the fakes. Temperature\n1.250: ECE 0.110 before it,",
+        "4% were there, and 0.410 (0.300 to 0.500) of the fakes. Temperature\n1.250 and bias +0.000: ECE 0.110 before",
+        "Likelihood ratios from 10^-1.1 to 10^1.3, Cllr\n0.620 bit.",
         "**It is a demonstration.**",
     ):
         assert said in text
