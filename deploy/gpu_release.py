@@ -60,12 +60,13 @@ def _check_drivers() -> None:
         check_driver(gpu.driver)
 
 
-def served_release(releases_dir: Path, say: Say) -> Release:
+def served_release(releases_dir: Path, say: Say, for_classifier: bool = True) -> Release:
     """The release that `current` points to, every file of it verified, and the GPU it was built for.
 
     Args:
         releases_dir: Folder of releases.
         say: Shows one line to the user.
+        for_classifier: Whether its classifier is to run here.
 
     Raises:
         ExportError: There is none, or it is damaged.
@@ -73,7 +74,7 @@ def served_release(releases_dir: Path, say: Say) -> Release:
     """
     release = read_release(releases_dir / CURRENT)
     verify_files(release)
-    for warning in check_gpu(release):
+    for warning in check_gpu(release) if for_classifier else ():
         say(f"WARNING: {warning}")
     if release.info.notice:
         say(f"WARNING: {release.info.notice}")

@@ -37,6 +37,7 @@ EXAMPLES = (
 )
 GROUPS = {
     "host": "Addresses",
+    "preprocess_servers": "Preprocessing apart",
     "triton_tls_cert_file": "Encrypted gRPC",
     "checkpoint": "Model",
     "face_detection": "Pictures",
@@ -95,6 +96,8 @@ def serve(settings: DeploySettings) -> None:
             http = f"HTTP at port {triton.http_port}, " if triton.http_port else ""
             ports = f"gRPC at {triton.grpc_url}, {http}metrics at port {triton.metrics_port}"
             say(f"ready after {elapsed_s:.1f} s; Triton: {ports}")
+            if settings.preprocess_url:
+                say(f"servers that only preprocess: gRPC at {settings.preprocess_url}")
             show(f"Open {settings.gateway_url}/ (Ctrl-C stops the service)")
             show(f"try it: curl -s -F file=@{shlex.quote(photo)} {settings.gateway_url}/detect")
             show(f"    or: {shlex.join(_detect_command(settings, photo))}")

@@ -57,26 +57,29 @@ def require_free(host: str, port: int, advice: str) -> None:
 
 @contextlib.contextmanager
 def claimed(settings: DeploySettings, with_gateway: bool) -> Iterator[None]:
-    """Keeps the deployment's ports from every other deployment, and Triton's gRPC port from everyone.
+    """Keeps the deployment's ports from every other deployment, and the gRPC ports of its Tritons from everyone.
 
     Raises:
         PreflightError: Another deployment has one of them, or is starting with it.
     """
-    ports = {"DEEPFAKE_TRITON_GRPC_PORT": (settings.triton_host, settings.triton_grpc_port)}
+    ports = [("DEEPFAKE_TRITON_GRPC_PORT", settings.triton_host, settings.triton_grpc_port)]
     if with_gateway:
-        ports["PORT"] = (settings.host, settings.port)
+        others = [("DEEPFAKE_PREPROCESS_GRPC_PORT", one.host, one.grpc_port) for one in settings.preprocess_addresses]
+        ports = [*ports, *others, ("PORT", settings.host, settings.port)]
     with contextlib.ExitStack() as held:
-        for name, (host, port) in ports.items():
+        for name, host, port in ports:
             require_free(host, port, f"stop what uses it or set {name}")
             held.enter_context(_named(host, port, f"end it or set {name}"))
-        try:
-            for family, address in addresses_of(settings.triton_host, settings.triton_grpc_port):
-                held.enter_context(_bound(family, address))
-        except OSError as error:
-            raise PreflightError(
-                f"{settings.triton_addresses.grpc_url} cannot be used ({error.strerror}): stop what uses it or set "
-                "DEEPFAKE_TRITON_GRPC_PORT"
-            ) from error
+        for name, host, port in ports:
+            if name == "PORT":
+                continue
+            try:
+                for family, address in addresses_of(host, port):
+                    held.enter_context(_bound(family, address))
+            except OSError as error:
+                raise PreflightError(
+                    f"{host}:{port} cannot be used ({error.strerror}): stop what uses it or set {name}"
+                ) from error
         yield
 
 

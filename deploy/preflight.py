@@ -111,6 +111,9 @@ def check_ports(settings: DeploySettings) -> None:
     }
     if settings.triton_http_port:
         ports["DEEPFAKE_TRITON_HTTP_PORT"] = (settings.triton_host, settings.triton_http_port)
+    for number, one in enumerate(settings.preprocess_addresses):
+        for offset, port in enumerate((one.grpc_port, one.metrics_port)):
+            ports[f"DEEPFAKE_PREPROCESS_GRPC_PORT + {2 * number + offset}"] = (one.host, port)
     if len({port for _, port in ports.values()}) < len(ports):
         raise PreflightError(f"each port must be another one: {', '.join(f'{k}={v[1]}' for k, v in ports.items())}")
     for name, (host, port) in ports.items():

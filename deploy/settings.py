@@ -1,5 +1,6 @@
 """Settings of every deployment: command line over environment over defaults, read once at the start."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -40,6 +41,18 @@ class DeploySettings(PrefixedSettings):
     )
     triton_grpc_port: int = Field(default=8001, ge=1, le=65535, description="Triton's gRPC port.")
     triton_metrics_port: int = Field(default=8002, ge=1, le=65535, description="Triton's metrics port.")
+    preprocess_servers: int = Field(
+        default=0,
+        ge=0,
+        le=16,
+        description="Further Tritons that only preprocess, whom the gateway asks for pixels (docs/deploy.md); 0: none.",
+    )
+    preprocess_grpc_port: int = Field(
+        default=8011,
+        ge=1,
+        le=65535 - 31,
+        description="gRPC port of the first of them. The next one is its metrics port, and so on.",
+    )
     triton_tls_cert_file: Path | None = Field(
         default=None,
         description="PEM certificate chain of Triton: with the key its gRPC port is encrypted, and its HTTP port, "
@@ -118,6 +131,18 @@ class DeploySettings(PrefixedSettings):
         return ServerAddresses(
             self.triton_host, self.triton_http_port, self.triton_grpc_port, self.triton_metrics_port, tls
         )
+
+    @property
+    def preprocess_addresses(self) -> tuple[ServerAddresses, ...]:
+        """Where the servers listen that only preprocess."""
+        ports = range(self.preprocess_grpc_port, self.preprocess_grpc_port + 2 * self.preprocess_servers, 2)
+        one = self.triton_addresses
+        return tuple(replace(one, http_port=0, grpc_port=port, metrics_port=port + 1) for port in ports)
+
+    @property
+    def preprocess_url(self) -> str:
+        """Where clients of this machine find them; "" for none."""
+        return ",".join(one.grpc_url for one in self.preprocess_addresses)
 
     @property
     def run_dir(self) -> Path:

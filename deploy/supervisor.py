@@ -15,6 +15,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from types import FrameType
@@ -24,6 +25,7 @@ from deploy.errors import DeployError, StartError
 from deploy.ports import listening
 from deploy.process import Child, StopWatch, children_of
 from deploy.settings import DeploySettings
+from deploy.triton.addresses import ServerAddresses
 from deploy.triton.server import TritonServer
 from deploy.triton.shared_memory import region_prefix
 from export.errors import ExportError
@@ -48,6 +50,7 @@ class Plan:
         on_ready: Called once, with the seconds that the start took.
         with_gateway: Whether the gateway runs beside Triton.
         restarts: Whether a server that fails is started again; otherwise `supervise` raises StartError.
+        only_preprocess: Whether its Triton does nothing else.
         logs: Folder for the output of the servers; None: they write to this program's output.
     """
 
@@ -58,6 +61,7 @@ class Plan:
     with_gateway: bool
     restarts: bool
     logs: Path | None = None
+    only_preprocess: bool = False
 
     def log(self, name: str) -> Path | None:
         """Where one server's output goes."""
@@ -252,15 +256,16 @@ def _servers(plan: Plan, shm_prefix: str, sockets: list[socket.socket]) -> list[
     """
     settings = plan.settings
 
-    def triton() -> Server:
+    def triton(name: str, addresses: ServerAddresses, only_preprocess: bool) -> Server:
         return TritonServer(
             plan.release,
-            settings.triton_addresses,
-            shm_prefix,
+            addresses,
+            f"{shm_prefix}{name}_",  # a server that ends removes its own regions alone
             settings.run_dir,
             settings.canary_interval_s,
-            plan.log("triton"),
+            plan.log(name),
             settings.otel_exporter_otlp_endpoint,
+            only_preprocess,
         )
 
     def gateway() -> Server:
@@ -268,7 +273,15 @@ def _servers(plan: Plan, shm_prefix: str, sockets: list[socket.socket]) -> list[
             sockets.extend(listening(settings))
         return GatewayServer(settings, sockets, plan.log("gateway"))
 
-    return [("Triton", triton), ("the gateway", gateway)] if plan.with_gateway else [("Triton", triton)]
+    servers: list[tuple[str, Callable[[], Server]]] = [
+        ("Triton", partial(triton, "triton", settings.triton_addresses, plan.only_preprocess))
+    ]
+    if not plan.with_gateway:
+        return servers
+    for number, addresses in enumerate(settings.preprocess_addresses, 1):
+        start = partial(triton, f"preprocess-{number}", addresses, only_preprocess=True)
+        servers.append((f"preprocess server {number}", start))
+    return [*servers, ("the gateway", gateway)]
 
 
 class GatewayServer:
@@ -287,6 +300,7 @@ class GatewayServer:
             "PORT": str(settings.port),
             "MEDIA_ROOT": str(settings.media_root.resolve()),
             "DEEPFAKE_TRITON_URL": settings.triton_addresses.grpc_url,
+            "DEEPFAKE_PREPROCESS_URL": settings.preprocess_url,
             "DEEPFAKE_LISTEN_FDS": json.dumps([one.fileno() for one in sockets]),
             "OTEL_EXPORTER_OTLP_ENDPOINT": settings.otel_exporter_otlp_endpoint,
         }

@@ -1,5 +1,7 @@
 """`python -m deploy.triton_container`: what the Triton container runs; with `check`, its health check.
 
+With `--only-preprocess` it is a server of a preprocess pool (docs/deploy.md).
+
 Triton never restarts a dead Python-backend process and goes on calling itself ready. So this process verifies the
 release, runs Triton, watches its model processes, proves the rest by canary inferences, and ends with an error when the
 server can no longer be trusted: the container's restart policy then brings a new one.
@@ -16,7 +18,7 @@ from deploy.ports import claimed
 from deploy.preflight import check_python_and_libraries, check_shared_memory, warn_of_old_server
 from deploy.settings import DeploySettings
 from deploy.supervisor import Plan, on_stop_signals, supervise
-from deploy.triton.canary import Canary
+from deploy.triton.canary import Canary, PreprocessCanary
 from deploy.triton.shared_memory import SHM
 from export.golden import read_golden
 from export.release import CURRENT, REPOSITORY, warmed_batches
@@ -26,12 +28,13 @@ def main() -> None:
     """Exit codes: 0 stopped on request or healthy, 1 not started, broken or unhealthy, 2 usage."""
     parser = argparse.ArgumentParser(prog="python -m deploy.triton_container", description=__doc__)
     parser.add_argument("command", nargs="?", choices=("serve", "check"), default="serve")
-    command = parser.parse_args().command
+    parser.add_argument("--only-preprocess", action="store_true")
+    chosen = parser.parse_args()
     with exits_with_one_line("triton"):
-        (check if command == "check" else serve)(DeploySettings())
+        (check if chosen.command == "check" else serve)(DeploySettings(), chosen.only_preprocess)
 
 
-def check(settings: DeploySettings) -> None:
+def check(settings: DeploySettings, only_preprocess: bool) -> None:
     """Runs one real inference against the running server.
 
     Raises:
@@ -39,10 +42,12 @@ def check(settings: DeploySettings) -> None:
         ExportError: They cannot be read.
     """
     served = settings.releases_dir / CURRENT
-    needs_proof = read_golden(served) is not None or len(warmed_batches(served / REPOSITORY)) > 1
+    needs_proof = not only_preprocess and (
+        read_golden(served) is not None or len(warmed_batches(served / REPOSITORY)) > 1
+    )
     if needs_proof and not settings.proof.exists():
         raise DeployError("the release's batches and golden images have not been scored as recorded yet")
-    canary = Canary(settings.triton_addresses.grpc_url)
+    canary = (PreprocessCanary if only_preprocess else Canary)(settings.triton_addresses.grpc_url)
     try:
         if failure := canary.failure():
             raise DeployError(failure)
@@ -50,7 +55,7 @@ def check(settings: DeploySettings) -> None:
         canary.close()
 
 
-def serve(settings: DeploySettings) -> None:
+def serve(settings: DeploySettings, only_preprocess: bool) -> None:
     """Runs Triton until SIGTERM or SIGINT.
 
     Raises:
@@ -62,7 +67,7 @@ def serve(settings: DeploySettings) -> None:
     check_python_and_libraries()
     check_shared_memory(SHM)
     warn_of_old_server(settings, say)
-    release = served_release(settings.releases_dir, say)
+    release = served_release(settings.releases_dir, say, for_classifier=not only_preprocess)
 
     def on_ready(elapsed_s: float) -> None:
         settings.proof.touch()
@@ -70,7 +75,9 @@ def serve(settings: DeploySettings) -> None:
 
     settings.proof.unlink(missing_ok=True)
     with claimed(settings, with_gateway=False):
-        supervise(Plan(settings, release, say, on_ready, with_gateway=False, restarts=False))
+        supervise(
+            Plan(settings, release, say, on_ready, with_gateway=False, restarts=False, only_preprocess=only_preprocess)
+        )
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:

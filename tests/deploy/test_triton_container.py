@@ -14,7 +14,7 @@ from pathlib import Path
 from deepfake_client import create_detector
 from deploy.process import children_of
 from deploy.triton.shared_memory import SHM, start_time
-from export.release import CURRENT, Release, promote
+from export.release import CURRENT, Release, promote, read_config
 from runtime.free_ports import free_ports
 from tests.media import photo
 from tests.service import ROOT, service_environment
@@ -55,10 +55,16 @@ class Container:
         prefixes = [record.stem for record in self.run_dir.glob("deepfake_*.json")]
         return [r for r in SHM.iterdir() if any(r.name.startswith(prefix) for prefix in prefixes)]
 
-    def check(self) -> "subprocess.CompletedProcess[str]":
+    def check(self, *options: str) -> "subprocess.CompletedProcess[str]":
         """The container's health check."""
         return subprocess.run(
-            [*COMMAND, "check"], cwd=ROOT, env=self.env, capture_output=True, text=True, check=False, timeout=60
+            [*COMMAND, "check", *options],
+            cwd=ROOT,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
 
 
@@ -75,12 +81,12 @@ def environment(releases: Path, folder: Path, **extra: str) -> dict[str, str]:
 
 
 @contextmanager
-def run_container(releases: Path, folder: Path, **extra: str) -> Iterator[Container]:
+def run_container(releases: Path, folder: Path, *options: str, **extra: str) -> Iterator[Container]:
     """Starts process 1 and waits until it says that it is ready; kills what is left at the end."""
     env = environment(releases, folder, **extra)
     log = folder / "container.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(COMMAND, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen([*COMMAND, *options], cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
     container = Container(process, env, log, folder / "run")
     try:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -223,3 +229,17 @@ def test_dead_orphans_are_reaped_and_the_server_is_not() -> None:
         "assert server.wait() == 7\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, check=True, timeout=60)
+
+
+def test_a_server_that_only_preprocesses_has_no_other_process_and_ends_with_one_of_its_own(
+    tiny_release: Release, tmp_path: Path
+) -> None:
+    config = read_config(tiny_release.repository / "preprocess" / "config.pbtxt")
+    with run_container(tiny_release.path.parent, tmp_path, "--only-preprocess") as container:
+        assert len(container.stub_pids()) == config.instance_group[0].count
+        checked = container.check("--only-preprocess")
+        assert (checked.returncode, checked.stderr) == (0, "")
+        assert container.check().returncode == 1
+        os.kill(container.stub_pids()[0], signal.SIGKILL)
+        assert container.process.wait(30) == 1
+    assert "lost the model process" in container.log.read_text("utf-8")

@@ -1,7 +1,9 @@
 """A real Triton that only preprocesses, and a real Triton with the release: what the two answer together."""
 
+import contextlib
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,9 +19,10 @@ from deepfake_client.errors import DetectionError, ReleasesDifferError
 from deepfake_client.scorer import OK, WHOLE_PICTURE, Deadline
 from deepfake_client.settings import ClientSettings
 from deepfake_client.triton.scorer import TritonScorer
+from deploy.process import children_of
 from deploy.triton.addresses import ServerAddresses
 from deploy.triton.server import TritonServer
-from deploy.triton.shared_memory import region_prefix
+from deploy.triton.shared_memory import SHM, region_prefix
 from export.checkpoint.hub import locate_checkpoint
 from export.release import Release
 from export.run import export_checkpoint
@@ -27,7 +30,8 @@ from export.settings import ExportSettings
 from runtime.free_ports import free_ports
 from tests.gateway.gateway_process import GatewayProcess, run_gateway
 from tests.media import VideoSpec, encode_image, photo, photo_pixels, write_video
-from tests.steady_load import RECOVERY_BOUND_S
+from tests.service import Service, run_service
+from tests.steady_load import RECOVERY_BOUND_S, SteadyLoad
 
 START_S = 120.0
 NO_CANARIES_S = 1e6
@@ -224,3 +228,56 @@ def test_a_start_of_either_side_is_noticed(classifier: Server, pool: Server) -> 
     assert first.split()[0] == scorer.server_id(Deadline(10)).split()[0]
     assert first.split()[1] != scorer.server_id(Deadline(10)).split()[1]
     scorer.close()
+
+
+def consecutive_free_ports(count: int) -> int:
+    """The first one."""
+    while True:
+        (first,) = free_ports(1)
+        with contextlib.suppress(OSError, OverflowError), ExitStack() as held:
+            for port in range(first, first + count):
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first
+
+
+def test_one_command_runs_them_and_starts_them_again(
+    tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path, images: dict[str, bytes]
+) -> None:
+    first = consecutive_free_ports(4)
+    extra = {
+        "DEEPFAKE_PREPROCESS_SERVERS": "2",
+        "DEEPFAKE_PREPROCESS_GRPC_PORT": str(first),
+        "DEEPFAKE_SCORE_CACHE_FRAMES": "0",
+    }
+    with run_service(tiny_checkpoint, tiny_release.path.parent, tmp_path, extra) as service:
+        pool = [TritonScorer(f"127.0.0.1:{port}", ClientSettings(model="preprocess")) for port in (first, first + 2)]
+        before = [one.completed_requests(10) for one in pool]
+        sent = {"files": {"file": images["astronaut.png"]}, "timeout": 40}
+        scores = {requests.post(f"{service.url}/detect", **sent).json()["confidence_score"] for _ in range(20)}
+        assert len(scores) == 1
+        assert all(one.completed_requests(10) > count for one, count in zip(pool, before, strict=True))
+        os.kill(server_of_port(service, first), signal.SIGKILL)
+        with SteadyLoad(service.url, images["astronaut.png"]) as load:
+            load.await_success(12, after=time.monotonic())
+            deadline = time.monotonic() + RECOVERY_BOUND_S
+            while "preprocess server 1 answers again" not in service.printed():
+                assert time.monotonic() < deadline, service.printed()
+                time.sleep(0.1)
+            load.await_success(12, after=time.monotonic())
+        assert load.failures(0.0) == []
+        assert {answer.score for answer in load.answers} == scores
+        processes = {pid for pid in children_of(service.process.pid) if "tritonserver" in command_of(pid)}
+        stubs = sum(len(children_of(pid)) for pid in processes)
+        prefix = next(service.run_dir.glob("deepfake_*.json")).stem
+        assert len([region for region in SHM.iterdir() if region.name.startswith(prefix)]) == stubs
+        for one in pool:
+            one.close()
+
+
+def server_of_port(service: Service, port: int) -> int:
+    (pid,) = [pid for pid in children_of(service.process.pid) if f"--grpc-port={port}\0" in command_of(pid)]
+    return pid
+
+
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text("utf-8")
