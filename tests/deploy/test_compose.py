@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 GPU: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.gpu.yml").read_text("utf-8"))
-LONG_RUNNING = ("triton", "gateway", "nginx", "prometheus", "grafana")
+LONG_RUNNING = ("triton", "preprocess", "gateway", "nginx", "prometheus", "grafana")
 OTHERS_IMAGES = {"nginx": "nginx", "prometheus": "prom/prometheus", "grafana": "grafana/grafana"}
 
 every_service = pytest.mark.parametrize("name", SERVICES)
@@ -49,7 +49,8 @@ def test_the_files_obey_the_compose_specification() -> None:
 
 def test_the_services() -> None:
     assert set(SERVICES) == {"export", *LONG_RUNNING}
-    assert not any("profiles" in service for service in SERVICES.values())  # a plain `up` starts all of them
+    profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
+    assert profiles == {"preprocess": ["preprocess-pool"]}  # a plain `up` starts all others
     assert not (ROOT / ".env").exists()  # that file is the user's own
 
 
@@ -118,14 +119,16 @@ def test_ports_are_published_on_loopback_only(name: str) -> None:
     assert published == {"nginx": ["127.0.0.1:5000:8080"], "grafana": ["127.0.0.1:3000:3000"]}.get(name, [])
 
 
-def test_triton_is_on_networks_without_a_way_out() -> None:
-    networks = set(SERVICES["triton"]["networks"])
+@pytest.mark.parametrize("server", ["triton", "preprocess"])
+def test_triton_is_on_networks_without_a_way_out(server: str) -> None:
+    networks = set(SERVICES[server]["networks"])
     assert networks == {"inside", "metrics"}
     assert all(COMPOSE["networks"][network]["internal"] is True for network in networks)
-    neighbours = {n: set(SERVICES[n]["networks"]) & networks for n in SERVICES if n != "triton"}
+    neighbours = {n: set(SERVICES[n]["networks"]) & networks for n in SERVICES if n != server}
     assert {n: shared for n, shared in neighbours.items() if shared} == {
         "gateway": {"inside", "metrics"},
         "prometheus": {"metrics"},
+        "preprocess" if server == "triton" else "triton": {"inside", "metrics"},
     }
 
 
@@ -147,7 +150,9 @@ def test_long_running_services_are_checked_and_restarted(name: str) -> None:
 
 
 def test_health_checks_are_real_inferences(tmp_path: Path) -> None:
-    assert SERVICES["triton"]["healthcheck"]["test"][1:] == ["python", "-m", "deploy.triton_container", "check"]
+    check_command = ["python", "-m", "deploy.triton_container", "check"]
+    assert SERVICES["triton"]["healthcheck"]["test"][1:] == check_command
+    assert SERVICES["preprocess"]["healthcheck"]["test"][1:] == [*check_command, "--only-preprocess"]
     _, python, *arguments = SERVICES["gateway"]["healthcheck"]["test"]
     assert python == "python"
     with inference_server() as triton, run_gateway(triton, tmp_path, HEALTH_FRESH_S="0") as gateway:
@@ -169,7 +174,7 @@ def test_the_order_of_starting() -> None:
 
 
 def test_only_the_export_writes_releases_and_nobody_writes_media() -> None:
-    for name in ("triton", "gateway", "nginx"):
+    for name in ("triton", "preprocess", "gateway", "nginx"):
         assert all(volume.endswith(":ro") for volume in SERVICES[name]["volumes"]), name
     assert "releases:/releases" in SERVICES["export"]["volumes"]
     assert "releases:/releases:ro" in SERVICES["triton"]["volumes"]
@@ -182,7 +187,9 @@ def test_triton_has_the_shared_memory_its_preflight_asks_for() -> None:
 
 def test_with_a_gpu_triton_and_the_export_are_others_and_nothing_else() -> None:
     export, triton = GPU["services"]["export"], GPU["services"]["triton"]
-    assert set(GPU["services"]) == {"export", "triton"}
+    assert set(GPU["services"]) == {"export", "triton", "preprocess"}
+    shared = {key: triton[key] for key in ("image", "build", "volumes")}
+    assert GPU["services"]["preprocess"] == shared  # without its GPU
     # Mounted where the other one's releases are: the two never serve each other's.
     assert (export["volumes"], triton["volumes"]) == (["releases-gpu:/releases"], ["releases-gpu:/releases:ro"])
     assert export["command"] == ["python", "-m", "export", "--backend", "onnxruntime", "--gpu"]
@@ -217,6 +224,7 @@ def test_each_service_sees_its_own_private_keys_alone() -> None:
     }
     assert {name: found for name, found in folders.items() if found} == {
         "triton": ["./secrets-triton:/secrets:ro"],
+        "preprocess": ["./secrets-triton:/secrets:ro"],
         "gateway": ["./secrets:/secrets:ro"],
         "nginx": ["./secrets-nginx:/secrets:ro"],
     }

@@ -6,7 +6,10 @@ import pytest
 
 from tests.deploy.kubernetes.rendered import KUBERNETES, Manifest, foundation, in_state, overlays, render
 
-COMPONENTS = ("ingress", "monitoring", "tracing", "media", "workload-identity-eks", "many-cores", "gpu-autoscaling")
+COMPONENTS = (
+    "ingress", "monitoring", "tracing", "media", "workload-identity-eks", "many-cores", "gpu-autoscaling",
+    "preprocess-pool",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +19,8 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         **overlays(),
         **{f"gpu, {state}": in_state(tmp_path_factory.mktemp(state), state) for state in states},
-        "gpu, all at once": in_state(tmp_path_factory.mktemp("all"), "canary", *COMPONENTS),
+        "gpu, all at once": in_state(tmp_path_factory.mktemp("all"), "canary", *COMPONENTS, pools=("blue", "green")),
+        "gpu, with a pool": in_state(tmp_path_factory.mktemp("pool"), "blue", "preprocess-pool", pools=("blue",)),
         "gpu, on GKE": in_state(tmp_path_factory.mktemp("gke"), "blue", "workload-identity-gke"),
     }
 

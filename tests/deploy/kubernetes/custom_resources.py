@@ -25,6 +25,7 @@ def _resource(api_version: str, spec: dict[str, Any]) -> dict[str, Any]:
     return _record({"apiVersion": {"const": api_version}, "kind": _TEXT, "metadata": metadata, "spec": spec})
 
 
+_EXPRESSION = _record({"key": _TEXT, "operator": {"const": "In"}, "values": {"type": "array", "items": _TEXT}})
 _RELABELING = _record({"action": {"const": "replace"}, "targetLabel": _TEXT, "replacement": _TEXT})
 _ENDPOINT = _record(
     {"port": _TEXT, "interval": _DURATION, "scrapeTimeout": _DURATION},
@@ -43,7 +44,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "monitoring.coreos.com/v1",
         _record(
             {
-                "selector": _record({"matchLabels": _LABELS}),
+                "selector": _record({"matchLabels": _LABELS}, matchExpressions={"type": "array", "items": _EXPRESSION}),
                 "endpoints": {"type": "array", "items": _ENDPOINT, "minItems": 1},
             },
             podTargetLabels={"type": "array", "items": _TEXT},

@@ -104,7 +104,7 @@ def is_probed(objects: Sequence[Manifest]) -> list[str]:
         if pod.owner.startswith("Job/"):
             continue
         container = pod.serving
-        is_triton = pod.labels["app.kubernetes.io/component"] == "triton"
+        is_triton = pod.labels["app.kubernetes.io/component"] in ("triton", "preprocess")
         for name in ("startupProbe", "readinessProbe", "livenessProbe"):
             probe = container.get(name)
             if probe is None:

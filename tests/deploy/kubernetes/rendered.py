@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
@@ -56,13 +56,14 @@ def overlays() -> dict[str, Path]:
     return {folder.relative_to(KUBERNETES / "overlays").as_posix(): folder for folder in folders}
 
 
-def in_state(folder: Path, state: str, *components: str) -> Path:
+def in_state(folder: Path, state: str, *components: str, pools: Sequence[str] = ()) -> Path:
     """A copy of deploy/kubernetes in which the overlay `gpu` is in another state of a rollout.
 
     Args:
         folder: Where the copy goes.
         state: A folder of `states`.
         components: Folders of `components` that are added.
+        pools: Colours with servers that only preprocess.
 
     Returns:
         The overlay in the copy.
@@ -74,6 +75,8 @@ def in_state(folder: Path, state: str, *components: str) -> Path:
     assert text.count("../../states/blue ") == 1
     added = "".join(f"  - ../../components/{component}\n" for component in components)
     text = text.replace("../../states/blue ", f"../../states/{state} ").replace("patches:", f"{added}patches:", 1)
+    added = "".join(f"  - ../../preprocess/{colour}\n" for colour in pools)
+    text = text.replace("components:", f"{added}components:", 1)
     file.write_text(text, "utf-8")
     return file.parent
 
@@ -149,9 +152,12 @@ def pods(objects: Iterable[Manifest]) -> list[Pods]:
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     """Whether a label selector, or a Service's plain one, fits; an empty one fits everything."""
-    assert "matchExpressions" not in selector, "not used here"
-    wanted = selector.get("matchLabels", {}) if set(selector) <= {"matchLabels"} else selector
-    return all(labels.get(key) == value for key, value in wanted.items())
+    expressions = selector.get("matchExpressions", [])
+    assert all(one["operator"] == "In" for one in expressions), "no other is used here"
+    wanted = selector.get("matchLabels", {}) if set(selector) <= {"matchLabels", "matchExpressions"} else selector
+    return all(labels.get(key) == value for key, value in wanted.items()) and all(
+        labels.get(one["key"]) in one["values"] for one in expressions
+    )
 
 
 _UNITS = {"m": 1e-3, "": 1, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}

@@ -71,7 +71,7 @@ def test_autoscalers_need_no_metric_but_processor_time(services: dict[str, Path]
     for name, folder in services.items():
         for scaler in of_kind(render(folder), "HorizontalPodAutoscaler"):
             kinds = {metric["type"] for metric in scaler["spec"]["metrics"]}
-            with_queue = name == "gpu, all at once" and "triton" in scaler["metadata"]["name"]
+            with_queue = name == "gpu, all at once" and scaler["metadata"]["name"].startswith("triton")
             assert kinds == ({"Resource", "Pods"} if with_queue else {"Resource"})
 
 

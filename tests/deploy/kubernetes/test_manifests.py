@@ -117,7 +117,7 @@ def expected_connections(objects: Sequence[Manifest]) -> set[tuple[str, str, str
             found |= {("client", pod.owner, "TCP", 5000), ("prometheus", pod.owner, "TCP", 9464)}
             if "gateway-traces" in policies:
                 found.add((pod.owner, "collector", "TCP", 4318))
-        elif component == "triton":
+        elif component in ("triton", "preprocess"):
             found |= {("prometheus", pod.owner, "TCP", 8002)}
             gateways = [p for p in pods(objects) if p.labels["app.kubernetes.io/component"] == "gateway"]
             found |= {(gateway.owner, pod.owner, "TCP", 8001) for gateway in gateways}
@@ -213,6 +213,7 @@ def test_variables_are_settings(services: dict[str, Path]) -> None:
         # RELEASE_ID is no setting: the volume mount uses it.
         "triton": variables_of(DeploySettings) | variables_of(ClientSettings) | {"RELEASE_ID"},
     }
+    known["preprocess"] = known["triton"]
     for folder in services.values():
         for pod in pods(render(folder)):
             variables = {variable["name"] for variable in pod.serving["env"]}
@@ -262,8 +263,11 @@ def test_a_release_is_exported_for_the_processors_that_serve_it(hardware: str, a
     (job,) = pods(render(applied[f"{hardware}/export"]))
     (container,) = [one for one in job.containers if one["name"] == "export"]
     (instances,) = [one["value"] for one in container["env"] if one["name"] == "INSTANCES"]
-    triton = next(p for p in pods(render(applied[hardware])) if p.owner == "Deployment/triton-blue")
-    assert int(instances) == math.ceil(quantity(triton.serving["resources"]["limits"]["cpu"]))
+    serving = [_pod(render(applied[hardware]), "triton-blue")]
+    if hardware == "gpu":
+        serving.append(_pod(render(applied["gpu, with a pool"]), "preprocess-triton-blue"))
+    for pod in serving:
+        assert int(instances) == math.ceil(quantity(pod.serving["resources"]["limits"]["cpu"]))
 
 
 @pytest.mark.parametrize(
@@ -281,11 +285,25 @@ def test_overlays_ask_for_their_gpus(name: str, resource: str, count: str, appli
         assert asked == ({resource: count} if "triton" in pod.owner else {})
 
 
+def test_a_pool_needs_no_gpu_and_serves_the_release_of_its_colour(applied: dict[str, Path]) -> None:
+    objects = render(applied["gpu, all at once"])
+    for colour in ("blue", "green"):
+        pool, triton = (_pod(objects, f"{kind}-{colour}") for kind in ("preprocess-triton", "triton"))
+        assert pool.serving["command"] == [*triton.serving["command"], "--only-preprocess"]
+        assert not any("/" in key for key in pool.serving["resources"]["limits"])
+        assert "tolerations" not in pool.spec
+        ours, theirs = ([v for v in one.serving["env"] if v["name"] == "RELEASE_ID"] for one in (pool, triton))
+        assert ours == theirs
+        assert pool.spec["initContainers"] == triton.spec["initContainers"]
+        scaler = named(objects, "HorizontalPodAutoscaler", f"preprocess-triton-{colour}")
+        assert [metric["resource"]["name"] for metric in scaler["spec"]["metrics"]] == ["cpu"]
+
+
 def test_no_pod_of_a_cluster_runs_the_wheel_s_server(applied: dict[str, Path]) -> None:
     """It gets no security fixes any more: it is for one machine's own use."""
     for folder in applied.values():
         for pod in pods(render(folder)):
-            if pod.labels["app.kubernetes.io/component"] == "triton":
+            if pod.labels["app.kubernetes.io/component"] in ("triton", "preprocess"):
                 assert pod.serving["image"].startswith("deepfake-serving/triton-gpu:")
 
 

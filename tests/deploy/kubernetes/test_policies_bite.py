@@ -29,6 +29,27 @@ def gateway(objects: list[Manifest]) -> Any:
     return named(objects, "Deployment", "gateway")["spec"]["template"]["spec"]["containers"][0]
 
 
+def pool_container(objects: list[Manifest]) -> Any:
+    return named(objects, "Deployment", "preprocess-triton-blue")["spec"]["template"]["spec"]["containers"][0]
+
+
+def gateway_variable(key: str) -> Callable[[list[Manifest]], Any]:
+    """The reference of a gateway's variable to a key of its ConfigMap."""
+
+    def find(objects: list[Manifest]) -> Any:
+        sources = [variable.get("valueFrom", {}).get("configMapKeyRef", {}) for variable in gateway(objects)["env"]]
+        return next(source for source in sources if source.get("key") == key)
+
+    return find
+
+
+def forget(objects: list[Manifest], key: str) -> None:
+    """Takes the variable that has this key from every gateway."""
+    for name in ("gateway", "gateway-canary"):
+        pod = named(objects, "Deployment", name)["spec"]["template"]["spec"]["containers"][0]
+        pod["env"] = [v for v in pod["env"] if v.get("valueFrom", {}).get("configMapKeyRef", {}).get("key") != key]
+
+
 def spec(kind: str, name: str) -> Callable[[list[Manifest]], Any]:
     return lambda objects: named(objects, kind, name)["spec"]
 
@@ -98,6 +119,7 @@ CHANGES: list[tuple[str, str, Callable[[list[Manifest]], None]]] = [
     ("restricted", "port of the node", at(container, "ports", 0, "hostPort", value=8000)),
     ("no token", "mounts a service account's", at(triton, "automountServiceAccountToken", value=True)),
     ("no token", "named after services", without(triton, "enableServiceLinks")),
+    ("probed", "does not wait for the proof", at(pool_container, "readinessProbe", value={"httpGet": {"path": "/"}})),
     ("no token", "not one of ours", without(triton, "serviceAccountName")),
     ("no token", "not one of ours", removed("ServiceAccount", "triton")),
     ("no token", "gives rights", added({"kind": "RoleBinding", "metadata": {"name": "x"}})),
@@ -144,6 +166,10 @@ CHANGES: list[tuple[str, str, Callable[[list[Manifest]], None]]] = [
     ("references", "with NONE", at(fetching, "env", 0, "valueFrom", "configMapKeyRef", "key", value="NONE")),
     ("targets", "is no Service", at(target, "TRITON_URL", value="dns:///x:1")),
     ("targets", "is no Service", at(target, "TRITON_URL", value="a:8001")),
+    ("targets", "is no Service", at(target, "PREPROCESS_URL", value="dns:///preprocess-blue:8001")),
+    ("targets", "asks two colours", at(target, "PREPROCESS_URL", value="dns:///preprocess-triton-green:8001")),
+    ("targets", "its target is", at(gateway_variable("PREPROCESS_URL"), "name", value="triton-release")),
+    ("targets", "a pool without its address", lambda objects: forget(objects, "PREPROCESS_URL")),
     ("targets", "not the gRPC port", at(target, "TRITON_URL", value="dns:///triton-blue:8002")),
     ("targets", "one address for all", without(spec("Service", "triton-blue"), "clusterIP")),
     ("targets", "not the gRPC port of one", without(spec("Service", "triton-blue"), "selector", "colour")),
@@ -169,6 +195,9 @@ def test_each_policy_is_tried() -> None:
         removed("NetworkPolicy", "deny-all"),
         removed("NetworkPolicy", "triton"),
         removed("NetworkPolicy", "gateway"),
+        removed("NetworkPolicy", "preprocess"),
+        removed("NetworkPolicy", "gateway-preprocess"),
+        without(spec("NetworkPolicy", "preprocess"), "ingress", 0),
         without(spec("NetworkPolicy", "gateway"), "ingress", 0, "from", 0, "namespaceSelector", "matchLabels"),
         at(spec("NetworkPolicy", "triton"), "ingress", 0, "ports", 0, "port", value="http"),
         at(spec("NetworkPolicy", "gateway"), "egress", 0, "ports", 0, "port", value=8000),

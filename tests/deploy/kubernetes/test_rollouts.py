@@ -108,8 +108,9 @@ def test_the_canary_asks_the_other_colour_and_shares_the_service(rollout: list[M
     assert all(re.fullmatch(r"[0-9a-f]{16}", one["RELEASE_ID"]) for one in releases.values())
     ours, theirs = (pod(rollout, f"Deployment/{name}").serving for name in ("gateway", "gateway-canary"))
     for one in (ours, theirs):
-        (variable,) = [v for v in one["env"] if v["name"] == "DEEPFAKE_TRITON_URL"]
-        one["env"].remove(variable)
+        addresses = [v for v in one["env"] if v["name"] in ("DEEPFAKE_TRITON_URL", "DEEPFAKE_PREPROCESS_URL")]
+        one["env"] = [v for v in one["env"] if v not in addresses]
+        assert len(addresses) == 2
     assert ours == theirs
 
 

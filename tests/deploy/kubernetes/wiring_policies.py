@@ -149,24 +149,46 @@ def _references(pod: Pods) -> Iterator[tuple[str, str, str | None]]:
 
 
 def gateways_find_triton(objects: Sequence[Manifest]) -> list[str]:
-    """Each gateway's target is the name of one headless Service, whose pods are one Triton colour, on its gRPC port."""
+    """Each address that a gateway has is a headless Service, whose pods are one colour, on its gRPC port.
+
+    With servers that only preprocess it has theirs, too, and both are of one colour.
+    """
     wrong = []
     targets = {one["metadata"]["name"]: one for one in of_kind(objects, "ConfigMap") if "TRITON_URL" in one["data"]}
-    for name, one in targets.items():
-        match = re.fullmatch(r"dns:///([a-z-]+):(\d+)", one["data"]["TRITON_URL"])
-        services = [s for s in of_kind(objects, "Service") if match and s["metadata"]["name"] == match[1]]
-        if match is None or not services:
-            wrong.append(f"{name}: {one['data']['TRITON_URL']} is no Service")
-            continue
-        (service,) = services
-        owners = [pod for pod in pods(objects) if selects(service["spec"]["selector"], pod.labels)]
-        if service["spec"].get("clusterIP") != "None":
-            wrong.append(f"{name}: {match[1]} has one address for all pods")
-        if [pod.port("grpc") for pod in owners] != [int(match[2])]:
-            wrong.append(f"{name}: {match[1]}:{match[2]} is not the gRPC port of one colour")
     for pod in pods(objects):
-        if pod.labels.get("app.kubernetes.io/component") == "gateway":
-            used = {name for kind, name, _ in _references(pod) if kind == "ConfigMap"}
-            if not used <= targets.keys() or not used:
-                wrong.append(f"{pod.owner}: its target is {used}")
+        if pod.labels.get("app.kubernetes.io/component") != "gateway":
+            continue
+        keys = {key: name for kind, name, key in _references(pod) if kind == "ConfigMap" and key}
+        if keys.get("TRITON_URL") not in targets or not set(keys.values()) <= targets.keys():
+            wrong.append(f"{pod.owner}: its target is {keys}")
+            continue
+        colours = set()
+        for key, name in keys.items():
+            url = targets[name]["data"].get(key, "")
+            problem, colour = _colour_of(url, objects)
+            wrong += [f"{name}: {url} {problem}"] if problem else []
+            colours.add(colour)
+        if len(colours) > 1:
+            wrong.append(f"{pod.owner}: asks two colours")
+        if ("PREPROCESS_URL" in keys) != any(_is_pool(one) for one in pods(objects)):
+            wrong.append(f"{pod.owner}: there is a pool without its address, or an address without a pool")
     return wrong
+
+
+def _is_pool(pod: Pods) -> bool:
+    return pod.labels.get("app.kubernetes.io/component") == "preprocess"
+
+
+def _colour_of(url: str, objects: Sequence[Manifest]) -> tuple[str, str]:
+    """What is wrong with an address, and the colour of the pods behind it."""
+    match = re.fullmatch(r"dns:///([a-z-]+):(\d+)", url)
+    services = [s for s in of_kind(objects, "Service") if match and s["metadata"]["name"] == match[1]]
+    if match is None or not services:
+        return "is no Service", ""
+    (service,) = services
+    owners = [pod for pod in pods(objects) if selects(service["spec"]["selector"], pod.labels)]
+    if service["spec"].get("clusterIP") != "None":
+        return "has one address for all pods", ""
+    if [pod.port("grpc") for pod in owners] != [int(match[2])]:
+        return "is not the gRPC port of one colour", ""
+    return "", owners[0].labels.get("colour", "")
