@@ -3,12 +3,18 @@
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 
+import numpy as np
+from PIL import Image
+
+from assets import FACE_MODELS, fetch_assets
 from benchmark.bench import Bench
 from benchmark.gemm import ceiling_flops, classifier_rate, products_of
 from benchmark.load import run_load
 from benchmark.results import Figures, Rows, percentile, ratios
 from benchmark.servers import BenchError, Server, stopped
+from preprocessing import FaceDetector, FaceFinder
 
 Measured = Iterator[tuple[str, dict[str, float]]]
 """What a round yields: the name of a row, and its value by column."""
@@ -19,6 +25,7 @@ LOAD_SHARE = 0.7
 
 # Timed in a round: requests of 30 frames, and single images.
 _REQUESTS, _IMAGES = 3, 15
+_SEARCHED = 60
 _CLIENTS = (1, 4)
 _CAPACITY_CLIENTS = 4
 
@@ -129,12 +136,38 @@ def measure_gemm(bench: Bench) -> Figures:
     )
 
 
+def measure_faces(bench: Bench) -> Figures:
+    """The search for faces without a server, by MediaPipe and by the direct detector."""
+    models_dir = next(iter(fetch_assets(FACE_MODELS).values())).parent
+    frames = [np.array(Image.open(path)) for path in sorted(bench.frames_folder.glob("*.jpg"))[:_SEARCHED]]
+
+    def one_round() -> Measured:
+        for detector in FaceDetector:
+            finder = finders[detector]
+            finder.faces(frames[0])
+            started = time.process_time()
+            for frame in frames:
+                finder.faces(frame)
+            yield detector, {"ms of processor time a frame": (time.process_time() - started) / len(frames) * 1e3}
+
+    with ExitStack() as stack:
+        finders = {one: stack.enter_context(closing(FaceFinder(models_dir, detector=one))) for one in FaceDetector}
+        rows = _rounds(bench, one_round)
+    return Figures(
+        title="The search for faces",
+        note=f"{_SEARCHED} decoded frames of 1280 x 720 with a face, one thread.",
+        columns={"ms of processor time a frame": 2},
+        rows=rows,
+    )
+
+
 PARTS: dict[str, Callable[[Bench], Figures]] = {
     "ratio": measure_ratio,
     "latency": measure_latency,
     "servers": measure_servers,
     "tails": measure_tails,
     "gemm": measure_gemm,
+    "faces": measure_faces,
 }
 
 

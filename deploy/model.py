@@ -13,6 +13,7 @@ from export.release import Release, promote, verify_files
 from export.report import explain_choice
 from export.run import existing_release, export_checkpoint
 from export.settings import ExportSettings, Step
+from preprocessing import FaceDetector
 
 EMBEDDED_CHECKPOINT = Path(__file__).resolve().parent / "embedded_checkpoint"
 """A small trained model, made by `make embedded`: what is served where the default model's hub cannot be reached. It
@@ -40,6 +41,7 @@ def ensure_release(settings: DeploySettings, say: Say) -> Release:
         precision=settings.precision,
         instances=settings.instances,
         face_detection=settings.face_detection,
+        face_detector=FaceDetector(settings.face_detector),
         max_image_bytes=settings.max_image_bytes,
         max_image_pixels=settings.max_image_pixels,
         pipeline_pixels=settings.pipeline_pixels,

@@ -85,6 +85,10 @@ class DeploySettings(PrefixedSettings):
         default=True, description="Serve the embedded checkpoint where the default model's hub cannot be reached."
     )
     face_detection: bool = Field(default=True, description="Crop each frame to its faces.")
+    face_detector: Literal["direct", "mediapipe"] = Field(
+        default="direct",
+        description="What runs the face models: OpenVINO, or MediaPipe, slower.",
+    )
     pipeline_pixels: bool = Field(
         default=False, description="Ignore colour profiles and transparency, as transformers' image pipelines do."
     )

@@ -23,6 +23,7 @@ from export.checkpoint.labels import other_labels
 from export.errors import ExportError
 from export.settings import ExportSettings, Step
 from export.settings import Progress as ReportStep
+from preprocessing import FaceDetector
 
 if TYPE_CHECKING:
     from export.release import Release
@@ -108,6 +109,13 @@ def export(
         bool,
         typer.Option(envvar=_names("FACE_DETECTION"), help="Crop each frame to its faces."),
     ] = True,
+    face_detector: Annotated[
+        FaceDetector,
+        typer.Option(
+            envvar=_names("FACE_DETECTOR"),
+            help="What runs the face models: OpenVINO, or MediaPipe itself.",
+        ),
+    ] = FaceDetector.DIRECT,
     pipeline_pixels: Annotated[
         bool,
         typer.Option(
@@ -174,6 +182,7 @@ def export(
         preferred_batch=preferred_batch,
         queue_delay_us=queue_delay_us,
         face_detection=face_detection,
+        face_detector=face_detector,
         max_image_bytes=max_image_bytes,
         max_image_pixels=max_image_pixels,
         pipeline_pixels=pipeline_pixels,

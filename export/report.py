@@ -3,11 +3,13 @@
 import contextlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from export.gate.candidates import Candidate
+from export.gate.faces import FaceParity
 from export.graph.onnx_export import OPSET
 from export.release import REPOSITORY
 from runtime.openvino_classifier import processor
@@ -19,13 +21,16 @@ _LIBRARIES = (
 )  # fmt: skip
 
 
-def write_report(folder: Path, release_id: str, candidates: Sequence[Candidate], duration_s: float) -> None:
+def write_report(
+    folder: Path, release_id: str, candidates: Sequence[Candidate], faces: FaceParity | None, duration_s: float
+) -> None:
     """Writes the report.
 
     Args:
         folder: Of the release.
         release_id: Its name.
         candidates: What was tried, the one that is served first.
+        faces: How the direct face detector compares with MediaPipe; None where the release does not use it.
         duration_s: Of the export, in seconds.
     """
     tried = [candidate.to_dict() for candidate in candidates]
@@ -34,6 +39,7 @@ def write_report(folder: Path, release_id: str, candidates: Sequence[Candidate],
         "variant": tried[0]["variant"],
         "parity": tried[0]["parity"],
         "candidates": tried,
+        "faces": asdict(faces) if faces else None,
         "processor": processor(),
         "duration_s": round(duration_s, 2),
         "opset": OPSET,

@@ -21,6 +21,7 @@ from export.checkpoint.load import Checkpoint, checkpoint_digest, load_checkpoin
 from export.checkpoint.model_card import README
 from export.errors import ReleaseError
 from export.gate.candidates import Candidate, take_fastest
+from export.gate.faces import FaceParity, compare_face_detectors
 from export.gate.golden import PreparedGolden, prepare_golden
 from export.gate.images import calibration_photos, judging_photos, varied_images
 from export.gate.parity import ParityResult, Reference, Tolerance, check_parity, make_reference, tolerance_of
@@ -46,7 +47,14 @@ from export.report import write_report
 from export.repository import ServingPlan, describe_ensemble, write_classifier, write_ensemble, write_preprocess
 from export.settings import ExportSettings, Progress, Step
 from export.target import Target, Variant, find_target, variants_of
-from preprocessing import PREPROCESSING_VERSION, STATUS_TABLE, PreprocessParams, resize_to_square
+from preprocessing import (
+    PREPROCESSING_VERSION,
+    STATUS_TABLE,
+    FaceDetector,
+    PreprocessParams,
+    decode_rgb,
+    resize_to_square,
+)
 from runtime import Classifier
 
 _CALIBRATION_PHOTOS = 48
@@ -63,6 +71,7 @@ class _Job:
     params: PreprocessParams
     plan: ServingPlan
     golden: PreparedGolden | None
+    faces: FaceParity | None
     progress: Progress
 
     def limits(self, variant: Variant) -> Tolerance:
@@ -102,7 +111,7 @@ def export_checkpoint(
             candidates = take_fastest(wanted, partial / _SCRATCH, job.plan.size_px, maker.write, maker.judge, progress)
             progress(Step("write the release"))
             manifest = _write_release(job, candidates[0], partial)
-            write_report(partial, manifest["release_id"], candidates, time.monotonic() - started)
+            write_report(partial, manifest["release_id"], candidates, job.faces, time.monotonic() - started)
             key = source_key(job.checkpoint.sha256, located, settings, target)
             return publish(partial, settings.releases_dir, manifest, key)
     except OSError as error:
@@ -115,6 +124,7 @@ def _prepare(located: LocatedCheckpoint, settings: ExportSettings, target: Targe
     params = PreprocessParams(
         resize=checkpoint.resize,
         face_detection=settings.face_detection,
+        face_detector=settings.face_detector,
         crop_factor=checkpoint.sidecar.crop_factor,
         max_bytes=settings.max_image_bytes,
         max_pixels=settings.max_image_pixels,
@@ -122,9 +132,44 @@ def _prepare(located: LocatedCheckpoint, settings: ExportSettings, target: Targe
     )
     if params.face_detection:
         fetch_assets(FACE_MODELS, settings.cache_dir)
-    golden = prepare_golden(checkpoint, face_detection=settings.face_detection, cache_dir=settings.cache_dir)
+    golden = prepare_golden(
+        checkpoint,
+        face_detection=settings.face_detection,
+        face_detector=settings.face_detector,
+        cache_dir=settings.cache_dir,
+    )
+    faces = None
+    if params.face_detection and params.face_detector is FaceDetector.DIRECT:
+        progress(Step("compare the face detectors"))
+        faces = _compare_faces(settings, golden)
     plan = ServingPlan(settings, checkpoint.resize.size_px, tuple(checkpoint.labels))
-    return _Job(settings, target, checkpoint, params, plan, golden, progress)
+    return _Job(settings, target, checkpoint, params, plan, golden, faces, progress)
+
+
+def _gate_images(settings: ExportSettings) -> Iterator[Image.Image]:
+    """Generated images, and photographs for all but fp32."""
+    yield from varied_images(settings.parity_images)
+    if settings.precision != "fp32":
+        yield from judging_photos(2 * settings.parity_images, settings.cache_dir)
+
+
+def _compare_faces(settings: ExportSettings, golden: PreparedGolden | None) -> FaceParity:
+    """Compares the face detectors on the gate's images and on the golden ones.
+
+    Raises:
+        ParityError: The direct one finds other faces than MediaPipe.
+    """
+    models_dir = next(iter(fetch_assets(FACE_MODELS, settings.cache_dir).values())).parent
+    pictures = chain(
+        (np.array(image) for image in _gate_images(settings)),
+        (
+            decode_rgb(image, max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+            for image in (golden.golden.images if golden else ())
+        ),
+    )
+    parity = compare_face_detectors(pictures, models_dir)
+    parity.check()
+    return parity
 
 
 class _Maker:
@@ -148,13 +193,10 @@ class _Maker:
     def reference(self) -> Reference:
         """PyTorch's answers for the gate's images: generated ones and, for all but fp32, photographs."""
         job, name = self._job, "score the gate's images with PyTorch"
-        count = job.settings.parity_images
-        photos = 0 if job.settings.precision == "fp32" else 2 * count
-        images: Iterator[Image.Image] = varied_images(count)
-        if photos:
-            images = chain(images, judging_photos(photos, job.settings.cache_dir))
-        job.progress(Step(name, 0, count + photos))
-        return make_reference(job.checkpoint, images, lambda done: job.progress(Step(name, done, count + photos)))
+        count = job.settings.parity_images * (1 if job.settings.precision == "fp32" else 3)
+        job.progress(Step(name, 0, count))
+        images = _gate_images(job.settings)
+        return make_reference(job.checkpoint, images, lambda done: job.progress(Step(name, done, count)))
 
     def write(self, variant: Variant, folder: Path) -> None:
         """Writes a variant into an empty folder."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from preprocessing import PreprocessParams
+from preprocessing import FaceDetector, PreprocessParams
 from runtime import usable_cores
 
 _MAX_INSTANCES = 8
@@ -28,6 +28,7 @@ class ExportSettings:
         preferred_batch: Frames that Triton gathers for one run of the classifier.
         queue_delay_us: How long Triton waits for them, in microseconds; 0: not at all.
         face_detection: Off: the classifier always sees the whole image.
+        face_detector: What runs the face models.
         max_image_bytes: Largest encoded image the release accepts.
         max_image_pixels: Largest width x height it accepts, read from the header.
         pipeline_pixels: Whether colour profiles and transparency are ignored, as transformers' pipelines do.
@@ -47,6 +48,7 @@ class ExportSettings:
     preferred_batch: int = 8
     queue_delay_us: int = 0
     face_detection: bool = True
+    face_detector: FaceDetector = FaceDetector.DIRECT
     max_image_bytes: int = PreprocessParams.max_bytes
     max_image_pixels: int = PreprocessParams.max_pixels
     pipeline_pixels: bool = False

@@ -2,8 +2,8 @@
 
 from preprocessing.crop import WHOLE_PICTURE, Box, Square, crop_square
 from preprocessing.decode import decode_rgb
-from preprocessing.faces import Face, FaceFinder
-from preprocessing.params import PREPROCESSING_VERSION, PreprocessParams, ResizeMode, ResizeSpec
+from preprocessing.face_detection import Face, FaceFinder
+from preprocessing.params import PREPROCESSING_VERSION, FaceDetector, PreprocessParams, ResizeMode, ResizeSpec
 from preprocessing.prepare import MAX_FACES, PreparedImage, Preparer
 from preprocessing.resize import resize_to_square
 from preprocessing.status import STATUS_TABLE, ImageRejectedError, Status, StatusEntry
@@ -15,6 +15,7 @@ __all__ = [
     "WHOLE_PICTURE",
     "Box",
     "Face",
+    "FaceDetector",
     "FaceFinder",
     "ImageRejectedError",
     "PreparedImage",

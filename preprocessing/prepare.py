@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from preprocessing.crop import WHOLE_PICTURE, Box, crop_square
 from preprocessing.decode import decode_rgb
-from preprocessing.faces import Face, FaceFinder
+from preprocessing.face_detection import Face, FaceFinder
 from preprocessing.params import PreprocessParams
 from preprocessing.resize import resize_to_square
 from preprocessing.status import ImageRejectedError, Status
@@ -41,7 +41,9 @@ class Preparer:
             face_models_dir: Folder with MediaPipe's two model files.
         """
         self.params = params
-        self._finder = FaceFinder(face_models_dir, params.min_face_score) if params.face_detection else None
+        self._finder = (
+            FaceFinder(face_models_dir, params.min_face_score, params.face_detector) if params.face_detection else None
+        )
 
     def prepare(self, encoded: bytes, face_box: Box | None = None) -> PreparedImage:
         """Prepares one encoded image.

@@ -17,7 +17,7 @@ OURS = {
 # What each package may import of ours.
 ALLOWED: dict[str, set[str]] = {
     "assets": {"assets"},
-    "preprocessing": {"preprocessing"},
+    "preprocessing": {"preprocessing", "runtime"},
     "deepfake_client": {"deepfake_client"},
     "bulk": {"bulk", "deepfake_client"},
     "gateway": {"gateway", "deepfake_client"},

@@ -22,7 +22,7 @@ from deepfake_client.media import MediaType
 from deepfake_client.scores import media_scores, sample_indices
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import load_checkpoint
-from preprocessing import FaceFinder, crop_square
+from preprocessing import FaceDetector, FaceFinder, crop_square
 from runtime import usable_cores
 
 
@@ -38,7 +38,7 @@ class FaceCrops:
         """Decodes a frame and cuts its largest face; the whole frame if there is none."""
         image = ImageOps.exif_transpose(Image.open(io.BytesIO(encoded))).convert("RGB")
         if not hasattr(self._of_thread, "finder"):
-            self._of_thread.finder = FaceFinder(self._models_dir)
+            self._of_thread.finder = FaceFinder(self._models_dir, detector=FaceDetector.MEDIAPIPE)
         face = self._of_thread.finder.largest_face(np.array(image))
         if face is None:
             return image

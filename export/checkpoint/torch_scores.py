@@ -9,27 +9,35 @@ from numpy.typing import NDArray
 
 from assets import FACE_MODELS, fetch_assets
 from export.checkpoint.load import Checkpoint
-from preprocessing import Preparer, PreprocessParams
+from preprocessing import FaceDetector, Preparer, PreprocessParams
 
 _BATCH = 16
 
 
 @contextmanager
 def open_preparer(
-    checkpoint: Checkpoint, *, face_detection: bool = True, cache_dir: Path | None = None
+    checkpoint: Checkpoint,
+    *,
+    face_detection: bool = True,
+    face_detector: FaceDetector = FaceDetector.DIRECT,
+    cache_dir: Path | None = None,
 ) -> Iterator[Preparer]:
     """Prepares images as a release of this checkpoint does.
 
     Args:
         checkpoint: Its resize and crop factor count.
         face_detection: Off: the whole image is taken.
+        face_detector: What runs the face models.
         cache_dir: Where the face models are kept; the assets' own default if None.
 
     Raises:
         AssetError: The face models cannot be fetched.
     """
     params = PreprocessParams(
-        resize=checkpoint.resize, face_detection=face_detection, crop_factor=checkpoint.sidecar.crop_factor
+        resize=checkpoint.resize,
+        face_detection=face_detection,
+        face_detector=face_detector,
+        crop_factor=checkpoint.sidecar.crop_factor,
     )
     models = next(iter(fetch_assets(FACE_MODELS, cache_dir).values())).parent if face_detection else Path()
     with closing(Preparer(params, models)) as preparer:

@@ -11,7 +11,7 @@ from export.checkpoint.torch_scores import fake_probabilities, open_preparer, to
 from export.errors import GoldenError
 from export.gate.parity import Tolerance
 from export.golden import GoldenSet, read_golden
-from preprocessing import ImageRejectedError
+from preprocessing import FaceDetector, ImageRejectedError
 from runtime import Classifier
 
 
@@ -45,13 +45,18 @@ class PreparedGolden:
 
 
 def prepare_golden(
-    checkpoint: Checkpoint, *, face_detection: bool, cache_dir: Path | None = None
+    checkpoint: Checkpoint,
+    *,
+    face_detection: bool,
+    face_detector: FaceDetector = FaceDetector.DIRECT,
+    cache_dir: Path | None = None,
 ) -> PreparedGolden | None:
     """The checkpoint's golden images, once it has scored them as recorded; None if it has none.
 
     Args:
         checkpoint: The loaded checkpoint.
         face_detection: Whether the release crops frames to their largest face.
+        face_detector: What runs its face models.
         cache_dir: Where the face models are kept; the assets' own default if None.
 
     Raises:
@@ -62,7 +67,9 @@ def prepare_golden(
     if golden is None:
         return None
     squares = []
-    with open_preparer(checkpoint, face_detection=face_detection, cache_dir=cache_dir) as preparer:
+    with open_preparer(
+        checkpoint, face_detection=face_detection, face_detector=face_detector, cache_dir=cache_dir
+    ) as preparer:
         for entry, image in zip(golden.manifest.images, golden.images, strict=True):
             try:
                 squares.append(preparer.prepare(image).pixels)

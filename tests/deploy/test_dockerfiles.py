@@ -111,8 +111,8 @@ def test_images_hold_no_more_than_they_need() -> None:
     for name in ("triton", "triton-gpu", "single"):
         assert locked(SHIPPED_LOCK[name]) & TRAINING == set(), name
     # NVIDIA's image brings its own server and runtime.
-    assert locked(SHIPPED_LOCK["triton-gpu"]) & {"nvidia-pytriton", "onnxruntime", "openvino"} == set()
-    assert {"mediapipe", "opencv-contrib-python", "tritonclient"} <= locked(SHIPPED_LOCK["triton-gpu"])
+    assert locked(SHIPPED_LOCK["triton-gpu"]) & {"nvidia-pytriton", "onnxruntime"} == set()
+    assert {"openvino", "opencv-contrib-python", "tritonclient"} <= locked(SHIPPED_LOCK["triton-gpu"])
     ours = [source for source in copies(text_of("gateway")) if "." not in source]
     assert ours == ["client", "gateway"]
 

@@ -21,7 +21,15 @@ def read(*arguments: str) -> DeploySettings:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PORT", "HOST", "CHECKPOINT", "MODEL_PATH", "MEDIA_ROOT", "DEEPFAKE_FACE_DETECTION"):
+    for name in (
+        "PORT",
+        "HOST",
+        "CHECKPOINT",
+        "MODEL_PATH",
+        "MEDIA_ROOT",
+        "DEEPFAKE_FACE_DETECTION",
+        "DEEPFAKE_FACE_DETECTOR",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -51,6 +59,15 @@ def test_both_names_of_the_model_are_accepted(name: str, monkeypatch: pytest.Mon
 def test_face_detection_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPFAKE_FACE_DETECTION", "off")
     assert read().face_detection is False
+
+
+def test_the_face_detector_is_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read().face_detector == "direct"
+    monkeypatch.setenv("DEEPFAKE_FACE_DETECTOR", "mediapipe")
+    assert read().face_detector == "mediapipe"
+    monkeypatch.setenv("DEEPFAKE_FACE_DETECTOR", "dlib")
+    with pytest.raises(ValidationError, match="direct"):
+        read()
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from export.errors import CheckpointError, LabelError, ParityError
 from export.release import Release
 from export.run import existing_release, export_checkpoint
 from export.settings import ExportSettings
+from preprocessing import FaceDetector
 from tests.export import checkpoints
 
 
@@ -156,7 +157,9 @@ def test_other_settings_are_another_release(tiny_checkpoint: Path, tiny_release:
     assert existing_release(locate_checkpoint(str(tiny_checkpoint)), other) is None
 
 
-@pytest.mark.parametrize("settings", [{"face_detection": False}, {"pipeline_pixels": True}])
+@pytest.mark.parametrize(
+    "settings", [{"face_detection": False}, {"face_detector": FaceDetector.MEDIAPIPE}, {"pipeline_pixels": True}]
+)
 def test_other_preprocessing_has_another_export_id(
     settings: dict[str, object], tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path
 ) -> None:

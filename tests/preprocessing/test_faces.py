@@ -12,6 +12,7 @@ from assets import FACE_MODELS, fetch_assets
 from preprocessing import (
     WHOLE_PICTURE,
     Box,
+    FaceDetector,
     FaceFinder,
     ImageRejectedError,
     Preparer,
@@ -20,7 +21,7 @@ from preprocessing import (
     Status,
     resize_to_square,
 )
-from preprocessing.faces import FULL_RANGE_MODEL, SHORT_RANGE_MODEL
+from preprocessing.face_detection import FULL_RANGE_MODEL, SHORT_RANGE_MODEL
 from tests.media import encode_image, photo, photo_pixels
 
 ASTRONAUT_FACE = Box(173, 67, 276, 170)
@@ -31,9 +32,9 @@ def models_dir() -> Path:
     return next(iter(fetch_assets(FACE_MODELS).values())).parent
 
 
-@pytest.fixture(scope="module")
-def finder(models_dir: Path) -> Iterator[FaceFinder]:
-    made = FaceFinder(models_dir)
+@pytest.fixture(scope="module", params=list(FaceDetector))
+def finder(models_dir: Path, request: pytest.FixtureRequest) -> Iterator[FaceFinder]:
+    made = FaceFinder(models_dir, detector=request.param)
     yield made
     made.close()
 
@@ -41,8 +42,8 @@ def finder(models_dir: Path) -> Iterator[FaceFinder]:
 @pytest.fixture
 def one_model(finder: FaceFinder, monkeypatch: pytest.MonkeyPatch) -> object:
     """Leaves the finder only one of its two models."""
-    detectors = dict(zip((FULL_RANGE_MODEL, SHORT_RANGE_MODEL), finder._detectors, strict=True))
-    return lambda name: monkeypatch.setattr(finder, "_detectors", [detectors[name]])
+    models = dict(zip((FULL_RANGE_MODEL, SHORT_RANGE_MODEL), finder._models, strict=True))
+    return lambda name: monkeypatch.setattr(finder, "_models", [models[name]])
 
 
 def close_to(found: Box, expected: Box, tolerance: float) -> bool:
@@ -140,7 +141,7 @@ def test_boxes_are_clipped_to_the_image(finder: FaceFinder) -> None:
         np.zeros((10, 10, 4), np.uint8),
     ],
 )
-def test_arrays_that_mediapipe_would_misread_are_refused(finder: FaceFinder, pixels: np.ndarray) -> None:
+def test_arrays_that_would_be_misread_are_refused(finder: FaceFinder, pixels: np.ndarray) -> None:
     with pytest.raises(ValueError, match="contiguous"):
         finder.largest_face(pixels)
     assert finder.largest_face(photo_pixels("astronaut.png")) is not None, "and the finder goes on"
@@ -151,13 +152,14 @@ def test_tiny_images_hold_no_face(finder: FaceFinder, shape: tuple[int, int]) ->
     assert finder.largest_face(np.zeros((*shape, 3), np.uint8)) is None
 
 
-def test_very_long_images_do_not_abort_the_process(models_dir: Path) -> None:
+@pytest.mark.parametrize("detector", FaceDetector)
+def test_very_long_images_do_not_abort_the_process(detector: FaceDetector, models_dir: Path) -> None:
     """MediaPipe aborts the whole process above 32,766 px, so the proof needs a process of its own."""
     code = f"""
 import numpy as np
 from pathlib import Path
-from preprocessing import FaceFinder
-finder = FaceFinder(Path({str(models_dir)!r}))
+from preprocessing import FaceDetector, FaceFinder
+finder = FaceFinder(Path({str(models_dir)!r}), detector=FaceDetector({detector.value!r}))
 for shape in [(40_000, 20), (20, 40_000), (32_767, 64), (40_000, 1), (1, 40_000)]:
     assert finder.largest_face(np.zeros((*shape, 3), np.uint8)) is None
 print("alive")
@@ -170,15 +172,24 @@ print("alive")
 def test_a_face_in_a_reduced_image_has_its_place_in_the_original(
     finder: FaceFinder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("preprocessing.faces._MAX_SIDE_PX", 512)
+    monkeypatch.setattr("preprocessing.face_detection.finder._MAX_SIDE_PX", 512)
     face = finder.largest_face(resized("astronaut.png", 1024, 1024))
     assert face is not None
     assert close_to(face.box, Box(346, 134, 552, 340), 12)
 
 
-def test_missing_models() -> None:
+@pytest.mark.parametrize("detector", FaceDetector)
+def test_missing_models(detector: FaceDetector) -> None:
     with pytest.raises(FileNotFoundError):
-        FaceFinder(Path("/nonexistent"))
+        FaceFinder(Path("/nonexistent"), detector=detector)
+
+
+def test_the_parameters_choose_the_detector(models_dir: Path) -> None:
+    for detector in FaceDetector:
+        preparer = Preparer(PreprocessParams(face_detector=detector), models_dir)
+        (module,) = {type(model).__module__ for model in preparer._finder._models}  # type: ignore[union-attr]
+        assert module == f"preprocessing.face_detection.{detector}_model"
+        preparer.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from PIL import Image
 
 from deepfake_client.analysis.faces import FaceRules
 from preprocessing import Box, PreprocessParams, ResizeSpec, crop_square, decode_rgb, resize_to_square
-from preprocessing.faces import Face
+from preprocessing.face_detection import Face
 
 
 @dataclass(frozen=True)

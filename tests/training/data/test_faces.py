@@ -3,7 +3,7 @@ import pytest
 
 from assets import FACE_MODELS, fetch_assets
 from preprocessing import Box, Preparer, PreprocessParams, ResizeSpec
-from preprocessing.faces import Face
+from preprocessing.face_detection import Face
 from tests.media import encode_image, photo_pixels
 from training.data.faces import CutParams, cut_face, decode_frame, picture_hash, serving_view, wide_crop
 from training.data.split import copies
