@@ -26,9 +26,9 @@ from export.checkpoint.load import Checkpoint, load_checkpoint
 from export.errors import ExportError
 from export.golden import read_golden
 from training.calibration.calibration import Calibration, calibrate
-from training.calibration.checkpoint import write_calibrated
+from training.calibration.checkpoint import fold_scale, write_calibrated
 from training.calibration.diagrams import draw_ratios, draw_reliability
-from training.calibration.fitting import UNSCALED, Budget, Scale
+from training.calibration.fitting import Budget, Scale
 from training.calibration.golden import GoldenPicture, pictures_of, read_pictures, write_golden
 from training.calibration.scores import UnscoredMedia, score_media
 from training.calibration.units import ScoredMedia, Units
@@ -113,9 +113,11 @@ def main_command(
             dataset = find_dataset(data_dir)
             pictures = read_pictures(golden) if golden is not None else None
             loaded = load_checkpoint(locate_checkpoint(checkpoint), labels)
+            if earlier := loaded.sidecar.calibration:  # the new scale and its figures count from the trained weights
+                fold_scale(loaded.model, Scale(earlier.temperature, earlier.bias).inverse, loaded.fake_indices)
             media, unscored = _score(loaded, dataset, people, face_detection, FaceRules(FaceChoice(faces)))
             found = calibrate(media, loaded.fake_indices, budget, BootstrapPlan(resamples, seed), video_rule)
-            record = _record(loaded, found, budget, dataset, face_detection, unscored)
+            record = _record(found, budget, dataset, face_detection, unscored)
             if faces == "largest":
                 record = record.model_copy(update={"notes": (*record.notes, _LARGEST)})
             write_calibrated(loaded, folder, found.fitted.scale, found.bands, record)
@@ -141,23 +143,20 @@ def _score(
 
 
 def _record(
-    checkpoint: Checkpoint,
     found: Calibration,
     budget: Budget,
     dataset: Dataset,
     face_detection: bool,
     unscored: list[UnscoredMedia],
 ) -> CalibrationRecord:
-    before = checkpoint.sidecar.calibration
-    whole = found.fitted.scale.after(Scale(before.temperature, before.bias) if before else UNSCALED)
     notes = list(found.notes)
     if unscored:
         notes.append(f"{len(unscored)} of {len(dataset.files)} files could not be scored and do not count.")
     if dataset.contradictions:
         notes.append(f"{dataset.contradictions} files lie in both real/ and fake/.")
     return CalibrationRecord(
-        temperature=round(whole.temperature, 6),
-        bias=round(whole.bias, 6),
+        temperature=round(found.fitted.scale.temperature, 6),
+        bias=round(found.fitted.scale.bias, 6),
         max_fpr=budget.max_fpr,
         max_fnr=budget.max_fnr,
         face_detection=face_detection,

@@ -39,9 +39,10 @@ class Scale:
     temperature: float = 1.0
     bias: float = 0.0
 
-    def after(self, earlier: "Scale") -> "Scale":
-        """Both as one: what the earlier one gives, scaled by this one."""
-        return Scale(earlier.temperature * self.temperature, earlier.bias / self.temperature + self.bias)
+    @property
+    def inverse(self) -> "Scale":
+        """What gives the unscaled logits back."""
+        return Scale(1 / self.temperature, -self.bias * self.temperature)
 
 
 UNSCALED = Scale()

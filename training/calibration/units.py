@@ -12,6 +12,7 @@ from deepfake_client.pictures import Box
 from deepfake_client.release import ReleaseBands, VideoRule
 from deepfake_client.scorer import OK, Face, FrameScore
 from deepfake_client.scores import deciding_probability
+from evaluation.people import groups_of
 from evaluation.statistics.metrics import BoolArray, FloatArray
 from evaluation.statistics.proportions import clustered_upper_bound
 from training.calibration.fitting import UNSCALED, Budget, Scale, fake_probability
@@ -163,9 +164,7 @@ def _units(
     before, after = [score(m, UNSCALED) for m in media], [score(m, scale) for m in media]
     counts = [len(values) for values in after]
     named = any(m.person for m in media)
-    # A file whose person is not known is a group of its own.
-    keys = [f"person {m.person}" if m.person else f"file {at}" for at, m in enumerate(media)]
-    groups = np.unique(keys, return_inverse=True)[1]
+    groups = groups_of([m.person for m in media])
     return Units(
         kind=kind,
         is_fake=np.repeat([m.is_fake for m in media], counts),

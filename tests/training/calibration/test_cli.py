@@ -151,7 +151,9 @@ def test_golden_images_must_be_clear_cases(tiny_checkpoint: Path, tmp_path: Path
     assert not (copy / "golden").exists()
 
 
-def test_golden_images_are_recorded_again_with_new_weights(golden_checkpoint: Path, data: Path, tmp_path: Path) -> None:
+def test_golden_images_are_recorded_again_with_new_weights(
+    tiny_checkpoint: Path, golden_checkpoint: Path, data: Path, tmp_path: Path
+) -> None:
     code, said = run(
         "--checkpoint", golden_checkpoint, "--data-dir", data, "--output", tmp_path / "again", "--max-fpr", 0.05,
         "--no-face-detection", "--resamples", 100,
@@ -169,6 +171,15 @@ def test_golden_images_are_recorded_again_with_new_weights(golden_checkpoint: Pa
     original = [(x - record.bias) * record.temperature for x, record in zip(odds, (first, second), strict=True)]
     assert original[1] == pytest.approx(original[0], abs=1e-3)
     assert second.temperature != first.temperature
+    fresh = run(
+        "--checkpoint", tiny_checkpoint, "--data-dir", data, "--output", tmp_path / "fresh", "--max-fpr", 0.05,
+        "--no-face-detection", "--resamples", 100,
+    )  # fmt: skip
+    assert fresh[0] == 0
+    once = read_sidecar(tmp_path / "fresh").calibration
+    assert once is not None
+    assert (once.temperature, once.bias) == pytest.approx((second.temperature, second.bias), rel=1e-4)
+    assert once.image.ece_before == pytest.approx(second.image.ece_before, abs=1e-5)
     assert (tmp_path / "again" / "README.md").read_text() == (golden_checkpoint / "README.md").read_text()
 
 
