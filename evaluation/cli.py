@@ -29,6 +29,7 @@ from evaluation.document import Run, build_results
 from evaluation.errors import EvaluationError, ModelChangedError, OutputError
 from evaluation.figures import FigureData, write_figures
 from evaluation.measure import ScoreTable
+from evaluation.people import described
 from evaluation.report import print_report
 from evaluation.results import RESULTS_NAME, CommandResult, Results, check_output, staged
 from evaluation.robustness import score_degraded
@@ -45,7 +46,7 @@ EXAMPLES = (
     "deepfake-evaluate my-set/test --output evaluation",
     "deepfake-evaluate my-set/test --robustness --url deploy/embedded_checkpoint",
 )
-GROUPS = {"url": "Server or model", "degrade": "Measurement", "output": "Results"}
+GROUPS = {"url": "Server or model", "people": "Data", "workers": "Measurement", "output": "Results"}
 
 _EXITS = {ModelChangedError: EXIT_UNREACHABLE, OutputError: EXIT_NOT_WRITTEN}  # others: usage
 
@@ -64,6 +65,13 @@ def evaluate(
     url: Url = "localhost:8001",
     timeout_s: TimeoutS = None,
     outage_wait_s: OutageWaitS = 30.0,
+    people: Annotated[
+        Path | None,
+        typer.Option(
+            show_default="DIRECTORY/people.csv, if there",
+            help="CSV with the columns file and person: intervals are drawn over people.",
+        ),
+    ] = None,
     workers: Annotated[
         int,
         typer.Option(min=1, max=64, help="Files in progress at the same time, at most two of them videos."),
@@ -80,6 +88,9 @@ def evaluate(
         bool,
         typer.Option("--robustness", help=f"The standard degradations: {', '.join(d.name for d in STANDARD_SET)}."),
     ] = False,
+    prevalence: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of fakes where the model is used, for the predictive value.")
+    ] = 0.01,
     resamples: Annotated[int, typer.Option(min=100, max=100_000, help="Bootstrap resamples of each interval.")] = 1000,
     seed: Seed = 0,
     output: Annotated[
@@ -92,17 +103,19 @@ def evaluate(
     """Measures how well a model tells real media from fake.
 
     Scores every file, prints the metrics with 95% bootstrap intervals, and writes results.json, a ROC curve, the
-    scores by class and a reliability diagram. A file that fails is a row with its reason, never a made-up score.
+    scores by class, a reliability diagram and a Tippett plot. A file that fails is a row with its reason, never a
+    made-up score.
     """
     require_packages(PROGRAM, {"matplotlib": "evaluate", "scipy": "evaluate"})
     try:
         named = [parse_degradation(text) for text in degrade or []]
         degradations = tuple(dict.fromkeys([*(STANDARD_SET if robustness else ()), *named]))
-        dataset = find_dataset(directory)
+        dataset = described(find_dataset(directory), people)
         check_output(output, overwrite)
         with connected(PROGRAM, url, outage_wait_s) as (detector, model):
             command = CommandResult(
                 directory=str(directory), target=url, workers=workers, outage_wait_s=outage_wait_s, seed=seed,
+                prevalence=prevalence,
                 timeout_s=timeout_s or detector.settings.timeout_s, resamples=resamples,
                 degradations=[degradation.name for degradation in degradations],
             )  # fmt: skip
@@ -133,7 +146,7 @@ def _report(results: Results, run: Run, output: Path, suffixes: tuple[str, ...])
     """Writes the figures and results.json, and returns their names. Prints the tables, also when writing fails."""
     try:
         with staged(output) as scratch:
-            data = FigureData(results, ScoreTable.of(run.rows))
+            data = FigureData(results, ScoreTable.of(run.rows, run.model.calibration))
             drawn = write_figures(data, scratch, suffixes)
             text = results.model_copy(update={"figures": drawn}).json_text()
             (scratch / RESULTS_NAME).write_text(text, encoding="utf-8")

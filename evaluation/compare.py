@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from deepfake_client.command_line.exits import USAGE, fail, run
 from deepfake_client.command_line.help import new_app, styled
 from evaluation.errors import ComparisonError, EvaluationError
-from evaluation.results import RESULTS_NAME, Results
+from evaluation.people import groups_of
+from evaluation.results import RESULTS_NAME, FileResult, Results
 from evaluation.statistics.bootstrap import BootstrapPlan, Estimate, estimate
 from evaluation.statistics.metrics import ranking_metrics
 
@@ -55,19 +56,25 @@ def read_contestant(argument: str) -> Contestant:
 def auc_difference(first: Results, other: Results, plan: BootstrapPlan | None = None) -> Estimate:
     """AUC of the other minus that of the first, over the files that both scored, with a 95% interval.
 
-    Each resample draws the same files for both (paired, stratified by class), so that what the files have in
-    common cancels out.
+    Files are paired by their content, wherever they lie. Each resample draws the same files for both (paired,
+    stratified by class, whole people where they are named), so that what the files have in common cancels out.
     """
-    p_of = [{file.path: file.fake_probability for file in result.files} for result in (first, other)]
-    both = [file for file in first.files if p_of[0][file.path] is not None and p_of[1].get(file.path) is not None]
+    p_of = [{_content(file): file.fake_probability for file in result.files} for result in (first, other)]
+    both = [file for file in first.files if all(p.get(_content(file)) is not None for p in p_of)]
     is_fake = np.array([file.label == "fake" for file in both], bool)
-    p = [np.array([scores[file.path] for file in both], np.float64) for scores in p_of]
+    p = [np.array([scores[_content(file)] for file in both], np.float64) for scores in p_of]
 
     def statistics(files: NDArray[np.intp]) -> dict[str, float]:
         one, two = (ranking_metrics(is_fake[files], scores[files])["auc"] for scores in p)
         return {"change": two - one}
 
-    return estimate(statistics, is_fake, plan or BootstrapPlan(), "a class is missing")["change"]
+    groups = groups_of([file.person or "" for file in both])
+    return estimate(statistics, is_fake, plan or BootstrapPlan(), "a class is missing", groups)["change"]
+
+
+def _content(file: FileResult) -> tuple[str, str | None]:
+    """What names a file in both results, wherever it lies."""
+    return file.label, file.sha256
 
 
 def comparison_table(contestants: Sequence[Contestant]) -> str:

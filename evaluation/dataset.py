@@ -29,12 +29,16 @@ class LabelledFile:
         name: Its path below the data set's directory, with forward slashes.
         label: What it is.
         sha256: SHA-256 of its content, hexadecimal; `UNREADABLE` where it cannot be read.
+        person: Who is in it; people who are in one file together have one name in all files. "" where nothing says.
+        method: How it was made, such as the name of a generator or of a source of real files; "" where nothing says.
     """
 
     path: Path
     name: str
     label: Label
     sha256: str
+    person: str = ""
+    method: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from evaluation.measure import ScoreTable, clean_metrics, latency, robustness_ro
 from evaluation.robustness import PairedScore
 from evaluation.scoring import NOT_TRIED, ScoredFile
 from evaluation.statistics.metrics import calibration_bins, confusion_matrix
+from evaluation.subsets import subset_results
 
 FEW_FILES = 30
 """Below so many files of a class the percentile bootstrap is known to give intervals that are too narrow."""
@@ -61,8 +62,8 @@ class Run:
 
 def build_results(run: Run) -> results.Results:
     """The document without its figures' names: metrics, intervals, notes and rows."""
-    table = ScoreTable.of(run.rows)
-    metrics = results.MetricsResult(**clean_metrics(run.rows, run.command.plan))
+    table = ScoreTable.of(run.rows, run.model.calibration)
+    metrics = results.MetricsResult(**clean_metrics(run.rows, table, run.command.prevalence, run.command.plan))
     robustness = [
         robustness_row(run.rows, [pairs[i] for pairs in run.pairs], degradation, run.command.plan)
         for i, degradation in enumerate(run.degradations)
@@ -82,14 +83,21 @@ def build_results(run: Run) -> results.Results:
             fake_files=run.dataset.count(Label.FAKE),
             duplicates=run.dataset.duplicates,
             contradictions=run.dataset.contradictions,
+            persons=len({file.person for file in run.dataset.files if file.person}) or None,
         ),
         server_lost=run.server_lost,
-        notes=[*_notes_on_the_run(run), *_notes_on_sizes(counts, metrics), *_notes_on_robustness(robustness)],
+        notes=[
+            *_notes_on_the_run(run),
+            *_notes_on_people(run),
+            *_notes_on_sizes(counts, metrics),
+            *_notes_on_robustness(robustness),
+        ],
         counts=counts,
         metrics=metrics,
         confusion_matrix=confusion_matrix(table.is_fake, table.p),
         calibration=list(calibration_bins(table.is_fake, table.p)),
-        latency=results.LatencyResult(concurrency=run.command.workers, **latency(run.rows, run.command.plan)),
+        latency=results.LatencyResult(concurrency=run.command.workers, **latency(table, run.command.plan)),
+        subsets=subset_results(run.rows, run.command.plan),
         robustness=robustness,
         figures=[],
         files=[_file(row, run.pairs[i] if run.pairs else (), run.degradations) for i, row in enumerate(run.rows)],
@@ -137,6 +145,8 @@ def _file(row: ScoredFile, pairs: Sequence[PairedScore], degradations: Sequence[
     return results.FileResult(
         path=row.file.name,
         label=row.file.label.value,
+        person=row.person or None,
+        method=row.file.method or None,
         sha256=None if row.file.sha256 == UNREADABLE else row.file.sha256,
         media_type=row.media_type.value if row.media_type else None,
         fake_probability=row.fake_probability,
@@ -182,6 +192,19 @@ def _notes_on_the_run(run: Run) -> list[str]:
     return said
 
 
+def _notes_on_people(run: Run) -> list[str]:
+    files = run.dataset.files
+    unnamed, persons = sum(not file.person for file in files), len({file.person for file in files if file.person})
+    if not persons:
+        return ["Nothing says who is in the files: the intervals take them as independent. Name people in people.csv."]
+    said = []
+    if unnamed:
+        said.append(f"{unnamed} of {len(files)} files name nobody: each counts as a person of its own.")
+    if persons < FEW_FILES:
+        said.append(f"With fewer than {FEW_FILES} people ({persons}) the intervals, drawn over people, are too narrow.")
+    return said
+
+
 def _notes_on_sizes(counts: results.CountsResult, metrics: results.MetricsResult) -> list[str]:
     real, fake = counts.real.scored, counts.fake.scored
     if not real or not fake:
@@ -196,6 +219,8 @@ def _notes_on_sizes(counts: results.CountsResult, metrics: results.MetricsResult
         said.append(f"{real} real files are too few for a TPR at 5% FPR as well: it takes 20.")
     if min(real, fake) < FEW_FILES:
         said.append(f"With fewer than {FEW_FILES} scored files in a class the intervals are too narrow.")
+    if metrics.ppv.value == 1.0:
+        said.append("No real file was called fake: a predictive value of 1 says little, and nothing at low prevalence.")
     if metrics.auc.value in (0.0, 1.0):
         said.append("An AUC of exactly 0 or 1 has an interval of no width: more files would show its true one.")
     if real + fake < _FEW_FOR_CALIBRATION:

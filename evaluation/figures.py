@@ -11,6 +11,7 @@ from evaluation.measure import ScoreTable
 from evaluation.results import Results
 from evaluation.statistics.bootstrap import CONFIDENCE, resample
 from evaluation.statistics.metrics import FloatArray, RocCurve, roc_curve
+from evaluation.statistics.tippett import draw_tippett
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,6 +60,8 @@ def write_figures(data: FigureData, folder: Path, suffixes: Sequence[str]) -> li
         drawings["roc"] = _draw_roc
     if data.table.p.size:
         drawings |= {"scores": _draw_scores, "reliability": _draw_reliability}
+    if data.table.has_ratios:
+        drawings["tippett"] = _draw_tippett
     names = []
     for name, draw in drawings.items():
         figure = Figure(figsize=_SIZE_IN, layout=ConstrainedLayoutEngine(h_pad=_PADDING_IN, w_pad=_PADDING_IN))
@@ -96,7 +99,7 @@ def _roc_band(data: FigureData, grid: FloatArray) -> tuple[FloatArray, FloatArra
     curves = np.array(
         [
             _tpr_along(roc_curve(table.is_fake[chosen], table.p[chosen]), grid)
-            for chosen in resample(table.is_fake, data.results.command.plan)
+            for chosen in resample(table.is_fake, data.results.command.plan, table.groups)
         ]
     )
     band: FloatArray = np.percentile(curves, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)], axis=0)
@@ -129,6 +132,12 @@ def _draw_scores(figure: "Figure", data: FigureData) -> None:
     fake_axes.set(xlim=(0, 1))
     fake_axes.set_xlabel("fake probability (0-1); dashed: verdict bands of images")
     figure.suptitle("Scores by class", fontsize=12)
+
+
+def _draw_tippett(figure: "Figure", data: FigureData) -> None:
+    draw_tippett(figure.add_subplot(), data.table.log10_lr, data.table.is_fake, np.ones(data.table.p.size))
+    metrics = data.results.metrics
+    figure.suptitle(f"Likelihood ratios: Cllr {metrics.cllr.text()}, at best {metrics.cllr_min.text()}", fontsize=11)
 
 
 def _draw_reliability(figure: "Figure", data: FigureData) -> None:

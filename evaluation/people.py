@@ -1,16 +1,21 @@
-"""Who is in which file: files of the same people are not independent of each other."""
+"""Who is in which file, and how it was made: files of the same people are not independent of each other."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from evaluation.dataset import Dataset
+from evaluation.dataset import Dataset, LabelledFile
 from evaluation.errors import DatasetError
 
 PEOPLE_FILE = "people.csv"
 """Default name of the table, in the data set's directory."""
+
+METHOD_FILE = "method.csv"
+"""Optional table in the data set's directory: how each file was made."""
 
 
 def read_people(table: Path) -> dict[str, tuple[str, ...]]:
@@ -23,18 +28,48 @@ def read_people(table: Path) -> dict[str, tuple[str, ...]]:
         DatasetError: It cannot be read, or lacks a column.
     """
     people: dict[str, tuple[str, ...]] = {}
+    for file, named in _read_column(table, "person"):
+        persons = tuple(name.strip() for name in named.split(";") if name.strip())
+        people[file] = tuple(dict.fromkeys(people.get(file, ()) + persons))
+    return people
+
+
+def described(dataset: Dataset, people: Path | None = None) -> Dataset:
+    """The data set with the person and the method of each file.
+
+    Persons are those of a table alone. The method is that of `method.csv`, else the first folder below real/ or fake/.
+
+    Args:
+        dataset: The files.
+        people: The table; `people.csv` in the data set's directory by default, if it is there.
+
+    Raises:
+        DatasetError: A table cannot be read, or names a person's file that is not there.
+    """
+    directory = dataset.directory
+    has_people = people is not None or (directory / PEOPLE_FILE).is_file()
+    persons = persons_of(dataset, people) if has_people else {}
+    table = directory / METHOD_FILE
+    methods = dict(_read_column(table, "method")) if table.is_file() else {}
+
+    def method(file: LabelledFile) -> str:
+        below = Path(file.name).parts[1:]
+        return methods.get(file.name, "") or (below[0] if len(below) > 1 else "")
+
+    files = (replace(file, person=persons.get(file.name, ""), method=method(file)) for file in dataset.files)
+    return replace(dataset, files=tuple(files))
+
+
+def _read_column(table: Path, column: str) -> Iterator[tuple[str, str]]:
     try:
         with table.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
-            if not {"file", "person"} <= set(reader.fieldnames or ()):
-                raise DatasetError(f"{table}: its first line must be a header that names the columns file and person")
+            if not {"file", column} <= set(reader.fieldnames or ()):
+                raise DatasetError(f"{table}: its first line must be a header that names the columns file and {column}")
             for row in reader:
-                persons = tuple(name.strip() for name in (row["person"] or "").split(";") if name.strip())
-                file = (row["file"] or "").strip().removeprefix("./")
-                people[file] = tuple(dict.fromkeys(people.get(file, ()) + persons))
+                yield (row["file"] or "").strip().removeprefix("./"), (row[column] or "").strip()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{table} cannot be read as CSV in UTF-8: {error}") from error
-    return people
 
 
 def people_of_folder(below: tuple[str, ...]) -> tuple[str, ...]:
@@ -95,3 +130,9 @@ def group(links: Sequence[Sequence[str]]) -> list[int]:
     _, components = connected_components(graph, directed=False)
     numbers: dict[int, int] = {}
     return [numbers.setdefault(int(component), len(numbers)) for component in components[: len(links)]]
+
+
+def groups_of(persons: Sequence[str]) -> NDArray[np.intp]:
+    """(N,) intp, equal for files of the same people; a file of which nobody is named ("") is a group of its own."""
+    keys = [f"person {person}" if person else f"file {at}" for at, person in enumerate(persons)]
+    return np.unique(keys, return_inverse=True)[1] if keys else np.zeros(0, np.intp)

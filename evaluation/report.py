@@ -18,16 +18,23 @@ _MAX_FAILURES = 20
 
 _METRICS = (
     ("AUC", "auc"),
+    ("AUC of the frames of videos", "frame_auc"),
+    ("average precision", "average_precision"),
     ("EER", "eer"),
     ("EER threshold", "eer_threshold"),
     ("TPR at 1% FPR", "tpr_at_1pct_fpr"),
+    ("its threshold", "threshold_at_1pct_fpr"),
     ("TPR at 5% FPR", "tpr_at_5pct_fpr"),
+    ("its threshold", "threshold_at_5pct_fpr"),
     ("accuracy at 0.5", "accuracy"),
     ("real called fake at 0.5", "false_positive_rate"),
     ("fake called real at 0.5", "false_negative_rate"),
     ("accuracy of decided verdicts", "decided_accuracy"),
     ("ECE, 15 bins", "ece"),
     ("Brier score", "brier"),
+    ("Cllr, bits", "cllr"),
+    ("Cllr at best", "cllr_min"),
+    ("right of verdicts fake", "ppv"),
     ("uncertain, of scored", "uncertain_rate"),
     ("undecodable, of all", "undecodable_rate"),
     ("unanswered, of all", "unanswered_rate"),
@@ -45,6 +52,8 @@ def print_report(results: Results, stream: TextIO) -> None:
     )
     console.print(_counts(results))
     console.print(_metrics(results))
+    if results.subsets:
+        console.print(_subsets(results))
     if results.robustness:
         console.print(_robustness(results, wide=console.width >= PIPED_WIDTH))
     if failures := [file for file in results.files if file.error]:
@@ -74,10 +83,19 @@ def _metrics(results: Results) -> Table:
         estimate: Estimate = getattr(results.metrics, name)
         value, interval = _cells(estimate)
         few = results.counts.real.scored < FEWEST_REAL.get(name, 0)
+        title = f"{title}, {results.command.prevalence:.3g} fake" if name == "ppv" else title
         table.add_row(title, value, f"{interval} (too few real files)" if few and interval else interval)
     latency = results.latency
     for title, estimate in (("p50", latency.p50_s), ("p90", latency.p90_s), ("p99", latency.p99_s)):
         table.add_row(f"latency {title}, {latency.concurrency} files at once", *_cells(estimate, " s"))
+    return table
+
+
+def _subsets(results: Results) -> Table:
+    table = Table("class", "method", *_right("scored", "AUC", "TPR at 5% FPR", "verdict fake"))
+    for row in results.subsets:
+        figures = (row.auc.text(), row.tpr_at_5pct_fpr.text(), row.called_fake_rate.text())
+        table.add_row(row.label, shown(row.method), f"{row.scored} of {row.files}", *figures)
     return table
 
 

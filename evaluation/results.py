@@ -18,9 +18,9 @@ from evaluation.errors import OutputError, OutputExistsError
 from evaluation.statistics.bootstrap import IN_RESULTS, BootstrapPlan, Estimate
 from evaluation.statistics.metrics import CalibrationBin, ConfusionMatrix
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 RESULTS_NAME = "results.json"
-FIGURE_NAMES = ("roc", "scores", "reliability")
+FIGURE_NAMES = ("roc", "scores", "reliability", "tippett")
 
 _OURS = (RESULTS_NAME, *(f"{name}.{suffix}" for name in FIGURE_NAMES for suffix in ("png", "svg")))
 
@@ -61,6 +61,8 @@ class CommandResult(_Part):
     """Resamples of the bootstrap."""
     seed: int
     """Seed of the bootstrap."""
+    prevalence: float
+    """Share of fakes (0-1) that the predictive value is stated for."""
     degradations: list[str]
 
     @property
@@ -100,6 +102,8 @@ class DatasetResult(_Part):
     """Files whose content another file of the same class has already."""
     contradictions: int
     """Contents that lie in both folders."""
+    persons: int | None
+    """People that the intervals are drawn over; None where nothing says who is who, and they are drawn over files."""
 
 
 class ClassResult(_Part):
@@ -128,10 +132,18 @@ class MetricsResult(_Part):
     """Figures over the scored files; a file is called fake at a threshold t when p >= t."""
 
     auc: Estimate
+    frame_auc: Estimate
+    """AUC of the scored frames of videos, each with its file's label."""
+    average_precision: Estimate
+    """It depends on the share of fakes among the files."""
     eer: Estimate
     eer_threshold: Estimate
     tpr_at_1pct_fpr: Estimate
+    threshold_at_1pct_fpr: Estimate
+    """The threshold that gives it."""
     tpr_at_5pct_fpr: Estimate
+    threshold_at_5pct_fpr: Estimate
+    """The threshold that gives it."""
     accuracy: Estimate
     """At 0.5."""
     false_positive_rate: Estimate
@@ -143,6 +155,12 @@ class MetricsResult(_Part):
     brier: Estimate
     decided_accuracy: Estimate
     """Share of right verdicts among those that the bands do not call uncertain."""
+    ppv: Estimate
+    """Share of the verdicts "fake" that are right where `prevalence` of the files are fakes."""
+    cllr: Estimate
+    """Cost of the release's likelihood ratios in bits: 0 is perfect, 1 tells nothing."""
+    cllr_min: Estimate
+    """Cost of the best likelihood ratios that rise with the score: what lies between is bad calibration."""
     uncertain_rate: Estimate
     """Share of the scored files that the bands call uncertain."""
     undecodable_rate: Estimate
@@ -159,6 +177,20 @@ class LatencyResult(_Part):
     p50_s: Estimate
     p90_s: Estimate
     p99_s: Estimate
+
+
+class SubsetResult(_Part):
+    """The files of one method, against all files of the other class."""
+
+    label: str
+    method: Text
+    """As method.csv says, or the first folder below real/ or fake/."""
+    files: int
+    scored: int
+    auc: Estimate
+    tpr_at_5pct_fpr: Estimate
+    called_fake_rate: Estimate
+    """Share of its scored files that the verdict calls fake."""
 
 
 class ComparisonResult(_Part):
@@ -216,6 +248,9 @@ class FileResult(_Part):
     path: Text
     """Below the directory, with forward slashes."""
     label: str
+    person: Text | None
+    """Who is in it; people who are in one file together have one name."""
+    method: Text | None
     sha256: str | None
     media_type: str | None
     fake_probability: float | None
@@ -247,6 +282,7 @@ class Results(_Part):
     confusion_matrix: ConfusionMatrix
     calibration: list[CalibrationBin]
     latency: LatencyResult
+    subsets: list[SubsetResult]
     robustness: list[RobustnessResult]
     figures: list[str]
     """Picture files beside this one."""

@@ -49,6 +49,11 @@ class ScoredFile:
         return self.file.label is Label.FAKE
 
     @property
+    def person(self) -> str:
+        """Who is in it, as its file says."""
+        return self.file.person
+
+    @property
     def undecodable(self) -> bool:
         """Whether the file itself is why there is no score: no image or video, broken, too large."""
         return self.error_code in _INPUT_CODES

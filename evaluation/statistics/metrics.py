@@ -64,6 +64,12 @@ class RocCurve:
         """The largest TPR of a threshold whose FPR is at most `max_fpr`; no interpolation, so a threshold gives it."""
         return float(self.tpr[self.fpr <= max_fpr + 1e-12].max())
 
+    def threshold_at(self, max_fpr: float) -> float:
+        """The threshold that gives `tpr_at`, the highest of several; NaN where only calling nothing fake does."""
+        allowed = self.fpr <= max_fpr + 1e-12
+        threshold = float(self.thresholds[int(np.argmax(np.where(allowed, self.tpr, -1)))])
+        return threshold if math.isfinite(threshold) else math.nan
+
 
 def roc_curve(is_fake: BoolArray, p: FloatArray) -> RocCurve:
     """The ROC curve (Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 27, 2006).
@@ -86,19 +92,51 @@ def roc_curve(is_fake: BoolArray, p: FloatArray) -> RocCurve:
     )
 
 
+_RANKING = (
+    "auc", "average_precision", "eer", "eer_threshold", "tpr_at_1pct_fpr", "threshold_at_1pct_fpr", "tpr_at_5pct_fpr",
+    "threshold_at_5pct_fpr",
+)  # fmt: skip
+
+
 def ranking_metrics(is_fake: BoolArray, p: FloatArray) -> dict[str, float]:
-    """AUC, EER, its threshold and the TPR at two FPRs by name; all NaN where a class is missing."""
+    """AUC, average precision, EER, TPR at two FPRs, and thresholds by name; all NaN where a class is missing."""
     if is_fake.all() or not is_fake.any():
-        return dict.fromkeys(("auc", "eer", "eer_threshold", "tpr_at_1pct_fpr", "tpr_at_5pct_fpr"), math.nan)
+        return dict.fromkeys(_RANKING, math.nan)
     curve = roc_curve(is_fake, p)
     eer, threshold = curve.equal_error
     return {
         "auc": curve.auc,
+        "average_precision": average_precision(curve, float(is_fake.mean())),
         "eer": eer,
         "eer_threshold": threshold,
         "tpr_at_1pct_fpr": curve.tpr_at(0.01),
+        "threshold_at_1pct_fpr": curve.threshold_at(0.01),
         "tpr_at_5pct_fpr": curve.tpr_at(0.05),
+        "threshold_at_5pct_fpr": curve.threshold_at(0.05),
     }
+
+
+def average_precision(curve: RocCurve, fake_share: float) -> float:
+    """Mean precision over the fakes in the order of their scores: sum of (R_n - R_{n-1}) P_n, without interpolation.
+
+    Zhu, "Recall, precision and average precision", University of Waterloo 2004; as scikit-learn's, which is slower (see
+    `roc_curve`).
+
+    Args:
+        curve: Its points.
+        fake_share: Share of fakes among the files, 0-1: average precision depends on it.
+    """
+    right, wrong = curve.tpr[1:] * fake_share, curve.fpr[1:] * (1 - fake_share)
+    return float(np.sum(np.diff(curve.tpr) * right / (right + wrong)))
+
+
+def positive_predictive_value(tpr: float, fpr: float, prevalence: float) -> float:
+    """Share of the files called fake that are fake, where this share of all files is fake: Bayes' theorem.
+
+    NaN where nothing is called fake.
+    """
+    right, wrong = tpr * prevalence, fpr * (1 - prevalence)
+    return right / (right + wrong) if right + wrong else math.nan
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 import errno
 import json
+import math
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from evaluation.degradation import STANDARD_SET
 from runtime.free_ports import free_ports
-from tests.evaluation.conftest import Evaluate, read_results
+from tests.evaluation.conftest import FAKE_P, REAL_P, Evaluate, read_results
 from tests.inference_server import DESCRIPTION, InferenceServer, jpeg
 from tests.service import ROOT
 
@@ -40,6 +41,66 @@ def test_every_file_is_scored(evaluate: Evaluate, server: InferenceServer, folde
     assert found["command"]["resamples"] == 100
     assert found["latency"]["concurrency"] == 2
     assert found["server_lost"] is False
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_intervals_are_drawn_over_named_people_and_methods_have_rows(
+    evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path
+) -> None:
+    """The same files twice, as those of eight people: intervals are as wide as those of eight files."""
+    for label in ("real", "fake"):
+        (folder / label / "swap").mkdir()
+        for number in range(4):
+            content = (folder / label / f"{number}.jpg").read_bytes()
+            (folder / label / "swap" / f"{number}.jpg").write_bytes(content + b" ")
+    alone = evaluate(folder, "--url", server.url, "--output", tmp_path / "alone")
+    assert "Nothing says who is in the files" in alone.stdout
+    names = [f"{label}/{place}{n}" for label in ("real", "fake") for place in ("", "swap/") for n in range(4)]
+    table = tmp_path / "who.csv"
+    table.write_text("file,person\n" + "".join(f"{name}.jpg,{name[0]}{name[-1]}\n" for name in names))
+    named = evaluate(folder, "--url", server.url, "--people", table, "--prevalence", "0.5")
+    assert named.exit_code == 0, named.output
+    assert "fewer than 30 people (8)" in named.stdout
+    assert "right of verdicts fake, 0.5 fake" in named.stdout
+    by_file, by_person = read_results(tmp_path / "alone"), read_results(tmp_path / "out")
+    assert by_person["dataset"]["persons"] == 8
+    widths = [found["metrics"]["brier"]["high"] - found["metrics"]["brier"]["low"] for found in (by_file, by_person)]
+    assert widths[1] > 1.2 * widths[0]
+    assert by_person["metrics"]["ppv"]["value"] == pytest.approx(0.75 / (0.75 + 0.25))  # fakes found, false alarms
+    assert by_person["metrics"]["cllr"]["reason"] == "the release has no likelihood ratios: calibrate it"
+    real, fake = by_person["subsets"]
+    assert (real["label"], fake["label"], fake["method"], fake["scored"]) == ("real", "fake", "swap", 4)
+    assert fake["auc"]["value"] == pytest.approx(13.5 / 16)
+    assert (real["called_fake_rate"]["value"], fake["called_fake_rate"]["value"]) == (0.25, 0.75)
+    (folder / "method.csv").write_text("file,method\nfake/0.jpg,gan\n")
+    evaluate(folder, "--url", server.url, "--people", table, "--overwrite")
+    assert [row["method"] for row in read_results(tmp_path / "out")["subsets"]] == ["swap", "swap", "gan"]
+    table.write_text("file,person\nreal/nobody.jpg,x\n")
+    assert "nobody.jpg" in evaluate(folder, "--url", server.url, "--people", table, "--overwrite").output
+
+
+def test_a_calibrated_release_has_likelihood_ratios(
+    evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path
+) -> None:
+    ratios = {"slope": 2.0, "intercept": 0.1, "low": -0.8, "high": 0.9, "cllr": 0.7, "cllr_min": 0.6}
+    band = {
+        "unit": "images", "real": 300, "fake": 300, "auc": 0.97, "ece_before": 0.1, "ece_after": 0.02, "fpr": 0.01,
+        "fpr_upper": 0.03, "fnr": 0.03, "fnr_upper": 0.05, "tpr": {"value": 0.9}, "uncertain": 0.1,
+        "likelihood_ratio": ratios,
+    }  # fmt: skip
+    record = {
+        "temperature": 1.7, "max_fpr": 0.01, "max_fnr": 0.05, "face_detection": True, "dataset_sha256": "0" * 64,
+        "image": band,
+    }  # fmt: skip
+    server.behaviour.description = {**DESCRIPTION, "calibration": record}
+    done = evaluate(folder, "--url", server.url)
+    assert done.exit_code == 0, done.output
+    found = read_results(tmp_path / "out")
+    log10_lr = [min(max(2 * math.log10(p / (1 - p)) + 0.1, -0.8), 0.9) for p in (*REAL_P, *FAKE_P)]
+    cost = [math.log2(1 + 10**x) for x in log10_lr[:4]] + [math.log2(1 + 10**-x) for x in log10_lr[4:]]
+    assert found["metrics"]["cllr"]["value"] == pytest.approx(sum(cost) / 8, abs=1e-5)
+    assert "tippett.png" in found["figures"]
+    assert (tmp_path / "out" / "tippett.png").stat().st_size > 1000
 
 
 def test_what_is_printed(evaluate: Evaluate, server: InferenceServer, folder: Path) -> None:

@@ -30,7 +30,7 @@ def result_of(scores: Sequence[float | None], first_hash: int = 0) -> Results:
             rows.append(ScoredFile(file, p, DetectionResult.REAL, latency_s=0.1))
     command = CommandResult(
         directory="set", target="host:1", workers=2, timeout_s=60.0, outage_wait_s=30.0, resamples=100, seed=0,
-        degradations=[],
+        prevalence=0.01, degradations=[],
     )  # fmt: skip
     info = ModelInfo.from_json(json.dumps(DESCRIPTION))
     return build_results(Run(command, (), Dataset(Path("set"), tuple(row.file for row in rows)), info, tuple(rows)))
@@ -54,6 +54,24 @@ def test_the_difference_is_paired(scores: list[float]) -> None:
     assert change.low <= change.value < 0
     assert change.high <= 0  # no resample makes it better, however the files fall
     assert change.high - change.low < 0.7 * (alone.high - alone.low)  # type: ignore[operator]
+
+
+def test_files_are_paired_by_content_wherever_they_lie(scores: list[float]) -> None:
+    """The second result has the same files under the names of others: by name every pair would be a wrong one."""
+    first, second = result_of(scores), result_of([*scores[:39], 0.95, *scores[40:]])
+    names = [file.path for file in second.files]
+    moved = [file.model_copy(update={"path": name}) for file, name in zip(second.files, reversed(names), strict=True)]
+    assert auc_difference(first, second.model_copy(update={"files": moved})) == auc_difference(first, second)
+
+
+def test_whole_people_are_drawn_where_they_are_named(scores: list[float]) -> None:
+    """A model that is worse about one person of each class: how much depends on whether these are drawn."""
+    other = [*scores[:30], *(1 - p for p in scores[30:50]), *scores[50:]]
+    one, two = result_of(scores), result_of(other)
+    people = [file.model_copy(update={"person": f"p{at // 10}"}) for at, file in enumerate(one.files)]
+    by_file, by_person = auc_difference(one, two), auc_difference(one.model_copy(update={"files": people}), two)
+    assert by_file.value == by_person.value
+    assert by_person.high - by_person.low > 1.3 * (by_file.high - by_file.low)  # type: ignore[operator]
 
 
 def test_files_that_one_of_them_did_not_score_count_for_neither(scores: list[float]) -> None:

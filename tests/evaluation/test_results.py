@@ -43,7 +43,7 @@ def a_run(real: list[float], fake: list[float], seed: int = 0) -> Run:
     info = ModelInfo.from_json(json.dumps(DESCRIPTION))
     command = CommandResult(
         directory="set", target="host:1", workers=2, timeout_s=60.0, outage_wait_s=30.0, resamples=100, seed=seed,
-        degradations=[],
+        prevalence=0.01, degradations=[],
     )  # fmt: skip
     return Run(command, (), Dataset(Path("set"), tuple(row.file for row in rows)), info, rows)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import brier_score_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 from sklearn.metrics import roc_curve as sklearn_roc_curve
 
 from evaluation.statistics.metrics import (
@@ -13,6 +13,7 @@ from evaluation.statistics.metrics import (
     confusion_matrix,
     decision_metrics,
     latency_metrics,
+    positive_predictive_value,
     ranking_metrics,
     roc_curve,
     score_metrics,
@@ -41,6 +42,34 @@ def test_the_curve_is_scikit_learns(sample: tuple[list[float], list[float]]) -> 
     expected = sklearn_roc_curve(*arrays(sample), drop_intermediate=False)
     for found, points in zip((curve.fpr, curve.tpr, curve.thresholds), expected, strict=True):
         np.testing.assert_allclose(found, points, atol=1e-12)
+
+
+@settings(deadline=None)
+@given(samples)
+def test_average_precision_is_scikit_learns(sample: tuple[list[float], list[float]]) -> None:
+    is_fake, p = arrays(sample)
+    assert ranking_metrics(is_fake, p)["average_precision"] == pytest.approx(average_precision_score(is_fake, p))
+
+
+@settings(deadline=None)
+@given(samples)
+def test_thresholds_give_the_rates_beside_them(sample: tuple[list[float], list[float]]) -> None:
+    is_fake, p = arrays(sample)
+    found = ranking_metrics(is_fake, p)
+    for percent in (1, 5):
+        threshold, tpr = found[f"threshold_at_{percent}pct_fpr"], found[f"tpr_at_{percent}pct_fpr"]
+        if math.isnan(threshold):
+            assert tpr == 0
+        else:
+            assert (p[is_fake] >= threshold).mean() == pytest.approx(tpr)
+            assert (p[~is_fake] >= threshold).mean() <= percent / 100 + 1e-9
+
+
+def test_the_predictive_value_is_bayes() -> None:
+    # Of 10,000 files 100 are fake: 90 found, and 198 false alarms.
+    assert positive_predictive_value(0.9, 0.02, 0.01) == pytest.approx(90 / 288)
+    assert positive_predictive_value(0.9, 0.02, 1.0) == 1.0
+    assert math.isnan(positive_predictive_value(0.0, 0.0, 0.5))
 
 
 def test_ranking_by_hand() -> None:
