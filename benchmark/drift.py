@@ -29,10 +29,11 @@ from deepfake_client.detector import Detector
 from deepfake_client.errors import DetectionError
 from deepfake_client.scorer import Deadline, FrameScore
 from deepfake_client.settings import ClientSettings
+from export.checkpoint.head import Labelling
 from export.checkpoint.hub import LocatedCheckpoint
 from export.checkpoint.load import checkpoint_digest, load_checkpoint
 from export.errors import ExportError
-from export.gate.parity import log_odds, make_reference
+from export.gate.parity import make_reference
 from preprocessing import ImageRejectedError, Preparer, PreprocessParams
 
 Array = NDArray[np.float64]
@@ -102,11 +103,11 @@ def measure_drift(checkpoint: Path, target: Path | str, images: Sequence[Path]) 
         scores = [detector.detect(path, timeout_s=_TIMEOUT_S).frames[0].score for path in images]
         batch_dp = _batch_dp(detector, encoded, scores)
     crops = list(face_crops(encoded, PreprocessParams.from_dict(info.preprocess.model_dump())))
-    loaded = load_checkpoint(LocatedCheckpoint(checkpoint.resolve(), checkpoint.name), info.fake_labels)
-    expected, fake = make_reference(loaded, [crop for crop, _ in crops]).log_probabilities, loaded.fake_indices
+    loaded = load_checkpoint(LocatedCheckpoint(checkpoint.resolve(), checkpoint.name), Labelling.of(info))
+    expected, head = make_reference(loaded, [crop for crop, _ in crops]).log_probabilities, loaded.head
     answered = np.array([score.probabilities for score in scores], np.float64)
     found = np.log(np.maximum(answered, np.finfo(np.float32).tiny))  # a probability may have underflowed to 0
-    p = np.exp(expected[:, fake]).sum(1)
+    p = head.fake_probability(np.exp(expected))
     dp = _probabilities(scores) - p
     worst = np.argsort(-np.abs(dp))[:_WORST]
     return Drift(
@@ -120,7 +121,7 @@ def measure_drift(checkpoint: Path, target: Path | str, images: Sequence[Path]) 
         max_dp=float(np.abs(dp).max()),
         p95_dp=float(np.percentile(np.abs(dp), 95)),
         mean_dp=float(np.abs(dp).mean()),
-        max_dlogit=float(np.abs(log_odds(found, fake) - log_odds(expected, fake)).max()),
+        max_dlogit=float(np.abs(head.log_odds(found) - head.log_odds(expected)).max()),
         flipped=int((((p + dp > 0.5) != (p > 0.5)) & (np.abs(p - 0.5) > _MARGIN)).sum()),
         batch_dp=batch_dp,
         std_p=float(p.std()),

@@ -3,9 +3,11 @@
 import time
 from pathlib import Path
 
+from deepfake_client.command_line.options import split_names
 from deploy.console import Say
 from deploy.errors import StartError
 from deploy.settings import DeploySettings
+from export.checkpoint.head import Labelling
 from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint
 from export.cli import DEFAULT_CHECKPOINT
 from export.errors import HubUnreachableError
@@ -45,7 +47,7 @@ def ensure_release(settings: DeploySettings, say: Say) -> Release:
         max_image_bytes=settings.max_image_bytes,
         max_image_pixels=settings.max_image_pixels,
         pipeline_pixels=settings.pipeline_pixels,
-        fake_labels=tuple(label.strip() for label in settings.fake_labels.split(",") if label.strip()),
+        labelling=Labelling(split_names([settings.fake_labels]), settings.fake_when),
         cache_dir=settings.cache_dir,
     )
     release = existing_release(located, export_settings)

@@ -9,6 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from assets import default_cache_dir
 from deepfake_client.environment import PrefixedSettings
+from deepfake_client.release import FakeWhen
 from deploy.triton.addresses import GrpcTls, ServerAddresses
 from preprocessing import PreprocessParams
 
@@ -75,6 +76,9 @@ class DeploySettings(PrefixedSettings):
     revision: str | None = Field(default=None, description="Branch, tag or commit of the hub repository.")
     fake_labels: str = Field(
         default="", description="Names of the fake classes, separated by commas, where a model's labels do not say."
+    )
+    fake_when: FakeWhen | None = Field(
+        default=None, description="Whether the single output of a model without classes is high or low for fakes."
     )
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
         default="auto",

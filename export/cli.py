@@ -16,10 +16,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from assets import AssetError
 from deepfake_client.command_line.exits import INTERRUPTED, USAGE, fail, require_packages, run
 from deepfake_client.command_line.help import new_app, styled
-from deepfake_client.command_line.options import FakeLabels, Version, split_names
+from deepfake_client.command_line.options import FakeLabels, FakeWhenOption, Version, split_names
 from deepfake_client.plain_text import shown
+from export.checkpoint.head import Labelling
 from export.checkpoint.hub import locate_checkpoint
-from export.checkpoint.labels import other_labels
 from export.errors import ExportError
 from export.settings import ExportSettings, Step
 from export.settings import Progress as ReportStep
@@ -78,6 +78,7 @@ def export(
     ] = DEFAULT_CHECKPOINT,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the hub repository.")] = None,
     fake_labels: FakeLabels = None,
+    fake_when: FakeWhenOption = None,
     precision: Annotated[
         Precision,
         typer.Option(
@@ -186,7 +187,7 @@ def export(
         max_image_bytes=max_image_bytes,
         max_image_pixels=max_image_pixels,
         pipeline_pixels=pipeline_pixels,
-        fake_labels=split_names(fake_labels),
+        labelling=Labelling(split_names(fake_labels), fake_when),
         tolerance=tolerance,
         parity_images=parity_images,
     )
@@ -262,9 +263,10 @@ def _print_release(release: "Release") -> None:
 
     info = release.info
     _say(f"model        {info.name}  ({info.architecture}, {info.precision})")
-    others = other_labels(info.labels, [info.labels.index(label) for label in info.fake_labels])
-    neither = f"; neither fake nor real: {', '.join(others)}" if others else ""
-    _say(f"labels       {', '.join(info.labels)}; fake = P({' or '.join(info.fake_labels)}){neither}")
+    neither = f"; neither fake nor real: {', '.join(info.other_labels)}" if info.other_labels else ""
+    together = " or " if info.activation == "softmax" else "), P("
+    highest = "the highest of " if info.activation == "sigmoid" and len(info.fake_labels) > 1 else ""
+    _say(f"labels       {', '.join(info.labels)}; fake = {highest}P({together.join(info.fake_labels)}){neither}")
     _say(f"release      {release.path}")
     _say(f"export id    {info.export_id}")
     if built := release.manifest.get("built_on"):

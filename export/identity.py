@@ -22,7 +22,7 @@ _INDECISIVE = frozenset({"releases_dir", "cache_dir", "parity_images"})
 def export_id(checkpoint: Checkpoint, params: PreprocessParams, variant: Variant) -> int:
     """A positive INT32 that names what decides a score: checkpoint, fake classes, preprocessing, variant, exporter."""
     preprocess = json.dumps([PREPROCESSING_VERSION, params.to_dict()], sort_keys=True)
-    parts = [checkpoint.sha256, variant.name, str(checkpoint.fake_indices), preprocess, code_digest("export")]
+    parts = [checkpoint.sha256, variant.name, str(checkpoint.head.fake_indices), preprocess, code_digest("export")]
     return int(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8], 16) % (2**31 - 1) + 1
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 from assets import FACE_MODELS, fetch_assets
 from deepfake_client.release import Description, Preprocess, Status
 from export.checkpoint.hub import LocatedCheckpoint
+from export.checkpoint.labels import other_labels
 from export.checkpoint.load import Checkpoint, checkpoint_digest, load_checkpoint
 from export.checkpoint.model_card import README
 from export.errors import ReleaseError
@@ -120,7 +121,7 @@ def export_checkpoint(
 
 def _prepare(located: LocatedCheckpoint, settings: ExportSettings, target: Target, progress: Progress) -> _Job:
     """Loads everything that may be missing or unsuitable."""
-    checkpoint = load_checkpoint(located, settings.fake_labels)
+    checkpoint = load_checkpoint(located, settings.labelling)
     params = PreprocessParams(
         resize=checkpoint.resize,
         face_detection=settings.face_detection,
@@ -142,7 +143,7 @@ def _prepare(located: LocatedCheckpoint, settings: ExportSettings, target: Targe
     if params.face_detection and params.face_detector is FaceDetector.DIRECT:
         progress(Step("compare the face detectors"))
         faces = _compare_faces(settings, golden)
-    plan = ServingPlan(settings, checkpoint.resize.size_px, tuple(checkpoint.labels))
+    plan = ServingPlan(settings, checkpoint.resize.size_px, checkpoint.head.labels)
     return _Job(settings, target, checkpoint, params, plan, golden, faces, progress)
 
 
@@ -245,7 +246,7 @@ def _write_release(job: _Job, chosen: Candidate, partial: Path) -> dict[str, Any
 
 def _description(job: _Job, chosen: Variant) -> dict[str, Any]:
     """What the release says about itself to clients, through the ensemble's config."""
-    checkpoint = job.checkpoint
+    checkpoint, head = job.checkpoint, job.checkpoint.head
     return Description(
         model=checkpoint.name,
         revision=checkpoint.located.revision,
@@ -256,8 +257,11 @@ def _description(job: _Job, chosen: Variant) -> dict[str, Any]:
         precision=chosen.precision,
         backend=job.settings.backend,
         export_id=export_id(checkpoint, job.params, chosen),
-        labels=tuple(checkpoint.labels),
-        fake_labels=tuple(checkpoint.labels[i] for i in checkpoint.fake_indices),
+        labels=head.labels,
+        fake_labels=head.fake_labels,
+        other_labels=tuple(other_labels(head.labels, head.fake_indices)),
+        activation=head.activation,
+        fake_when=head.fake_when,
         scope=checkpoint.sidecar.scope,
         verdict_bands=checkpoint.sidecar.verdict_bands,
         preprocess=Preprocess.model_validate(job.params.to_dict()),

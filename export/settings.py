@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from export.checkpoint.head import NOTHING_SAID, Labelling
 from preprocessing import FaceDetector, PreprocessParams
 from runtime import usable_cores
 
@@ -32,7 +33,7 @@ class ExportSettings:
         max_image_bytes: Largest encoded image the release accepts.
         max_image_pixels: Largest width x height it accepts, read from the header.
         pipeline_pixels: Whether colour profiles and transparency are ignored, as transformers' pipelines do.
-        fake_labels: Names of the fake classes, if the labels do not say.
+        labelling: What the user says of the model's outputs.
         tolerance: Limit of max |dp|; the precision's declared one by default.
         parity_images: Number of generated images in the gate; low precisions are judged on twice as many photos too.
         cache_dir: Where fetched files are kept; the assets' own default if None.
@@ -52,7 +53,7 @@ class ExportSettings:
     max_image_bytes: int = PreprocessParams.max_bytes
     max_image_pixels: int = PreprocessParams.max_pixels
     pipeline_pixels: bool = False
-    fake_labels: tuple[str, ...] = ()
+    labelling: Labelling = NOTHING_SAID
     tolerance: float | None = None
     parity_images: int = 32
     cache_dir: Path | None = None

@@ -41,7 +41,7 @@ def pictures(checkpoint: Path, count: int, seed: int = 0) -> list[ScoredPicture]
     loaded = load_checkpoint(locate_checkpoint(str(checkpoint)))
     with open_preparer(loaded, face_detection=False) as preparer:
         squares = np.stack([preparer.prepare(png).pixels for png in made])
-    odds = fake_log_odds(torch_logits(loaded, squares), loaded.fake_indices)
+    odds = fake_log_odds(torch_logits(loaded, squares), loaded.head.softmax_fake_indices)
     return [ScoredPicture(png, float(value)) for png, value in zip(made, odds, strict=True)]
 
 

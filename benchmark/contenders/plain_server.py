@@ -55,15 +55,19 @@ def create_app() -> Flask:
     checkpoint = load_checkpoint(locate_checkpoint(os.environ["PLAIN_CHECKPOINT"]))
     root = Path(os.environ["PLAIN_MEDIA_ROOT"]).resolve()
     classify = pipeline("image-classification", model=checkpoint.model, image_processor=checkpoint.processor)
-    fake_labels = {checkpoint.labels[index] for index in checkpoint.fake_indices}
+    head = checkpoint.head
+    at = {label: index for index, label in checkpoint.model.config.id2label.items()}
     crops, turn = FaceCrops(checkpoint.sidecar.crop_factor), threading.Lock()
-    options = {"batch_size": int(os.environ["PLAIN_BATCH_SIZE"]), "top_k": None, "function_to_apply": "softmax"}
+    options = {"batch_size": int(os.environ["PLAIN_BATCH_SIZE"]), "top_k": None, "function_to_apply": "none"}
     app = Flask(__name__)
 
     def fake_probabilities(images: Sequence[Image.Image]) -> list[float]:
         with turn:
             answers = classify(list(images), **options)
-        return [sum(row["score"] for row in rows if row["label"] in fake_labels) for rows in answers]
+        logits = np.array(
+            [[row["score"] for row in sorted(rows, key=lambda row: at[row["label"]])] for rows in answers]
+        )
+        return [float(p) for p in head.fake_probability(np.exp(head.log_probabilities(logits)))]
 
     def read(path: str) -> bytes:
         file = (root / path).resolve()

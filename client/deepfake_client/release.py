@@ -44,6 +44,13 @@ class VerdictBands(_Part):
         return self
 
 
+Activation = Literal["softmax", "sigmoid"]
+"""How logits become PROBABILITIES: of classes that exclude each other, or of each label on its own."""
+
+FakeWhen = Literal["high", "low"]
+"""Which end of a single output means fake."""
+
+
 class Scope(TextEnum):
     """What a release can judge."""
 
@@ -303,7 +310,13 @@ class Description(_Part):
     labels: tuple[str, ...]
     """In the order of PROBABILITIES."""
     fake_labels: tuple[str, ...]
-    """The labels whose probabilities add up to the fake probability."""
+    """The labels whose probabilities make the fake probability."""
+    other_labels: tuple[str, ...] = ()
+    """The labels that mean neither fake nor real, such as no_face."""
+    activation: Activation = "softmax"
+    """softmax: the probabilities of the fake labels add up; sigmoid: the highest of them is taken."""
+    fake_when: FakeWhen | None = _left_out()
+    """Of a model with a single output, served as the labels fake and real: which end of it means fake."""
     verdict_bands: ReleaseBands
     scope: Scope = Scope.ANY
     preprocess: Preprocess

@@ -61,7 +61,7 @@ class FrameScore:
     Attributes:
         status: `OK`, or the name of the reason why the frame was not scored.
         fake_probability: 0-1, of the largest face, or of the whole frame without one; None unless the status is OK.
-        probabilities: Softmax in the order of `ModelInfo.labels`, None unless the status is OK.
+        probabilities: In the order of `ModelInfo.labels`, None unless the status is OK.
         faces: The largest first, 8 at most; none where a box was given.
         export_id: Which exported classifier answered; 0 for a frame that never reached it.
     """
@@ -180,7 +180,7 @@ class ModelOutputs:
     Attributes:
         statuses: (N,) int32, 0 for an image that was scored.
         fake_probabilities: (N,) float32, 0-1.
-        probabilities: (N, labels) float32, softmax.
+        probabilities: (N, labels) float32, see `Description.activation`.
         faces: (N, F, 5) float32, x0, y0, x1, y1 in pixels and the detector's score (0-1); the largest first.
         export_ids: (N,) int32, 0 for an image that never reached the classifier.
         prepared_by: (N,) int32, the export whose preprocessing made the pixels; None where that is the same one.

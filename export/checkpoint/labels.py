@@ -28,23 +28,26 @@ def ordered_labels(id2label: Mapping[int | str, str]) -> list[str]:
     """The labels by class index.
 
     Raises:
-        LabelError: The indices are not 0..n-1, or there are fewer than two classes.
+        LabelError: The indices are not 0..n-1.
     """
     by_index = {int(index): label for index, label in id2label.items()}
-    if sorted(by_index) != list(range(len(by_index))) or len(by_index) < 2:
-        raise LabelError(f"id2label must name the classes 0..n-1, at least two; it is {dict(id2label)}")
+    if not by_index or sorted(by_index) != list(range(len(by_index))):
+        raise LabelError(f"id2label must name the classes 0..n-1; it is {dict(id2label)}")
     return [by_index[index] for index in range(len(by_index))]
 
 
-def fake_label_indices(labels: Sequence[str], fake_labels: Sequence[str] = ()) -> list[int]:
-    """Indices of the classes whose probabilities add up to the fake probability.
+def fake_label_indices(
+    labels: Sequence[str], fake_labels: Sequence[str] = (), *, all_may_be: bool = False
+) -> list[int]:
+    """Indices of the classes whose probabilities make the fake probability.
 
     Args:
         labels: By class index.
         fake_labels: The names of the fake classes, when the caller knows better than the words.
+        all_may_be: Whether all can be fake: where they do not exclude each other, real needs no class.
 
     Returns:
-        The classes called fake; never all, never none.
+        The classes called fake; never none.
 
     Raises:
         LabelError: No label says fake, one says fake and real, or `fake_labels` names no class.
@@ -52,13 +55,13 @@ def fake_label_indices(labels: Sequence[str], fake_labels: Sequence[str] = ()) -
     if fake_labels:
         unknown = [name for name in fake_labels if name not in labels]
         chosen = [index for index, label in enumerate(labels) if label in fake_labels]
-        if unknown or len(chosen) == len(labels):
+        if unknown or (len(chosen) == len(labels) and not all_may_be):
             raise LabelError(
                 f"--fake-labels {', '.join(unknown or fake_labels)}: choose some, not all, of {list(labels)}"
             )
         return chosen
     chosen = [index for index, label in enumerate(labels) if _kind(label) == "fake"]
-    if not chosen or len(chosen) == len(labels):
+    if not chosen or (len(chosen) == len(labels) and not all_may_be):
         raise LabelError(f"the labels {list(labels)} do not say which class is fake: {_HOW_TO_SAY}")
     return chosen
 

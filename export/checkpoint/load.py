@@ -3,7 +3,7 @@
 import hashlib
 import json
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deepfake_client.release import CalibrationRecord, CardFields, ModelCard, ReleaseBands, Scope, first_fault
+from export.checkpoint.head import NOTHING_SAID, Head, Labelling, read_head
 from export.checkpoint.hub import LocatedCheckpoint
-from export.checkpoint.labels import fake_label_indices, ordered_labels
 from export.checkpoint.model_card import README, read_card
 from export.errors import CheckpointError
 from export.golden import FOLDER
@@ -20,6 +20,9 @@ from preprocessing import ResizeMode, ResizeSpec
 
 SIDECAR = "deepfake.json"
 """Optional file of a checkpoint: its name, verdict bands, calibration and more (docs/train.md)."""
+
+MULTI_LABEL = "multi_label_classification"
+"""transformers' name of a training in which an image may have several labels, each with a sigmoid of its own."""
 
 _LONGEST_REASON = 200
 """Characters of a message of transformers that are shown: it lists its 400 kinds of models."""
@@ -74,8 +77,7 @@ class Checkpoint:
         sha256: Over its configuration and weights.
         model: The PyTorch model, fp32, in evaluation mode.
         processor: transformers' image processor (the Pillow one).
-        labels: By class index.
-        fake_indices: Classes whose probabilities add up to the fake probability.
+        head: What is made of its logits.
         resize: The processor's resize.
         normalisation: The processor's normalisation.
         sidecar: What it says about itself.
@@ -87,8 +89,7 @@ class Checkpoint:
     sha256: str
     model: Any
     processor: Any
-    labels: list[str]
-    fake_indices: list[int]
+    head: Head
     resize: ResizeSpec
     normalisation: Normalisation
     sidecar: Sidecar
@@ -114,12 +115,16 @@ def _digest(root: Path, files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def load_checkpoint(located: LocatedCheckpoint, fake_labels: Sequence[str] = ()) -> Checkpoint:
+def load_checkpoint(located: LocatedCheckpoint, said: Labelling = NOTHING_SAID) -> Checkpoint:
     """Loads model and processor with transformers.
+
+    Args:
+        located: Where it lies.
+        said: What the user says of its outputs.
 
     Raises:
         CheckpointError: Not an image classifier with a fixed-size RGB input, damaged, or made for code of its own.
-        LabelError: The labels do not say which class is fake.
+        LabelError: The outputs do not say what means fake.
     """
     import torch
     from safetensors import SafetensorError
@@ -143,15 +148,13 @@ def load_checkpoint(located: LocatedCheckpoint, fake_labels: Sequence[str] = ())
     ) as error:  # fmt: skip
         raise CheckpointError(f"{located.path} cannot be loaded as an image classifier: {reason_of(error)}") from error
     sidecar = read_sidecar(located.path)
-    labels = ordered_labels(config.id2label)
     name = (sidecar.name or located.name).encode("utf-8", "replace").decode()  # a folder's name may hold other bytes
     return Checkpoint(
         located=located,
         sha256=checkpoint_digest(located.path),
         model=model.eval(),
         processor=processor,
-        labels=labels,
-        fake_indices=fake_label_indices(labels, fake_labels),
+        head=read_head(config.id2label, multi_label=config.problem_type == MULTI_LABEL, said=said),
         resize=resize,
         normalisation=normalisation,
         name=name,
@@ -200,10 +203,10 @@ def _refuse_unsuitable(config: Any, located: LocatedCheckpoint) -> None:
             f"{located.name} is a SigLIP2 NaFlex model: its number of patches varies with the image, and only "
             "fixed-size checkpoints can be served"
         )
-    if config.problem_type in ("multi_label_classification", "regression"):
+    if config.problem_type == "regression":
         raise CheckpointError(
-            f"{located.name} is trained for {config.problem_type}: its outputs are no probabilities of classes that "
-            "exclude each other, and read as such they would be wrong; take one that is trained for one label an image"
+            f"{located.name} is trained for regression: its outputs are no logits, and read as such they would be "
+            "wrong; take one that is trained for classification"
         )
     channels = getattr(getattr(config, "vision_config", config), "num_channels", 3)
     if channels != 3:

@@ -1,6 +1,6 @@
 """A checkpoint's own answers in PyTorch, over the pixels that preprocessing makes: what exports are compared with."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def torch_logits(checkpoint: Checkpoint, squares: NDArray[np.uint8]) -> NDArray[
         squares: (N, S, S, 3) uint8, RGB, from a preparer.
 
     Returns:
-        (N, labels) float64.
+        (N, outputs) float64.
     """
     import torch
 
@@ -67,7 +67,8 @@ def torch_logits(checkpoint: Checkpoint, squares: NDArray[np.uint8]) -> NDArray[
     return np.concatenate(rows)
 
 
-def fake_probabilities(logits: NDArray[np.float64], fake_indices: Sequence[int]) -> NDArray[np.float64]:
-    """(N,) float64 within 0-1: the softmax's sum over the fake classes of (N, labels) logits."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers[:, list(fake_indices)].sum(axis=1) / powers.sum(axis=1))
+def fake_probabilities(checkpoint: Checkpoint, squares: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(N,) float64 within 0-1 of (N, S, S, 3) uint8 pixels from a preparer, by the model in fp32."""
+    head = checkpoint.head
+    p = head.fake_probability(np.exp(head.log_probabilities(torch_logits(checkpoint, squares))))
+    return np.asarray(p, dtype=np.float64)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.checkpoint.load import Checkpoint
-from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
+from export.checkpoint.torch_scores import fake_probabilities, open_preparer
 from export.errors import GoldenError
 from export.gate.parity import Tolerance
 from export.golden import GoldenSet, read_golden
@@ -75,7 +75,7 @@ def prepare_golden(
                 squares.append(preparer.prepare(image).pixels)
             except ImageRejectedError as error:
                 raise GoldenError(f"golden image {entry.file} cannot be decoded: {error}") from error
-    p = fake_probabilities(torch_logits(checkpoint, np.stack(squares)), checkpoint.fake_indices)
+    p = fake_probabilities(checkpoint, np.stack(squares))
     expected = golden.for_release(face_detection=face_detection, precision_tolerance=0.0)
     if reason := expected.mismatch(p.tolist()):
         raise GoldenError(f"the checkpoint contradicts its own golden images: {reason}")

@@ -9,17 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from export.checkpoint.head import Floats, Head
 from export.checkpoint.load import Checkpoint
 from export.errors import ParityError
 from preprocessing import resize_to_square
 from runtime import Classifier
 
-Floats = NDArray[np.floating[Any]]
-
 _TORCH_BATCH = 8
 _FLIP_MARGIN = 0.02  # decisions this close to 0.5 may fall either way
 _IN_THREES = 24  # images that are run in batches of three as well: batches that no number of cores divides evenly
-_SUM_TOLERANCE = 1e-6  # of the fake probability from the sum it stands for
+_SUM_TOLERANCE = 1e-6  # of the fake probability from what the probabilities of its labels make
 
 
 @dataclass(frozen=True)
@@ -100,12 +99,12 @@ class Reference:
     Attributes:
         squares: (N, S, S, 3) uint8, RGB: our pixels of each image.
         log_probabilities: (N, labels) float64: PyTorch's, from what the checkpoint's own processor makes of each image.
-        fake_indices: The fake classes.
+        head: What is made of its logits.
     """
 
     squares: NDArray[np.uint8]
     log_probabilities: Floats
-    fake_indices: list[int]
+    head: Head
 
     def first(self, count: int) -> "Reference":
         """The same for the first images only."""
@@ -136,7 +135,7 @@ def make_reference(
         squares.extend(resized)
         reference.append(_torch_log_probabilities(checkpoint, batch))
         progress(len(squares))
-    return Reference(np.stack(squares), np.concatenate(reference), checkpoint.fake_indices)
+    return Reference(np.stack(squares), np.concatenate(reference), checkpoint.head)
 
 
 def check_parity(
@@ -153,14 +152,13 @@ def check_parity(
     Raises:
         ParityError: A figure is out of bounds; the message names it.
     """
-    fake = reference.fake_indices
-    squares = reference.squares
+    head, squares = reference.head, reference.squares
     alone = _run_alone(classifier, reference, tolerance)
     sizes = [*((size, len(squares)) for size in batches), (3, _IN_THREES)]
-    batched = [_run_in_batches(classifier, squares[:count], size, fake) for size, count in sizes]
-    _check_marked(classifier, squares[:3], alone[:3], fake, tolerance)
+    batched = [_run_in_batches(classifier, squares[:count], size, head) for size, count in sizes]
+    _check_marked(classifier, squares[:3], alone[:3], head, tolerance)
     result = ParityResult(
-        images=len(squares), tolerance=tolerance, **_measure(reference.log_probabilities, alone, batched, fake)
+        images=len(squares), tolerance=tolerance, **_measure(reference.log_probabilities, alone, batched, head)
     )
     figures = (
         ("max |dp|", result.max_dp, tolerance.max_dp),
@@ -180,11 +178,11 @@ def _run_alone(classifier: Classifier, reference: Reference, tolerance: Toleranc
     Raises:
         ParityError: An image drifts further than the tolerance allows any.
     """
-    fake = reference.fake_indices
+    head = reference.head
     alone: list[Floats] = []
     for i in range(len(reference.squares)):
-        alone.append(_run(classifier, reference.squares[i : i + 1], fake))
-        measured = _measure(reference.log_probabilities[i : i + 1], alone[-1], [], fake)
+        alone.append(_run(classifier, reference.squares[i : i + 1], head))
+        measured = _measure(reference.log_probabilities[i : i + 1], alone[-1], [], head)
         _require_within(
             i + 1,
             (
@@ -195,9 +193,9 @@ def _run_alone(classifier: Classifier, reference: Reference, tolerance: Toleranc
     return np.concatenate(alone)
 
 
-def _measure(reference: Floats, alone: Floats, batched: list[Floats], fake: list[int]) -> dict[str, Any]:
+def _measure(reference: Floats, alone: Floats, batched: list[Floats], head: Head) -> dict[str, Any]:
     """The figures of `ParityResult` that compare (N, labels) log-probabilities."""
-    p, p_alone, *p_batched = (np.exp(values[:, fake]).sum(1) for values in (reference, alone, *batched))
+    p, p_alone, *p_batched = (head.fake_probability(np.exp(values)) for values in (reference, alone, *batched))
     dp = np.abs(p_alone - p)
     for values in p_batched:
         dp[: len(values)] = np.maximum(dp[: len(values)], np.abs(values - p[: len(values)]))
@@ -205,20 +203,11 @@ def _measure(reference: Floats, alone: Floats, batched: list[Floats], fake: list
     return {
         "max_dp": float(dp.max()),
         "mean_dp": float(dp.mean()),
-        "max_dlogit": float(np.abs(log_odds(alone, fake) - log_odds(reference, fake)).max()),
+        "max_dlogit": float(np.abs(head.log_odds(alone) - head.log_odds(reference)).max()),
         "flipped": int((((p_alone > 0.5) != (p > 0.5)) & decided).sum()),
         "std_p": float(p.std()),
         "max_batch_dp": float(max((np.abs(p_alone[: len(v)] - v).max() for v in p_batched), default=0.0)),
     }
-
-
-def log_odds(log_probabilities: Floats, fake: list[int]) -> Floats:
-    """log(P(fake) / P(not fake)), exact where one of them is tiny: log-probabilities keep what 1 - p would lose."""
-    others = [i for i in range(log_probabilities.shape[1]) if i not in fake]
-    return np.asarray(
-        np.logaddexp.reduce(log_probabilities[:, fake], axis=1)
-        - np.logaddexp.reduce(log_probabilities[:, others], axis=1)
-    )
 
 
 def _require_within(images: int, figures: Sequence[tuple[str, float, float]]) -> None:
@@ -229,7 +218,7 @@ def _require_within(images: int, figures: Sequence[tuple[str, float, float]]) ->
 
 
 def _check_marked(
-    classifier: Classifier, squares: NDArray[np.uint8], alone: Floats, fake: list[int], tolerance: Tolerance
+    classifier: Classifier, squares: NDArray[np.uint8], alone: Floats, head: Head, tolerance: Tolerance
 ) -> None:
     """An image that was not decoded gets NaN, and its neighbours what they get without it."""
     status = np.zeros((len(squares), 1), np.int32)
@@ -238,25 +227,25 @@ def _check_marked(
     marked = status[:, 0] != 0
     if not (np.isnan(answer.fake_probability[marked]).all() and np.isnan(answer.probabilities[marked]).all()):
         raise ParityError("the graph gives a probability to an image that was not decoded")
-    expected = np.exp(alone[~marked][:, fake]).sum(1)
+    expected = head.fake_probability(np.exp(alone[~marked]))
     if not (np.abs(answer.fake_probability[~marked, 0] - expected) <= tolerance.max_batch_dp).all():
         raise ParityError("an image that was not decoded changes the scores of its neighbours")
 
 
-def _run_in_batches(classifier: Classifier, squares: NDArray[np.uint8], size: int, fake: list[int]) -> Floats:
-    return np.concatenate([_run(classifier, squares[i : i + size], fake) for i in range(0, len(squares), size)])
+def _run_in_batches(classifier: Classifier, squares: NDArray[np.uint8], size: int, head: Head) -> Floats:
+    return np.concatenate([_run(classifier, squares[i : i + size], head) for i in range(0, len(squares), size)])
 
 
-def _run(classifier: Classifier, squares: NDArray[np.uint8], fake_indices: list[int]) -> Floats:
-    """(N, labels) float64 log-probabilities, whose fake probability must be the sum it stands for."""
+def _run(classifier: Classifier, squares: NDArray[np.uint8], head: Head) -> Floats:
+    """(N, labels) float64 log-probabilities, whose fake probability must be what the head makes of them."""
     answer = classifier.run(squares, np.zeros((len(squares), 1), np.int32))
-    softmax, fake = answer.probabilities, answer.fake_probability
-    if not (np.isfinite(softmax).all() and np.isfinite(fake).all()):
+    each, fake = answer.probabilities, answer.fake_probability
+    if not (np.isfinite(each).all() and np.isfinite(fake).all()):
         raise ParityError("the graph gives probabilities that are not finite")
-    if np.abs(fake[:, 0] - softmax[:, fake_indices].sum(1)).max() > _SUM_TOLERANCE:
-        raise ParityError("the graph's fake probability is not the sum over the fake labels")
+    if np.abs(fake[:, 0] - head.fake_probability(each)).max() > _SUM_TOLERANCE:
+        raise ParityError("the graph's fake probability is not what its fake labels make")
     # The smallest positive float stands for an underflow to 0.
-    return np.asarray(np.log(np.maximum(softmax.astype(np.float64), np.finfo(np.float32).tiny)))
+    return np.asarray(np.log(np.maximum(each.astype(np.float64), np.finfo(np.float32).tiny)))
 
 
 def _torch_log_probabilities(checkpoint: Checkpoint, images: Sequence[Image.Image]) -> Floats:
@@ -265,8 +254,8 @@ def _torch_log_probabilities(checkpoint: Checkpoint, images: Sequence[Image.Imag
 
     with torch.inference_mode():
         logits = checkpoint.model(**checkpoint.processor(images, return_tensors="pt")).logits.double()
-        tiny = float(np.log(np.finfo(np.float32).tiny))
-        return np.asarray(logits.log_softmax(-1).clamp(min=tiny).numpy())
+    tiny = float(np.log(np.finfo(np.float32).tiny))
+    return np.maximum(checkpoint.head.log_probabilities(logits.numpy()), tiny)
 
 
 def _require_same_pixels(checkpoint: Checkpoint, images: Sequence[Image.Image], squares: NDArray[np.uint8]) -> None:

@@ -1,7 +1,8 @@
 """Turns the logits graph into the served one: uint8 pixels and a status in, probabilities and an id out.
 
     PIXELS uint8 (N, S, S, 3) -> float, centred by -128 -> patch embedding with the normalisation folded in -> ...
-    ... -> logits -> softmax -> PROBABILITIES, FAKE_PROBABILITY, NaN where STATUS is not 0; EXPORT_ID constant
+    ... -> logits -> softmax or sigmoid -> PROBABILITIES, FAKE_PROBABILITY, NaN where STATUS is not 0
+    EXPORT_ID constant
 
 Folding: the processor computes (s x - m_c) / d_c per channel. With x = c + 128, an unpadded convolution W, b gives
     W' = W s / d_c                      b' = b + sum(W (128 s - m_c) / d_c)
@@ -14,11 +15,15 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from export.checkpoint.head import Head
 from export.checkpoint.load import Checkpoint, Normalisation
 from export.errors import ExportError
 from export.graph.index import GraphIndex, add_constant
 
 _CENTRE = 128.0
+
+FAKE_NODE, SIGMOID_NODE = "fake_probability", "head_sigmoid"
+"""Names of operators of the head of which a body may have others of the same kind."""
 
 
 def build_serving_graph(logits_model: onnx.ModelProto, checkpoint: Checkpoint) -> onnx.ModelProto:
@@ -38,12 +43,12 @@ def build_serving_graph(logits_model: onnx.ModelProto, checkpoint: Checkpoint) -
     graph.input.append(info("PIXELS", TensorProto.UINT8, ["N", size_px, size_px, 3]))
     graph.input.append(info("STATUS", TensorProto.INT32, ["N", 1]))
     graph.output.append(info("FAKE_PROBABILITY", TensorProto.FLOAT, ["N", 1]))
-    graph.output.append(info("PROBABILITIES", TensorProto.FLOAT, ["N", len(checkpoint.labels)]))
+    graph.output.append(info("PROBABILITIES", TensorProto.FLOAT, ["N", len(checkpoint.head.labels)]))
     graph.output.append(info("EXPORT_ID", TensorProto.INT32, ["N", 1]))
     entry = _pixel_nodes(graph, checkpoint.normalisation)
     body = list(graph.node)
     del graph.node[:]
-    graph.node.extend(entry + body + _head_nodes(graph, checkpoint.fake_indices))
+    graph.node.extend(entry + body + _head_nodes(graph, checkpoint.head))
     graph.name = "deepfake_classifier"
     model.producer_name = "deepfake-export"
     del graph.value_info[:]
@@ -136,22 +141,36 @@ def _fold(index: GraphIndex, node: onnx.NodeProto, scale: NDArray[np.float64], o
     ]
 
 
-def _head_nodes(graph: onnx.GraphProto, fake_indices: list[int]) -> list[onnx.NodeProto]:
-    fake = add_constant(graph, "fake_indices", np.array(fake_indices, np.int64))
+def _head_nodes(graph: onnx.GraphProto, head: Head) -> list[onnx.NodeProto]:
+    fake = add_constant(graph, "fake_indices", np.array(head.fake_indices, np.int64))
     zero_status = add_constant(graph, "status_ok", np.array(0, np.int32))
     nan = add_constant(graph, "not_scored", np.array(np.nan, np.float32))
     one = add_constant(graph, "probability_max", np.array(1.0, np.float32))
     zero = add_constant(graph, "probability_min", np.array(0.0, np.float32))
     class_axis = add_constant(graph, "class_axis", np.array([1], np.int64))
     export_id = add_constant(graph, "export_id", np.zeros((1, 1), np.int32))
+    together = "ReduceMax" if head.activation == "sigmoid" else "ReduceSum"
     return [
-        helper.make_node("Softmax", ["logits"], ["softmax"], axis=1),
-        helper.make_node("Gather", ["softmax", fake], ["softmax_fake"], axis=1),
-        helper.make_node("ReduceSum", ["softmax_fake", class_axis], ["fake_sum"], keepdims=1),
-        helper.make_node("Clip", ["fake_sum", zero, one], ["fake_clipped"]),
+        *_probability_nodes(head),
+        helper.make_node("Gather", ["probabilities", fake], ["probabilities_fake"], axis=1),
+        helper.make_node(together, ["probabilities_fake", class_axis], ["fake_together"], FAKE_NODE, keepdims=1),
+        helper.make_node("Clip", ["fake_together", zero, one], ["fake_clipped"]),
         helper.make_node("Equal", ["STATUS", zero_status], ["is_ok"]),
         helper.make_node("Where", ["is_ok", "fake_clipped", nan], ["FAKE_PROBABILITY"]),
-        helper.make_node("Where", ["is_ok", "softmax", nan], ["PROBABILITIES"]),
+        helper.make_node("Where", ["is_ok", "probabilities", nan], ["PROBABILITIES"]),
         helper.make_node("Shape", ["STATUS"], ["status_shape"]),
         helper.make_node("Expand", [export_id, "status_shape"], ["EXPORT_ID"]),
+    ]
+
+
+def _probability_nodes(head: Head) -> list[onnx.NodeProto]:
+    """From `logits` to `probabilities`."""
+    if head.activation == "sigmoid":
+        return [helper.make_node("Sigmoid", ["logits"], ["probabilities"], SIGMOID_NODE)]
+    if head.outputs > 1:
+        return [helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1)]
+    return [  # the softmax of z and 0 is the sigmoid of z and -z
+        helper.make_node("Neg", ["logits"], ["logits_negated"]),
+        helper.make_node("Concat", ["logits", "logits_negated"], ["logits_of_both"], axis=1),
+        helper.make_node("Sigmoid", ["logits_of_both"], ["probabilities"], SIGMOID_NODE),
     ]

@@ -13,6 +13,7 @@ from export.errors import ExportError
 from export.graph.int8 import write_int8
 from export.graph.mixed_precision import type_products
 from export.graph.rewrites import fold_layer_norms
+from export.graph.serving_graph import FAKE_NODE, SIGMOID_NODE
 from export.graph.tensorrt import build_plan
 from export.target import Target, Variant
 from runtime import GRAPH_FILE, PLAN_FILE, RuntimeSpec, batch_profiles
@@ -81,7 +82,9 @@ def _half(graph: onnx.ModelProto) -> onnx.ModelProto:
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     sensitive = ["LayerNormalization", "Softmax", "ReduceMean", "ReduceSum", "Clip", "Where", "Cast", "Sub"]
-    converted = convert_float_to_float16(graph, keep_io_types=True, op_block_list=sensitive)
+    converted = convert_float_to_float16(
+        graph, keep_io_types=True, op_block_list=sensitive, node_block_list=[FAKE_NODE, SIGMOID_NODE]
+    )
     if not isinstance(converted, onnx.ModelProto):
         raise ExportError("onnxruntime could not convert the graph to fp16")
     # It adds the cast of a constant once for each operator that takes it, always under the same name.

@@ -105,6 +105,16 @@ def test_fake_labels_reach_the_export(tmp_path: Path, monkeypatch: pytest.Monkey
     assert release.manifest["description"]["fake_labels"] == ["LABEL_1"]
 
 
+def test_what_a_single_output_means_reaches_the_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from deploy.model import ensure_release
+    from tests.export import checkpoints
+
+    monkeypatch.setenv("CHECKPOINT", str(checkpoints.siglip(tmp_path / "checkpoint", {0: "LABEL_0"})))
+    monkeypatch.setenv("DEEPFAKE_RELEASES_DIR", str(tmp_path / "releases"))
+    monkeypatch.setenv("DEEPFAKE_FAKE_WHEN", "low")
+    assert ensure_release(DeploySettings(precision="fp32"), lambda _line: None).info.fake_when == "low"
+
+
 def test_a_refusal_says_what_is_expected_and_no_regular_expression(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit), exits_with_one_line("deepfake-serve"):
         DeploySettings(triton_host="::1")

@@ -35,13 +35,15 @@ def save(model: torch.nn.Module, processor: object, path: Path) -> Path:
     return path
 
 
-def siglip(path: Path, labels: dict[int, str], size: int = 64, mean: float = 0.5, std: float = 0.5) -> Path:
+def siglip(
+    path: Path, labels: dict[int, str], size: int = 64, mean: float = 0.5, std: float = 0.5, **settings: object
+) -> Path:
     torch.manual_seed(1)
     vision = {
         "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2,
         "patch_size": 16, "image_size": size,
     }  # fmt: skip
-    config = SiglipConfig(vision_config=vision, id2label=labels, label2id=_ids(labels))
+    config = SiglipConfig(vision_config=vision, id2label=labels, label2id=_ids(labels), **settings)
     processor = SiglipImageProcessor(
         size={"height": size, "width": size}, resample=2, image_mean=[mean, 0.5, 0.4], image_std=[std, 0.3, 0.6]
     )

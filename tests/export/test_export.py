@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 
+from export.checkpoint.head import Labelling
 from export.checkpoint.hub import locate_checkpoint
 from export.errors import CheckpointError, LabelError, ParityError
 from export.release import Release
@@ -60,7 +61,7 @@ def test_a_checkpoint_whose_labels_do_not_say_is_refused_until_the_user_says(tmp
     checkpoint = checkpoints.siglip(tmp_path / "checkpoint", {0: "LABEL_0", 1: "LABEL_1"})
     with pytest.raises(LabelError):
         export(checkpoint, tmp_path / "releases")
-    release = export(checkpoint, tmp_path / "releases", fake_labels=("LABEL_1",))
+    release = export(checkpoint, tmp_path / "releases", labelling=Labelling(("LABEL_1",)))
     assert release.manifest["description"]["fake_labels"] == ["LABEL_1"]
 
 

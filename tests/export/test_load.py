@@ -60,11 +60,3 @@ def test_a_head_of_another_width_is_refused(tmp_path: Path) -> None:
     with_config(path, id2label=labels, label2id={name: number for number, name in labels.items()})
     with pytest.raises(CheckpointError, match=r"classifier"):
         load(path)
-
-
-@pytest.mark.parametrize("problem", ["multi_label_classification", "regression"])
-def test_outputs_that_are_no_softmax_are_refused(problem: str, tmp_path: Path) -> None:
-    path = siglip(tmp_path / "model", FAKE_REAL)
-    with_config(path, problem_type=problem)
-    with pytest.raises(CheckpointError, match=f"model is trained for {problem}"):
-        load(path)

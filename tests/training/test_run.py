@@ -84,7 +84,7 @@ def test_it_learns_and_the_export_takes_what_comes_out(trained: TrainedCheckpoin
     )
     assert checkpoint.sidecar.scope is Scope.FACE
     assert "Scope: faces only" in (trained.path / "README.md").read_text(encoding="utf-8")
-    assert checkpoint.labels == ["Fake", "Real"]
+    assert checkpoint.head.labels == ("Fake", "Real")
     resize = checkpoint.resize
     real, fake = [], []
     for number, face in enumerate(made_faces(8, first=200)):

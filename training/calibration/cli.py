@@ -13,7 +13,7 @@ from deepfake_client.analysis.faces import FaceChoice, FaceRules
 from deepfake_client.batch.progress import with_progress
 from deepfake_client.command_line.exits import EXIT_INTERRUPTED, USAGE, fail, require_packages, run
 from deepfake_client.command_line.help import new_app, styled
-from deepfake_client.command_line.options import FakeLabels, Seed, Version, split_names
+from deepfake_client.command_line.options import FakeLabels, FakeWhenOption, Seed, Version, split_names
 from deepfake_client.plain_text import shown
 from deepfake_client.release import BandRecord, CalibrationRecord, VerdictBands, VideoRule
 from deepfake_client.scores import STRETCH_FRAMES
@@ -21,6 +21,7 @@ from evaluation.dataset import Dataset, find_dataset
 from evaluation.errors import EvaluationError
 from evaluation.people import persons_of
 from evaluation.statistics.bootstrap import BootstrapPlan
+from export.checkpoint.head import Labelling
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import Checkpoint, load_checkpoint
 from export.errors import ExportError
@@ -67,6 +68,7 @@ def main_command(
     *,
     checkpoint: Annotated[str, typer.Option(help="Hub id, or a directory that transformers loads.")],
     fake_labels: FakeLabels = None,
+    fake_when: FakeWhenOption = None,
     data_dir: Annotated[Path, typer.Option(help="Holds real/ and fake/ with files the model was not trained on.")],
     people: Annotated[
         Path | None,
@@ -104,7 +106,7 @@ def main_command(
     Writes a new checkpoint, with the scale in its weights, and the bands and what they do in deepfake.json.
     """
     require_packages(PROGRAM, _PACKAGES)
-    labels = split_names(fake_labels)
+    said = Labelling(split_names(fake_labels), fake_when)
     try:
         budget = Budget(max_fpr, max_fnr)
         if output.exists():
@@ -112,17 +114,19 @@ def main_command(
         with whole_folder(output) as folder:
             dataset = find_dataset(data_dir)
             pictures = read_pictures(golden) if golden is not None else None
-            loaded = load_checkpoint(locate_checkpoint(checkpoint), labels)
+            loaded = load_checkpoint(locate_checkpoint(checkpoint), said)
             if earlier := loaded.sidecar.calibration:  # the new scale and its figures count from the trained weights
-                fold_scale(loaded.model, Scale(earlier.temperature, earlier.bias).inverse, loaded.fake_indices)
+                fold_scale(loaded.model, Scale(earlier.temperature, earlier.bias).inverse, loaded.head)
             media, unscored = _score(loaded, dataset, people, face_detection, FaceRules(FaceChoice(faces)))
-            found = calibrate(media, loaded.fake_indices, budget, BootstrapPlan(resamples, seed), video_rule)
+            found = calibrate(
+                media, loaded.head.softmax_fake_indices, budget, BootstrapPlan(resamples, seed), video_rule
+            )
             record = _record(found, budget, dataset, face_detection, unscored)
             if faces == "largest":
                 record = record.model_copy(update={"notes": (*record.notes, _LARGEST)})
             write_calibrated(loaded, folder, found.fitted.scale, found.bands, record)
             _write_report(folder / REPORT_FOLDER, found, record)
-            _write_golden(folder, pictures, loaded, labels)
+            _write_golden(folder, pictures, loaded, said)
     except (TrainingError, EvaluationError, ExportError, AssetError) as error:
         fail(PROGRAM, str(error), 1)
     except KeyboardInterrupt:
@@ -194,14 +198,12 @@ def _scores(units: Units) -> list[dict[str, object]]:
     ]
 
 
-def _write_golden(
-    folder: Path, pictures: list[GoldenPicture] | None, source: Checkpoint, fake_labels: tuple[str, ...]
-) -> None:
+def _write_golden(folder: Path, pictures: list[GoldenPicture] | None, source: Checkpoint, said: Labelling) -> None:
     """The given golden images, or the source's own ones, with the scores of the new checkpoint."""
     if pictures is None and (own := read_golden(source.located.path)) is not None:
         pictures = pictures_of(own)
     if pictures is not None:
-        write_golden(folder, pictures, fake_labels=fake_labels)
+        write_golden(folder, pictures, said=said)
 
 
 def _print(record: CalibrationRecord, found: Calibration, output: Path) -> None:

@@ -13,9 +13,10 @@ from pydantic import ValidationError
 
 from deepfake_client.batch.inputs import find_media
 from evaluation.dataset import Label
+from export.checkpoint.head import NOTHING_SAID, Labelling
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import Checkpoint, load_checkpoint
-from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
+from export.checkpoint.torch_scores import fake_probabilities, open_preparer
 from export.golden import (
     DEFAULT_TOLERANCE,
     FOLDER,
@@ -69,7 +70,7 @@ def write_golden(
     checkpoint: Path,
     pictures: Sequence[GoldenPicture],
     *,
-    fake_labels: Sequence[str] = (),
+    said: Labelling = NOTHING_SAID,
     tolerance: float = DEFAULT_TOLERANCE,
     cache_dir: Path | None = None,
 ) -> GoldenSet:
@@ -78,7 +79,7 @@ def write_golden(
     Args:
         checkpoint: Its directory.
         pictures: Real and fake ones.
-        fake_labels: Names of the fake classes, if the labels do not say.
+        said: Of its outputs, by the user.
         tolerance: Largest |difference| of a later score that passes.
         cache_dir: Where the face models are kept; the assets' own default if None.
 
@@ -87,7 +88,7 @@ def write_golden(
         CheckpointError: The checkpoint cannot be loaded.
         AssetError: The face models cannot be fetched.
     """
-    loaded = load_checkpoint(locate_checkpoint(str(checkpoint.resolve())), fake_labels)
+    loaded = load_checkpoint(locate_checkpoint(str(checkpoint.resolve())), said)
     with_faces, whole = (_scores(loaded, pictures, faces, cache_dir) for faces in (True, False))
     _require_gap(pictures, with_faces, "")
     _require_gap(pictures, whole, " without face detection")
@@ -128,7 +129,7 @@ def _scores(
                 squares.append(preparer.prepare(picture.png).pixels)
             except ImageRejectedError as error:
                 raise CalibrationError(f"golden image {picture.name} cannot be decoded: {error}") from error
-    return [float(p) for p in fake_probabilities(torch_logits(checkpoint, np.stack(squares)), checkpoint.fake_indices)]
+    return [float(p) for p in fake_probabilities(checkpoint, np.stack(squares))]
 
 
 def _require_gap(pictures: Sequence[GoldenPicture], scores: Sequence[float], how: str) -> None:

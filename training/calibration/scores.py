@@ -83,7 +83,7 @@ def _score(
         sketches.append(frame.sketch)
     if not squares:
         return UnscoredMedia(file.name, reason)
-    logits = torch_logits(checkpoint, np.stack(squares))
+    logits = checkpoint.head.softmax_logits(torch_logits(checkpoint, np.stack(squares)))
     sides_px = [min(x1 - x0, y1 - y0) for boxes in boxes_px for x0, y0, x1, y1 in boxes]
     return ScoredMedia(
         file.name,

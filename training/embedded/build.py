@@ -20,7 +20,7 @@ from deepfake_client.command_line.help import new_app, styled
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import SIDECAR, Checkpoint, load_checkpoint, read_sidecar
 from export.checkpoint.model_card import README
-from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
+from export.checkpoint.torch_scores import fake_probabilities, open_preparer
 from export.errors import ExportError
 from training.calibration.cli import main_command as calibrate_command
 from training.calibration.golden import LEAST_GAP, GoldenPicture
@@ -107,7 +107,7 @@ def _golden(folder: Path, checkpoint: Checkpoint) -> Path:
 def _score(checkpoint: Checkpoint, picture: GoldenPicture) -> float:
     with open_preparer(checkpoint, face_detection=False) as preparer:
         pixels = preparer.prepare(picture.png).pixels
-    return float(fake_probabilities(torch_logits(checkpoint, pixels[None]), checkpoint.fake_indices)[0])
+    return float(fake_probabilities(checkpoint, pixels[None])[0])
 
 
 def _finish(target: Path, calibrated: Path, checkpoint: Checkpoint, figures: Figures) -> Path:

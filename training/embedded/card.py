@@ -136,7 +136,7 @@ def _scored(checkpoint: Checkpoint, folder: Path) -> list[ScoredPicture]:
     for item in score_media(checkpoint, find_dataset(folder), {name: row["person"] for name, row in rows.items()}):
         if not isinstance(item, ScoredMedia) or item.name not in rows:
             raise DatasetError(f"{folder / item.name} has no score or is not in people.csv; write the folder again")
-        p = float(fake_probability(item.logits, checkpoint.fake_indices).mean())
+        p = float(fake_probability(item.logits, checkpoint.head.softmax_fake_indices).mean())
         scored.append(ScoredPicture(rows[item.name]["method"], item.person, p))
     return scored
 

@@ -24,7 +24,7 @@ from deepfake_client.command_line.help import new_app, styled
 from deepfake_client.command_line.options import Seed
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import load_checkpoint
-from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
+from export.checkpoint.torch_scores import fake_probabilities, open_preparer
 from export.errors import ExportError
 from training.data.changes import Pixels, to_uint8
 from training.data.faces import FaceImage
@@ -87,7 +87,7 @@ def main(
     with open_preparer(loaded) as preparer:
         for name, frames in made_clips((*found.val, *found.test), seed):
             squares = np.stack([preparer.prepare(frame).pixels for frame in frames])
-            p = fake_probabilities(torch_logits(loaded, squares), loaded.fake_indices)
+            p = fake_probabilities(loaded, squares)
             predictions = [{"fake_probability": round(float(value), 6)} for value in p]
             print(json.dumps({"file": name, "metadata": {"frame_predictions": predictions}}), flush=True)
 

@@ -13,6 +13,7 @@ from evaluation.dataset import Label
 from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint
 from export.checkpoint.load import (
     LOADING,
+    MULTI_LABEL,
     SIDECAR,
     Normalisation,
     Sidecar,
@@ -115,12 +116,15 @@ def find_base(base: str, revision: str | None = None) -> BaseModel:
         raise OptionError(f"--base: {error}") from error
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise _unusable(base, error) from error
-    new_head = [label.lower() for _, label in sorted(config.id2label.items())] != ["fake", "real"] or not any(
-        "ForImageClassification" in name for name in config.architectures or ()
+    new_head = (
+        [label.lower() for _, label in sorted(config.id2label.items())] != ["fake", "real"]
+        or config.problem_type in (MULTI_LABEL, "regression")
+        or not any("ForImageClassification" in name for name in config.architectures or ())
     )
     if new_head:
         labels = ", ".join(list(config.id2label.values())[:4])
         log.info("%s has no head for Fake and Real (its labels: %s): it gets a new one", located.name, labels)
+    config.problem_type = None  # one label an image, whatever the base was trained for
     config.id2label, config.label2id = dict(LABELS), {label: index for index, label in LABELS.items()}
     return BaseModel(located, digest, config, processor, resize, normalisation, factor or DEFAULT_CROP_FACTOR, new_head)
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from deepfake_client.release import FakeWhen
+
 
 def _print_version(ctx: typer.Context, wanted: bool) -> None:
     if wanted:
@@ -45,6 +47,12 @@ OutageWaitS = Annotated[
 FakeLabels = Annotated[
     list[str] | None,
     typer.Option(help="Names of the fake classes, separated by commas, where a model's labels do not say."),
+]
+
+
+FakeWhenOption = Annotated[
+    FakeWhen | None,
+    typer.Option("--fake-when", help="Whether the single output of a model without classes is high or low for fakes."),
 ]
 
 

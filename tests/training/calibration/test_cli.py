@@ -90,7 +90,8 @@ def test_what_is_served_scores_as_calibrated(golden_checkpoint: Path, golden_rel
     """The calibration's own scores are those of the exported graph behind the service's preprocessing."""
     images = [picture.png for picture in pictures(golden_checkpoint, 12, seed=6)]
     loaded = load_checkpoint(locate_checkpoint(str(golden_checkpoint)))
-    expected = fake_probabilities(logits_of(golden_checkpoint, images), loaded.fake_indices)
+    with open_preparer(loaded, face_detection=False) as preparer:
+        expected = fake_probabilities(loaded, np.stack([preparer.prepare(image).pixels for image in images]))
     scorer = InProcessScorer(golden_release.path)
     try:
         scores = scorer.score(images, Deadline(60)).scores

@@ -27,8 +27,8 @@ def pixels() -> np.ndarray:
 def test_the_exporter_takes_what_is_written(tmp_path: Path, pixels: np.ndarray) -> None:
     write_small_model(tmp_path / "small", SPEC, pixels)
     checkpoint = load_checkpoint(locate_checkpoint(str(tmp_path / "small")))
-    assert checkpoint.labels == ["Fake", "Real"]
-    assert checkpoint.fake_indices == [0]
+    assert checkpoint.head.labels == ("Fake", "Real")
+    assert checkpoint.head.fake_indices == (0,)
     assert checkpoint.resize.size_px == 64
     assert [p.name for p in tmp_path.iterdir()] == ["small"]
 
