@@ -65,6 +65,13 @@ class Head:
         return tuple(self.labels[index] for index in self.fake_indices)
 
     @property
+    def towards_fake(self) -> tuple[float, ...]:
+        """By output: which way what is added to the log-odds of fake is to be added to the logit."""
+        if self.outputs == 1:
+            return (1.0 if self.fake_when == "high" else -1.0,)
+        return tuple(float(index in self.fake_indices) for index in range(self.outputs))
+
+    @property
     def softmax_fake_indices(self) -> tuple[int, ...]:
         """The fake columns of `softmax_logits`."""
         return (0,) if self.activation == "sigmoid" else self.fake_indices

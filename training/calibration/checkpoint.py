@@ -2,11 +2,11 @@
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from deepfake_client.release import CalibrationRecord, ReleaseBands
+from export.checkpoint.head import Head
 from export.checkpoint.load import SIDECAR, Checkpoint, read_sidecar
 from export.release import own_file
 from training.calibration.fitting import Scale
@@ -18,13 +18,13 @@ _WRITTEN_ANEW = ("config.json", SIDECAR)
 _TOLERANCE = 1e-4
 
 
-def fold_scale(model: Any, scale: Scale, fake_indices: Sequence[int]) -> None:
+def fold_scale(model: Any, scale: Scale, head: Head) -> None:
     """Scales the logits of an image classifier in its head's weights: in float64, kept in fp32.
 
     Args:
         model: A transformers model whose logits come out of a linear layer; changed in place.
         scale: What the logits are divided by, and what is added to those of the fake classes.
-        fake_indices: The fake classes.
+        head: What is made of its logits.
 
     Raises:
         CalibrationError: The last linear layer is not what makes the logits, or has no bias.
@@ -32,15 +32,14 @@ def fold_scale(model: Any, scale: Scale, fake_indices: Sequence[int]) -> None:
     import torch
 
     labels = model.config.num_labels
-    heads = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m.out_features == labels]
-    if not heads or heads[-1].bias is None:
+    layers = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m.out_features == labels]
+    if not layers or layers[-1].bias is None:
         raise CalibrationError(f"{type(model).__name__} has no linear layer with {labels} outputs and a bias to scale")
-    head, before = heads[-1], _probe(model)
-    added = torch.zeros(labels, dtype=torch.float64)
-    added[list(fake_indices)] = scale.bias
+    last, before = layers[-1], _probe(model)
+    added = torch.tensor(head.towards_fake, dtype=torch.float64) * scale.bias
     with torch.no_grad():
-        head.weight.copy_((head.weight.double() / scale.temperature).float())
-        head.bias.copy_((head.bias.double() / scale.temperature + added).float())
+        last.weight.copy_((last.weight.double() / scale.temperature).float())
+        last.bias.copy_((last.bias.double() / scale.temperature + added).float())
     off = float(((_probe(model) - added) * scale.temperature - before).abs().max())
     if not off <= _TOLERANCE * max(float(before.abs().max()), 1.0):
         raise CalibrationError(f"the last linear layer of {type(model).__name__} does not make its logits")
@@ -66,7 +65,7 @@ def write_calibrated(
         OSError: The folder cannot be written.
     """
     source = checkpoint.located.path
-    fold_scale(checkpoint.model, scale, checkpoint.fake_indices)
+    fold_scale(checkpoint.model, scale, checkpoint.head)
     sidecar = read_sidecar(source).model_copy(update={"verdict_bands": bands, "calibration": record})
     if not sidecar.name:
         sidecar = sidecar.model_copy(update={"name": checkpoint.name})  # the folder's name is another one now

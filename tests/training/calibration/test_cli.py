@@ -14,6 +14,7 @@ from deepfake_client.scorer import Deadline
 from evaluation.dataset import find_dataset
 from evaluation.errors import DatasetError
 from evaluation.people import persons_of
+from export.checkpoint.head import NOTHING_SAID, Labelling
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import load_checkpoint, read_sidecar
 from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
@@ -23,7 +24,7 @@ from tests.export import checkpoints
 from tests.labelled_images import TEMPERATURE, pictures, write_clear_cases, write_dataset
 from training.calibration.checkpoint import fold_scale
 from training.calibration.cli import app
-from training.calibration.fitting import Scale
+from training.calibration.fitting import Scale, fake_probability
 from training.calibration.golden import read_pictures, write_golden
 from training.errors import CalibrationError
 
@@ -81,9 +82,30 @@ def test_any_linear_head_is_scaled(make: object, tmp_path: Path) -> None:
     loaded = load_checkpoint(locate_checkpoint(str(make(tmp_path / "model"))))  # type: ignore[operator]
     squares = np.random.default_rng(0).integers(0, 256, (3, *[loaded.resize.size_px] * 2, 3), np.uint8)
     before = torch_logits(loaded, squares)
-    fold_scale(loaded.model, Scale(1.7, -0.6), [1])
-    shift = np.where(np.arange(before.shape[1]) == 1, -0.6, 0)
+    fold_scale(loaded.model, Scale(1.7, -0.6), loaded.head)
+    shift = np.where(np.arange(before.shape[1]) == 0, -0.6, 0)
     np.testing.assert_allclose((torch_logits(loaded, squares) - shift) * 1.7, before, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem", "said"),
+    [
+        ({0: "real", 1: "face_swap_fake", 2: "ai"}, None, NOTHING_SAID),
+        ({0: "real", 1: "face_swap_fake", 2: "ai"}, "multi_label_classification", NOTHING_SAID),
+        ({0: "LABEL_0"}, None, Labelling(fake_when="high")),
+        ({0: "LABEL_0"}, None, Labelling(fake_when="low")),
+    ],
+)
+def test_every_kind_of_head_then_gives_the_fitted_scores(
+    labels: dict[int, str], problem: str | None, said: Labelling, tmp_path: Path
+) -> None:
+    path, scale = checkpoints.siglip(tmp_path / "model", labels, problem_type=problem), Scale(1.7, -0.6)
+    loaded = load_checkpoint(locate_checkpoint(str(path)), said)
+    squares = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), np.uint8)
+    logits = loaded.head.softmax_logits(torch_logits(loaded, squares))
+    fitted = fake_probability(logits, loaded.head.softmax_fake_indices, scale)
+    fold_scale(loaded.model, scale, loaded.head)
+    np.testing.assert_allclose(fake_probabilities(loaded, squares), fitted, atol=1e-5)
 
 
 def test_what_is_served_scores_as_calibrated(golden_checkpoint: Path, golden_release: Release) -> None:
