@@ -80,8 +80,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="KIND=VALUE",
-            help="Score every file again, degraded: jpeg=QUALITY, downscale=FACTOR, blur=SIGMA_PX, crop=FACE_SIDES. "
-            "May be given again.",
+            help="Score every file again, degraded: jpeg=QUALITY, h264=CRF, hevc=CRF, downscale=FACTOR, blur=SIGMA_PX, "
+            "crop=FACE_SIDES. May be given again.",
         ),
     ] = None,
     robustness: Annotated[

@@ -1,11 +1,14 @@
-"""Degradations of encoded frames: re-encoding, downscaling, blur and a tighter crop."""
+"""Degradations of encoded frames: re-encoding as pictures or video, downscaling, blur and a tighter crop."""
 
 import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 
+import av
+import numpy as np
 from PIL import Image, ImageFilter
 
 from deepfake_client.errors import MediaTooLargeError
@@ -19,6 +22,8 @@ class Kind(StrEnum):
     """The degradations."""
 
     JPEG = "jpeg"
+    H264 = "h264"
+    HEVC = "hevc"
     DOWNSCALE = "downscale"
     BLUR = "blur"
     CROP = "crop"
@@ -31,6 +36,16 @@ _RULES: dict[Kind, tuple[_Accepts, str, str]] = {
         lambda v: 1 <= v <= 100 and v == int(v),
         "a whole number from 1 to 100",
         "encoded again as JPEG of this quality, chroma subsampled 4:2:0",
+    ),
+    Kind.H264: (
+        lambda v: 0 <= v <= 51 and v == int(v),
+        "a whole number from 0 to 51",
+        "coded as a key frame of H.264 (x264) at this constant rate factor; FaceForensics++ has 23 and 40",
+    ),
+    Kind.HEVC: (
+        lambda v: 0 <= v <= 51 and v == int(v),
+        "a whole number from 0 to 51",
+        "coded as a key frame of HEVC (x265) at this constant rate factor",
     ),
     Kind.DOWNSCALE: (
         lambda v: 0 < v < 1,
@@ -58,8 +73,8 @@ class Degradation:
 
     Attributes:
         kind: Which.
-        value: Its strength: JPEG quality, factor of both sides, standard deviation in pixels, or side of the square in
-            longer sides of the face box.
+        value: Its strength: JPEG quality, constant rate factor, factor of both sides, standard deviation in pixels, or
+            side of the square in longer sides of the face box.
     """
 
     kind: Kind
@@ -94,6 +109,8 @@ class Degradation:
         image = decode(encoded)
         if self.kind is Kind.JPEG:
             return encode_jpeg(image, int(self.value))
+        if self.kind in _ENCODERS:
+            return encode_lossless(_coded(image, self.kind, int(self.value)))
         if self.kind is Kind.DOWNSCALE:
             return encode_lossless(_downscaled(image, self.value))
         if self.kind is Kind.BLUR:
@@ -106,6 +123,8 @@ class Degradation:
 STANDARD_SET = (
     Degradation(Kind.JPEG, 75),
     Degradation(Kind.JPEG, 50),
+    Degradation(Kind.H264, 40),
+    Degradation(Kind.HEVC, 40),
     Degradation(Kind.DOWNSCALE, 0.5),
     Degradation(Kind.BLUR, 1.5),
     Degradation(Kind.CROP, 1.6),
@@ -144,6 +163,35 @@ def crop_box(face_box_px: FaceBox, width_px: int, height_px: int, factor: float)
     left = min(max(math.floor((x0 + x1 - side) / 2 + 0.5), 0), width_px - side)
     top = min(max(math.floor((y0 + y1 - side) / 2 + 0.5), 0), height_px - side)
     return left, top, left + side, top + side
+
+
+_ENCODERS = {
+    Kind.H264: ("libx264", {"threads": "1"}),
+    Kind.HEVC: ("libx265", {"x265-params": "log-level=none:pools=1:frame-threads=1"}),
+}
+"""PyAV's encoders and their options; one thread, since frames are degraded beside each other."""
+
+
+_LEAST_SIDE_PX = 64
+
+
+def _coded(image: Image.Image, kind: Kind, rate_factor: int) -> Image.Image:
+    """The image after coding as the only frame of a video, 4:2:0.
+
+    Codecs take even sides of a least length: the last pixels are repeated for them, and cut off again.
+    """
+    added = [max(side + side % 2, _LEAST_SIDE_PX) - side for side in (image.height, image.width)]
+    pixels = np.pad(np.asarray(image), ((0, added[0]), (0, added[1]), (0, 0)), mode="edge")
+    name, options = _ENCODERS[kind]
+    encoder = av.CodecContext.create(name, "w")
+    encoder.height, encoder.width = pixels.shape[:2]
+    encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, 25)
+    encoder.options = {"crf": str(rate_factor), **options}
+    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
+    packets = [*encoder.encode(frame), *encoder.encode(None)]
+    decoder = av.CodecContext.create(kind.value, "r")
+    decoded = [coded for packet in [*packets, None] for coded in decoder.decode(packet)]
+    return Image.fromarray(decoded[0].to_ndarray(format="rgb24")[: image.height, : image.width])
 
 
 def _downscaled(image: Image.Image, factor: float) -> Image.Image:

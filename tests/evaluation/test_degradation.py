@@ -24,7 +24,7 @@ def opened(encoded: bytes) -> Image.Image:
     return image
 
 
-@pytest.mark.parametrize("text", ["jpeg=75", "downscale=0.5", "blur=1.5", "crop=1.6"])
+@pytest.mark.parametrize("text", ["jpeg=75", "h264=40", "hevc=28", "downscale=0.5", "blur=1.5", "crop=1.6"])
 def test_names_are_read_back(text: str) -> None:
     assert parse_degradation(text).name == text
 
@@ -32,7 +32,7 @@ def test_names_are_read_back(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["jpeg", "jpeg=", "jpeg=0", "jpeg=101", "jpeg=7.5", "jpeg=nan", "downscale=1", "downscale=0", "downscale=-1",
-     "blur=0", "blur=inf", "crop=0.9", "crop=21", "noise=1", "", "=5", "JPEG=75"],
+     "blur=0", "blur=inf", "crop=0.9", "crop=21", "noise=1", "h264=52", "hevc=-1", "h264=2.5", "", "=5", "JPEG=75"],
 )  # fmt: skip
 def test_what_is_no_degradation(text: str) -> None:
     with pytest.raises(DegradationError):
@@ -55,6 +55,22 @@ def test_jpeg_is_encoded_again_with_the_tables_of_its_quality() -> None:
         sizes.append(len(encoded))
     assert errors == sorted(errors)
     assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize("kind", [Kind.H264, Kind.HEVC])
+@pytest.mark.parametrize("size", [(320, 240), (161, 99), (2, 2)])
+def test_a_video_codec_loses_more_at_a_higher_rate_factor(kind: Kind, size: tuple[int, int]) -> None:
+    """Odd sides stay as they are, and nothing moves: a coarser copy is still a copy of the picture."""
+    with Image.open(photo("astronaut.png")) as source:
+        image = source.convert("RGB").resize(size)
+    pixels, errors = np.asarray(image).astype(float), []
+    for rate_factor in (0, 28, 40, 51):
+        coded = opened(Degradation(kind, rate_factor).apply(encode_lossless(image), None))
+        assert (coded.format, coded.size) == ("PNG", size)
+        errors.append(np.abs(np.asarray(coded).astype(float) - pixels).mean())
+    if size[0] > 2:
+        assert errors == sorted(errors)
+        assert errors[0] < 4 < errors[2] < 20
 
 
 def test_downscaled_stays_small_and_lossless() -> None:
