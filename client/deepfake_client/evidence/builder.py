@@ -28,6 +28,7 @@ from deepfake_client.pictures import Thumbnail, make_thumbnail, scored_picture, 
 from deepfake_client.plain_text import printable
 from deepfake_client.presentation.crop_pictures import crop_pictures
 from deepfake_client.presentation.key_frames import choose_key_frames, explain, find_peaks
+from deepfake_client.presentation.likelihood import likelihood_of
 from deepfake_client.release import VerdictBands
 from deepfake_client.result import DetectionOutput, FramePrediction, ScoredFrame
 from deepfake_client.scores import MediaScores, verdict
@@ -71,6 +72,9 @@ def build_evidence(
             bands=Bands(real_below=bands.real_below, fake_above=bands.fake_above, origin=origin),
             assessable=details.assessable,
             statement=details.statement,
+            likelihood_ratio=likelihood_of(model, details.input_type, output.confidence_score)
+            if details.assessable
+            else None,
         ),
         findings=list(output.findings),
         provenance=details.provenance,

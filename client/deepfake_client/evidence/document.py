@@ -18,6 +18,7 @@ from deepfake_client.analysis.stability import Stability
 from deepfake_client.media import MediaType, TextEnum
 from deepfake_client.plain_text import printable
 from deepfake_client.presentation.key_frames import KeyFrameReason
+from deepfake_client.presentation.likelihood import Likelihood
 from deepfake_client.presentation.statement import Statement
 from deepfake_client.provenance.model import Provenance
 from deepfake_client.release import ModelInfo, VerdictBands
@@ -121,6 +122,8 @@ class Verdict(Document):
     """Whether the model can judge what was found; if not, the result is uncertain whatever the probability."""
     statement: Statement
     """The verdict in words for people."""
+    likelihood_ratio: Likelihood | None
+    """What the score is worth as evidence; null where the calibration does not say, or the model cannot judge it."""
 
 
 class Scores(Document):

@@ -22,7 +22,7 @@ from deepfake_client.evidence.drawing import Axis, band_areas, draw_timeline, fo
 from deepfake_client.media import Frame
 from deepfake_client.plain_text import one_decimal, percent
 from deepfake_client.provenance.model import Credentials, FileStatement, Provenance
-from deepfake_client.release import BandRecord, CalibrationRecord, Interval, ModelCard, Scope
+from deepfake_client.release import BandRecord, CalibrationRecord, Interval, LikelihoodRatios, ModelCard, Scope
 from tests.client.evidence.cases import FACE_PX, MODEL, SHA256, made_output
 from tests.client.evidence.full import CASE, full_image, full_video
 from tests.inference_server import InferenceServer
@@ -35,6 +35,7 @@ HOSTILE = '"><script>alert(1)</script>&amp;{{ 7 * 7 }}\u202egpj\udcff.mp4'
 MEASURED = BandRecord(
     unit="images", real=300, fake=280, persons=40, auc=0.97, ece_before=0.1, ece_after=0.02, fpr=0.01, fpr_upper=0.0256,
     fnr=0.02, fnr_upper=0.04, tpr=Interval(value=0.913, low=0.88, high=0.94), uncertain=0.05,
+    likelihood_ratio=LikelihoodRatios(slope=1.5, intercept=0.2, low=-1.2, high=1.5, cllr=0.4, cllr_min=0.35),
 )  # fmt: skip
 CALIBRATION = CalibrationRecord(
     temperature=1.7, max_fpr=0.01, max_fnr=0.05, face_detection=True, dataset_sha256="cd" * 32, image=MEASURED,
@@ -149,7 +150,7 @@ def test_what_is_in_it() -> None:
         "file_name": "clip.mp4", "sha256": SHA256, "size_bytes": 1_234_567, "media_type": "video", "format": "mp4",
         "width_px": 480, "height_px": 384, "duration_s": 2.5,
     }  # fmt: skip
-    assert evidence.verdict.model_dump(exclude={"statement"}) == {
+    assert evidence.verdict.model_dump(exclude={"statement", "likelihood_ratio"}) == {
         "result": "uncertain", "fake_probability": 0.4125, "person": 1, "frames": 4,
         "bands": {"real_below": 0.4, "fake_above": 0.6, "origin": "default"}, "assessable": True,
     }  # fmt: skip
@@ -532,3 +533,13 @@ def test_the_size_of_bytes_and_streams(server: InferenceServer, wrap: Callable[[
         output = detector.detect(wrap(content), keep_frames=True)
     assert output.media_bytes == len(content)
     assert output.frames[0].encoded == content
+
+
+def test_the_report_says_what_the_score_is_worth_where_it_can_be_judged() -> None:
+    evidence = made([0.7], name="photo.jpg", model=DESCRIBED, is_video=False)
+    ratio = evidence.verdict.likelihood_ratio
+    assert ratio is not None
+    assert ratio.explanation in Page(evidence_html(evidence)).text()
+    of_faces = DESCRIBED.model_copy(update={"scope": Scope.FACE})
+    unassessable = made([0.7], name="photo.jpg", model=of_faces, is_video=False, without_face=[0])
+    assert (unassessable.verdict.assessable, unassessable.verdict.likelihood_ratio) == (False, None)
