@@ -219,7 +219,7 @@ def test_a_side_that_is_killed_is_named_and_comes_back(
 
 def test_a_start_of_either_side_is_noticed(classifier: Server, pool: Server) -> None:
     """Scores are remembered until then."""
-    scorer = TritonScorer(classifier.url, settings(pool))
+    scorer = TritonScorer(classifier.url, settings(pool).model_copy(update={"outage_wait_s": 20.0}))
     first = scorer.server_id(Deadline(10))
     assert first == scorer.server_id(Deadline(10))
     pool.kill()
