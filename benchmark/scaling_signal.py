@@ -49,6 +49,19 @@ class Signals:
     pending: float
 
 
+def listening_process(address: str) -> psutil.Process:
+    """The process of this machine that listens on the port of an address.
+
+    Raises:
+        BenchError: There is none.
+    """
+    port = int(address.rpartition(":")[2])
+    pids = {c.pid for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr.port == port}
+    if not (pids := pids - {None}):
+        raise BenchError(f"nothing on this machine listens at {address}: is `make serve` running?")
+    return psutil.Process(pids.pop())
+
+
 class Server:
     """A running Triton, seen from outside."""
 
@@ -58,11 +71,7 @@ class Server:
         Raises:
             BenchError: Nothing of this machine listens there.
         """
-        port = int(grpc_address.rpartition(":")[2])
-        pids = {c.pid for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr.port == port}
-        if not (pids := pids - {None}):
-            raise BenchError(f"nothing on this machine listens at {grpc_address}: is `make serve` running?")
-        self._process = psutil.Process(pids.pop())
+        self._process = listening_process(grpc_address)
         self._metrics_url = metrics_url
         self.client = grpc.InferenceServerClient(grpc_address)
         image_input = grpc.InferInput("IMAGE", [frames, 1], "BYTES")

@@ -1,9 +1,16 @@
 """`deepfake-bench run` end to end, in short, against a real service that runs already."""
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
+import pytest
 from typer.testing import CliRunner, Result
 
+from benchmark import preprocess_pool
 from benchmark.cli import app
 from benchmark.results import Results
 from benchmark.scaling_signal import Server, capacity_per_s, observe
@@ -62,3 +69,28 @@ def test_what_an_autoscaler_could_see_is_read_from_a_running_triton(service: Ser
         assert known["nv_inference_compute_infer_duration_us", model] > 0
         assert ("nv_inference_queue_duration_us", model) in known
         assert ("nv_inference_pending_request_count", model) in known
+
+
+def test_the_share_of_a_busy_classifier_is_read_behind_servers_that_only_preprocess(service: Service) -> None:
+    """Here the service's own Triton is both."""
+    image = photo("astronaut.png").read_bytes()
+    seen = preprocess_pool.observe(service.grpc, [service.grpc], image, frames=2, seconds=2)
+    assert seen.frames_per_s > 0
+    assert 0 < seen.busy <= 1.05
+    assert seen.pool_cores > 0
+    assert seen.client_ms > 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="control groups are root's")
+def test_a_server_gets_its_quota_of_processor_time() -> None:
+    burn = "import time\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", burn]) as child:
+        try:
+            process = psutil.Process(child.pid)
+            with preprocess_pool.quota(process, 0.1):
+                before, began = process.cpu_times().user, time.monotonic()
+                time.sleep(3)
+                share = (process.cpu_times().user - before) / (time.monotonic() - began)
+        finally:
+            child.kill()
+    assert share < 0.2
