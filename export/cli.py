@@ -80,12 +80,13 @@ def export(
     fake_labels: FakeLabels = None,
     fake_when: FakeWhenOption = None,
     precision: Annotated[
-        Precision,
+        Precision | None,
         typer.Option(
             envvar=_names("PRECISION"),
             help="Numeric format; auto: the fastest that passes on this machine.",
+            show_default="fp32, on a GPU auto",
         ),
-    ] = "fp32",
+    ] = None,
     backend: Annotated[
         Backend,
         typer.Option(
@@ -94,7 +95,9 @@ def export(
             "tensorrt is built, and runs, on this machine's GPU alone.",
         ),
     ] = "python",
-    gpu: Annotated[bool, typer.Option("--gpu", help="Run the onnxruntime backend on a GPU.")] = False,
+    gpu: Annotated[
+        bool, typer.Option("--gpu", help="Run the onnxruntime backend on a GPU. The gate runs there too.")
+    ] = False,
     releases_dir: Annotated[
         Path,
         typer.Option(
@@ -174,7 +177,7 @@ def export(
     require_packages(PROGRAM, _PACKAGES)
     settings = ExportSettings(
         releases_dir=releases_dir,
-        precision=precision,
+        precision=precision or ("auto" if gpu or backend == "tensorrt" else "fp32"),
         backend=backend,
         gpu=gpu,
         instances=instances,

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from export.errors import ExportError, GpuError
+from export.graph.onnx_export import OPSET
 from export.release import read_config
 from export.repository import TEMPLATES
 from export.settings import ExportSettings
-from runtime import BuiltOn, ClassifierLoadError, batch_sizes
+from runtime import BuiltOn, ClassifierLoadError, RuntimeSpec, batch_sizes
 from runtime.gpu import package_tensorrt
 
 TENSORRT = "tensorrt"
@@ -52,7 +53,7 @@ def find_target(settings: ExportSettings) -> Target:
     """Who will run the classifier of an export.
 
     Raises:
-        GpuError: TensorRT is to run it, and this machine has no GPU, driver or TensorRT for it.
+        GpuError: A GPU is to run it, and this machine has no GPU, driver, CUDA or TensorRT for it.
     """
     target = Target(
         runtime="openvino" if settings.backend == "python" else settings.backend,
@@ -60,7 +61,30 @@ def find_target(settings: ExportSettings) -> Target:
         preferred_batch=settings.preferred_batch,
         largest_batch=int(read_config(TEMPLATES / "classifier" / "config.pbtxt").max_batch_size),
     )
+    if target.gpu and not target.is_tensorrt:
+        require_cuda()
     return replace(target, built_on=this_machine()) if target.is_tensorrt else target
+
+
+def require_cuda() -> None:
+    """Opens a session with CUDA, since the gate judges there: onnxruntime falls back to the CPU without an error.
+
+    Raises:
+        GpuError: It fell back; the message says what to do.
+    """
+    from onnx import TensorProto, helper
+
+    given, taken = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("given", "taken"))
+    graph = helper.make_graph([helper.make_node("Identity", ["given"], ["taken"])], "identity", [given], [taken])
+    model = helper.make_model_gen_version(graph, opset_imports=[helper.make_opsetid("", OPSET)])
+    try:
+        from runtime.onnxruntime_classifier import open_session
+
+        open_session(model.SerializeToString(), RuntimeSpec(runtime="onnxruntime", cuda=True))
+    except ImportError as error:
+        raise GpuError(f"onnxruntime cannot be used ({error}): pip install '.[gpu]'") from error
+    except ClassifierLoadError as error:
+        raise GpuError(f"the gate judges on the GPU that will serve: {error}") from error
 
 
 def this_machine() -> BuiltOn:
@@ -128,9 +152,12 @@ def variants_of(precision: str, target: Target) -> list[list[Variant]]:
     if target.is_tensorrt:
         return _tensorrt_variants(precision)
     if target.runtime == "onnxruntime":
+        if precision == AUTO:
+            return [[Variant("fp16")], [Variant("fp32")]] if target.gpu else [[Variant("fp32")]]
         if precision not in ("fp32", "fp16"):
             raise ExportError(
-                f"the onnxruntime backend takes fp32 or fp16, not {precision}: bf16 and int8 are for the python backend"
+                f"the onnxruntime backend takes fp32, fp16 or auto, not {precision}: bf16 and int8 are for the python "
+                "backend"
             )
         return [[Variant(precision)]]
     int8 = [Variant("int8", recipe) for recipe in Int8Recipe]

@@ -6,4 +6,4 @@ class ClassifierLoadError(Exception):
 
 
 class ClassifierRunError(Exception):
-    """A GPU failed while a classifier ran."""
+    """A GPU, or onnxruntime, failed while a classifier ran."""

@@ -30,6 +30,7 @@ class RuntimeSpec:
         computed_in: `fp32`, `bf16` or `fp16`: the format of everything that the graph does not quantise itself.
         graph: File name of the graph or plan.
         dynamic_quantisation_group: Activations that share a scale where they are quantised as they come; 0: none are.
+        cuda: Whether onnxruntime runs the graph with CUDA; it is judged so, and runs in no other way.
         provider_options: Settings of onnxruntime's CUDA provider, by its names.
         built_on: Machine that the plan belongs to; None if the graph runs anywhere.
         version: `RUNTIME_VERSION` at the time of the export.
@@ -39,6 +40,7 @@ class RuntimeSpec:
     computed_in: str = "fp32"
     graph: str = GRAPH_FILE
     dynamic_quantisation_group: int = 0
+    cuda: bool = False
     provider_options: Mapping[str, str] = field(default_factory=dict)
     built_on: BuiltOn | None = None
     version: int = RUNTIME_VERSION

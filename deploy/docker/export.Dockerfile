@@ -1,14 +1,16 @@
 # The export job: PyTorch, transformers and optimum; it turns CHECKPOINT into a release and ends.
+# With LOCK=export-gpu.lock it has onnxruntime with CUDA, for the gate of a release for GPUs, and is 2 GB larger.
 # With its digest, NAME@sha256:..., every build gets the same image.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 FROM ${PYTHON_IMAGE} AS builder
 ARG PIP_INDEX_URL
-# torch of this index needs no GPU, as the gate does not, and is gigabytes smaller.
+# torch of this index needs no GPU, as the reference in PyTorch does not, and is gigabytes smaller.
 ARG PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
 RUN python -m venv --without-pip /venv
 WORKDIR /build
-COPY requirements/export.lock ./
-RUN pip --python /venv/bin/python install --no-cache-dir --requirement export.lock
+ARG LOCK=export.lock
+COPY requirements/${LOCK} ./
+RUN pip --python /venv/bin/python install --no-cache-dir --requirement ${LOCK}
 COPY assets assets
 # The face models that every release takes along and the photos of the gate, checked by their SHA-256: the export itself
 # needs no package index.

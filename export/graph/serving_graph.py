@@ -22,9 +22,6 @@ from export.graph.index import GraphIndex, add_constant
 
 _CENTRE = 128.0
 
-FAKE_NODE, SIGMOID_NODE = "fake_probability", "head_sigmoid"
-"""Names of operators of the head of which a body may have others of the same kind."""
-
 
 def build_serving_graph(logits_model: onnx.ModelProto, checkpoint: Checkpoint) -> onnx.ModelProto:
     """Builds the served graph, its EXPORT_ID still 0; the given model is consumed.
@@ -153,7 +150,7 @@ def _head_nodes(graph: onnx.GraphProto, head: Head) -> list[onnx.NodeProto]:
     return [
         *_probability_nodes(head),
         helper.make_node("Gather", ["probabilities", fake], ["probabilities_fake"], axis=1),
-        helper.make_node(together, ["probabilities_fake", class_axis], ["fake_together"], FAKE_NODE, keepdims=1),
+        helper.make_node(together, ["probabilities_fake", class_axis], ["fake_together"], keepdims=1),
         helper.make_node("Clip", ["fake_together", zero, one], ["fake_clipped"]),
         helper.make_node("Equal", ["STATUS", zero_status], ["is_ok"]),
         helper.make_node("Where", ["is_ok", "fake_clipped", nan], ["FAKE_PROBABILITY"]),
@@ -166,11 +163,11 @@ def _head_nodes(graph: onnx.GraphProto, head: Head) -> list[onnx.NodeProto]:
 def _probability_nodes(head: Head) -> list[onnx.NodeProto]:
     """From `logits` to `probabilities`."""
     if head.activation == "sigmoid":
-        return [helper.make_node("Sigmoid", ["logits"], ["probabilities"], SIGMOID_NODE)]
+        return [helper.make_node("Sigmoid", ["logits"], ["probabilities"])]
     if head.outputs > 1:
         return [helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1)]
     return [  # the softmax of z and 0 is the sigmoid of z and -z
         helper.make_node("Neg", ["logits"], ["logits_negated"]),
         helper.make_node("Concat", ["logits", "logits_negated"], ["logits_of_both"], axis=1),
-        helper.make_node("Sigmoid", ["logits_of_both"], ["probabilities"], SIGMOID_NODE),
+        helper.make_node("Sigmoid", ["logits_of_both"], ["probabilities"]),
     ]

@@ -9,11 +9,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from export.errors import ExportError
+from export.graph.half import to_half
 from export.graph.int8 import write_int8
 from export.graph.mixed_precision import type_products
 from export.graph.rewrites import fold_layer_norms
-from export.graph.serving_graph import FAKE_NODE, SIGMOID_NODE
 from export.graph.tensorrt import build_plan
 from export.target import Target, Variant
 from runtime import GRAPH_FILE, PLAN_FILE, RuntimeSpec, batch_profiles
@@ -47,7 +46,7 @@ def write_variant(
     if target.is_tensorrt and variant.precision != "fp32":
         graph = type_products(graph, variant.precision)
     elif target.runtime == "onnxruntime" and variant.precision == "fp16":
-        graph = _half(graph)
+        graph = to_half(graph)
     large = graph.ByteSize() > _EXTERNAL_DATA_BYTES
     onnx.save_model(graph, str(path), save_as_external_data=large, location=f"{GRAPH_FILE}.data")
     if variant.recipe is None:
@@ -67,28 +66,12 @@ def _write_spec(folder: Path, graph: Path, size_px: int, variant: Variant, targe
         build_plan(graph, folder / PLAN_FILE, size_px, profiles, tensorrt)
         _remove_graph(folder)
         spec = replace(spec, graph=PLAN_FILE, built_on=target.built_on)
-    elif target.gpu and variant.precision == "fp32":
-        spec = replace(spec, provider_options={"use_tf32": "0"})  # CUDA's own default keeps ten bits of mantissa
+    elif target.gpu:
+        # CUDA's own default keeps ten bits of mantissa, which is not fp32.
+        spec = replace(spec, cuda=True, provider_options={"use_tf32": "0"} if variant.precision == "fp32" else {})
     spec.save(folder)
 
 
 def _remove_graph(folder: Path) -> None:
     for written in folder.glob(f"{GRAPH_FILE}*"):
         written.unlink()
-
-
-def _half(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """fp16, but for what loses accuracy in it: LayerNorm, softmax and the pixels' and the head's own arithmetic."""
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
-    sensitive = ["LayerNormalization", "Softmax", "ReduceMean", "ReduceSum", "Clip", "Where", "Cast", "Sub"]
-    converted = convert_float_to_float16(
-        graph, keep_io_types=True, op_block_list=sensitive, node_block_list=[FAKE_NODE, SIGMOID_NODE]
-    )
-    if not isinstance(converted, onnx.ModelProto):
-        raise ExportError("onnxruntime could not convert the graph to fp16")
-    # It adds the cast of a constant once for each operator that takes it, always under the same name.
-    nodes = {node.output[0]: node for node in reversed(converted.graph.node)}
-    del converted.graph.node[:]
-    converted.graph.node.extend(reversed(nodes.values()))
-    return converted

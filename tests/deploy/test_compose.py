@@ -194,8 +194,10 @@ def test_with_a_gpu_triton_and_the_export_are_others_and_nothing_else() -> None:
     assert (export["volumes"], triton["volumes"]) == (["releases-gpu:/releases"], ["releases-gpu:/releases:ro"])
     assert export["command"] == ["python", "-m", "export", "--backend", "onnxruntime", "--gpu"]
     assert (ROOT / triton["build"]["dockerfile"]).is_file()
-    (device,) = triton["deploy"]["resources"]["reservations"]["devices"]
-    assert (device["driver"], default_of(device["count"]), device["capabilities"]) == ("nvidia", "1", ["gpu"])
+    assert export["build"] == {"args": {"LOCK": "export-gpu.lock"}}
+    for service in (export, triton):  # the gate runs where Triton will
+        (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+        assert (device["driver"], default_of(str(device["count"])), device["capabilities"]) == ("nvidia", "1", ["gpu"])
 
 
 def test_stopping_gateways_may_finish_what_they_accepted() -> None:

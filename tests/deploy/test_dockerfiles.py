@@ -46,7 +46,8 @@ every_image = pytest.mark.parametrize("name", DOCKERFILES)
 
 
 def text_of(name: str) -> str:
-    return re.sub(r"\\\n\s*", "", DOCKERFILES[name].read_text("utf-8"))
+    """Each instruction on a line, and the lock of an export without a GPU."""
+    return re.sub(r"\\\n\s*", "", DOCKERFILES[name].read_text("utf-8")).replace("${LOCK}", "export.lock")
 
 
 def shipped_stage(name: str) -> str:
@@ -115,6 +116,15 @@ def test_images_hold_no_more_than_they_need() -> None:
     assert {"openvino", "opencv-contrib-python", "tritonclient"} <= locked(SHIPPED_LOCK["triton-gpu"])
     ours = [source for source in copies(text_of("gateway")) if "." not in source]
     assert ours == ["client", "gateway"]
+
+
+def test_the_export_for_gpus_is_the_same_but_for_its_onnxruntime() -> None:
+    assert "ARG LOCK=export.lock\n" in text_of("export")
+    cpu, gpu = locked("export.lock"), locked("export-gpu.lock")
+    assert cpu - gpu == {"onnxruntime"}
+    libraries = {"nvidia-cublas", "nvidia-cuda-runtime", "nvidia-cudnn-cu13", "nvidia-cufft", "nvidia-curand"}
+    assert gpu - cpu >= {"onnxruntime-gpu", *libraries}
+    assert all(added.startswith(("nvidia-", "onnxruntime-gpu")) for added in gpu - cpu)
 
 
 @pytest.mark.parametrize("lock", ["serve.lock", "triton-gpu.lock"])

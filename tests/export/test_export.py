@@ -16,6 +16,7 @@ from export.release import Release
 from export.run import existing_release, export_checkpoint
 from export.settings import ExportSettings
 from preprocessing import FaceDetector
+from tests import fake_gpu
 from tests.export import checkpoints
 
 
@@ -283,8 +284,9 @@ def test_a_damaged_processor_file_is_refused(content: str, tiny_checkpoint: Path
 
 
 def test_the_onnxruntime_backend_gets_the_same_graph(
-    tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path
+    tiny_checkpoint: Path, tiny_release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fake_gpu.use_cuda(monkeypatch)
     release = export(tiny_checkpoint, tmp_path, backend="onnxruntime", gpu=True)
     entry = release.repository / "classifier"
     assert not (entry / "1" / "model.py").exists()

@@ -22,7 +22,7 @@ from export.release import Release, read_config, read_release, verify_files, war
 from export.run import existing_release, export_checkpoint
 from export.settings import ExportSettings
 from export.target import Target, this_machine, variants_of
-from runtime import BuiltOn, ClassifierLoadError, RuntimeSpec, batch_profiles, load_classifier
+from runtime import BuiltOn, ClassifierLoadError, batch_profiles, load_classifier
 from tests import fake_gpu
 from tests.export import checkpoints
 
@@ -233,27 +233,13 @@ def test_a_plan_that_scores_undecoded_images_is_not_released(
         export_checkpoint(locate_checkpoint(str(checkpoint)), settings(tmp_path))
 
 
-def test_fp32_on_a_gpu_is_no_tf32(checkpoint: Path, tmp_path: Path) -> None:
-    release = export_checkpoint(
-        locate_checkpoint(str(checkpoint)), settings(tmp_path, backend="onnxruntime", gpu=True, precision="fp32")
-    )
-    config = read_config(release.repository / "classifier" / "config.pbtxt")
-    (accelerator,) = config.optimization.execution_accelerators.gpu_execution_accelerator
-    assert (accelerator.name, dict(accelerator.parameters)) == ("cuda", {"use_tf32": "0"})
-    assert [warmup.batch_size for warmup in config.model_warmup] == [1, 8, 32]
-    (group,) = config.instance_group
-    assert (group.kind, group.count, list(group.profile)) == (1, 1, [])  # profiles are the tensorrt backend's
-    assert RuntimeSpec.load(release.repository / "classifier" / "1").provider_options == {"use_tf32": "0"}
-    assert release.manifest["built_on"] is None
-
-
 def test_the_command_builds_a_plan_and_says_for_what(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_gpu.use(monkeypatch)
     done = command(
         "--checkpoint", str(checkpoint), "--releases-dir", str(tmp_path), "--backend", "tensorrt",
-        "--parity-images", "8",
+        "--precision", "fp16", "--parity-images", "8",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "for          NVIDIA L4 (compute capability 8.9), TensorRT 10.16.1.11, and no other" in done.stdout

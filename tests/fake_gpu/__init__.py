@@ -1,4 +1,4 @@
-"""A machine with a GPU, as far as Python sees it: nvidia-smi, the packages tensorrt and cuda-bindings.
+"""A machine with a GPU, as far as Python sees it: nvidia-smi, the packages tensorrt and cuda-bindings, or CUDA.
 
 "Plans" are ONNX graphs that onnxruntime runs on the CPU, "GPU memory" is memory. It shows how our code calls NVIDIA's,
 and nothing about what a GPU computes. The names and signatures are those of tensorrt 10.16.1.11 and 11.4.0.106.
@@ -7,12 +7,30 @@ and nothing about what a GPU computes. The names and signatures are those of ten
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
+import onnxruntime
 import pytest
 
 FOLDER = Path(__file__).parent
 TENSORRT = "10.16.1.11"
 _NVIDIA = ("tensorrt", "cuda", "runtime.tensorrt_classifier", "runtime.gpu_memory")
+
+
+class CudaSession(onnxruntime.InferenceSession):  # type: ignore[misc]
+    """A session of onnxruntime-gpu, as far as its caller sees; the CPU runs it."""
+
+    def __init__(self, graph: str | bytes, sess_options: Any = None, providers: Any = ()) -> None:
+        self._asked = [name if isinstance(name, str) else name[0] for name in providers]
+        super().__init__(graph, sess_options, providers=["CPUExecutionProvider"])
+
+    def get_providers(self) -> list[str]:
+        return self._asked
+
+
+def use_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives this process an onnxruntime that takes CUDA."""
+    monkeypatch.setattr(onnxruntime, "InferenceSession", CudaSession)
 
 
 def use(monkeypatch: pytest.MonkeyPatch, gpus: str = "NVIDIA L4, 8.9, 580.65.06, [N/A]") -> None:

@@ -77,6 +77,21 @@ def test_each_claim_passes_or_fails_by_itself(
     assert lines[-1] == "2 passed, 2 failed"
 
 
+def test_an_onnxruntime_without_cuda_fails_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A GPU is there, and the onnxruntime of this machine, which takes none and says nothing."""
+    fake_gpu.use(monkeypatch)
+    checkpoint = checkpoints.siglip(tmp_path / "checkpoint", {0: "Fake", 1: "Real"})
+    _write_server(tmp_path / "home", "exit 1")
+    monkeypatch.setenv("TRITON_SERVER_DIR", str(tmp_path / "home"))
+    assert run_main(monkeypatch, "--checkpoint", str(checkpoint), "--only", "onnxruntime/fp16") == 1
+    _, failed, last = capsys.readouterr().out.splitlines()
+    assert failed.startswith("FAIL  onnxruntime/fp16 passes the gate: ")
+    assert "fell back to the CPU" in failed
+    assert last == "0 passed, 1 failed"
+
+
 def _write_server(home: Path, line: str) -> None:
     program = home / "bin" / "tritonserver"
     stub = home / "backends" / "python" / "triton_python_backend_stub"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from export.release import Release
-from runtime import Answer, ClassifierLoadError, RuntimeSpec, load_classifier, usable_cores
+from runtime import Answer, ClassifierLoadError, ClassifierRunError, RuntimeSpec, load_classifier, usable_cores
 from runtime import openvino_classifier as ov
 
 
@@ -60,6 +60,20 @@ def test_onnxruntime_gives_the_same_numbers(folder: Path) -> None:
     other = run(folder, images, 2)
     np.testing.assert_allclose(other.probabilities, expected.probabilities, atol=1e-5)
     np.testing.assert_array_equal(other.export_id, expected.export_id)
+
+
+def test_a_release_for_cuda_does_not_run_on_the_cpu_in_silence(folder: Path) -> None:
+    RuntimeSpec(runtime="onnxruntime", cuda=True).save(folder)
+    with pytest.raises(ClassifierLoadError, match=r"CUDA was asked for, and onnxruntime .* fell back to the CPU: use"):
+        load_classifier(folder)
+
+
+def test_what_onnxruntime_cannot_run_has_a_type(folder: Path) -> None:
+    RuntimeSpec(runtime="onnxruntime").save(folder)
+    classifier = load_classifier(folder, 2)
+    with pytest.raises(ClassifierRunError, match=r"onnxruntime could not run the graph: .*PIXELS"):
+        classifier.run(pixels(1)[:, :9], np.zeros((1, 1), np.int32))
+    classifier.close()
 
 
 def test_threads_get_their_own_answers(folder: Path) -> None:

@@ -299,6 +299,20 @@ def test_a_pool_needs_no_gpu_and_serves_the_release_of_its_colour(applied: dict[
         assert [metric["resource"]["name"] for metric in scaler["spec"]["metrics"]] == ["cpu"]
 
 
+@pytest.mark.parametrize("name", sorted(HARDWARE))
+def test_the_gate_runs_on_a_gpu_like_those_that_serve(name: str, applied: dict[str, Path]) -> None:
+    (job,) = pods(render(applied[f"{name}/export"]))
+    (export,) = [one for one in job.containers if one["name"] == "export"]
+    triton = next(p for p in pods(render(applied[name])) if p.owner == "Deployment/triton-blue")
+    asked, serving = (
+        {key for key in container["resources"]["limits"] if "/" in key} for container in (export, triton.serving)
+    )
+    assert asked == serving
+    assert job.spec.get("tolerations") == triton.spec.get("tolerations")
+    image = "export" if name == "cpu" else "export-gpu"  # the latter's onnxruntime has CUDA
+    assert export["image"].startswith(f"deepfake-serving/{image}:")
+
+
 def test_no_pod_of_a_cluster_runs_the_wheel_s_server(applied: dict[str, Path]) -> None:
     """It gets no security fixes any more: it is for one machine's own use."""
     for folder in applied.values():
