@@ -168,8 +168,7 @@ def locked(tmp_path: Path, key: str) -> Iterator[ScriptedGateway]:
         yield running
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width_px", [390, 1280])
+@pytest.mark.parametrize(("width_px", "dark"), [(390, True), (1280, False)], ids=["390-dark", "1280-light"])
 def test_it_is_accessible_and_readable(browser: Chrome, locked: ScriptedGateway, width_px: int, dark: bool) -> None:
     """With everything folded, with an operation of each kind open and tried, and while a key is asked for."""
     emulate(browser, width_px, 900, dark=dark)
