@@ -29,3 +29,4 @@ def test_mistakes(
     result = CliRunner().invoke(app, arguments)
     assert (result.exit_code, result.stdout) == (code, "")
     assert message in result.stderr
+    assert not (tmp_path / "rows").exists()

@@ -183,7 +183,7 @@ def trends(samples: Sequence[dict[str, float]]) -> dict[str, Trend]:
 
 
 def test_bad_requests_harm_no_good_one(service: Service) -> None:
-    soak(service, seconds=6, pause_s=0.02)
+    soak(service, seconds=3, pause_s=0.02)
 
 
 @pytest.mark.long
