@@ -4,16 +4,13 @@ import contextlib
 import ctypes
 import logging.config
 import os
-import sys
 from collections.abc import Callable
-from logging.handlers import MemoryHandler
 
 from pydantic import ValidationError
 
 from deepfake_client.command_line.exits import EXIT_USAGE, USAGE, fail, require_packages, run
 from deepfake_client.command_line.help import new_app, styled
 from deepfake_client.command_line.settings import options_of
-from deepfake_client.environment import warn_of_retired
 from gateway.settings import GatewaySettings
 
 PROGRAM = "python -m gateway"
@@ -36,16 +33,6 @@ GROUPS = {
 }
 _PACKAGES = dict.fromkeys(("flask", "flask_openapi3", "waitress", "prometheus_client", "cachetools"), "gateway")
 
-_NGINX = "nginx before the gateway does that (deploy/nginx)"
-_RETIRED = {
-    "RATE_LIMIT_PER_MINUTE": _NGINX,
-    "HSTS_MAX_AGE_S": _NGINX,
-    "MAX_IN_FLIGHT_PER_CLIENT": _NGINX,
-    "MAX_BODY_READERS": "a request is received whole before a thread works on it",
-    "GATEWAY_WORKERS": "one process serves; DEEPFAKE_MAX_IN_FLIGHT bounds what it takes, replicas scale it",
-    "GATEWAY_THREADS": "they follow from DEEPFAKE_MAX_IN_FLIGHT",
-    "TRITON_URL_FILE": "DEEPFAKE_TRITON_URL may name several servers",
-}
 _M_MMAP_THRESHOLD = -3  # of malloc.h
 _MMAP_THRESHOLD_BYTES = 2**20
 
@@ -69,19 +56,13 @@ def gateway_command(read_settings: Callable[[], GatewaySettings]) -> None:
     from gateway.routes.schemas import describe_violations
     from gateway.serve import serve
 
-    held = MemoryHandler(capacity=100, flushLevel=sys.maxsize)  # what is said before it is known in which form
-    logging.getLogger("deepfake_client").addHandler(held)
     try:
         settings = read_settings()
     except ValidationError as error:
         fail("gateway", f"wrong setting: {describe_violations(error)}", EXIT_USAGE)
     logging.config.dictConfig(logging_config(settings.log_format))
-    logging.getLogger("deepfake_client").removeHandler(held)
-    held.setTarget(logging.getLogger().handlers[0])
-    held.close()
-    warn_of_retired(_RETIRED)
     if os.environ.get("TLS_CERT_FILE"):  # keys must not travel in plain text where they were encrypted before
-        fail("gateway", f"TLS_CERT_FILE is set, but the gateway speaks http only: {_NGINX}", 1)
+        fail("gateway", "TLS_CERT_FILE is set, but the gateway speaks http only: give it to nginx (deploy/nginx)", 1)
     try:
         _give_memory_back()
         application = create_app(settings)

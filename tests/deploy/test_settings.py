@@ -100,7 +100,7 @@ def test_fake_labels_reach_the_export(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("DEEPFAKE_RELEASES_DIR", str(tmp_path / "releases"))
     with pytest.raises(LabelError, match="make serve DEEPFAKE_FAKE_LABELS="):
         ensure_release(DeploySettings(), lambda _line: None)
-    monkeypatch.setenv("FAKE_LABELS", "LABEL_1, ")
+    monkeypatch.setenv("DEEPFAKE_FAKE_LABELS", "LABEL_1, ")
     release = ensure_release(DeploySettings(), lambda _line: None)
     assert release.manifest["description"]["fake_labels"] == ["LABEL_1"]
 

@@ -21,8 +21,8 @@ _SECTIONS: tuple[tuple[str, str, type[BaseSettings]], ...] = (
 _INTRODUCTION = """# Settings
 
 Environment variables, read once at the start. Made by `python -m tests.docs.settings_page`. The compose file's other
-variables are in [deploy.md](deploy.md#compose). PYTHON chooses the interpreter of `make`. Old names without the prefix
-work for one release, with a warning. The limits of an image belong to the release: changing one exports again.
+variables are in [deploy.md](deploy.md#compose). PYTHON chooses the interpreter of `make`. The limits of an image belong
+to the release: changing one exports again.
 """
 
 
