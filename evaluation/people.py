@@ -1,6 +1,7 @@
 """Who is in which file, and how it was made: files of the same people are not independent of each other."""
 
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -72,13 +73,37 @@ def _read_column(table: Path, column: str) -> Iterator[tuple[str, str]]:
         raise DatasetError(f"{table} cannot be read as CSV in UTF-8: {error}") from error
 
 
+_SOURCES = {
+    "deepfakes", "face2face", "faceswap", "neuraltextures", "faceshifter", "deepfakedetection", "youtube", "actors",
+    "originalsequences", "manipulatedsequences", "celebreal", "celebsynthesis", "youtubereal", "raw", "c23", "c40",
+    "videos", "images", "frames", "dfdc", "ffhq", "celeba", "stylegan", "stylegan2", "stylegan3", "stablediffusion",
+    "midjourney", "gan", "diffusion", "original", "originals", "real", "fake",
+}  # fmt: skip
+"""Folders of well-known data sets, methods and sources; letters and digits only."""
+
+_IDS = re.compile(r"\d{3}_\d{3}|\d\d_\d\d__.*|id\d+(_id\d+)?_\d{4}")
+"""File names that say who is in them: 000_003 of FaceForensics++, id0_id1_0000 of Celeb-DF."""
+
+
 def people_of_folder(below: tuple[str, ...]) -> tuple[str, ...]:
     """The first folder below real/ or fake/, if there is one: the person where no table names the file.
 
     Args:
         below: The parts of the file's path below its label's folder.
+
+    Raises:
+        DatasetError: The folder is one of a method or a source, which would make one person of many.
     """
-    return below[:1] if len(below) > 1 else ()
+    if len(below) < 2:
+        return ()
+    folder, file = below[0], Path(below[-1]).stem
+    plain = re.sub(r"[^a-z0-9]", "", folder.lower())
+    if plain in _SOURCES or plain.startswith("dfdctrainpart") or _IDS.fullmatch(file):
+        raise DatasetError(
+            f"{'/'.join(below)}: the folder {folder} names no person but a method or a source, so all its files would "
+            f"be one person's. Say in {PEOPLE_FILE} who is in which file; `deepfake-dataset import` writes it"
+        )
+    return (folder,)
 
 
 def persons_of(dataset: Dataset, table: Path | None = None) -> Mapping[str, str]:

@@ -16,6 +16,7 @@ from gateway.new_key import app as new_key
 from training.calibration.cli import app as calibrate
 from training.calibration.video_rules import app as video_rules
 from training.cli import app as train
+from training.datasets.cli import app as dataset
 from training.embedded.build import app as build
 from training.embedded.clips import app as clips
 from training.embedded.false_alarms import app as false_alarms
@@ -24,6 +25,7 @@ PROGRAMS: dict[str, typer.Typer] = {
     "deepfake-bench": bench,
     "deepfake-bulk": bulk,
     "deepfake-calibrate": calibrate,
+    "deepfake-dataset": dataset,
     "deepfake-detect": detect,
     "deepfake-evaluate": evaluate,
     "deepfake-export": export,

@@ -148,12 +148,12 @@ def test_it_says_its_version(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["deepfake-bench", "deepfake-detect"])  # a group, and a command alone
 def test_a_shell_completes_it(name: str) -> None:
-    words = f"{name} run --" if name == "deepfake-bench" else f"{name} --"
+    called, command = list(parts(name))[-1]
+    words = f"{called} --"
     variable = f"_{name.upper().replace('-', '_')}_COMPLETE"
     said = run(
         name, **{variable: "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
     ).stdout.split()
-    command = dict(parts(name)).get(f"{name} run") or dict(parts(name))[name]
     assert set(map(long_name, options(command))) <= set(said)
     assert "complete_bash" in run(name, **{variable: "source_bash"}).stdout
 

@@ -82,8 +82,15 @@ def _files_of(data_dir: Path, part: Part, people: dict[str, tuple[str, ...]]) ->
         for path in sorted(find_media([str(folder)])):
             name = path.relative_to(data_dir).as_posix()
             below = path.relative_to(folder).parts
-            named = people.get(name) or people_of_folder(below)
+            named = people.get(name) or _folder_as_person(below)
             yield MediaFile(path, name, label, part, named, file_sha256(path))
+
+
+def _folder_as_person(below: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return people_of_folder(below)
+    except EvaluationError as error:
+        raise DatasetError(str(error)) from error
 
 
 def _refuse_missing_class(folder: Path, files: list[MediaFile], one_class_suffices: bool) -> None:
