@@ -18,7 +18,6 @@ from training.calibration.video_rules import app as video_rules
 from training.cli import app as train
 from training.datasets.cli import app as dataset
 from training.embedded.build import app as build
-from training.embedded.clips import app as clips
 from training.embedded.false_alarms import app as false_alarms
 
 PROGRAMS: dict[str, typer.Typer] = {
@@ -41,10 +40,9 @@ MODULES: dict[str, typer.Typer] = {
     "gateway.new_key": new_key,
     "training.calibration.video_rules": video_rules,
     "training.embedded.build": build,
-    "training.embedded.clips": clips,
     "training.embedded.false_alarms": false_alarms,
 }
 """Called with `python -m`."""
 
-DEVELOPERS = {"training.embedded.build", "training.embedded.clips"}
+DEVELOPERS = {"training.embedded.build"}
 """Run in the environment of `make embedded`, which has every package."""
