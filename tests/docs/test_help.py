@@ -95,6 +95,7 @@ def test_every_help_has_one_form(called: str, command: Any, monkeypatch: pytest.
     assert list(found)[-3:] == ["Other options", "Exit codes", "Examples"]
     assert found["Exit codes"][0].startswith("  0  ")
     assert all(one.help for one in command.params)
+    assert called not in PROGRAMS or "--version" in text
     assert {"range>", "list["} & set(re.split(r"[ <]", text)) == set()
 
 
@@ -139,7 +140,7 @@ def test_every_console_script_is_known_here() -> None:
     assert set(SCRIPTS) == set(PROGRAMS)
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", ["deepfake-bench", "deepfake-detect"])  # one of each distribution
 def test_it_says_its_version(name: str) -> None:
     done = run(name, "--version")
     distribution = "deepfake-client" if name == "deepfake-detect" else "deepfake-serving"

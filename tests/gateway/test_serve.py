@@ -139,7 +139,7 @@ def test_a_trusted_proxy_is_believed(server: InferenceServer, tmp_path: Path) ->
 
 
 def test_a_client_that_goes_frees_its_place(server: InferenceServer, tmp_path: Path) -> None:
-    delay_s = 5.0
+    delay_s = 3.0
     with run_gateway(server, tmp_path, MAX_IN_FLIGHT="1", SCORE_CACHE_FRAMES="0") as gateway:
         server.behaviour = Behaviour(delay_s=delay_s)
         before = len(server.received)
