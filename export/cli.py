@@ -60,7 +60,7 @@ GROUPS = {
 OLD_NAMES = {"--fake-label": "--fake-labels"}
 
 _PACKAGES = {
-    "torch": "export", "transformers": "export", "onnx": "export", "optimum": "export", "nncf": "export",
+    "torch": "export", "transformers": "export", "onnx": "export", "nncf": "export",
     "openvino": "export", "simplejpeg": "preprocessing", "mediapipe": "preprocessing",
 }  # fmt: skip
 

@@ -185,8 +185,8 @@ class _Maker:
     def graph(self) -> onnx.ModelProto:
         """The served graph, in fp32."""
         checkpoint = self._job.checkpoint
-        self._job.progress(Step("export with optimum"))
-        graph = build_serving_graph(export_logits_graph(checkpoint.located.path, self._scratch), checkpoint)
+        self._job.progress(Step("export to ONNX"))
+        graph = build_serving_graph(export_logits_graph(checkpoint, self._scratch), checkpoint)
         merge_attention(graph)
         return graph
 

@@ -17,7 +17,7 @@ class ResizeMode(StrEnum):
     """How an image becomes a square of the classifier's size."""
 
     EXACT = "exact"
-    """Resize both sides to the target size, whatever the aspect ratio (SigLIP, ViT)."""
+    """Resize both sides to `edge_px`, whatever the aspect ratio, then cut the centre (SigLIP, ViT, BEiT)."""
 
     SHORTEST_EDGE_CENTER_CROP = "shortest_edge_center_crop"
     """Resize the shorter side to `edge_px`, then cut the centre square (CLIP, DINOv2)."""
@@ -31,13 +31,16 @@ class ResizeSpec:
         size_px: Side of the square given to the classifier.
         resample: Pillow's filter number (`PIL.Image.Resampling`); 2 is bilinear.
         mode: See `ResizeMode`.
-        edge_px: Length of the shorter side before the centre crop; equals `size_px` in mode `EXACT`.
+        edge_px: Length of the shorter side before the centre crop; by default `size_px`: nothing is cut.
+        rounded_crop: Whether the centre crop begins at the nearest pixel, halves to even (torchvision), or at the one
+            before (transformers).
     """
 
     size_px: int
     resample: int = 2
     mode: ResizeMode = ResizeMode.EXACT
     edge_px: int = 0
+    rounded_crop: bool = False
 
     def __post_init__(self) -> None:
         if self.edge_px == 0:

@@ -20,14 +20,14 @@ def resize_to_square(pixels: NDArray[np.uint8], spec: ResizeSpec) -> NDArray[np.
     height, width = pixels.shape[:2]
     image = Image.fromarray(pixels)
     filter_ = Image.Resampling(spec.resample)
-    if spec.mode is ResizeMode.EXACT:
-        return np.array(image.resize((spec.size_px, spec.size_px), filter_))
     # int() truncates the longer side, as the processors do.
-    if width <= height:
+    if spec.mode is ResizeMode.EXACT:
+        new_size = (spec.edge_px, spec.edge_px)
+    elif width <= height:
         new_size = (spec.edge_px, int(spec.edge_px * height / width))
     else:
         new_size = (int(spec.edge_px * width / height), spec.edge_px)
     resized = np.asarray(image.resize(new_size, filter_))
-    top = (resized.shape[0] - spec.size_px) // 2
-    left = (resized.shape[1] - spec.size_px) // 2
+    rest_px = (resized.shape[0] - spec.size_px, resized.shape[1] - spec.size_px)
+    top, left = (round(rest / 2) if spec.rounded_crop else rest // 2 for rest in rest_px)
     return np.ascontiguousarray(resized[top : top + spec.size_px, left : left + spec.size_px])

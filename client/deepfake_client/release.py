@@ -233,9 +233,16 @@ class Resize(_Part):
     resample: int = 2
     """Number of Pillow's filter."""
     mode: Literal["exact", "shortest_edge_center_crop"] = "exact"
-    """Both sides to `size_px`, or the shorter one to `edge_px` before the centre is cut out."""
+    """Both sides to `edge_px`, or the shorter one, before the centre is cut out."""
     edge_px: int = 0
     """0 stands for `size_px`."""
+    rounded_crop: bool = False
+    """Whether the centre crop begins at the nearest pixel, halves to even, or at the one before."""
+
+    def start_of_crop(self, side_px: int) -> int:
+        """Where the centre crop begins on a side of this length."""
+        rest_px = side_px - self.size_px
+        return round(rest_px / 2) if self.rounded_crop else rest_px // 2
 
     @property
     def edge(self) -> int:

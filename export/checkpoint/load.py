@@ -1,6 +1,7 @@
 """Loads an image classifier and its image processor, and refuses what cannot be served."""
 
 import hashlib
+import importlib.util
 import json
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -14,9 +15,10 @@ from deepfake_client.release import CalibrationRecord, CardFields, ModelCard, Re
 from export.checkpoint.head import NOTHING_SAID, Head, Labelling, read_head
 from export.checkpoint.hub import LocatedCheckpoint
 from export.checkpoint.model_card import README, read_card
+from export.checkpoint.processor import Normalisation, read_processor
 from export.errors import CheckpointError
 from export.golden import FOLDER
-from preprocessing import ResizeMode, ResizeSpec
+from preprocessing import ResizeSpec
 
 SIDECAR = "deepfake.json"
 """Optional file of a checkpoint: its name, verdict bands, calibration and more (docs/train.md)."""
@@ -59,15 +61,6 @@ LOADING: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
 
 @dataclass(frozen=True)
-class Normalisation:
-    """What the image processor does to pixel values: (value x scale - mean_c) / std_c, per channel, RGB."""
-
-    scale: float
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-
-@dataclass(frozen=True)
 class Checkpoint:
     """A loaded checkpoint.
 
@@ -79,7 +72,7 @@ class Checkpoint:
         processor: transformers' image processor (the Pillow one).
         head: What is made of its logits.
         resize: The processor's resize.
-        normalisation: The processor's normalisation.
+        normalisation: What the processor does to pixel values.
         sidecar: What it says about itself.
         model_card: Its card, if it has one.
     """
@@ -132,15 +125,16 @@ def load_checkpoint(located: LocatedCheckpoint, said: Labelling = NOTHING_SAID) 
 
     refuse_no_checkpoint(located)
     try:
+        _require_processor(located.path)
         config = AutoConfig.from_pretrained(located.path, **LOADING)
         _refuse_unsuitable(config, located)
         processor = AutoImageProcessor.from_pretrained(located.path, use_fast=False, **LOADING)
         resize, normalisation = read_processor(processor, located.name)
-        _refuse_other_size(config, resize, located)
         model, loading = AutoModelForImageClassification.from_pretrained(
             located.path, dtype=torch.float32, output_loading_info=True, **LOADING
         )
         _refuse_other_weights(loading, located)
+        _refuse_other_size(model.eval(), resize, located)
     except CheckpointError:
         raise
     except (
@@ -152,7 +146,7 @@ def load_checkpoint(located: LocatedCheckpoint, said: Labelling = NOTHING_SAID) 
     return Checkpoint(
         located=located,
         sha256=checkpoint_digest(located.path),
-        model=model.eval(),
+        model=model,
         processor=processor,
         head=read_head(config.id2label, multi_label=config.problem_type == MULTI_LABEL, said=said),
         resize=resize,
@@ -165,8 +159,7 @@ def load_checkpoint(located: LocatedCheckpoint, said: Labelling = NOTHING_SAID) 
 
 def reason_of(error: Exception) -> str:
     """Why transformers cannot load a checkpoint; its own message may list every type of model that it knows."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    return textwrap.shorten(next(filter(None, lines), type(error).__name__), _LONGEST_REASON, placeholder=" ...")
+    return textwrap.shorten(str(error), _LONGEST_REASON, placeholder=" ...") or type(error).__name__
 
 
 def refuse_no_checkpoint(located: LocatedCheckpoint) -> None:
@@ -192,9 +185,30 @@ def refuse_no_checkpoint(located: LocatedCheckpoint) -> None:
             )
 
 
+def _require_processor(path: Path) -> None:
+    """Says what is missing for the image processor, of which transformers' own words lead elsewhere."""
+    if _is_timm(path):
+        if missing := [package for package in ("timm", "torchvision") if not importlib.util.find_spec(package)]:
+            raise CheckpointError(f"{path} is a checkpoint of timm, and {missing[0]} is not installed: the extra timm")
+    elif not any((path / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
+        raise CheckpointError(
+            f"{path} holds no preprocessor_config.json, so nothing says how its pictures are prepared: add that of the "
+            "model it was trained from"
+        )
+
+
+def _is_timm(path: Path) -> bool:
+    """Whether timm wrote it: its config.json describes the image processor, too."""
+    try:
+        return "pretrained_cfg" in json.loads((path / "config.json").read_bytes())
+    except (ValueError, TypeError):
+        return False
+
+
 def _refuse_unsuitable(config: Any, located: LocatedCheckpoint) -> None:
     architecture = (getattr(config, "architectures", None) or [""])[0]
-    if not architecture.endswith("ForImageClassification"):
+    plain_timm = config.model_type == "timm_wrapper" and not architecture
+    if not (plain_timm or "ForImageClassification" in architecture):
         raise CheckpointError(
             f"{located.name} is a {architecture or config.model_type}, not a ...ForImageClassification model"
         )
@@ -221,39 +235,20 @@ def _refuse_other_weights(loading: Mapping[str, Any], located: LocatedCheckpoint
             raise CheckpointError(f"{located.name}: its weights do not fit its architecture; {kind}: {named}")
 
 
-def _refuse_other_size(config: Any, resize: ResizeSpec, located: LocatedCheckpoint) -> None:
-    expected = getattr(getattr(config, "vision_config", config), "image_size", resize.size_px)
-    if expected not in (resize.size_px, [resize.size_px] * 2, (resize.size_px,) * 2):
+def _refuse_other_size(model: Any, resize: ResizeSpec, located: LocatedCheckpoint) -> None:
+    """Models that take other sizes than that of their training say so by running."""
+    import torch
+
+    expected = getattr(getattr(model.config, "vision_config", model.config), "image_size", resize.size_px)
+    if expected in (resize.size_px, [resize.size_px] * 2, (resize.size_px,) * 2):
+        return
+    try:
+        with torch.inference_mode():
+            model(pixel_values=torch.zeros(1, 3, resize.size_px, resize.size_px))
+    except (ValueError, RuntimeError, TypeError, LookupError) as error:
         raise CheckpointError(
             f"{located.name}: the image processor makes {resize.size_px} px squares, the model takes {expected}"
-        )
-
-
-def read_processor(processor: Any, name: str) -> tuple[ResizeSpec, Normalisation]:
-    """Reads an image processor's settings.
-
-    Raises:
-        CheckpointError: It does something that cannot be reproduced: no resize, a variable or oblong size, padding.
-    """
-    if not getattr(processor, "do_resize", False):
-        raise CheckpointError(f"{name}: its image processor does not resize, so its input has no fixed size")
-    if getattr(processor, "do_pad", False) or getattr(processor, "crop_pct", None) is not None:
-        raise CheckpointError(f"{name}: its image processor pads or crops by a percentage, which is not supported")
-    size, resample = dict(processor.size), int(processor.resample)
-    if "height" in size and size["height"] == size.get("width") and not getattr(processor, "do_center_crop", False):
-        resize = ResizeSpec(size["height"], resample)
-    elif "shortest_edge" in size and getattr(processor, "do_center_crop", False):
-        crop = dict(processor.crop_size)
-        if crop.get("height") != crop.get("width"):
-            raise CheckpointError(f"{name}: its image processor crops to {crop}, not to a square")
-        resize = ResizeSpec(crop["height"], resample, ResizeMode.SHORTEST_EDGE_CENTER_CROP, size["shortest_edge"])
-    else:
-        raise CheckpointError(f"{name}: its image processor resizes to {size}, which is no fixed square")
-    scale = float(processor.rescale_factor) if processor.do_rescale else 1.0
-    mean, std = (processor.image_mean, processor.image_std) if processor.do_normalize else ([0.0] * 3, [1.0] * 3)
-    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-        raise CheckpointError(f"{name}: its image processor's mean {mean} and std {std} are not three channels")
-    return resize, Normalisation(scale, (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
+        ) from error
 
 
 def read_sidecar(path: Path) -> Sidecar:

@@ -56,13 +56,10 @@ def torch_logits(checkpoint: Checkpoint, squares: NDArray[np.uint8]) -> NDArray[
     """
     import torch
 
-    how = checkpoint.normalisation
-    mean, std = torch.tensor(how.mean), torch.tensor(how.std)
     rows = []
     with torch.inference_mode():
         for start in range(0, len(squares), _BATCH):
-            pixels = torch.from_numpy(squares[start : start + _BATCH]).float()
-            values = ((pixels * how.scale - mean) / std).permute(0, 3, 1, 2).contiguous()
+            values = torch.from_numpy(checkpoint.normalisation.applied(squares[start : start + _BATCH]))
             rows.append(checkpoint.model(pixel_values=values).logits.double().numpy())
     return np.concatenate(rows)
 

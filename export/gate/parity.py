@@ -18,6 +18,7 @@ from runtime import Classifier
 _TORCH_BATCH = 8
 _FLIP_MARGIN = 0.02  # decisions this close to 0.5 may fall either way
 _IN_THREES = 24  # images that are run in batches of three as well: batches that no number of cores divides evenly
+_SAME_LEVEL = 0.1  # grey levels: the processor rounds in fp32 after it has normalised
 _SUM_TOLERANCE = 1e-6  # of the fake probability from what the probabilities of its labels make
 
 
@@ -131,9 +132,10 @@ def make_reference(
     remaining = iter(images)
     while batch := list(islice(remaining, _TORCH_BATCH)):
         resized = np.stack([resize_to_square(np.asarray(image), checkpoint.resize) for image in batch])
-        _require_same_pixels(checkpoint, batch, resized)
+        values = checkpoint.processor(batch, return_tensors="pt")["pixel_values"]
+        _require_same_pixels(checkpoint, values.numpy(), resized)
         squares.extend(resized)
-        reference.append(_torch_log_probabilities(checkpoint, batch))
+        reference.append(_torch_log_probabilities(checkpoint, values))
         progress(len(squares))
     return Reference(np.stack(squares), np.concatenate(reference), checkpoint.head)
 
@@ -248,23 +250,23 @@ def _run(classifier: Classifier, squares: NDArray[np.uint8], head: Head) -> Floa
     return np.asarray(np.log(np.maximum(each.astype(np.float64), np.finfo(np.float32).tiny)))
 
 
-def _torch_log_probabilities(checkpoint: Checkpoint, images: Sequence[Image.Image]) -> Floats:
-    """(N, labels) float64 from PyTorch, over what the checkpoint's own processor makes of the images."""
+def _torch_log_probabilities(checkpoint: Checkpoint, values: Any) -> Floats:
+    """(N, labels) float64 from PyTorch, over (N, 3, S, S) float32 of the checkpoint's own processor."""
     import torch
 
     with torch.inference_mode():
-        logits = checkpoint.model(**checkpoint.processor(images, return_tensors="pt")).logits.double()
+        logits = checkpoint.model(pixel_values=values).logits.double()
     tiny = float(np.log(np.finfo(np.float32).tiny))
     return np.maximum(checkpoint.head.log_probabilities(logits.numpy()), tiny)
 
 
-def _require_same_pixels(checkpoint: Checkpoint, images: Sequence[Image.Image], squares: NDArray[np.uint8]) -> None:
-    theirs = checkpoint.processor(images, do_rescale=False, do_normalize=False, return_tensors="np").pixel_values
-    theirs = np.asarray(theirs).transpose(0, 2, 3, 1)
-    same_shape = theirs.shape == squares.shape
-    difference = int(np.abs(theirs.astype(np.int32) - squares.astype(np.int32)).max()) if same_shape else 255
-    if difference:
+def _require_same_pixels(checkpoint: Checkpoint, theirs: Floats, squares: NDArray[np.uint8]) -> None:
+    how = checkpoint.normalisation
+    ours, step = how.applied(squares), np.array(how.gain)[None, :, None, None]
+    same_shape = theirs.shape == ours.shape
+    difference = float((np.abs(theirs - ours) / step).max()) if same_shape else 255.0
+    if not difference < _SAME_LEVEL:
         raise ParityError(
-            f"our resize differs from the checkpoint's image processor by {difference} grey levels: "
+            f"our resize differs from the checkpoint's image processor by {difference:.3g} grey levels: "
             "this processor is not supported"
         )

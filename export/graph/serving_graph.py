@@ -4,10 +4,11 @@
     ... -> logits -> softmax or sigmoid -> PROBABILITIES, FAKE_PROBABILITY, NaN where STATUS is not 0
     EXPORT_ID constant
 
-Folding: the processor computes (s x - m_c) / d_c per channel. With x = c + 128, an unpadded convolution W, b gives
-    W' = W s / d_c                      b' = b + sum(W (128 s - m_c) / d_c)
+Folding: the processor computes g_c x + s_c per channel. With x = c + 128, an unpadded convolution W, b gives
+    W' = W g_c                      b' = b + sum(W (128 g_c + s_c))
 over its kernel and channels, computed in float64. Centring keeps low precisions accurate at no cost. Where the first
-operator is no such convolution, the same affine map stays as two operators of its own.
+operator is no such convolution, the same affine map stays as two operators of its own. A model whose channels are blue,
+green and red has its kernels turned, or its pixels.
 """
 
 import numpy as np
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from export.checkpoint.head import Head
-from export.checkpoint.load import Checkpoint, Normalisation
+from export.checkpoint.load import Checkpoint
+from export.checkpoint.processor import Normalisation
 from export.errors import ExportError
 from export.graph.index import GraphIndex, add_constant
 
@@ -34,6 +36,7 @@ def build_serving_graph(logits_model: onnx.ModelProto, checkpoint: Checkpoint) -
         raise ExportError("the exported graph is not of the form pixel_values -> logits")
     _inline_identities(graph)
     _drop_input_casts(graph)
+    _name_global_pools(graph, checkpoint.resize.size_px)
     size_px, info = checkpoint.resize.size_px, helper.make_tensor_value_info
     del graph.input[:]
     del graph.output[:]
@@ -65,7 +68,7 @@ def with_export_id(model: onnx.ModelProto, export_id: int) -> onnx.ModelProto:
 
 
 def _inline_identities(graph: onnx.GraphProto) -> None:
-    """Removes the Identity nodes by which optimum shares equal weights, so that consumers name the constants."""
+    """Removes the Identity nodes by which the export shares equal weights, so that consumers name the constants."""
     constants = {tensor.name for tensor in graph.initializer}
     source: dict[str, str] = {}
     for node in graph.node:
@@ -79,6 +82,16 @@ def _drop_input_casts(graph: onnx.GraphProto) -> None:
     casts = [node for node in graph.node if node.op_type == "Cast" and node.input[0] == "pixel_values"]
     same = [node for node in casts if helper.get_attribute_value(node.attribute[0]) == TensorProto.FLOAT]
     _replace_tensors(graph, {node.output[0]: "pixel_values" for node in same})
+
+
+def _name_global_pools(graph: onnx.GraphProto, size_px: int) -> None:
+    """Makes a pool larger than the picture (EfficientNet's last) the global one that it is, which OpenVINO takes."""
+    for node in graph.node:
+        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        whole = node.op_type == "AveragePool" and min(attributes["kernel_shape"]) >= size_px
+        if whole and not any(attributes.get("pads", [])):
+            node.op_type = "GlobalAveragePool"
+            del node.attribute[:]
 
 
 def _replace_tensors(graph: onnx.GraphProto, source: dict[str, str]) -> None:
@@ -97,18 +110,22 @@ def _pixel_nodes(graph: onnx.GraphProto, normalisation: Normalisation) -> list[o
         helper.make_node("Cast", ["PIXELS"], ["pixels_float"], to=TensorProto.FLOAT),
         helper.make_node("Sub", ["pixels_float", centre], ["pixels_centred"]),
     ]
-    scale = normalisation.scale / np.array(normalisation.std, np.float64)
-    offset = (_CENTRE * normalisation.scale - np.array(normalisation.mean, np.float64)) / np.array(normalisation.std)
+    scale = np.array(normalisation.gain)
+    offset = _CENTRE * scale + np.array(normalisation.shift)
     index = GraphIndex(graph)
     convolution = _foldable_convolution(index)
     if convolution is not None:
-        _fold(index, convolution, scale, offset)
+        _fold(index, convolution, scale, offset, bgr=normalisation.bgr)
         return [*nodes, helper.make_node("Transpose", ["pixels_centred"], ["pixel_values"], perm=[0, 3, 1, 2])]
+    centred = "pixels_centred"
+    if normalisation.bgr:
+        order, centred = add_constant(graph, "channel_order", np.array([2, 1, 0], np.int64)), "pixels_bgr"
+        nodes.append(helper.make_node("Gather", ["pixels_centred", order], [centred], axis=3))
     gain = add_constant(graph, "pixel_gain", scale.astype(np.float32))
     shift = add_constant(graph, "pixel_shift", offset.astype(np.float32))
     return [
         *nodes,
-        helper.make_node("Mul", ["pixels_centred", gain], ["pixels_scaled"]),
+        helper.make_node("Mul", [centred, gain], ["pixels_scaled"]),
         helper.make_node("Add", ["pixels_scaled", shift], ["pixels_normalised"]),
         helper.make_node("Transpose", ["pixels_normalised"], ["pixel_values"], perm=[0, 3, 1, 2]),
     ]
@@ -128,10 +145,12 @@ def _foldable_convolution(index: GraphIndex) -> onnx.NodeProto | None:
     return node if parameters[0] is not None and parameters[0].shape[1] == 3 else None
 
 
-def _fold(index: GraphIndex, node: onnx.NodeProto, scale: NDArray[np.float64], offset: NDArray[np.float64]) -> None:
+def _fold(
+    index: GraphIndex, node: onnx.NodeProto, scale: NDArray[np.float64], offset: NDArray[np.float64], *, bgr: bool
+) -> None:
     weights, *biases = (np.asarray(index.constant(name), np.float64) for name in node.input[1:])
     bias = sum(biases) + (weights * offset[None, :, None, None]).sum(axis=(1, 2, 3))
-    weights = weights * scale[None, :, None, None]
+    weights = (weights * scale[None, :, None, None])[:, :: -1 if bgr else 1]
     node.input[1:] = [
         add_constant(index.graph, "patch_weights_folded", weights.astype(np.float32)),
         add_constant(index.graph, "patch_bias_folded", bias.astype(np.float32)),

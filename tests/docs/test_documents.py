@@ -14,7 +14,7 @@ from tests.docs.documents import DOCUMENTS, anchors
 from tests.service import ROOT
 
 PACKAGE_READMES = ("training/embedded/README.md",)
-MOST_DOCUMENTS, MOST_WORDS, MOST_README_LINES = 12, 19_500, 170
+MOST_DOCUMENTS, MOST_WORDS, MOST_README_LINES = 13, 19_500, 170
 
 
 def test_they_are_few_and_short() -> None:

@@ -114,7 +114,9 @@ def test_a_drifting_graph_is_refused_by_its_number_and_leaves_nothing(
 
     exact_fold = serving_graph._fold
     monkeypatch.setattr(
-        serving_graph, "_fold", lambda index, node, scale, offset: exact_fold(index, node, scale * 1.01, offset)
+        serving_graph,
+        "_fold",
+        lambda index, node, scale, offset, *, bgr: exact_fold(index, node, scale * 1.01, offset, bgr=bgr),
     )
     with pytest.raises(ParityError, match=r"max \|dp\| = [0-9.e-]+ over [1-8] images exceeds the tolerance 1e-05"):
         export(tiny_checkpoint, tmp_path)
@@ -224,7 +226,8 @@ def test_a_directory_without_a_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_refusal_does_not_list_every_kind_of_model(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
+    for name in ("config.json", "preprocessor_config.json"):
+        (tmp_path / name).write_text("{}")
     with pytest.raises(CheckpointError, match="cannot be loaded") as caught:
         export(tmp_path, tmp_path / "releases")
     assert len(str(caught.value)) < 500

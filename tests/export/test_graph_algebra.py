@@ -12,6 +12,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from transformers import AutoModelForImageClassification
 
+from export.checkpoint.hub import LocatedCheckpoint
+from export.checkpoint.load import load_checkpoint
 from export.graph.onnx_export import export_logits_graph
 from export.graph.rewrites import fold_layer_norms, merge_attention
 from tests.export import checkpoints
@@ -46,16 +48,20 @@ def trained_looking(folder: Path) -> Path:
     return folder
 
 
+def exported(checkpoint: Path, scratch: Path) -> onnx.ModelProto:
+    return export_logits_graph(load_checkpoint(LocatedCheckpoint(checkpoint, checkpoint.name)), scratch)
+
+
 @pytest.fixture(scope="module")
 def siglip(tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
     folder = tmp_path_factory.mktemp("siglip")
-    return export_logits_graph(trained_looking(checkpoints.siglip(folder / "c", checkpoints.FAKE_REAL)), folder)
+    return exported(trained_looking(checkpoints.siglip(folder / "c", checkpoints.FAKE_REAL)), folder)
 
 
 @pytest.fixture(scope="module")
 def vit(tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
     folder = tmp_path_factory.mktemp("vit")
-    return export_logits_graph(trained_looking(checkpoints.vit(folder / "c")), folder)
+    return exported(trained_looking(checkpoints.vit(folder / "c")), folder)
 
 
 @pytest.mark.parametrize("architecture", ["siglip", "vit"])

@@ -9,7 +9,7 @@ import pytest
 from assets import FACE_MODELS, fetch_assets
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import load_checkpoint
-from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
+from export.checkpoint.torch_scores import fake_probabilities, open_preparer
 from export.gate.faces import face_parity
 from preprocessing import FaceDetector, FaceFinder
 from tests.face_pictures import face_pictures
@@ -53,7 +53,7 @@ def test_what_the_embedded_checkpoint_scores_is_the_same() -> None:
     for detector in FaceDetector:
         with open_preparer(checkpoint, face_detector=detector) as preparer:
             squares = np.stack([preparer.prepare(picture).pixels for picture in pictures])
-        p.append(fake_probabilities(torch_logits(checkpoint, squares), checkpoint.fake_indices))
+        p.append(fake_probabilities(checkpoint, squares))
     differences = np.abs(p[0] - p[1])
     print(f"|dp| at most {differences.max():.2g}, {(differences > 0).sum()} of {len(pictures)} differ")
     assert differences.max() < 0.005

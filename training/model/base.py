@@ -15,13 +15,12 @@ from export.checkpoint.load import (
     LOADING,
     MULTI_LABEL,
     SIDECAR,
-    Normalisation,
     Sidecar,
     checkpoint_digest,
-    read_processor,
     reason_of,
     refuse_no_checkpoint,
 )
+from export.checkpoint.processor import Normalisation, read_processor
 from export.errors import ExportError
 from preprocessing import ResizeSpec
 from training.data.views import CLASS_INDEX

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from export.checkpoint.load import Normalisation
+from export.checkpoint.processor import Normalisation
 from training.errors import OptionError
 
 
@@ -34,9 +34,10 @@ class TrainingModel(nn.Module):  # type: ignore[misc]
         """
         super().__init__()
         self.network, self.grid = network, grid
-        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (normalisation.mean, normalisation.std))
-        self.register_buffer("_scale", normalisation.scale / std, persistent=False)
-        self.register_buffer("_shift", mean / std, persistent=False)
+        gain, shift = (torch.tensor(values).view(1, 3, 1, 1) for values in (normalisation.gain, normalisation.shift))
+        self.register_buffer("_gain", gain, persistent=False)
+        self.register_buffer("_shift", shift, persistent=False)
+        self._bgr = normalisation.bgr
         self.register_buffer("_class_weights", torch.tensor(class_weights), persistent=False)
         self.patch_loss = patch_loss
         self._tokens: torch.Tensor | None = None
@@ -70,7 +71,9 @@ class TrainingModel(nn.Module):  # type: ignore[misc]
         """(N, 3, S, S) float32 of (N, S, S, 3) uint8."""
         # Contiguous at once: reading floats through the permutation takes ten times as long.
         planes = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-        return planes.mul_(self._scale).sub_(self._shift)
+        if self._bgr:
+            planes = planes.flip(1)
+        return planes.mul_(self._gain).add_(self._shift)
 
     def foreign_patches_loss(self, patches: torch.Tensor | None) -> torch.Tensor:
         """The patch loss of the last forward pass: the mean over the known patches, or 0 where no patch is known.

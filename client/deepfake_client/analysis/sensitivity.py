@@ -88,11 +88,10 @@ def _as_the_model_sees(crop: Image.Image, resize: Resize) -> tuple[Image.Image, 
     """The square that the classifier gets of a crop, and which part of the crop it shows, in pixels of the crop."""
     size = resize.size_px
     filter_ = Image.Resampling(resize.resample)
-    if resize.mode == "exact":
-        return crop.resize((size, size), filter_), (0, 0, *crop.size)
     shorter = min(crop.size)
-    width, height = (int(resize.edge * side / shorter) for side in crop.size)
-    left, top = (width - size) // 2, (height - size) // 2
+    exact = resize.mode == "exact"
+    width, height = (resize.edge if exact else int(resize.edge * side / shorter) for side in crop.size)
+    left, top = resize.start_of_crop(width), resize.start_of_crop(height)
     seen = crop.resize((width, height), filter_).crop((left, top, left + size, top + size))
     x_scale, y_scale = crop.width / width, crop.height / height
     return seen, (left * x_scale, top * y_scale, (left + size) * x_scale, (top + size) * y_scale)
@@ -110,7 +109,7 @@ def _with_cell_of(blurred: Image.Image, seen: Image.Image, cell: Sequence[int]) 
 def _framed(seen: Image.Image, resize: Resize) -> Image.Image:
     """A picture that the service's resize leaves as it is: where it cuts the centre out, with a border around that."""
     edge = resize.edge
-    border = (edge - seen.width) // 2
+    border = resize.start_of_crop(edge)
     framed = Image.new("RGB", (edge, edge))
     framed.paste(seen, (border, border))
     return framed

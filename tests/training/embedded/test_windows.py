@@ -3,12 +3,12 @@ import pytest
 import torch
 from transformers import SiglipConfig, SiglipForImageClassification, ViTConfig, ViTForImageClassification
 
-from export.checkpoint.load import Normalisation
+from export.checkpoint.processor import Normalisation
 from training.embedded.stages import WindowedModel
 from training.errors import OptionError
 
 SIZE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
-PLAIN = Normalisation(1 / 255, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+PLAIN = Normalisation((2 / 255,) * 3, (-1.0,) * 3)
 
 
 @pytest.fixture

@@ -1,0 +1,71 @@
+"""Which checkpoints are served, tried one by one: `python -m tests.docs.checkpoints_page > docs/checkpoints.md`.
+
+Each kind is made with random weights, exported, and compared with transformers' own pipeline. It takes a minute.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+from export.errors import ExportError
+from tests.export.families import FAMILIES, REFUSED, Family, Refused
+from tests.export.served import greatest_dp
+
+_PAGE = """# Checkpoints
+
+Any image classifier of transformers can be served whose pictures become squares of one size. The export compares every
+checkpoint with PyTorch, on what its own image processor makes of the pictures, and refuses what differs. The table says
+what was tried; other families may work, too. Made by `python -m tests.docs.checkpoints_page`, which exports a tiny
+checkpoint of each kind with random weights and compares it with transformers' pipeline.
+
+| checkpoint | picture | largest difference of p |
+|---|---|---|
+{served}
+
+| refused | message |
+|---|---|
+{refused}
+
+- **Labels**: classes whose names say fake ("deepfake", "AI", "synthetic") count as fake; `--fake-labels` names others.
+  Classes that say neither fake nor real are no part of the fake probability; answers give their share.
+- **Several labels an image** (`problem_type` multi_label_classification): each label has a sigmoid; the highest fake
+  one counts.
+- **A single output**: `--fake-when high` or `low` says which end means fake. It is served as the labels fake and real.
+- **Weights**: safetensors, or `pytorch_model.bin` where there are none. Missing, unexpected and mismatched ones are
+  refused. Of a repository of the hub only the checkpoint itself is fetched, no folders such as `checkpoint-500/`.
+"""
+
+
+def served_row(family: Family, result: str) -> str:
+    """A row of the first table."""
+    return f"| {family.name} | {family.resize} | {result} |"
+
+
+def refused_row(kind: Refused, message: str) -> str:
+    """A row of the second table."""
+    return f"| {kind.name} | {message} |"
+
+
+def main() -> None:
+    """Prints the page."""
+    served, refused = [], []
+    for kind in (*FAMILIES, *REFUSED):
+        print(kind.name, file=sys.stderr)
+        with tempfile.TemporaryDirectory() as scratch:
+            path = kind.save(Path(scratch) / "model")
+            try:
+                result = f"{greatest_dp(path, Path(scratch) / 'releases'):.0e}"
+            except ExportError as error:
+                result = str(error).replace(str(path), "model").replace("|", "\\|")
+        if isinstance(kind, Family):
+            served.append(served_row(kind, result))
+        else:
+            refused.append(refused_row(kind, result))
+    print(_PAGE.format(served="\n".join(served), refused="\n".join(refused)), end="")
+
+
+if __name__ == "__main__":
+    main()
