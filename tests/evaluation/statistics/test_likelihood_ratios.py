@@ -36,11 +36,13 @@ def test_min_cllr_is_that_of_scikit_learns_isotonic_regression() -> None:
 
 def test_bounds_of_ratios_that_separate_the_classes() -> None:
     """With one misleading case more, a ratio t helps while 1 / (fakes + 1) + t / (reals + 1) is at most 1."""
-    is_fake = np.arange(149) >= 99
-    low, high = elub(np.where(is_fake, 6.0, -6.0), is_fake, np.ones(149))
-    assert high == pytest.approx(math.log10(100 * 50 / 51), abs=0.011)
-    assert low == pytest.approx(-math.log10(51 * 99 / 100), abs=0.011)
-    fewer = elub(np.where(is_fake, 6.0, -6.0), is_fake, np.full(149, 0.1))
+    is_fake = np.arange(102) >= 99
+    low, high = elub(np.where(is_fake, 6.0, -6.0), is_fake, np.ones(102))
+    assert high == pytest.approx(math.log10(100 * 3 / 4), abs=0.011)
+    assert low == pytest.approx(-math.log10(4 * 99 / 100), abs=0.011)
+    mirrored = elub(np.where(is_fake, -6.0, 6.0), ~is_fake, np.ones(102))
+    assert mirrored == pytest.approx((-high, -low), abs=0.011)
+    fewer = elub(np.where(is_fake, 6.0, -6.0), is_fake, np.full(102, 0.5))
     assert low < fewer[0] < 0 < fewer[1] < high
 
 
