@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from deepfake_client.errors import MediaTooLargeError
@@ -110,7 +111,7 @@ class Degradation:
         if self.kind is Kind.JPEG:
             return encode_jpeg(image, int(self.value))
         if self.kind in _ENCODERS:
-            return encode_lossless(_coded(image, self.kind, int(self.value)))
+            return encode_lossless(Image.fromarray(coded_frame(np.asarray(image), self.kind, int(self.value))))
         if self.kind is Kind.DOWNSCALE:
             return encode_lossless(_downscaled(image, self.value))
         if self.kind is Kind.BLUR:
@@ -175,13 +176,22 @@ _ENCODERS = {
 _LEAST_SIDE_PX = 64
 
 
-def _coded(image: Image.Image, kind: Kind, rate_factor: int) -> Image.Image:
-    """The image after coding as the only frame of a video, 4:2:0.
+def coded_frame(pixels: NDArray[np.uint8], kind: Kind, rate_factor: int) -> NDArray[np.uint8]:
+    """A picture after coding as the only frame of a video, 4:2:0.
 
     Codecs take even sides of a least length: the last pixels are repeated for them, and cut off again.
+
+    Args:
+        pixels: (H, W, 3) uint8, RGB, 0-255.
+        kind: H264 or HEVC.
+        rate_factor: Constant rate factor, 0 (best) to 51.
+
+    Returns:
+        The same shape and range.
     """
-    added = [max(side + side % 2, _LEAST_SIDE_PX) - side for side in (image.height, image.width)]
-    pixels = np.pad(np.asarray(image), ((0, added[0]), (0, added[1]), (0, 0)), mode="edge")
+    height, width = pixels.shape[:2]
+    added = [max(side + side % 2, _LEAST_SIDE_PX) - side for side in (height, width)]
+    pixels = np.pad(pixels, ((0, added[0]), (0, added[1]), (0, 0)), mode="edge")
     name, options = _ENCODERS[kind]
     encoder = av.CodecContext.create(name, "w")
     encoder.height, encoder.width = pixels.shape[:2]
@@ -191,7 +201,7 @@ def _coded(image: Image.Image, kind: Kind, rate_factor: int) -> Image.Image:
     packets = [*encoder.encode(frame), *encoder.encode(None)]
     decoder = av.CodecContext.create(kind.value, "r")
     decoded = [coded for packet in [*packets, None] for coded in decoder.decode(packet)]
-    return Image.fromarray(decoded[0].to_ndarray(format="rgb24")[: image.height, : image.width])
+    return np.ascontiguousarray(decoded[0].to_ndarray(format="rgb24")[:height, :width])
 
 
 def _downscaled(image: Image.Image, factor: float) -> Image.Image:

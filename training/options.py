@@ -53,6 +53,9 @@ class TrainingOptions:
     augment: Annotated[
         float, typer.Option(min=0, max=1, help="Strength of the random degradations (JPEG, scaling, light, ...).")
     ] = 1.0
+    video_coding: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the pictures coded as a frame of H.264 or HEVC at a low rate.")
+    ] = 0.0
     base: Annotated[str, typer.Option(help="Hub id or directory of the model to start from.")] = DEFAULT_BASE
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the hub repository.")] = None
     scope: Annotated[
@@ -60,6 +63,9 @@ class TrainingOptions:
         typer.Option(help="What the model can judge. auto: face if nine in ten training frames show one, else any."),
     ] = "auto"
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training faces.")] = 3
+    patience: Annotated[
+        int, typer.Option(min=0, help="End after so many epochs without a better validation; 0: train all epochs.")
+    ] = 0
     max_steps: Annotated[int, typer.Option(min=0, help="End after so many steps; 0: no limit.")] = 0
     batch_size: Annotated[
         int, typer.Option(min=1, help="Faces per step and process; with --self-blend a real one counts for two rows.")
@@ -115,6 +121,8 @@ class TrainingOptions:
             _refuse_out_of_range(name, value, option.min, option.max)
         if self.resume and self.overwrite:
             raise OptionError("resume and overwrite exclude each other: go on with the run, or replace it")
+        if self.patience and self.select == "last":
+            raise OptionError("patience needs a figure that can get better: select auc or log-loss")
         if self.patch_loss and not self.self_blend:
             raise OptionError("patch_loss needs masks of forgeries: give self_blend too")
 

@@ -85,7 +85,7 @@ def train(
     with arguments.main_process_first(desc="run.json"):
         resume_from = folder.begin(identity, options.resume or not first)
     grid = base.grid if options.patch_loss else 0
-    params_of_views = ViewParams(crop_factor, base.resize, grid, options.augment, options.seed)
+    params_of_views = ViewParams(crop_factor, base.resize, grid, options.augment, options.seed, options.video_coding)
     views = TrainingViews(data.train, params_of_views, forge, change_real)
     set_seed(options.seed)
     network = choose_trainable(base.load(), options.lora, options.freeze_layers)

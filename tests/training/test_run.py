@@ -2,6 +2,7 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -324,3 +325,15 @@ def test_the_patch_head_learns_where_the_forgery_is(base: Path, tmp_path: Path) 
         model(batch["pixels"], batch["labels"], batch["patches"])["loss"].backward()
         optimizer.step()
     assert patch_loss(batch["patches"]) < 0.5 * before
+
+
+def test_training_ends_where_validation_gets_no_better(run: Run) -> None:
+    """A learning rate that is far too high; the best epoch's weights are kept as ever."""
+    trained = run(epochs=20, learning_rate=0.3, patience=2, select="log-loss")
+    kept = [row["kept"] for row in trained.history]
+    assert kept[-3:] == [True, False, False]
+    assert len(kept) < 20
+    assert (False, False) not in pairwise(kept[:-1])
+    assert trained.figures["log_loss"] == min(row["log_loss"] for row in trained.history)
+    with pytest.raises(OptionError, match="patience"):
+        run(patience=2, select="last")

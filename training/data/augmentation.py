@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.degradation import Kind, coded_frame
 from preprocessing import Box, crop_square
 from training.data.changes import Pixels, blur, compress, resample
 from training.data.faces import is_whole
@@ -101,13 +102,14 @@ def patch_shares(mask: NDArray[np.float32], grid: int) -> NDArray[np.float32]:
     return np.asarray(cells.ravel(), np.float32)
 
 
-def degrade(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
+def degrade(pixels: Pixels, strength: float, rng: np.random.Generator, video_coding: float = 0.0) -> Pixels:
     """Applies each step at random, in the order of cameras and platforms.
 
     Args:
         pixels: (H, W, 3) uint8, RGB, 0-255.
         strength: 0: nothing happens; 1: each step as often as usual.
         rng: Source of everything random; the same state gives the same steps for any pixels of the same size.
+        video_coding: Share of the pictures that are coded as a frame of a video in the end (0-1).
 
     Returns:
         (H, W, 3) uint8, RGB, 0-255.
@@ -118,7 +120,7 @@ def degrade(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels
     for share, step in steps:
         if rng.random() < share * strength:
             pixels = step(pixels, rng)
-    return pixels
+    return _code(pixels, rng) if rng.random() < video_coding else pixels
 
 
 def _relight(pixels: Pixels, rng: np.random.Generator) -> Pixels:
@@ -147,6 +149,12 @@ def _rescale(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 def _add_noise(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     noise = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(rng.uniform(1, 7))
     return np.clip(pixels + noise, 0, 255).round().astype(np.uint8)
+
+
+def _code(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    """What platforms make of videos; a high rate factor is a low rate."""
+    kind = (Kind.H264, Kind.HEVC)[rng.integers(2)]
+    return coded_frame(pixels, kind, int(rng.integers(23, 41)))
 
 
 def _compress(pixels: Pixels, rng: np.random.Generator) -> Pixels:

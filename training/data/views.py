@@ -44,6 +44,7 @@ class ViewParams:
         grid: Patches a side of the model; 0: no patch targets.
         augment: Strength of the degradations (0-1).
         seed: Seed of everything random.
+        video_coding: Share of the pictures that are coded as a frame of a video (0-1).
     """
 
     crop_factor: float
@@ -51,6 +52,7 @@ class ViewParams:
     grid: int
     augment: float
     seed: int
+    video_coding: float = 0.0
 
 
 class TrainingViews:
@@ -156,6 +158,6 @@ def _training_view(
     rng = np.random.default_rng(seed)
     height, width = pixels.shape[:2]
     placement = draw_placement(box, width, height, params.crop_factor, rng)
-    part = degrade(placement.cut(pixels), params.augment, rng)
+    part = degrade(placement.cut(pixels), params.augment, rng, params.video_coding)
     patches = patch_shares(placement.cut(mask), params.grid) if params.grid and mask is not None else None
     return View(resize_to_square(part, params.resize), CLASS_INDEX[label], patches)

@@ -130,7 +130,17 @@ class FaceTrainer(Trainer):  # type: ignore[misc]
             if self.is_world_process_zero():
                 self._note(metrics)
         self.accelerator.wait_for_everyone()
+        patience = self._options.patience
+        if patience and self.any_process(self.history.epochs_without_gain >= patience):
+            log.info("%d epochs without a better validation: training ends", patience)
+            self.control.should_training_stop = True
         return metrics
+
+    def any_process(self, flag: bool) -> bool:
+        """Whether it is so in any process; all of them get the same answer."""
+        if self.args.world_size == 1:
+            return flag
+        return bool(self.accelerator.reduce(torch.tensor(float(flag), device=self.args.device), "sum").item())
 
     def load_best(self) -> dict[str, Any]:
         """Puts the best weights into the model and returns their validation figures."""
@@ -209,7 +219,7 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
             self._trainer.average.update()
         if self._options.save_steps and state.global_step % self._options.save_steps == 0:
             control.should_save = True
-        self._stopping = self._anyone_asked()
+        self._stopping = self._trainer.any_process(bool(self._stop.signal_number))  # all stop after the same step
         if self._stopping:
             control.should_save = control.should_training_stop = True
 
@@ -217,11 +227,3 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
         control.should_log = True
         if self._stopping:  # the state is saved already, and validation may take minutes
             control.should_evaluate = control.should_save = False
-
-    def _anyone_asked(self) -> bool:
-        """All processes stop after the same step."""
-        asked = bool(self._stop.signal_number)
-        if self._trainer.args.world_size == 1:
-            return asked
-        flag = torch.tensor(float(asked), device=self._trainer.args.device)
-        return bool(self._trainer.accelerator.reduce(flag, "sum").item())

@@ -66,6 +66,11 @@ class History:
         self._path, self._started = path, time.monotonic()
         self.rows: list[dict[str, Any]] = []
 
+    @property
+    def epochs_without_gain(self) -> int:
+        """Validations since the best one."""
+        return next((at for at, row in enumerate(reversed(self.rows)) if row["kept"]), len(self.rows))
+
     def take_up(self, step: int) -> None:
         """Reads what an interrupted run wrote up to a step."""
         try:

@@ -1,5 +1,6 @@
 import pickle
 
+import cv2
 import numpy as np
 import pytest
 
@@ -129,3 +130,19 @@ def test_a_forger_may_change_the_real_one_too() -> None:
     kept = TrainingViews(faces, plain, paint_patch)[0]
     assert changed[0].pixels.mean() < 0.6 * kept[0].pixels.mean()
     assert np.array_equal(changed[1].pixels, kept[1].pixels)
+
+
+def test_a_share_of_the_pictures_is_coded_as_video_and_a_pair_alike() -> None:
+    rng = np.random.default_rng(0)
+    pixels = cv2.GaussianBlur(rng.integers(0, 256, (96, 96, 3), np.uint8), (0, 0), 2)
+    other = pixels[::-1].copy()
+    coded = 0
+    for seed in range(60):
+        out, twin = (degrade(p, 0.0, np.random.default_rng(seed), video_coding=0.5) for p in (pixels, other))
+        assert (out.shape, out.dtype) == (pixels.shape, np.uint8)
+        changed = not np.array_equal(out, pixels)
+        assert changed == (not np.array_equal(twin, other)), "both of a pair"
+        coded += changed
+        assert np.abs(out.astype(float) - pixels).mean() < 12
+    assert 18 <= coded <= 42
+    assert np.array_equal(degrade(pixels, 0.0, np.random.default_rng(0)), pixels)
