@@ -11,9 +11,10 @@ from typing import Annotated
 import typer
 
 from assets import default_cache_dir
-from benchmark import drift, perf_analyzer, plan
+from benchmark import drift, perf_analyzer
 from benchmark.bench import DEFAULT_CHECKPOINT, PRECISIONS, Bench
 from benchmark.parts import PARTS
+from benchmark.planning import nodes
 from benchmark.results import Results, write_results
 from benchmark.servers import BenchError
 from deepfake_client.command_line.exits import EXIT_INTERRUPTED, INTERRUPTED, USAGE, fail, require_packages, run
@@ -41,10 +42,10 @@ OLD_NAMES = {"--folder": "--cache-dir"}
 
 _PACKAGES = {"psutil": "bench", "locust": "bench"}
 
-app = new_app(PROGRAM, ("deepfake-bench run --help", *drift.EXAMPLES, *perf_analyzer.EXAMPLES, *plan.EXAMPLES))
+app = new_app(PROGRAM, ("deepfake-bench run --help", *drift.EXAMPLES, *perf_analyzer.EXAMPLES, *nodes.EXAMPLES))
 app.command("drift", cls=styled(drift.EXIT_CODES, drift.EXAMPLES))(drift.drift)
 app.command("perf", cls=styled(perf_analyzer.EXIT_CODES, perf_analyzer.EXAMPLES))(perf_analyzer.perf)
-app.command("plan", cls=styled(plan.EXIT_CODES, plan.EXAMPLES))(plan.plan)
+app.command("plan", cls=styled(nodes.EXIT_CODES, nodes.EXAMPLES))(nodes.plan)
 
 
 @app.callback()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from benchmark.cli import app
-from benchmark.plan import Demand, erlang_c, needed, waits_s
+from benchmark.planning.nodes import Demand, erlang_c, needed, waits_s
 from benchmark.servers import BenchError
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
