@@ -189,6 +189,7 @@ def plan(
 
     The rate is that of the part `ratio` of `deepfake-bench run`: the whole path, 30 frames a request. Measure your own
     machine or GPU; a running deployment with `deepfake-bench run --gateway URL --media-root DIR --only ratio`.
+    `deepfake-bench feed` says how many cores a node with a GPU wants.
     """
     require_packages("deepfake-bench plan", {"scipy": "bench"})
     demand = Demand(videos_per_day, frames, peak_to_mean, utilisation, p95_wait_s, service_cv, spare, node_price)
