@@ -149,7 +149,7 @@ def test_what_is_neither_directory_nor_hub_id_is_refused(name: str) -> None:
     [
         ("fp32", "images with PyTorch", signal.SIGTERM),
         ("auto", "compare ", signal.SIGTERM),
-        ("fp32", "images with PyTorch", signal.SIGINT),
+        pytest.param("fp32", "images with PyTorch", signal.SIGINT, marks=pytest.mark.long),  # as SIGTERM is
     ],
     ids=["torch", "timed", "ctrl-c"],
 )
