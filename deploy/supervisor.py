@@ -300,10 +300,11 @@ class GatewayServer:
             "PORT": str(settings.port),
             "MEDIA_ROOT": str(settings.media_root.resolve()),
             "DEEPFAKE_TRITON_URL": settings.triton_addresses.grpc_url,
-            "DEEPFAKE_PREPROCESS_URL": settings.preprocess_url,
             "DEEPFAKE_LISTEN_FDS": json.dumps([one.fileno() for one in sockets]),
             "OTEL_EXPORTER_OTLP_ENDPOINT": settings.otel_exporter_otlp_endpoint,
         }
+        if settings.preprocess_url:  # else the user's own, of servers elsewhere
+            env["DEEPFAKE_PREPROCESS_URL"] = settings.preprocess_url
         if not has_own_secret():
             env[f"{SAMPLING_SECRET}_FILE"] = str(kept_secret(settings.cache_dir))
         # -P: a gateway.py in the user's current folder is not what is meant.

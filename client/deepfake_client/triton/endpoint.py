@@ -315,7 +315,10 @@ class TritonEndpoint:
             if self._closed:
                 raise DetectorClosedError
             if self._client is None:
-                self._client = _connect(self._target, self._settings)
+                try:
+                    self._client = _connect(self._target, self._settings)
+                except ServerUnavailableError as error:
+                    raise self.role.away(str(error)) from error
                 self._made_at = time.monotonic()
             return self._client
 
