@@ -1,4 +1,6 @@
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,26 @@ def test_a_port_in_use_is_not_among_them(monkeypatch: pytest.MonkeyPatch, tmp_pa
         monkeypatch.setattr(module, "_EPHEMERAL", tmp_path / "range")
         monkeypatch.setattr(module, "_FIRST", used)  # two candidates, of which one is taken
         assert used not in free_ports(2)
+
+
+def test_two_processes_never_get_the_same_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each takes most of 300 ports, and has not opened any."""
+    (tmp_path / "range").write_text("14300 60999\n")
+    monkeypatch.setattr(module, "_EPHEMERAL", tmp_path / "range")
+    monkeypatch.setattr(module, "_FIRST", 14000)
+    code = (
+        "import sys; from pathlib import Path; from runtime import free_ports as module; "
+        f"module._EPHEMERAL, module._FIRST = Path({str(tmp_path / 'range')!r}), 14000; "
+        "print(*module.free_ports(200), flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        theirs = {int(port) for port in other.stdout.readline().split()}
+        ours = set(free_ports(200))
+        other.communicate()
+    assert (len(theirs), len(ours)) == (200, 200)
+    assert not theirs & ours
+    assert theirs & set(free_ports(290))  # it has ended
 
 
 @pytest.mark.parametrize("kept", ["1024 65535\n", ""])
