@@ -48,6 +48,7 @@ def ensure_release(settings: DeploySettings, say: Say) -> Release:
         max_image_pixels=settings.max_image_pixels,
         pipeline_pixels=settings.pipeline_pixels,
         labelling=Labelling(split_names([settings.fake_labels]), settings.fake_when),
+        allow_flat_scores=settings.allow_flat_scores,
         cache_dir=settings.cache_dir,
     )
     release = existing_release(located, export_settings)

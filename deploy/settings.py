@@ -80,6 +80,9 @@ class DeploySettings(PrefixedSettings):
     fake_when: FakeWhen | None = Field(
         default=None, description="Whether the single output of a model without classes is high or low for fakes."
     )
+    allow_flat_scores: bool = Field(
+        default=False, description="Take a model that says nearly the same of every picture."
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
         default="auto",
         description="Numeric format of the classifier: fp32 is the reference, auto the fastest that passes the gate on "

@@ -55,7 +55,7 @@ GROUPS = {
     "precision": "Release",
     "face_detection": "Pictures",
     "instances": "Speed",
-    "tolerance": "Parity gate",
+    "allow_flat_scores": "Parity gate",
 }
 OLD_NAMES = {"--fake-label": "--fake-labels"}
 
@@ -162,6 +162,14 @@ def export(
     queue_delay_us: Annotated[
         int, typer.Option(min=0, help="How long Triton waits for them, in microseconds; 0: not at all.")
     ] = 0,
+    allow_flat_scores: Annotated[
+        bool,
+        typer.Option(
+            "--allow-flat-scores",
+            envvar=_names("ALLOW_FLAT_SCORES"),
+            help="Take a model that says nearly the same of every picture.",
+        ),
+    ] = False,
     tolerance: Annotated[
         float | None,
         typer.Option(min=0.0, show_default="the precision's own", help="Limit of max |dp| from PyTorch."),
@@ -191,6 +199,7 @@ def export(
         max_image_pixels=max_image_pixels,
         pipeline_pixels=pipeline_pixels,
         labelling=Labelling(split_names(fake_labels), fake_when),
+        allow_flat_scores=allow_flat_scores,
         tolerance=tolerance,
         parity_images=parity_images,
     )

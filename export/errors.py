@@ -29,5 +29,9 @@ class ParityError(ExportError):
     """The exported graph does not compute what the checkpoint computes."""
 
 
+class FlatScoresError(ExportError):
+    """The checkpoint says nearly the same of every picture."""
+
+
 class ReleaseError(ExportError):
     """A release is damaged or cannot be written."""

@@ -16,6 +16,7 @@ from PIL import Image
 
 from assets import FACE_MODELS, fetch_assets
 from deepfake_client.release import Description, Preprocess, Status
+from export.checkpoint.calibrated import with_fitting_calibration
 from export.checkpoint.hub import LocatedCheckpoint
 from export.checkpoint.labels import other_labels
 from export.checkpoint.load import Checkpoint, checkpoint_digest, load_checkpoint
@@ -25,7 +26,15 @@ from export.gate.candidates import Candidate, take_fastest
 from export.gate.faces import FaceParity, compare_face_detectors
 from export.gate.golden import PreparedGolden, prepare_golden
 from export.gate.images import calibration_photos, judging_photos, varied_images
-from export.gate.parity import ParityResult, Reference, Tolerance, check_parity, make_reference, tolerance_of
+from export.gate.parity import (
+    ParityResult,
+    Reference,
+    Tolerance,
+    check_parity,
+    make_reference,
+    require_moving_scores,
+    tolerance_of,
+)
 from export.golden import FOLDER
 from export.graph.onnx_export import export_logits_graph
 from export.graph.rewrites import merge_attention
@@ -131,6 +140,7 @@ def _prepare(located: LocatedCheckpoint, settings: ExportSettings, target: Targe
         max_pixels=settings.max_image_pixels,
         pipeline_pixels=settings.pipeline_pixels,
     )
+    checkpoint = with_fitting_calibration(checkpoint, params)
     if params.face_detection:
         fetch_assets(FACE_MODELS, settings.cache_dir)
     golden = prepare_golden(
@@ -207,6 +217,8 @@ class _Maker:
     def judge(self, variant: Variant, classifier: Classifier) -> ParityResult:
         """Puts a variant through the gate; fp32 is judged on the generated images alone."""
         job, reference = self._job, self.reference
+        if not job.settings.allow_flat_scores:
+            require_moving_scores(reference)
         job.progress(Step(f"compare {variant.name} with PyTorch"))
         images = reference.first(job.settings.parity_images) if variant.precision == "fp32" else reference
         limits = job.limits(variant)

@@ -34,6 +34,7 @@ class ExportSettings:
         max_image_pixels: Largest width x height it accepts, read from the header.
         pipeline_pixels: Whether colour profiles and transparency are ignored, as transformers' pipelines do.
         labelling: What the user says of the model's outputs.
+        allow_flat_scores: Whether a model may say nearly the same of every picture.
         tolerance: Limit of max |dp|; the precision's declared one by default.
         parity_images: Number of generated images in the gate; low precisions are judged on twice as many photos too.
         cache_dir: Where fetched files are kept; the assets' own default if None.
@@ -54,6 +55,7 @@ class ExportSettings:
     max_image_pixels: int = PreprocessParams.max_pixels
     pipeline_pixels: bool = False
     labelling: Labelling = NOTHING_SAID
+    allow_flat_scores: bool = False
     tolerance: float | None = None
     parity_images: int = 32
     cache_dir: Path | None = None

@@ -104,7 +104,6 @@ def golden_checkpoint(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFa
             max_fpr=0.05,
             max_fnr=0.1,
             golden=write_clear_cases(tiny_checkpoint, folder / "cases"),
-            face_detection=False,
             resamples=100,
         )
 

@@ -158,6 +158,12 @@ class CalibrationRecord(CalibrationSummary):
 
     face_detection: bool
     """Whether frames were cropped to their largest face."""
+    crop_factor: float | None = _left_out()
+    """Side of that crop over the longer side of the face box; left out by older records, as the next two."""
+    fake_labels: tuple[str, ...] | None = _left_out()
+    """The labels that counted as fake."""
+    preprocessing_version: int | None = _left_out()
+    """Of the pixels that were scored."""
     dataset_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     """Over the contents and labels of the files."""
     image: BandRecord

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.errors import ExportError, ParityError
+from export.errors import ExportError, FlatScoresError, ParityError
 from export.gate.parity import ParityResult
 from export.settings import Progress, Step
 from export.target import Variant
@@ -114,6 +114,8 @@ def take_fastest(
             candidate = fastest.candidate
             try:
                 parity = judge(candidate.variant, fastest.classifier)
+            except FlatScoresError:
+                raise  # no other variant can help
             except (ExportError, ClassifierRunError) as error:
                 refused.append(replace(candidate, refusal=error))
                 waiting += timed(first_of(fastest.alternatives))

@@ -11,11 +11,14 @@ from PIL import Image
 
 from export.checkpoint.head import Floats, Head
 from export.checkpoint.load import Checkpoint
-from export.errors import ParityError
+from export.errors import FlatScoresError, ParityError
 from preprocessing import resize_to_square
 from runtime import Classifier
 
 _TORCH_BATCH = 8
+LEAST_STD_P = 1e-3
+"""Least standard deviation of the fake probability over the gate's pictures, which are as unlike as can be."""
+
 _FLIP_MARGIN = 0.02  # decisions this close to 0.5 may fall either way
 _IN_THREES = 24  # images that are run in batches of three as well: batches that no number of cores divides evenly
 _SAME_LEVEL = 0.1  # grey levels: the processor rounds in fp32 after it has normalised
@@ -138,6 +141,21 @@ def make_reference(
         reference.append(_torch_log_probabilities(checkpoint, values))
         progress(len(squares))
     return Reference(np.stack(squares), np.concatenate(reference), checkpoint.head)
+
+
+def require_moving_scores(reference: Reference) -> None:
+    """Refuses a model that says the same of every picture.
+
+    Raises:
+        FlatScoresError: The standard deviation of its fake probability is below `LEAST_STD_P`.
+    """
+    std_p = float(reference.head.fake_probability(np.exp(reference.log_probabilities)).std())
+    if not std_p >= LEAST_STD_P:
+        raise FlatScoresError(
+            f"the model says nearly the same of {len(reference.squares)} varied pictures: the standard deviation of p "
+            f"is {std_p:.2g}, below {LEAST_STD_P:g}. Its weights may be damaged or untrained. To serve it all the "
+            "same: deepfake-export --allow-flat-scores or make serve DEEPFAKE_ALLOW_FLAT_SCORES=true"
+        )
 
 
 def check_parity(

@@ -11,7 +11,7 @@ import pytest
 
 from export.checkpoint.head import Labelling
 from export.checkpoint.hub import locate_checkpoint
-from export.errors import CheckpointError, LabelError, ParityError
+from export.errors import CheckpointError, FlatScoresError, LabelError, ParityError
 from export.release import Release
 from export.run import existing_release, export_checkpoint
 from export.settings import ExportSettings
@@ -124,7 +124,15 @@ def test_a_drifting_graph_is_refused_by_its_number_and_leaves_nothing(
     # A saturated model hides the same drift from its probabilities, but not from their log-odds.
     checkpoint = _saturated_copy(tiny_checkpoint, tmp_path / "saturated")
     with pytest.raises(ParityError, match="log-odds"):
+        export(checkpoint, tmp_path / "releases", allow_flat_scores=True)
+
+
+def test_a_model_that_says_the_same_of_every_picture_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    checkpoint = _saturated_copy(tiny_checkpoint, tmp_path / "saturated")
+    with pytest.raises(FlatScoresError, match=r"standard deviation of p is \S+, below 0.001.*--allow-flat-scores"):
         export(checkpoint, tmp_path / "releases")
+    assert list((tmp_path / "releases").iterdir()) == []
+    assert export(checkpoint, tmp_path / "releases", allow_flat_scores=True).info.trained is False
 
 
 def test_a_resize_that_differs_from_the_processor_is_refused(

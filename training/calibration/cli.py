@@ -26,6 +26,7 @@ from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import Checkpoint, load_checkpoint
 from export.errors import ExportError
 from export.golden import read_golden
+from preprocessing import PREPROCESSING_VERSION
 from training.calibration.calibration import Calibration, calibrate
 from training.calibration.checkpoint import fold_scale, write_calibrated
 from training.calibration.diagrams import draw_ratios, draw_reliability
@@ -121,7 +122,7 @@ def main_command(
             found = calibrate(
                 media, loaded.head.softmax_fake_indices, budget, BootstrapPlan(resamples, seed), video_rule
             )
-            record = _record(found, budget, dataset, face_detection, unscored)
+            record = _record(loaded, found, budget, dataset, face_detection, unscored)
             if faces == "largest":
                 record = record.model_copy(update={"notes": (*record.notes, _LARGEST)})
             write_calibrated(loaded, folder, found.fitted.scale, found.bands, record)
@@ -147,6 +148,7 @@ def _score(
 
 
 def _record(
+    checkpoint: Checkpoint,
     found: Calibration,
     budget: Budget,
     dataset: Dataset,
@@ -164,6 +166,9 @@ def _record(
         max_fpr=budget.max_fpr,
         max_fnr=budget.max_fnr,
         face_detection=face_detection,
+        crop_factor=checkpoint.sidecar.crop_factor,
+        fake_labels=checkpoint.head.fake_labels,
+        preprocessing_version=PREPROCESSING_VERSION,
         dataset_sha256=dataset.digest,
         image=found.image,
         video=found.video,

@@ -20,6 +20,7 @@ from export.checkpoint.load import load_checkpoint, read_sidecar
 from export.checkpoint.torch_scores import fake_probabilities, open_preparer, torch_logits
 from export.golden import read_golden
 from export.release import Release
+from preprocessing import PREPROCESSING_VERSION
 from tests.export import checkpoints
 from tests.labelled_images import TEMPERATURE, pictures, write_clear_cases, write_dataset
 from training.calibration.checkpoint import fold_scale
@@ -50,7 +51,9 @@ def test_the_checkpoint_says_what_was_measured(golden_checkpoint: Path) -> None:
     record = sidecar.calibration
     assert record is not None
     assert record.temperature == pytest.approx(TEMPERATURE, rel=0.25)  # 400 labels cannot say it more exactly
-    assert (record.max_fpr, record.max_fnr, record.face_detection) == (0.05, 0.1, False)
+    assert (record.max_fpr, record.max_fnr, record.face_detection) == (0.05, 0.1, True)
+    assert (record.crop_factor, record.fake_labels) == (1.3, ("Fake",))
+    assert record.preprocessing_version == PREPROCESSING_VERSION
     assert record.image.unit == "images"
     assert record.image.real + record.image.fake == 400
     assert record.image.fpr <= 0.05 < record.image.fpr_upper

@@ -1,0 +1,41 @@
+"""A calibration holds for the inputs that it was made with. For others it is dropped, and the release says so."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from deepfake_client.release import CalibrationRecord, ReleaseBands
+from export.checkpoint.load import Checkpoint
+from preprocessing import CALIBRATIONS_SINCE, PREPROCESSING_VERSION, PreprocessParams
+
+
+def with_fitting_calibration(checkpoint: Checkpoint, params: PreprocessParams) -> Checkpoint:
+    """The checkpoint; without its calibration and bands, and with a notice, where they were made with other inputs.
+
+    Args:
+        checkpoint: The loaded checkpoint.
+        params: How the release prepares pictures.
+    """
+    sidecar = checkpoint.sidecar
+    if sidecar.calibration is None or not (reasons := list(_differences(sidecar.calibration, checkpoint, params))):
+        return checkpoint
+    dropped = (
+        f"The verdict bands are the defaults: the checkpoint was calibrated with {' and '.join(reasons)}. Calibrate it "
+        "again for what is served."
+    )
+    notice = f"{sidecar.notice} {dropped}".strip()
+    changed = {"calibration": None, "verdict_bands": ReleaseBands(), "notice": notice}
+    return replace(checkpoint, sidecar=sidecar.model_copy(update=changed))
+
+
+def _differences(record: CalibrationRecord, checkpoint: Checkpoint, params: PreprocessParams) -> Iterator[str]:
+    """What differs; what an older record does not say is taken to be what is served."""
+    if record.face_detection != params.face_detection:
+        yield f"face detection {'on' if record.face_detection else 'off'}"
+    crops = record.face_detection and record.crop_factor is not None
+    if crops and record.crop_factor != params.crop_factor:
+        yield f"crops of {record.crop_factor:g} times the face"
+    if record.fake_labels is not None and set(record.fake_labels) != set(checkpoint.head.fake_labels):
+        yield f"{', '.join(record.fake_labels)} as fake labels"
+    version = record.preprocessing_version
+    if version is not None and not CALIBRATIONS_SINCE <= version <= PREPROCESSING_VERSION:
+        yield f"preprocessing of version {version}"
