@@ -15,6 +15,7 @@ from evaluation.dataset import Label
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import load_checkpoint
 from preprocessing import ResizeSpec
+from tests.export.families import FAMILIES
 from tests.training.samples import made_faces, paint_patch, tiny_base
 from training.data.faces import serving_view
 from training.data.sets import TrainingData, data_in_memory
@@ -146,6 +147,23 @@ def test_lora_is_merged_and_leaves_the_rest(run: Run, base: Path) -> None:
     assert any("mlp.fc1.weight" in name for name in changed)
     assert "lora" not in "".join(path.read_text(errors="ignore") for path in trained.path.glob("*.json"))
     load_checkpoint(locate_checkpoint(str(trained.path)))
+
+
+@pytest.mark.parametrize("name", ["DeiT, with its teacher's head", "ResNet"])
+def test_a_base_of_another_family_is_trained_by_adapters(run: Run, tmp_path: Path, name: str) -> None:
+    family = next(one for one in FAMILIES if one.name == name)
+    path = family.save(tmp_path / "family")
+    trained = run(base=str(path), lora=2, epochs=1)
+    before, after = load_file(path / "model.safetensors"), weights(trained)
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[key], after[key]) for key in before if key.endswith("weight"))
+    load_checkpoint(locate_checkpoint(str(trained.path)))
+
+
+def test_a_patch_loss_needs_tokens(run: Run, tmp_path: Path) -> None:
+    path = next(one for one in FAMILIES if one.name == "ResNet").save(tmp_path / "family")
+    with pytest.raises(OptionError, match="tokens of patches"):
+        run(base=str(path), patch_loss=1.0)
 
 
 def test_frozen_layers_stay(run: Run, base: Path) -> None:

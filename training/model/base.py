@@ -31,7 +31,6 @@ LABELS = {CLASS_INDEX[Label.FAKE]: "Fake", CLASS_INDEX[Label.REAL]: "Real"}
 DEFAULT_CROP_FACTOR = 1.3
 
 _LAYER = re.compile(r"(?:^|\.)layers?\.(\d+)\.")
-_LORA_TARGETS = r"(?:self_attn\.(?:q_proj|k_proj|v_proj|out_proj)|mlp\.(?:fc1|fc2))"
 
 log = logging.getLogger("training")
 
@@ -68,8 +67,8 @@ class BaseModel:
 
     @property
     def width(self) -> int:
-        """Dimensions of a patch's token."""
-        return int(getattr(self.config, "vision_config", self.config).hidden_size)
+        """Dimensions of a patch's token; 0 of a network without tokens."""
+        return int(getattr(getattr(self.config, "vision_config", self.config), "hidden_size", 0))
 
     def load(self) -> Any:
         """The model, fp32, with our two labels; a new head is drawn from torch's global generator.
@@ -88,7 +87,7 @@ class BaseModel:
         except (OSError, ValueError, LookupError, TypeError, RuntimeError, ImportError) as error:
             raise _unusable(self.located.name, error) from error
         if self.new_head:  # two labels in another order or of another meaning fit in shape
-            for module in network.classifier.modules():
+            for module in (module for head in _heads(network) for module in head.modules()):
                 if hasattr(module, "reset_parameters"):
                     module.reset_parameters()
         return network
@@ -161,7 +160,7 @@ def choose_trainable(network: Any, lora: int, freeze_layers: int) -> Any:
         raise OptionError(f"freeze_layers is {freeze_layers}; the base has {len(layers)} layers")
     _leave_out_pooling_head(network)
     if lora:
-        network = _with_adapters(network, lora, layers[freeze_layers:])
+        network = _with_adapters(network, lora, freeze_layers)
     elif freeze_layers:
         _freeze_first(network, freeze_layers)
     learning = sum(p.numel() for p in network.parameters() if p.requires_grad)
@@ -190,11 +189,27 @@ def _freeze_first(network: Any, count: int) -> None:
             parameter.requires_grad = False
 
 
-def _with_adapters(network: Any, rank: int, layers: list[int]) -> Any:
-    numbers = "|".join(map(str, layers))
-    targets = rf".*\.layers\.(?:{numbers})\.{_LORA_TARGETS}"
-    if not layers or not any(re.fullmatch(targets, name) for name, _ in network.named_modules()):
+def _with_adapters(network: Any, rank: int, frozen: int) -> Any:
+    """The network with adapters beside every linear layer of its body, or its convolutions where it has none."""
+
+    def learns(name: str, module: torch.nn.Module) -> bool:
+        layer = _LAYER.search(f"{name}.")
+        behind = int(layer[1]) >= frozen if layer else not frozen
+        return behind and any(parameter.requires_grad for parameter in module.parameters(recurse=False))
+
+    body = [(name, one) for name, one in network.named_modules() if "classifier" not in name and learns(name, one)]
+    linear = [name for name, module in body if isinstance(module, torch.nn.Linear)]
+    whole = [name for name, module in body if isinstance(module, torch.nn.Conv2d) and module.groups == 1]
+    if not (targets := linear or whole):
         raise OptionError("lora finds no layers in the base that it knows: train without it")
+    if getattr(network.config, "tf_padding", False):
+        raise OptionError("lora does not fit a base that pads as TensorFlow does, such as MobileNet: train without it")
     adapted = get_peft_model(network, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets))
-    adapted.get_base_model().classifier.requires_grad_(True)
+    for head in _heads(adapted.get_base_model()):
+        head.requires_grad_(True)
     return adapted
+
+
+def _heads(network: Any) -> list[torch.nn.Module]:
+    """What makes the logits: one layer, or that of the labels and that of a teacher (DeiT)."""
+    return [module for name, module in network.named_children() if "classifier" in name]

@@ -43,6 +43,8 @@ class TrainingModel(nn.Module):  # type: ignore[misc]
         self._tokens: torch.Tensor | None = None
         self.patch_head: nn.Linear | None = None
         if patch_loss:
+            if not width:
+                raise OptionError("patch_loss needs a base whose backbone gives tokens of patches")
             self.patch_head = nn.Linear(width, 1)
             _backbone(network).register_forward_hook(self._keep_tokens)
 
