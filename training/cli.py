@@ -66,7 +66,7 @@ def train_command(**options: Any) -> None:
     except TrainingError as error:
         fail(PROGRAM, str(error), 1)
     if _is_first_process():
-        _print_result(trained)
+        _print_result(trained, "" if options["face_detection"] else " --no-face-detection")
 
 
 def _signature() -> inspect.Signature:
@@ -117,14 +117,14 @@ def _is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _print_result(trained: "TrainedCheckpoint") -> None:
+def _print_result(trained: "TrainedCheckpoint", export_options: str) -> None:
     figures = trained.figures
     typer.echo(f"checkpoint   {trained.path}")
     typer.echo(
         f"validation   AUC {figures['auc']:.4f}, log loss {figures['log_loss']:.4f} (epoch {figures['epoch']:g}, "
         f"step {figures['step']})"
     )
-    typer.echo(f"next         deepfake-export --checkpoint {trained.path}")
+    typer.echo(f"next         deepfake-export --checkpoint {trained.path}{export_options}")
 
 
 def main() -> None:

@@ -30,6 +30,9 @@ class TrainingOptions:
         Literal["every", "largest"],
         typer.Option(help="every: each face of a real picture is a sample, and fakes with several faces are left out."),
     ] = "every"
+    face_detection: Annotated[
+        bool, typer.Option(help="Cut pictures to their faces. Without, whole pictures are trained on and to be served.")
+    ] = True
     val_fraction: Annotated[
         float, typer.Option(min=0.01, max=0.5, help="Share of the files that validates where there is no val/.")
     ] = 0.15

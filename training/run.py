@@ -78,7 +78,8 @@ def train(
         folder.prepare(options)
     with arguments.main_process_first(desc="reading"):
         if data is None:
-            params = CutParams(crop_factor, base.resize, options.frames, FaceRules(FaceChoice(options.faces)))
+            rules = FaceRules(FaceChoice(options.faces))
+            params = CutParams(crop_factor, base.resize, options.frames, rules, options.face_detection)
             data = load_folder(options, params, forge, stop.check, write_reports=first)
         validation = data.validate(crop_factor, base.resize)
     identity = run_identity(replace(options, crop_factor=crop_factor), base.sha256, data.digest)

@@ -64,12 +64,14 @@ class CutParams:
         resize: The model's resize.
         frames: Frames taken of a video.
         rules: Which faces of a frame.
+        face_detection: Off: nothing is looked for, and the whole image is kept.
     """
 
     crop_factor: float
     resize: ResizeSpec
     frames: int
     rules: FaceRules = field(default_factory=FaceRules)
+    face_detection: bool = True
 
     @property
     def wide_factor(self) -> float:

@@ -234,7 +234,7 @@ def _cut_file(file: MediaFile, finder: Callable[[], FaceFinder], cache: FaceCach
             continue
         if number == len(frames) // 2:
             hash_ = picture_hash(pixels)
-        found = finder().faces(pixels)
+        found = finder().faces(pixels) if params.face_detection else ()
         chosen: list[Face | None] = [
             found[place] for place in params.rules.scored([min(f.box.width, f.box.height) for f in found])
         ]

@@ -40,7 +40,7 @@ def load(tmp_path: Path, cache: Path) -> Load:
         output.mkdir(exist_ok=True)
         options = TrainingOptions(output=output, base="base", data_dir=data_dir, cache_dir=cache, val_fraction=0.25)
         options = replace(options, **changes)
-        params = replace(PARAMS, rules=FaceRules(FaceChoice(options.faces)))
+        params = replace(PARAMS, rules=FaceRules(FaceChoice(options.faces)), face_detection=options.face_detection)
         return load_folder(options, params, paint_patch if blend else None)
 
     return run
@@ -101,6 +101,20 @@ def test_copies_of_a_picture_stay_together(tmp_path: Path, load: Load) -> None:
     assert data.counts.scope is Scope.ANY, "most of these show no face"
     for photo in ("astronaut", "coffee", "chelsea", "rocket"):
         assert placed[f"{photo}-70.jpg"] == placed[f"{photo}-90.jpg"]
+
+
+def test_whole_pictures_are_kept_where_faces_are_not_wanted(tmp_path: Path, load: Load) -> None:
+    folder = write_folder(tmp_path / "set", people=4)
+    faces, whole = load(folder), load(folder, face_detection=False)
+    assert (faces.counts.scope, whole.counts.scope) == (Scope.FACE, Scope.ANY)
+    assert whole.counts.faceless == len(whole.train.faces)
+    for number in range(len(whole.train.faces)):
+        face = whole.train.faces[number]
+        with Image.open(folder / face.source) as picture:
+            assert face.pixels.shape[1] / face.pixels.shape[0] == pytest.approx(
+                picture.width / picture.height, abs=0.01
+            )
+    assert whole.digest == faces.digest, "the same files"
 
 
 def test_links_reach_over_several_files() -> None:
