@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.dataset import Dataset, LabelledFile
+from evaluation.dataset import Dataset
 from evaluation.errors import DatasetError
 
 PEOPLE_FILE = "people.csv"
@@ -17,6 +17,9 @@ PEOPLE_FILE = "people.csv"
 
 METHOD_FILE = "method.csv"
 """Optional table in the data set's directory: how each file was made."""
+
+
+_MOST_METHODS = 30
 
 
 def read_people(table: Path) -> dict[str, tuple[str, ...]]:
@@ -38,7 +41,8 @@ def read_people(table: Path) -> dict[str, tuple[str, ...]]:
 def described(dataset: Dataset, people: Path | None = None) -> Dataset:
     """The data set with the person and the method of each file.
 
-    Persons are those of a table alone. The method is that of `method.csv`, else the first folder below real/ or fake/.
+    Persons are those of a table alone. The method is that of `method.csv`, else the first folder below real/ or fake/,
+    unless there are more than 30 such folders: they are then no methods.
 
     Args:
         dataset: The files.
@@ -51,13 +55,12 @@ def described(dataset: Dataset, people: Path | None = None) -> Dataset:
     has_people = people is not None or (directory / PEOPLE_FILE).is_file()
     persons = persons_of(dataset, people) if has_people else {}
     table = directory / METHOD_FILE
-    methods = dict(_read_column(table, "method")) if table.is_file() else {}
-
-    def method(file: LabelledFile) -> str:
-        below = Path(file.name).parts[1:]
-        return methods.get(file.name, "") or (below[0] if len(below) > 1 else "")
-
-    files = (replace(file, person=persons.get(file.name, ""), method=method(file)) for file in dataset.files)
+    folders = {file.name: parts[1] for file in dataset.files if len(parts := Path(file.name).parts) > 2}
+    methods = folders if len(set(folders.values())) <= _MOST_METHODS else {}
+    methods |= dict(_read_column(table, "method")) if table.is_file() else {}
+    files = (
+        replace(file, person=persons.get(file.name, ""), method=methods.get(file.name, "")) for file in dataset.files
+    )
     return replace(dataset, files=tuple(files))
 
 

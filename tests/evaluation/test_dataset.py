@@ -1,10 +1,12 @@
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
 
 from evaluation.dataset import UNREADABLE, Label, find_dataset
 from evaluation.errors import DatasetError
+from evaluation.people import described
 
 
 def write(root: Path, files: dict[str, bytes]) -> Path:
@@ -77,3 +79,16 @@ def test_what_is_no_data_set(tmp_path: Path, files: dict[str, bytes], error: typ
 def test_no_directory(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no directory"):
         find_dataset(tmp_path / "none")
+
+
+def test_many_folders_are_no_methods(tmp_path: Path) -> None:
+    for number in range(31):
+        for label in ("real", "fake"):
+            (tmp_path / label / f"p{number}").mkdir(parents=True)
+            (tmp_path / label / f"p{number}" / "1.jpg").write_bytes(b"x")
+    assert {file.method for file in described(find_dataset(tmp_path)).files} == {""}
+    (tmp_path / "method.csv").write_text("file,method\nfake/p3/1.jpg,gan\n")
+    assert {file.method for file in described(find_dataset(tmp_path)).files} == {"", "gan"}
+    shutil.rmtree(tmp_path / "fake" / "p30")
+    shutil.rmtree(tmp_path / "real" / "p30")
+    assert len({file.method for file in described(find_dataset(tmp_path)).files}) == 31
