@@ -5,6 +5,7 @@ The description is the `description` of a release's `release.json`. Triton serve
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -348,6 +349,17 @@ class Description(_Part):
         Without a calibration nothing says who chose them: those equal to the defaults count as the defaults.
         """
         return self.calibration is not None or self.verdict_bands.of(media_type) != ReleaseBands().of(media_type)
+
+    def other_probability(self, probabilities: Sequence[float]) -> float | None:
+        """0-1, of the labels that mean neither fake nor real; None without such labels.
+
+        Args:
+            probabilities: Of each label.
+        """
+        others = [p for label, p in zip(self.labels, probabilities, strict=True) if label in self.other_labels]
+        if not others:
+            return None
+        return max(others) if self.activation == "sigmoid" else min(sum(others), 1.0)
 
     @property
     def video_rule(self) -> VideoRule:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -59,6 +59,9 @@ class FramePrediction(_Part):
     """The face detector's score, 0-1; 0 without a face."""
     faces: tuple[FacePrediction, ...]
     """The largest first, eight at most."""
+    other_probability: float | None = Field(default=None, exclude_if=lambda p: p is None)
+    """0-1, of labels that mean neither fake nor real, such as no_face; left out where the model has none, and unless
+    scored."""
 
 
 class DetectionDetails(_Part):
@@ -319,6 +322,7 @@ def detection_output(
     whole = aggregate(
         scoring.scores, format_.media_type, model, name, facts, rules, (more_scores, places_of_frames(more))
     )
+    predicted = partial(_prediction, model)
     scored, around = _scored(frames, scoring.scores, keep_frames), _scored(more, more_scores, keep_frames)
     return DetectionOutput(
         result=whole.result,
@@ -329,8 +333,8 @@ def detection_output(
             format=format_.name,
             frames_analyzed=whole.frames_scored,
             frames_failed=whole.frames_failed,
-            frame_predictions=tuple(map(_prediction, scored, whole.people.numbers)),
-            further_frame_predictions=tuple(map(_prediction, around, whole.further_numbers)),
+            frame_predictions=tuple(map(predicted, scored, whole.people.numbers)),
+            further_frame_predictions=tuple(map(predicted, around, whole.further_numbers)),
             faces_detected=sum(len(score.faces) for score in scoring.scores),
             people_found=len(whole.people.persons),
             people=whole.people.persons,
@@ -394,7 +398,7 @@ def _scored(frames: Sequence[Frame], scores: Sequence[FrameScore], keep_frames: 
     )
 
 
-def _prediction(frame: ScoredFrame, numbers: Sequence[int | None]) -> FramePrediction:
+def _prediction(model: ModelInfo, frame: ScoredFrame, numbers: Sequence[int | None]) -> FramePrediction:
     return FramePrediction(
         index=frame.index,
         timestamp_s=round(frame.timestamp_s, 6),
@@ -403,6 +407,7 @@ def _prediction(frame: ScoredFrame, numbers: Sequence[int | None]) -> FramePredi
         face_box=frame.score.face_box_px,
         face_score=frame.score.face_score,
         faces=face_predictions(frame.score, numbers),
+        other_probability=model.other_probability(frame.score.probabilities) if frame.score.probabilities else None,
     )
 
 

@@ -6,7 +6,7 @@ rule that yields it, and a row of the table in docs/page-and-report.md.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from statistics import median, pstdev
+from statistics import fmean, median, pstdev
 
 from deepfake_client.analysis.finding import Finding, FindingCode, Severity
 from deepfake_client.analysis.judged import Judged
@@ -25,6 +25,10 @@ FEW_FACES_SHARE = 0.5
 LOW_RESOLUTION_PX = 360
 """Shorter side of the frame. Smaller pictures have mostly been reduced and compressed again on their way, which removes
 the fine traces that a detector looks for."""
+
+OTHER_SHARE = 0.5
+"""Mean probability of labels that mean neither fake nor real. Above it the model itself says that the picture is of
+another kind, and the little that is left for fake and real decides nothing."""
 
 FEW_FRAMES = 11
 """With fewer values their 90th percentile, `video_score`, lies above the second highest: a single frame moves it."""
@@ -265,6 +269,17 @@ def _of_picture(judged: Judged) -> _Found:
         )
 
 
+def _of_labels(judged: Judged) -> _Found:
+    shares = [judged.model.other_probability(frame.probabilities) for frame in judged.scored if frame.probabilities]
+    known = [share for share in shares if share is not None]
+    if known and (share := fmean(known)) > OTHER_SHARE:
+        yield (
+            FindingCode.OTHER_LABEL,
+            f"The model gives {percent(share)} to labels that mean neither fake nor real "
+            f"({', '.join(judged.model.other_labels)}): its fake probability says little about this picture.",
+        )
+
+
 def _of_scores(judged: Judged) -> _Found:
     scores, bands = judged.scores, judged.bands
     p = [frame.fake_probability for frame in judged.frames if frame.fake_probability is not None]
@@ -316,6 +331,7 @@ _RULES: tuple[Callable[[Judged], _Found], ...] = (
     _of_people,
     _of_frames,
     _of_picture,
+    _of_labels,
     _of_scores,
     _of_time,
 )

@@ -335,6 +335,28 @@ def _stability(p: float) -> Stability:
     return Stability(faces=(face,))
 
 
+def test_labels_that_mean_neither() -> None:
+    """With fake at p the rest is called no_face."""
+    model = OWN_BANDS.model_copy(update={"labels": ("Fake", "no_face"), "other_labels": ("no_face",)})
+    assert "OTHER_LABEL" not in codes([0.5] * 30, model=model)
+    assert "OTHER_LABEL" in codes([0.49] * 30, model=model)
+    assert "gives 90.0 % to labels that mean neither fake nor real (no_face)" in sentence(
+        "OTHER_LABEL", [0.1] * 30, model=model
+    )
+    frames = made_output([0.1, "DECODE_FAILED"], model=model).details.frame_predictions
+    assert frames[0].other_probability == pytest.approx(0.9)
+    assert "other_probability" not in frames[1].model_dump()
+    assert made_output([0.1]).details.frame_predictions[0].other_probability is None
+    sigmoids = model.model_copy(
+        update={
+            "labels": ("fake", "cartoon", "no_face"),
+            "other_labels": ("cartoon", "no_face"),
+            "activation": "sigmoid",
+        }
+    )
+    assert sigmoids.other_probability((0.9, 0.8, 0.3)) == 0.8
+
+
 def test_reduced_precision() -> None:
     assert codes(SOUND, model=OWN_BANDS.model_copy(update={"precision": "bf16"})) == {"REDUCED_PRECISION"}
 
@@ -359,7 +381,7 @@ def test_every_code_can_be_found() -> None:
     found |= codes(SOUND, video_track=VideoTrack(1, 2)) | codes([0.1] * 9, others=[[0.9]])
     found |= codes(SOUND, video_track=VideoTrack(1, 2), video_length=VideoLength(9.0, 3.0))
     found |= codes([0.81], is_video=False) | {"LOW_RESOLUTION", "TRANSPARENT", "ANIMATED_IMAGE", "FIRST_FRAME_ONLY"}
-    found.add("UNSTABLE")  # see test_unstable
+    found |= {"UNSTABLE", "OTHER_LABEL"}  # see their own tests
     found |= codes(SOUND, provenance=Provenance(digital_source_types=("trainedAlgorithmicMedia",)))
     found |= codes([0.81], is_video=False) | {"LOW_RESOLUTION", "TRANSPARENT", "ANIMATED_IMAGE"}
     assert found == set(FindingCode)
