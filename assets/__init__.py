@@ -1,6 +1,15 @@
 """Third-party files fetched by checksum: face detection models, photos, a schema."""
 
-from assets.catalog import ALL_ASSETS, COMPOSE_SCHEMA, DRIFT_PHOTOS, FACE_MODELS, GATE_PHOTOS, SAMPLE_PHOTOS, Asset
+from assets.catalog import (
+    ALL_ASSETS,
+    COMPOSE_SCHEMA,
+    DRIFT_PHOTOS,
+    FACE_MODELS,
+    GATE_FACES,
+    GATE_PHOTOS,
+    SAMPLE_PHOTOS,
+    Asset,
+)
 from assets.fetch import AssetError, default_cache_dir, fetch_assets
 
 __all__ = [
@@ -8,6 +17,7 @@ __all__ = [
     "COMPOSE_SCHEMA",
     "DRIFT_PHOTOS",
     "FACE_MODELS",
+    "GATE_FACES",
     "GATE_PHOTOS",
     "SAMPLE_PHOTOS",
     "Asset",

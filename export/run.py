@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import chain
@@ -21,6 +21,7 @@ from export.checkpoint.hub import LocatedCheckpoint
 from export.checkpoint.labels import other_labels
 from export.checkpoint.load import Checkpoint, checkpoint_digest, load_checkpoint
 from export.checkpoint.model_card import README
+from export.checkpoint.torch_scores import open_preparer
 from export.errors import ReleaseError
 from export.gate.candidates import Candidate, take_fastest
 from export.gate.faces import FaceParity, compare_face_detectors
@@ -206,7 +207,9 @@ class _Maker:
         job, name = self._job, "score the gate's images with PyTorch"
         count = job.settings.parity_images * (1 if job.settings.precision == "fp32" else 3)
         job.progress(Step(name, 0, count))
-        images = _gate_images(job.settings)
+        images: Iterator[Image.Image] = varied_images(job.settings.parity_images)
+        if job.settings.precision != "fp32":
+            images = chain(images, self._photos(judging_photos, 2 * job.settings.parity_images))
         return make_reference(job.checkpoint, images, lambda done: job.progress(Step(name, done, count)))
 
     def write(self, variant: Variant, folder: Path) -> None:
@@ -228,8 +231,19 @@ class _Maker:
         return result
 
     def _calibration_squares(self) -> list[NDArray[np.uint8]]:
-        photos = calibration_photos(_CALIBRATION_PHOTOS, self._job.settings.cache_dir)
+        photos = self._photos(calibration_photos, _CALIBRATION_PHOTOS)
         return [resize_to_square(np.asarray(photo), self._job.checkpoint.resize) for photo in photos]
+
+    def _photos(self, take: Callable[..., Iterator[Image.Image]], count: int) -> list[Image.Image]:
+        """Photographs and crops of faces, cut as the release cuts them."""
+        settings = self._job.settings
+        with open_preparer(
+            self._job.checkpoint,
+            face_detection=settings.face_detection,
+            face_detector=settings.face_detector,
+            cache_dir=settings.cache_dir,
+        ) as preparer:
+            return list(take(count, settings.cache_dir, preparer))
 
 
 def _write_release(job: _Job, chosen: Candidate, partial: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Generated images need no download and judge every precision. Low precisions round according to what they see, and noise
 and chessboards say little about photographs: they are calibrated and judged on crops of open photographs, fetched by
-checksum. No photograph serves both purposes.
+checksum, and on crops of faces as they are served. No photograph serves both purposes.
 """
 
 import io
@@ -12,9 +12,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
-from assets import GATE_PHOTOS, fetch_assets
+from assets import GATE_FACES, GATE_PHOTOS, fetch_assets
+from preprocessing import Preparer
 
 _CALIBRATE_ON = ("chelsea.png", "rocket.jpg", "camera.png")
+_CALIBRATE_ON_FACES = ("grace_hopper.jpg",)
+_JUDGE_ON_FACES = ("astronaut.png", "luispedro.jpg")
 _JUDGE_ON = ("astronaut.png", "coffee.png", "retina.jpg", "coins.png", "ihc.png", "hubble_deep_field.jpg")
 
 
@@ -70,33 +73,70 @@ def _checkerboard(rng: np.random.Generator, width: int, height: int) -> Image.Im
 _KINDS = (_shapes, _blurred_noise, _soft_shapes, _gradient, _noise, _checkerboard, _flat, _shapes)
 
 
-def calibration_photos(count: int, cache_dir: Path | None = None) -> Iterator[Image.Image]:
+def calibration_photos(
+    count: int, cache_dir: Path | None = None, preparer: Preparer | None = None
+) -> Iterator[Image.Image]:
     """RGB images to calibrate with, the same ones at every call.
+
+    Args:
+        count: How many.
+        cache_dir: Where photos are kept; the assets' own default if None.
+        preparer: Of the release. Where it looks for faces, half of the images are crops of faces, cut as it cuts them.
 
     Raises:
         AssetError: The photos cannot be fetched.
     """
-    return _crops(_CALIBRATE_ON, count, cache_dir, seed=11)
+    return _photos(_CALIBRATE_ON, _CALIBRATE_ON_FACES, count, cache_dir, preparer, seed=11)
 
 
-def judging_photos(count: int, cache_dir: Path | None = None) -> Iterator[Image.Image]:
+def judging_photos(
+    count: int, cache_dir: Path | None = None, preparer: Preparer | None = None
+) -> Iterator[Image.Image]:
     """RGB images to judge with, as `calibration_photos`."""
-    return _crops(_JUDGE_ON, count, cache_dir, seed=12)
+    return _photos(_JUDGE_ON, _JUDGE_ON_FACES, count, cache_dir, preparer, seed=12)
 
 
-def _crops(names: Sequence[str], count: int, cache_dir: Path | None, seed: int) -> Iterator[Image.Image]:
-    wanted = [asset for asset in GATE_PHOTOS if asset.name in names]
-    photos = [Image.open(path).convert("RGB") for path in fetch_assets(wanted, cache_dir).values()]
+def _photos(
+    names: Sequence[str], of_faces: Sequence[str], count: int, cache_dir: Path | None, preparer: Preparer | None,
+    seed: int,
+) -> Iterator[Image.Image]:  # fmt: skip
+    scenes = _opened(names, cache_dir)
+    faces = _opened(of_faces, cache_dir) if preparer is not None and preparer.params.face_detection else []
     rng = np.random.default_rng(seed)
     for i in range(count):
-        yield _varied(photos[i % len(photos)], rng)
+        if preparer is not None and faces and i % 2:
+            yield _served(_retouched(_smaller(faces[i // 2 % len(faces)], rng), rng), preparer)
+        else:
+            yield _retouched(_part(scenes[i % len(scenes)], rng), rng)
 
 
-def _varied(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """A crop of 30-100% of each side, mirrored, lighter or darker, and every other time blurred or compressed."""
+def _opened(names: Sequence[str], cache_dir: Path | None) -> list[Image.Image]:
+    wanted = [asset for asset in GATE_PHOTOS + GATE_FACES if asset.name in names]
+    return [Image.open(path).convert("RGB") for path in fetch_assets(wanted, cache_dir).values()]
+
+
+def _served(picture: Image.Image, preparer: Preparer) -> Image.Image:
+    """Cut to its face; the whole picture where none is found."""
+    stream = io.BytesIO()
+    picture.save(stream, "PNG", compress_level=1)
+    return Image.fromarray(np.ascontiguousarray(preparer.crop(stream.getvalue())[0]))
+
+
+def _smaller(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """At 30-100% of its size."""
+    share = float(rng.uniform(0.3, 1.0))
+    return photo.resize((round(photo.width * share), round(photo.height * share)), Image.Resampling.LANCZOS)
+
+
+def _part(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """A crop of 30-100% of each side."""
     width, height = (round(side * rng.uniform(0.3, 1.0)) for side in photo.size)
     left, top = (int(rng.integers(whole - part + 1)) for whole, part in zip(photo.size, (width, height), strict=True))
-    image = photo.crop((left, top, left + width, top + height))
+    return photo.crop((left, top, left + width, top + height))
+
+
+def _retouched(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Mirrored, lighter or darker, and every other time blurred or compressed."""
     if rng.random() < 0.5:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     image = ImageEnhance.Brightness(image).enhance(float(rng.uniform(0.5, 1.4)))

@@ -1,7 +1,7 @@
 """Low-precision exports: each really is one, keeps what it promises, and the fastest is taken on request."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,24 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import export.gate.candidates as candidates
 import export.gate.parity as parity
 import export.graph.int8 as int8
 from assets import DRIFT_PHOTOS, SAMPLE_PHOTOS
 from export.checkpoint.hub import locate_checkpoint
+from export.checkpoint.load import load_checkpoint
+from export.checkpoint.torch_scores import open_preparer
 from export.errors import ExportError, ParityError
-from export.gate.images import _CALIBRATE_ON, _JUDGE_ON, calibration_photos, judging_photos
+from export.gate.images import (
+    _CALIBRATE_ON,
+    _CALIBRATE_ON_FACES,
+    _JUDGE_ON,
+    _JUDGE_ON_FACES,
+    calibration_photos,
+    judging_photos,
+)  # fmt: skip
 from export.gate.parity import TOLERANCES
 from export.release import Release
 from export.report import explain_choice
@@ -25,6 +35,7 @@ from export.settings import ExportSettings
 from export.target import Int8Recipe, Target, variants_of
 from runtime import Classifier, load_classifier
 from tests.export import checkpoints
+from tests.media import encode_image
 from tests.processor import BF16_OR_FP32, LOW_PRECISIONS
 
 
@@ -207,9 +218,45 @@ def test_the_onnxruntime_backend_refuses_what_it_cannot_compute(precision: str) 
 
 
 def test_calibration_and_judgement_share_no_photo() -> None:
-    assert not set(_CALIBRATE_ON) & set(_JUDGE_ON)
+    assert not {*_CALIBRATE_ON, *_CALIBRATE_ON_FACES} & {*_JUDGE_ON, *_JUDGE_ON_FACES}
     known = {asset.name for asset in SAMPLE_PHOTOS + DRIFT_PHOTOS}
-    assert {*_CALIBRATE_ON, *_JUDGE_ON} <= known
+    assert {*_CALIBRATE_ON, *_CALIBRATE_ON_FACES, *_JUDGE_ON, *_JUDGE_ON_FACES} <= known
     first, again = ([np.asarray(i).sum() for i in calibration_photos(5)] for _ in range(2))
     assert first == again
     assert len(set(first)) == 5
+
+
+@pytest.mark.parametrize("photos", [calibration_photos, judging_photos])
+def test_half_of_the_photos_are_faces_as_the_release_cuts_them(
+    photos: Callable[..., Iterator[Image.Image]], tiny_checkpoint: Path
+) -> None:
+    """A face that fills its crop is found again; of the scenes most have none."""
+    loaded = load_checkpoint(locate_checkpoint(str(tiny_checkpoint)))
+    with open_preparer(loaded) as preparer:
+        images = [np.asarray(image) for image in photos(16, preparer=preparer)]
+        shares = []
+        for image in images[1::2]:
+            (face, *_) = preparer.crop(encode_image(image, "PNG"))[1]
+            shares.append(face.box.area / (image.shape[0] * image.shape[1]))
+    assert min(shares) > 0.25
+    with open_preparer(loaded, face_detection=False) as preparer:
+        whole = [np.asarray(image) for image in photos(16, preparer=preparer)]
+    assert [image.shape for image in whole] == [np.asarray(image).shape for image in photos(16)]
+
+
+def test_int8_is_calibrated_on_what_the_release_cuts(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[np.ndarray]] = []
+
+    def watched(folder: Path, onnx_path: Path, recipe: Int8Recipe, images: list[np.ndarray]) -> None:
+        seen.append(images)
+        raise ExportError("seen")
+
+    monkeypatch.setattr("export.graph.write.write_int8", watched)
+    for face_detection in (True, False):
+        with pytest.raises(ExportError, match="seen"):
+            export(tiny_checkpoint, tmp_path, precision="int8", face_detection=face_detection)
+    with_faces, _, whole, _ = seen
+    same = [np.array_equal(one, other) for one, other in zip(with_faces, whole, strict=True)]
+    assert not any(same[1::2])
