@@ -48,7 +48,19 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # images are decoded side by side
 
 
 def decode_rgb(encoded: bytes, *, max_bytes: int, max_pixels: int, pipeline_pixels: bool = False) -> NDArray[np.uint8]:
-    """Decodes one image.
+    """Decodes one image: (H, W, 3) uint8, sRGB. For arguments and errors see `decode_as_stored`."""
+    pixels, profile = decode_as_stored(
+        encoded, max_bytes=max_bytes, max_pixels=max_pixels, pipeline_pixels=pipeline_pixels
+    )
+    if profile is not None:
+        profile.convert_pixels(pixels)
+    return pixels
+
+
+def decode_as_stored(
+    encoded: bytes, *, max_bytes: int, max_pixels: int, pipeline_pixels: bool = False
+) -> tuple[NDArray[np.uint8], ToSrgb | None]:
+    """Decodes one image, and leaves its colours to the caller: a profile takes ten times as long as all the rest.
 
     Args:
         encoded: A JPEG, PNG, BMP, WebP, GIF, TIFF, HEIC or AVIF file; of an animation the first frame counts, of a
@@ -58,7 +70,8 @@ def decode_rgb(encoded: bytes, *, max_bytes: int, max_pixels: int, pipeline_pixe
         pipeline_pixels: Whether colour profiles and transparency are ignored, as transformers' pipelines do.
 
     Returns:
-        (H, W, 3) uint8, RGB, 0-255, C-contiguous, after EXIF orientation.
+        (H, W, 3) uint8, RGB, 0-255, C-contiguous, after EXIF orientation; and what makes sRGB of any part of it, None
+        where it is sRGB.
 
     Raises:
         ImageRejectedError: With the status of the first rule that the image breaks.
@@ -81,10 +94,8 @@ def decode_rgb(encoded: bytes, *, max_bytes: int, max_pixels: int, pipeline_pixe
             if pixels is None:
                 pixels = _plain_rgb(image, encoded)
             if pixels is None:
-                pixels = _rgb(image) if pipeline_pixels else _load_rgb(image, profile)
-            elif profile is not None:
-                profile.convert_pixels(pixels)
-            return upright(pixels, read_orientation(image))
+                pixels, profile = (_rgb(image), None) if pipeline_pixels else _load_rgb(image, profile)
+            return upright(pixels, read_orientation(image)), profile
         except _DAMAGE as error:
             raise ImageRejectedError(Status.DECODE_FAILED, f"{type(error).__name__}: {error}") from error
 
@@ -186,7 +197,8 @@ def _plain_rgb(image: Image.Image, encoded: bytes) -> NDArray[np.uint8] | None:
     return None
 
 
-def _load_rgb(image: Image.Image, profile: ToSrgb | None) -> NDArray[np.uint8]:
+def _load_rgb(image: Image.Image, profile: ToSrgb | None) -> tuple[NDArray[np.uint8], ToSrgb | None]:
+    """As `decode_as_stored` returns them."""
     if "RGB;16B" in [tile.args for tile in getattr(image, "tile", ())]:
         image.info.pop("transparency", None)  # a colour of 16 bits, which Pillow compares with pixels of 8
     image.load()
@@ -195,16 +207,12 @@ def _load_rgb(image: Image.Image, profile: ToSrgb | None) -> NDArray[np.uint8]:
         grey = (values >> 8).clip(0, 255).astype(np.uint8)
         if (clear := image.info.get("transparency")) is not None:
             grey[values == clear] = 255
-        pixels = np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
-    elif image.mode.upper().endswith("A") or "transparency" in image.info:
-        return _on_white(image, profile)
-    elif profile is not None and profile.mode == "CMYK":
-        return np.vstack([np.asarray(profile.convert(strip)) for strip in _strips(image)])
-    else:
-        pixels = _rgb(image)
-    if profile is not None:
-        profile.convert_pixels(pixels)
-    return pixels
+        return np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2)), profile
+    if image.mode.upper().endswith("A") or "transparency" in image.info:
+        return _on_white(image, profile), None
+    if profile is not None and profile.mode == "CMYK":
+        return np.vstack([np.asarray(profile.convert(strip)) for strip in _strips(image)]), None
+    return _rgb(image), profile
 
 
 def _on_white(image: Image.Image, profile: ToSrgb | None) -> NDArray[np.uint8]:

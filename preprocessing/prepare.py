@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.crop import WHOLE_PICTURE, Box, crop_square
-from preprocessing.decode import decode_rgb
+from preprocessing.decode import decode_as_stored
 from preprocessing.face_detection import Face, FaceFinder
 from preprocessing.params import PreprocessParams
 from preprocessing.resize import resize_to_square
@@ -57,15 +57,15 @@ class Preparer:
             ImageRejectedError: The image breaks a limit or cannot be decoded, or the box covers none of it.
         """
         pixels, faces = self.crop(encoded, face_box)
-        return PreparedImage(resize_to_square(np.ascontiguousarray(pixels), self.params.resize), faces)
+        return PreparedImage(resize_to_square(pixels, self.params.resize), faces)
 
     def crop(self, encoded: bytes, face_box: Box | None = None) -> tuple[NDArray[np.uint8], tuple[Face, ...]]:
-        """All but the resize: (H, W, 3) uint8 RGB pixels around the face, or the whole image without one, and faces.
+        """All but the resize: (H, W, 3) uint8 sRGB pixels around the face, or the whole image without one, and faces.
 
         For the arguments and errors see `prepare`.
         """
         params = self.params
-        pixels = decode_rgb(
+        pixels, profile = decode_as_stored(
             encoded,
             max_bytes=params.max_bytes,
             max_pixels=params.max_pixels,
@@ -74,14 +74,18 @@ class Preparer:
         height, width = pixels.shape[:2]
         faces: tuple[Face, ...] = ()
         if face_box is None:
-            faces = tuple(self._finder.faces(pixels)[:MAX_FACES]) if self._finder else ()
+            faces = tuple(self._finder.faces(pixels, profile)[:MAX_FACES]) if self._finder else ()
             face_box = faces[0].box if faces else WHOLE_PICTURE
         if face_box != WHOLE_PICTURE:
             face_box = face_box.clipped(width, height)
             if not face_box.area > 0:
                 raise ImageRejectedError(Status.FACE_BOX_OUTSIDE, f"the image is {width} x {height} px")
             square = crop_square(face_box, width, height, params.crop_factor)
-            pixels = pixels[square.y0 : square.y0 + square.side, square.x0 : square.x0 + square.side]
+            pixels = np.ascontiguousarray(
+                pixels[square.y0 : square.y0 + square.side, square.x0 : square.x0 + square.side]
+            )
+        if profile is not None:
+            profile.convert_pixels(pixels)
         return pixels, faces
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from preprocessing.face_detection.boxes import anchors, decode, merge_overlapping, to_pixels
 from preprocessing.face_detection.model import FULL_RANGE_MODEL, SHORT_RANGE_MODEL, Face
+from preprocessing.icc import ToSrgb
 from runtime.openvino_core import openvino_core
 
 _LAYERS = {FULL_RANGE_MODEL: ((4, 1),), SHORT_RANGE_MODEL: ((8, 2), (16, 6))}
@@ -49,8 +50,10 @@ class DirectModel:
         self._anchors = anchors(self._side_px, _LAYERS[model.name])
         self._min_score = np.float32(min_score)
 
-    def faces(self, pixels: NDArray[np.uint8]) -> list[Face]:
+    def faces(self, pixels: NDArray[np.uint8], profile: ToSrgb | None = None) -> list[Face]:
         """See `FaceModel.faces`."""
+        if profile is not None:
+            pixels = _converted_where_read(pixels, self._side_px, profile)
         np.multiply(_letterbox(pixels, self._side_px), np.float32(2 / 255), out=self._input[0])
         np.subtract(self._input, np.float32(1), out=self._input)
         self._request.infer()
@@ -77,3 +80,17 @@ def _letterbox(pixels: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
     wanted = np.array([(0, side_px), (0, 0), (side_px, 0), (side_px, side_px)], np.float32)
     warp = cv2.getPerspectiveTransform(square, wanted)
     return np.asarray(cv2.warpPerspective(pixels, warp, (side_px, side_px), flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def _converted_where_read(pixels: NDArray[np.uint8], side_px: int, profile: ToSrgb) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8: sRGB in the rows and columns that `_letterbox` reads, and nothing in particular elsewhere."""
+    longer = max(pixels.shape[:2])
+    places = []
+    for length in pixels.shape[:2]:
+        first = np.floor(np.arange(side_px) * (longer / side_px) + (length - longer) / 2).astype(int)
+        read = np.union1d(first, first + 1)
+        places.append(read[(read >= 0) & (read < length)])
+    where = np.ix_(*places)
+    converted = np.empty_like(pixels)
+    converted[where] = profile.converted(pixels[where])
+    return converted

@@ -8,6 +8,7 @@ from PIL import Image
 
 from preprocessing.crop import Box
 from preprocessing.face_detection.model import FULL_RANGE_MODEL, SHORT_RANGE_MODEL, Face, FaceModel
+from preprocessing.icc import ToSrgb
 from preprocessing.params import FaceDetector
 
 _MIN_SIDE_PX = 16  # below this no face is found, and degenerate tensors are never built
@@ -39,11 +40,12 @@ class FaceFinder:
         """The first of `faces`, or None."""
         return next(iter(self.faces(pixels)), None)
 
-    def faces(self, pixels: NDArray[np.uint8]) -> list[Face]:
+    def faces(self, pixels: NDArray[np.uint8], profile: ToSrgb | None = None) -> list[Face]:
         """All faces that one of the models finds, the largest first, their boxes clipped to the image.
 
         Args:
             pixels: (H, W, 3) uint8, RGB, 0-255, C-contiguous (a strided view would be misread).
+            profile: What makes sRGB of the pixels; None where they are. The result is the same as if it had been done.
 
         Raises:
             ValueError: The array has another shape, type or layout; no model ever sees it.
@@ -53,11 +55,13 @@ class FaceFinder:
         height, width = pixels.shape[:2]
         reduction = -(-max(height, width) // _MAX_SIDE_PX)
         if reduction > 1:
+            if profile is not None:
+                pixels, profile = profile.converted(pixels), None
             pixels = np.array(Image.fromarray(pixels).reduce(reduction))
         if min(pixels.shape[:2]) < _MIN_SIDE_PX:
             return []
         for model in self._models:
-            faces = [_in_image(face, reduction, width, height) for face in model.faces(pixels)]
+            faces = [_in_image(face, reduction, width, height) for face in model.faces(pixels, profile)]
             faces = [face for face in faces if face.box.area > 0]
             if faces:
                 return sorted(faces, key=lambda face: -face.box.area)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from preprocessing.crop import Box
 from preprocessing.face_detection.model import Face
+from preprocessing.icc import ToSrgb
 from preprocessing.quiet import quiet_native_code
 
 
@@ -30,8 +31,10 @@ class MediaPipeModel:
             self._detector = mp.tasks.vision.FaceDetector.create_from_options(options)
             self.faces(np.zeros((64, 64, 3), np.uint8))  # the first search writes lines too
 
-    def faces(self, pixels: NDArray[np.uint8]) -> list[Face]:
+    def faces(self, pixels: NDArray[np.uint8], profile: ToSrgb | None = None) -> list[Face]:
         """See `FaceModel.faces`."""
+        if profile is not None:
+            pixels = profile.converted(pixels)
         image = self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=pixels)
         found = []
         for detection in self._detector.detect(image).detections:

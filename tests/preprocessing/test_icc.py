@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from preprocessing import Preparer, PreprocessParams, decode_rgb, icc
+from assets import FACE_MODELS, fetch_assets
+from preprocessing import Box, FaceDetector, FaceFinder, Preparer, PreprocessParams, decode_rgb, icc
 from tests.hostile.image_colours import wide_gamut
 from tests.media import encode_heic, photo_pixels
 
@@ -177,3 +178,69 @@ def test_the_client_s_copy_is_the_same() -> None:
 def test_wide_gamut_is_clipped_not_wrapped() -> None:
     pixels = decode(saved(Image.new("RGB", (8, 8), (0, 255, 0)), "PNG", icc_profile=wide_gamut()))
     assert (pixels[0, 0] == (0, 255, 0)).all()
+
+
+@pytest.fixture(scope="module")
+def models_dir() -> Path:
+    return next(iter(fetch_assets(FACE_MODELS).values())).parent
+
+
+def as_a_phone_stores_it(width: int, orientation: int, profile: bytes, name: str = "astronaut.png") -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = Image.fromarray(photo_pixels(name)).resize((width, width * 3 // 4 + 1))
+    return saved(picture.convert("L") if profile == grey_profile() else picture, "JPEG", icc_profile=profile, exif=exif)
+
+
+@pytest.mark.parametrize("detector", FaceDetector)
+@pytest.mark.parametrize(
+    ("encoded", "face_box", "share"),
+    [
+        (as_a_phone_stores_it(1601, 1, display_p3()), None, 0.45),
+        (as_a_phone_stores_it(1600, 3, display_p3()), None, 1.2),  # without a face that stands upright
+        (as_a_phone_stores_it(1203, 1, wide_gamut()), None, 0.45),
+        (as_a_phone_stores_it(801, 1, grey_profile()), None, 0.8),
+        (as_a_phone_stores_it(801, 6, display_p3()), Box(100, 200, 300, 350), 0.2),
+        (as_a_phone_stores_it(801, 1, display_p3(), "coffee.png"), None, 2),
+    ],
+)
+def test_only_what_is_looked_at_is_converted_and_nothing_changes(
+    encoded: bytes, face_box: Box | None, share: float, detector: FaceDetector, models_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    preparer = Preparer(PreprocessParams(face_detector=detector), models_dir)
+    whole = decode(encoded)
+    expected = preparer.prepare(saved(Image.fromarray(whole), "PNG"), face_box)
+    converted = []
+    convert = icc.ToSrgb.convert_pixels
+
+    def counted(self: icc.ToSrgb, pixels: np.ndarray) -> None:
+        converted.append(pixels.size)
+        convert(self, pixels)
+
+    monkeypatch.setattr(icc.ToSrgb, "convert_pixels", counted)
+    prepared = preparer.prepare(encoded, face_box)
+    preparer.close()
+    assert prepared.faces == expected.faces
+    np.testing.assert_array_equal(prepared.pixels, expected.pixels)
+    if detector is FaceDetector.DIRECT:
+        assert 0 < sum(converted) < share * whole.size
+
+
+def test_faces_are_those_of_the_converted_picture_whatever_its_size(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = icc.ToSrgb(wide_gamut(), "RGB")
+    finder = FaceFinder(models_dir)
+    random = np.random.default_rng(5)
+    found = 0
+    for width, height in [(16, 900), (129, 127), (192, 385), *random.integers(200, 1500, (40, 2))]:
+        picture = Image.fromarray(photo_pixels("astronaut.png")[:400]).resize((int(width), int(height)))
+        pixels = np.asarray(picture) ^ random.integers(0, 32, (height, width, 3), np.uint8)
+        for model in finder._models:
+            faces = model.faces(profile.converted(pixels))
+            assert model.faces(pixels, profile) == faces
+            found += len(faces)
+    assert found > 40
+    monkeypatch.setattr("preprocessing.face_detection.finder._MAX_SIDE_PX", 700)  # larger ones are reduced
+    assert finder.faces(pixels, profile) == finder.faces(profile.converted(pixels)) != []

@@ -42,6 +42,12 @@ class ToSrgb:
         """A new image of mode RGB."""
         return cast("Image.Image", ImageCms.applyTransform(image, self._transform))
 
+    def converted(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A converted copy, C-contiguous; see `convert_pixels`."""
+        copy = np.array(pixels, order="C")
+        self.convert_pixels(copy)
+        return copy
+
     def convert_pixels(self, pixels: NDArray[np.uint8]) -> None:
         """Converts in place, by strips, which take little memory.
 
@@ -60,9 +66,7 @@ class ToSrgb:
         colours = np.stack(np.meshgrid(*axes), axis=-1).reshape(1, -1, len(axes))
         if grey:
             colours = np.repeat(colours, 3, axis=2)
-        converted = colours.copy()
-        self.convert_pixels(converted)
-        return int(np.abs(converted.astype(int) - colours).max()) <= _SAME_LEVELS
+        return int(np.abs(self.converted(colours).astype(int) - colours).max()) <= _SAME_LEVELS
 
 
 def to_srgb(image: Image.Image) -> ToSrgb | None:
