@@ -1,9 +1,14 @@
 """What `deepfake-bench run` measures: each part starts the servers it needs and returns its figures."""
 
 import itertools
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -13,7 +18,7 @@ from benchmark.bench import Bench
 from benchmark.gemm import ceiling_flops, classifier_rate, products_of
 from benchmark.load import run_load
 from benchmark.results import Figures, Rows, percentile, ratios
-from benchmark.servers import BenchError, Server, stopped
+from benchmark.servers import ROOT, BenchError, Server, stopped
 from preprocessing import FaceDetector, FaceFinder
 
 Measured = Iterator[tuple[str, dict[str, float]]]
@@ -28,6 +33,8 @@ _REQUESTS, _IMAGES = 3, 15
 _SEARCHED = 60
 _CLIENTS = (1, 4)
 _CAPACITY_CLIENTS = 4
+_STEPS = Path(__file__).with_name("steps.py")
+_AS_OF_TRITON = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": str(2**17)}  # deploy/triton/program.py
 
 
 def measure_ratio(bench: Bench) -> Figures:
@@ -161,6 +168,38 @@ def measure_faces(bench: Bench) -> Figures:
     )
 
 
+def measure_steps(bench: Bench) -> Figures:
+    """From a file to the classifier's pixels without a server, by this checkout and by `versus`."""
+    checkouts = {"ms": ROOT, **({"other, ms": bench.versus.resolve()} if bench.versus else {})}
+
+    def one_round() -> Measured:
+        for column, checkout in checkouts.items():
+            for step, ms in _steps_of(checkout, bench.frames_folder).items():
+                yield step, {column: ms}
+
+    rows = _rounds(bench, one_round)
+    if bench.versus:
+        for cells in rows.values():
+            cells["over other"] = ratios(cells["ms"], cells["other, ms"])
+    return Figures(
+        title="From a file to the classifier's pixels",
+        note="Milliseconds of processor time of one thread; frames are 1280 x 720 with a face.",
+        columns={**dict.fromkeys(checkouts, 2), **({"over other": 3} if bench.versus else {})},
+        rows=rows,
+    )
+
+
+def _steps_of(checkout: Path, frames: Path) -> dict[str, float]:
+    python = checkout / ".venv" / "bin" / "python"
+    command = [python if python.exists() else sys.executable, "-P", _STEPS, frames]
+    environment = {**os.environ, "PYTHONPATH": f"{checkout}:{checkout / 'client'}", **_AS_OF_TRITON}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchError(f"{checkout}: {done.stderr[-300:]}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 PARTS: dict[str, Callable[[Bench], Figures]] = {
     "ratio": measure_ratio,
     "latency": measure_latency,
@@ -168,6 +207,7 @@ PARTS: dict[str, Callable[[Bench], Figures]] = {
     "tails": measure_tails,
     "gemm": measure_gemm,
     "faces": measure_faces,
+    "steps": measure_steps,
 }
 
 
