@@ -147,7 +147,7 @@ EXIT_CODES = {
     EXIT_USAGE: "wrong usage, a package is missing, a release is not the checkpoint's, or no server answers",
 }
 EXAMPLES = ("deepfake-bench drift --checkpoint my-checkpoint --release releases",)
-PACKAGES = {"torch": "export", "transformers": "export", "simplejpeg": "preprocessing", "mediapipe": "preprocessing"}
+PACKAGES = {"torch": "export", "transformers": "export", "simplejpeg": "preprocessing", "openvino": "preprocessing"}
 
 
 def drift(

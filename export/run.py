@@ -152,7 +152,7 @@ def _prepare(located: LocatedCheckpoint, settings: ExportSettings, target: Targe
     )
     faces = None
     if params.face_detection and params.face_detector is FaceDetector.DIRECT:
-        progress(Step("compare the face detectors"))
+        progress(Step("search for faces with both detectors"))
         faces = _compare_faces(settings, golden)
     plan = ServingPlan(settings, checkpoint.resize.size_px, checkpoint.head.labels)
     return _Job(settings, target, checkpoint, params, plan, golden, faces, progress)

@@ -57,7 +57,7 @@ class FaceDetector(StrEnum):
     """What runs MediaPipe's two face models."""
 
     DIRECT = "direct"
-    """OpenVINO, for half of MediaPipe's processor time; the same boxes."""
+    """OpenVINO: the same boxes for less processor time."""
 
     MEDIAPIPE = "mediapipe"
     """MediaPipe itself: the reference."""

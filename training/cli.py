@@ -44,7 +44,7 @@ GROUPS = {
 _PACKAGES = {
     "torch": "export", "transformers": "export", "accelerate": "train", "peft": "train", "tensorboard": "train",
     "sklearn": "train", "scipy": "evaluate", "cv2": "preprocessing", "simplejpeg": "preprocessing",
-    "mediapipe": "preprocessing",
+    "openvino": "preprocessing",
 }  # fmt: skip
 
 app = new_app(PROGRAM)

@@ -1,4 +1,4 @@
-"""A face model as OpenVINO runs it, for half of MediaPipe's processor time.
+"""A face model as OpenVINO runs it, for less processor time than MediaPipe takes.
 
 Everything around the model repeats MediaPipe's steps in its order and in float32. Scores then differ only by the
 rounding of the two runtimes, and boxes are equal to the pixel (tests/preprocessing/test_face_parity.py).

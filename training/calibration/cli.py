@@ -53,7 +53,7 @@ OLD_NAMES = {"--fake-label": "--fake-labels"}
 
 _PACKAGES = {
     "torch": "export", "transformers": "export", "scipy": "evaluate", "matplotlib": "evaluate",
-    "simplejpeg": "preprocessing", "mediapipe": "preprocessing",
+    "simplejpeg": "preprocessing", "openvino": "preprocessing",
 }  # fmt: skip
 
 REPORT_FOLDER = "calibration"

@@ -28,7 +28,7 @@ LIMITS = """\
 - Its verdict bands are the defaults: its probabilities are not calibrated.
 - A score is a hint for a person who decides, not a proof."""
 
-_LIBRARIES = ("torch", "transformers", "accelerate", "peft", "numpy", "opencv-contrib-python", "mediapipe")
+_LIBRARIES = ("torch", "transformers", "accelerate", "peft", "numpy", "opencv-contrib-python", "openvino")
 
 
 @dataclass(frozen=True)
