@@ -77,8 +77,16 @@ def _cached_snapshot(checkpoint: str, revision: str | None) -> Path | None:
 
 def _is_complete(snapshot: Path) -> bool:
     """Whether a download got everything that is needed to load; an interrupted one goes on where it was."""
-    settings = all((snapshot / name).is_file() for name in ("config.json", "preprocessor_config.json"))
-    return settings and any(_has_weights(snapshot, form) for form in _WEIGHTS)
+    processor = (snapshot / "preprocessor_config.json").is_file() or is_timm(snapshot)
+    return processor and (snapshot / "config.json").is_file() and any(_has_weights(snapshot, form) for form in _WEIGHTS)
+
+
+def is_timm(path: Path) -> bool:
+    """Whether timm wrote a checkpoint: its config.json describes the image processor, too."""
+    try:
+        return "pretrained_cfg" in json.loads((path / "config.json").read_bytes())
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _has_weights(snapshot: Path, form: str) -> bool:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deepfake_client.release import CalibrationRecord, CardFields, ModelCard, ReleaseBands, Scope, first_fault
 from export.checkpoint.head import NOTHING_SAID, Head, Labelling, read_head
-from export.checkpoint.hub import LocatedCheckpoint
+from export.checkpoint.hub import LocatedCheckpoint, is_timm
 from export.checkpoint.model_card import README, read_card
 from export.checkpoint.processor import Normalisation, read_processor
 from export.errors import CheckpointError
@@ -187,7 +187,7 @@ def refuse_no_checkpoint(located: LocatedCheckpoint) -> None:
 
 def _require_processor(path: Path) -> None:
     """Says what is missing for the image processor, of which transformers' own words lead elsewhere."""
-    if _is_timm(path):
+    if is_timm(path):
         if missing := [package for package in ("timm", "torchvision") if not importlib.util.find_spec(package)]:
             raise CheckpointError(f"{path} is a checkpoint of timm, and {missing[0]} is not installed: the extra timm")
     elif not any((path / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
@@ -195,14 +195,6 @@ def _require_processor(path: Path) -> None:
             f"{path} holds no preprocessor_config.json, so nothing says how its pictures are prepared: add that of the "
             "model it was trained from"
         )
-
-
-def _is_timm(path: Path) -> bool:
-    """Whether timm wrote it: its config.json describes the image processor, too."""
-    try:
-        return "pretrained_cfg" in json.loads((path / "config.json").read_bytes())
-    except (ValueError, TypeError):
-        return False
 
 
 def _refuse_unsuitable(config: Any, located: LocatedCheckpoint) -> None:

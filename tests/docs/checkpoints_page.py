@@ -34,6 +34,8 @@ checkpoint of each kind with random weights and compares it with transformers' p
 - **Several labels an image** (`problem_type` multi_label_classification): each label has a sigmoid; the highest fake
   one counts.
 - **A single output**: `--fake-when high` or `low` says which end means fake. It is served as the labels fake and real.
+- **timm**: checkpoints of timm, as `timm_wrapper` or as timm itself writes them, with the extra `timm`
+  (`tests/export/test_timm.py` tries a ResNet, a ViT and an EfficientNet: below 1e-5).
 - **Weights**: safetensors, or `pytorch_model.bin` where there are none. Missing, unexpected and mismatched ones are
   refused. Of a repository of the hub only the checkpoint itself is fetched, no folders such as `checkpoint-500/`.
 """
