@@ -24,7 +24,11 @@ STOP_GRACE_S = 10.0  # Triton's own --exit-timeout-secs is less
 
 
 class TritonServer:
-    """A tritonserver over one release, started at once. It answers nobody else until it is `ready`."""
+    """A tritonserver over one release, started at once.
+
+    Its ensemble and `preprocess` answer nobody else until it is `ready`. Who brings its classifier the pixels of a pool
+    may be answered before.
+    """
 
     grace_s = STOP_GRACE_S
 
