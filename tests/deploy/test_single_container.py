@@ -96,7 +96,7 @@ def test_it_serves_the_image_s_release_restarts_triton_and_stops_cleanly(tiny_re
     assert sorted(p.name for p in releases.iterdir()) == before  # the image's file system is not written
 
 
-@pytest.mark.parametrize("setting", ["CHECKPOINT", "MODEL_PATH", "REVISION"])
+@pytest.mark.parametrize("setting", ["CHECKPOINT", "MODEL_PATH", "DEEPFAKE_REVISION"])
 def test_another_model_than_the_image_s_is_refused(tiny_release: Release, tmp_path: Path, setting: str) -> None:
     done = run_to_its_end(environment(tiny_release.path.parent, tmp_path, **{setting: "someone/some-model"}))
     assert done.returncode == 1
