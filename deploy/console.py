@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from assets import AssetError
+from deepfake_client.command_line.variables import warn_of_unknown_variables
 from deepfake_client.environment import variables_of
 from deepfake_client.plain_text import shown
 from deploy.errors import DeployError
@@ -41,6 +42,7 @@ def show(descriptor: int, line: str) -> None:
 @contextmanager
 def exits_with_one_line(program: str) -> Iterator[None]:
     """Turns what stops a program into one line on standard error. Exit codes: 1 an error, 2 a wrong setting."""
+    warn_of_unknown_variables()
     try:
         yield
     except ValidationError as error:

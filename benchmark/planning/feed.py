@@ -4,7 +4,7 @@ A GPU classifies r frames a second. A core decodes, finds the face in, crops and
 
     cores     r / c, beside the GPU or in a pool of preprocess
     busy      of its time the GPU has work, with k cores: k c / r, at most all of it
-    pixels    8 r S S 3 bit/s from a pool to the GPU's server
+    pixels    8 r S S 3 bit/s from a pool to the gateway, and on to the GPU's server
     JPEG      8 r x the size of a file, to whoever prepares it
 """
 
@@ -55,7 +55,7 @@ class Feed:
     Attributes:
         cores: That prepare as many frames as it classifies.
         busy: Share (0-1) of its time that it has work, with the cores there are.
-        pixels_gbit_s: From a pool of preprocess to its server.
+        pixels_gbit_s: From a pool of preprocess to the gateway, and on to its server.
         jpeg_gbit_s: To whoever prepares the frames.
     """
 

@@ -10,6 +10,7 @@ from typing import NoReturn
 import typer
 
 from deepfake_client.command_line.packages import missing_packages
+from deepfake_client.command_line.variables import warn_of_unknown_variables
 from deepfake_client.connect import connect_for_batch
 from deepfake_client.detector import Detector
 from deepfake_client.errors import ConfigurationError, DetectionError, ServerUnavailableError
@@ -83,6 +84,7 @@ def run(app: typer.Typer, program: str) -> None:
     """Entry point of a console script: a closed stream or a reader that has enough is no error to show."""
     if sys.stderr is None:  # it was closed: messages are lost, results are not
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
+    warn_of_unknown_variables()
     try:
         app(prog_name=program)
     except BrokenPipeError:  # the reader of our output, such as head, has closed it
