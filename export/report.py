@@ -16,7 +16,7 @@ from runtime.openvino_classifier import processor
 
 REPORT_FILE = "export_report.json"
 _LIBRARIES = (
-    "torch", "transformers", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino", "nncf",
+    "torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino", "nncf",
     "numpy",
 )  # fmt: skip
 

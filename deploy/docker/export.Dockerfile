@@ -1,4 +1,4 @@
-# The export job: PyTorch and transformers; it turns CHECKPOINT into a release and ends.
+# The export job: PyTorch, transformers and optimum; it turns CHECKPOINT into a release and ends.
 # With LOCK=export-gpu.lock it has onnxruntime with CUDA, for the gate of a release for GPUs, and is 2 GB larger.
 # With its digest, NAME@sha256:..., every build gets the same image.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm

@@ -1,7 +1,8 @@
-"""The checkpoint's own graph by PyTorch: pixel_values in, logits out."""
+"""The checkpoint's own graph by optimum: pixel_values in, logits out."""
 
 import contextlib
 import io
+import logging
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -27,38 +28,48 @@ def export_logits_graph(checkpoint: Checkpoint, scratch_dir: Path) -> onnx.Model
         A graph from `pixel_values` (N, 3, S, S) float32 to `logits` (N, outputs) float32, plain ONNX operators only.
 
     Raises:
-        ExportError: PyTorch cannot trace the model, or ONNX has no operator for a part of it.
+        ExportError: optimum cannot trace the model, or ONNX has no operator for a part of it.
     """
     import torch
+    from optimum.exporters.onnx import export
 
-    class Logits(torch.nn.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = checkpoint.model
-
-        def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-            return self.model(pixel_values=pixel_values).logits
-
-    shape = (2, 3, checkpoint.resize.size_px, checkpoint.resize.size_px)
+    pixels = torch.zeros(2, 3, checkpoint.resize.size_px, checkpoint.resize.size_px)
+    logging.getLogger("optimum").setLevel(logging.ERROR)
     silent = contextlib.redirect_stdout(io.StringIO())  # where it fails it prints the whole graph
     with tempfile.TemporaryDirectory(dir=scratch_dir) as scratch, warnings.catch_warnings(), silent:
         warnings.simplefilter("ignore")  # the tracer's advice on control flow; the parity gate is the judge
         file = Path(scratch) / "model.onnx"
         try:
-            with _fixed_positions(checkpoint.model, torch.zeros(shape)):
-                torch.onnx.export(
-                    Logits().eval(),
-                    (torch.zeros(shape),),
-                    str(file),
-                    input_names=["pixel_values"],
-                    output_names=["logits"],
-                    dynamic_axes={"pixel_values": {0: "N"}, "logits": {0: "N"}},
-                    opset_version=OPSET,
-                    dynamo=False,
+            with _fixed_positions(checkpoint.model, pixels):
+                export(
+                    checkpoint.model,
+                    _configuration(checkpoint.model.config, pixels),
+                    file,
+                    opset=OPSET,
+                    disable_dynamic_axes_fix=True,
                 )
         except (ValueError, LookupError, TypeError, RuntimeError, NotImplementedError) as error:
-            raise ExportError(f"PyTorch cannot export {checkpoint.located.name} to ONNX: {reason_of(error)}") from error
+            raise ExportError(f"optimum cannot export {checkpoint.located.name} to ONNX: {reason_of(error)}") from error
         return onnx.load(str(file))
+
+
+def _configuration(config: Any, pixels: Any) -> Any:
+    """One description for all image classifiers; optimum has its own for some of them only."""
+    from optimum.exporters.onnx.model_configs import ViTOnnxConfig
+
+    class ImageClassifierOnnxConfig(ViTOnnxConfig):  # type: ignore[misc]
+        @property
+        def inputs(self) -> dict[str, dict[int, str]]:
+            return {"pixel_values": {0: "N"}}
+
+        @property
+        def outputs(self) -> dict[str, dict[int, str]]:
+            return {"logits": {0: "N"}}
+
+        def generate_dummy_inputs(self, **_options: Any) -> dict[str, Any]:
+            return {"pixel_values": pixels}
+
+    return ImageClassifierOnnxConfig(config, task="image-classification")
 
 
 @contextlib.contextmanager

@@ -39,7 +39,7 @@ PROGRAMS = {
     "gateway": "gateway",
 }
 MODULES = {**PROGRAMS, "export": "export.cli", "gateway": "gateway.app"}
-TRAINING = {"torch", "transformers", "nncf"}
+TRAINING = {"torch", "transformers", "optimum", "nncf"}
 RUNTIMES = {"mediapipe", "onnx", "onnxruntime", "opencv-contrib-python", "nvidia-pytriton", "openvino"}
 
 every_image = pytest.mark.parametrize("name", DOCKERFILES)

@@ -212,7 +212,7 @@ def test_a_wrong_setting(tmp_path: Path) -> None:
 def test_it_imports_neither_torch_nor_anything_that_its_image_lacks() -> None:
     code = "import deploy.triton_container, sys; print(*{m.split('.')[0] for m in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) & {"torch", "transformers", "onnx", "flask", "gateway"} == set()
+    assert set(done.stdout.split()) & {"torch", "transformers", "optimum", "onnx", "flask", "gateway"} == set()
 
 
 def test_dead_orphans_are_reaped_and_the_server_is_not() -> None:

@@ -41,7 +41,7 @@ sys.argv[0] = {name!r}
 """
 ABSENT = {
     "accelerate", "cachetools", "cv2", "flask", "flask_cors", "flask_openapi3", "fsspec", "litserve", "locust",
-    "matplotlib", "mediapipe", "mosec", "nncf", "onnx", "onnxruntime", "openvino", "peft", "pillow_heif",
+    "matplotlib", "mediapipe", "mosec", "nncf", "onnx", "onnxruntime", "openvino", "optimum", "peft", "pillow_heif",
     "prometheus_client", "psutil", "pyarrow", "pytriton", "ray", "safetensors", "scipy", "simplejpeg", "sklearn",
     "tensorboard", "torch", "transformers", "waitress", "werkzeug",
 }  # fmt: skip
