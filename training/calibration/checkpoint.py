@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from deepfake_client.release import CalibrationRecord, ReleaseBands
-from export.checkpoint.head import Head
 from export.checkpoint.load import SIDECAR, Checkpoint, read_sidecar
 from export.release import own_file
 from training.calibration.fitting import Scale
@@ -18,29 +17,28 @@ _WRITTEN_ANEW = ("config.json", SIDECAR)
 _TOLERANCE = 1e-4
 
 
-def fold_scale(model: Any, scale: Scale, head: Head) -> None:
+def fold_scale(checkpoint: Checkpoint, scale: Scale) -> None:
     """Scales the logits of an image classifier in its head's weights: in float64, kept in fp32.
 
     Args:
-        model: A transformers model whose logits come out of a linear layer; changed in place.
+        checkpoint: One whose logits come out of a linear layer; its model is changed in place.
         scale: What the logits are divided by, and what is added to those of the fake classes.
-        head: What is made of its logits.
 
     Raises:
         CalibrationError: The last linear layer is not what makes the logits, or has no bias.
     """
     import torch
 
-    labels = model.config.num_labels
+    model, labels = checkpoint.model, checkpoint.head.outputs
     layers = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m.out_features == labels]
     if not layers or layers[-1].bias is None:
         raise CalibrationError(f"{type(model).__name__} has no linear layer with {labels} outputs and a bias to scale")
-    last, before = layers[-1], _probe(model)
-    added = torch.tensor(head.towards_fake, dtype=torch.float64) * scale.bias
+    last, before = layers[-1], _probe(checkpoint)
+    added = torch.tensor(checkpoint.head.towards_fake, dtype=torch.float64) * scale.bias
     with torch.no_grad():
         last.weight.copy_((last.weight.double() / scale.temperature).float())
         last.bias.copy_((last.bias.double() / scale.temperature + added).float())
-    off = float(((_probe(model) - added) * scale.temperature - before).abs().max())
+    off = float(((_probe(checkpoint) - added) * scale.temperature - before).abs().max())
     if not off <= _TOLERANCE * max(float(before.abs().max()), 1.0):
         raise CalibrationError(f"the last linear layer of {type(model).__name__} does not make its logits")
 
@@ -65,7 +63,7 @@ def write_calibrated(
         OSError: The folder cannot be written.
     """
     source = checkpoint.located.path
-    fold_scale(checkpoint.model, scale, checkpoint.head)
+    fold_scale(checkpoint, scale)
     sidecar = read_sidecar(source).model_copy(update={"verdict_bands": bands, "calibration": record})
     if not sidecar.name:
         sidecar = sidecar.model_copy(update={"name": checkpoint.name})  # the folder's name is another one now
@@ -79,13 +77,11 @@ def write_calibrated(
     (folder / SIDECAR).write_text(text + "\n", encoding="utf-8")
 
 
-def _probe(model: Any) -> Any:
-    """(2, labels) float64 logits of fixed random pixels."""
+def _probe(checkpoint: Checkpoint) -> Any:
+    """(2, outputs) float64 logits of fixed random pixels."""
     import torch
 
-    config = getattr(model.config, "vision_config", model.config)
-    size = getattr(config, "image_size", 224)
-    height, width = size if isinstance(size, list | tuple) else (size, size)
-    pixels = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+    side = checkpoint.resize.size_px
+    pixels = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        return model(pixel_values=pixels).logits.double()
+        return checkpoint.model(pixel_values=pixels).logits.double()

@@ -117,7 +117,7 @@ def main_command(
             pictures = read_pictures(golden) if golden is not None else None
             loaded = load_checkpoint(locate_checkpoint(checkpoint), said)
             if earlier := loaded.sidecar.calibration:  # the new scale and its figures count from the trained weights
-                fold_scale(loaded.model, Scale(earlier.temperature, earlier.bias).inverse, loaded.head)
+                fold_scale(loaded, Scale(earlier.temperature, earlier.bias).inverse)
             media, unscored = _score(loaded, dataset, people, face_detection, FaceRules(FaceChoice(faces)))
             found = calibrate(
                 media, loaded.head.softmax_fake_indices, budget, BootstrapPlan(resamples, seed), video_rule

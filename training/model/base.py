@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,15 +78,17 @@ class BaseModel:
             OptionError: The weights cannot be loaded as an image classifier.
         """
         try:
-            network = AutoModelForImageClassification.from_pretrained(
+            network, loading = AutoModelForImageClassification.from_pretrained(
                 self.located.path,
                 config=self.config,
                 dtype=torch.float32,
                 ignore_mismatched_sizes=True,
+                output_loading_info=True,
                 **LOADING,
             )
         except (OSError, ValueError, LookupError, TypeError, RuntimeError, ImportError) as error:
             raise _unusable(self.located.name, error) from error
+        _require_backbone(network, loading, self.located.name)
         if self.new_head:  # two labels in another order or of another meaning fit in shape
             for module in (module for head in _heads(network) for module in head.modules()):
                 if hasattr(module, "reset_parameters"):
@@ -135,6 +138,19 @@ def _refuse_unsuitable(config: Any, name: str) -> None:
         )
     if getattr(getattr(config, "vision_config", config), "num_channels", 3) != 3:
         raise OptionError(f"--base {name} does not take RGB images")
+
+
+def _require_backbone(network: Any, loading: Mapping[str, Any], name: str) -> None:
+    """Only a head may be missing: a backbone of random weights trains to little, and says nothing of it."""
+    heads = {id(parameter) for head in _heads(network) for parameter in head.parameters()}
+    of_head = {key for key, parameter in network.named_parameters() if id(parameter) in heads}
+    # Of weights in another shape transformers gives the two shapes as well.
+    mismatched = {key if isinstance(key, str) else key[0] for key in loading["mismatched_keys"]}
+    if lost := sorted({*loading["missing_keys"], *mismatched} - of_head):
+        named = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+        raise OptionError(
+            f"--base {name}: its weights do not fit its architecture; missing or of another shape: {named}"
+        )
 
 
 def _unusable(name: str, error: Exception) -> OptionError:

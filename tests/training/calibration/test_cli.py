@@ -85,7 +85,7 @@ def test_any_linear_head_is_scaled(make: object, tmp_path: Path) -> None:
     loaded = load_checkpoint(locate_checkpoint(str(make(tmp_path / "model"))))  # type: ignore[operator]
     squares = np.random.default_rng(0).integers(0, 256, (3, *[loaded.resize.size_px] * 2, 3), np.uint8)
     before = torch_logits(loaded, squares)
-    fold_scale(loaded.model, Scale(1.7, -0.6), loaded.head)
+    fold_scale(loaded, Scale(1.7, -0.6))
     shift = np.where(np.arange(before.shape[1]) == 0, -0.6, 0)
     np.testing.assert_allclose((torch_logits(loaded, squares) - shift) * 1.7, before, atol=1e-4)
 
@@ -107,7 +107,7 @@ def test_every_kind_of_head_then_gives_the_fitted_scores(
     squares = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), np.uint8)
     logits = loaded.head.softmax_logits(torch_logits(loaded, squares))
     fitted = fake_probability(logits, loaded.head.softmax_fake_indices, scale)
-    fold_scale(loaded.model, scale, loaded.head)
+    fold_scale(loaded, scale)
     np.testing.assert_allclose(fake_probabilities(loaded, squares), fitted, atol=1e-5)
 
 
