@@ -1,5 +1,5 @@
 # The export job: PyTorch, transformers and optimum; it turns CHECKPOINT into a release and ends.
-# With LOCK=export-gpu.lock it has onnxruntime with CUDA, for the gate of a release for GPUs, and is 2 GB larger.
+# With LOCK=export-gpu.lock it has onnxruntime with CUDA, for the gate of a release for GPUs, and is some 2 GB larger.
 # With its digest, NAME@sha256:..., every build gets the same image.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 FROM ${PYTHON_IMAGE} AS builder
