@@ -60,7 +60,7 @@ def decode_rgb(encoded: bytes, *, max_bytes: int, max_pixels: int, pipeline_pixe
 def decode_as_stored(
     encoded: bytes, *, max_bytes: int, max_pixels: int, pipeline_pixels: bool = False
 ) -> tuple[NDArray[np.uint8], ToSrgb | None]:
-    """Decodes one image, and leaves its colours to the caller: a profile takes ten times as long as all the rest.
+    """Decodes one image, and leaves its colours to the caller: to convert them takes longer than all the rest.
 
     Args:
         encoded: A JPEG, PNG, BMP, WebP, GIF, TIFF, HEIC or AVIF file; of an animation the first frame counts, of a
@@ -198,7 +198,7 @@ def _plain_rgb(image: Image.Image, encoded: bytes) -> NDArray[np.uint8] | None:
 
 
 def _load_rgb(image: Image.Image, profile: ToSrgb | None) -> tuple[NDArray[np.uint8], ToSrgb | None]:
-    """As `decode_as_stored` returns them."""
+    """As `decode_as_stored` returns them, but for the orientation."""
     if "RGB;16B" in [tile.args for tile in getattr(image, "tile", ())]:
         image.info.pop("transparency", None)  # a colour of 16 bits, which Pillow compares with pixels of 8
     image.load()
