@@ -165,6 +165,8 @@ class FrameScorer(Protocol):
     def server_id(self, deadline: Deadline) -> str:
         """Names the server that answers now, otherwise after each of its starts; "" where there is none.
 
+        Where two have a part in an answer, both are named, with a blank between.
+
         Raises:
             ServiceError: It does not say.
         """

@@ -184,13 +184,13 @@ class CachingScorer:
                 return
             self._servers_asked_at = time.monotonic()  # the others that come meanwhile do not wait
         try:
-            server = self._scorer.server_id(Deadline(min(_PATIENCE_S, deadline.remaining_s())))
+            servers = set(self._scorer.server_id(Deadline(min(_PATIENCE_S, deadline.remaining_s()))).split())
         except ServiceError as error:
             _LOG.debug("which server answers is not known: %s", error)
             return
         with self._lock:
-            if server not in self._servers:
-                self._servers.add(server)
+            if not servers <= self._servers:
+                self._servers |= servers
                 self._scores.clear()
 
     def _ask_for_release(self, deadline: Deadline) -> None:

@@ -269,6 +269,21 @@ def test_a_server_that_was_started_anew_scores_everything_again(
     assert len(inner.calls) == 4
 
 
+def test_servers_that_are_known_may_answer_together_in_any_way(inner: Scripted, scorer: CachingScorer) -> None:
+    """As with a preprocess pool: one that makes the pixels, one that scores them."""
+    for inner.server in ("classifier-1 pool-1", "classifier-2 pool-2"):
+        scorer._servers_asked_at = 0.0
+        ask(scorer, b"frame")
+    for inner.server in ("classifier-1 pool-2", "classifier-2 pool-1"):
+        scorer._servers_asked_at = 0.0
+        ask(scorer, b"frame")
+    assert len(inner.calls) == 2
+    inner.server = "classifier-1 pool-3"
+    scorer._servers_asked_at = 0.0
+    ask(scorer, b"frame")
+    assert len(inner.calls) == 3
+
+
 def test_what_the_server_before_answered_is_not_kept(inner: Scripted, scorer: CachingScorer) -> None:
     def restart(images: Sequence[bytes]) -> None:
         inner.server = "started again"
