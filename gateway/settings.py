@@ -81,7 +81,9 @@ class GatewaySettings(PrefixedSettings):
     max_in_flight: int = Field(
         default=12, ge=1, description="Detections worked on at a time; more are refused with 503."
     )
-    retry_after_s: int = Field(default=1, ge=1, description="Seconds in the Retry-After header of such a refusal.")
+    retry_after_s: int = Field(
+        default=1, ge=1, description="Seconds in the Retry-After header of each 503 that may pass."
+    )
     max_video_decodes: int = Field(
         default=4,
         ge=1,
