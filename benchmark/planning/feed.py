@@ -152,7 +152,7 @@ def feed(
     try:
         frames = [path.read_bytes() for path in make_face_frames(default_cache_dir() / "bench-frames", _FRAMES)]
         if not frames_per_core:
-            require_packages("deepfake-bench feed", {"simplejpeg": "preprocessing", "cv2": "preprocessing"})
+            require_packages("deepfake-bench feed", {"simplejpeg": "preprocessing", "openvino": "preprocessing"})
             frames_per_core = measured_frames_per_core(frames, rounds)
         rate = float(f"{statistics.median(frames_per_core):.3g}")  # as it is printed
         size = float(np.mean([len(frame) for frame in frames]))
