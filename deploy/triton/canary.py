@@ -12,7 +12,7 @@ from deepfake_client.scorer import OK, Deadline, NoObserver
 from deepfake_client.settings import ClientSettings
 from deepfake_client.triton.endpoint import TritonEndpoint
 from deepfake_client.triton.scorer import TritonScorer
-from deepfake_client.triton.stages import PREPROCESS, pixels_of
+from deepfake_client.triton.stages import CLASSIFIER, PREPROCESS, pixels_of
 from deepfake_client.triton.target import parse_target
 from export.golden import GoldenSet
 
@@ -25,6 +25,8 @@ _EAGER_S = 0.2  # pause between canaries until the first success, and after a fa
 
 class Canary:
     """Scores an image of random pixels through the ensemble: no cache has the answer."""
+
+    _progress_of = CLASSIFIER  # requests of the ensemble, and those of a preprocess pool's clients
 
     def __init__(self, triton_url: str, golden: GoldenSet | None = None, request_id: str = "canary") -> None:
         """Connects at the first inference.
@@ -70,7 +72,7 @@ class Canary:
     def completed_requests(self) -> int | None:
         """Requests the server has answered successfully, None if it does not say: progress under overload."""
         try:
-            return self._scorer.completed_requests(timeout_s=2.0)
+            return self._scorer.completed_requests(2.0, self._progress_of)
         except DetectionError:
             return None
 
@@ -85,23 +87,18 @@ class Canary:
 class PreprocessCanary(Canary):
     """Has an image of random pixels preprocessed, by a server that does nothing else. It needs no golden images."""
 
+    _progress_of = PREPROCESS
+
     def __init__(self, triton_url: str, golden: GoldenSet | None = None, request_id: str = "canary") -> None:
         """See `Canary`."""
         super().__init__(triton_url, golden, request_id)
-        settings = ClientSettings(model=PREPROCESS, preprocess_url="")
+        settings = ClientSettings(preprocess_url="")
         self._endpoint = TritonEndpoint(parse_target(triton_url), settings, NoObserver())
 
     def _statuses(self, images: Sequence[bytes], timeout_s: float) -> list[str]:
         question = pixels_of([(image, None) for image in images])
         prepared = self._endpoint.ask(question, timeout_s, self._request_id).answer()
         return [OK if status == 0 else str(status) for status in prepared.statuses.tolist()]
-
-    def completed_requests(self) -> int | None:
-        """See `Canary.completed_requests`."""
-        try:
-            return self._endpoint.completed_requests(timeout_s=2.0)
-        except DetectionError:
-            return None
 
     def close(self) -> None:
         """Closes the connections."""

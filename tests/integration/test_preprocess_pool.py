@@ -21,6 +21,7 @@ from deepfake_client.settings import ClientSettings
 from deepfake_client.triton.scorer import TritonScorer
 from deploy.process import children_of
 from deploy.triton.addresses import ServerAddresses
+from deploy.triton.canary import Canary
 from deploy.triton.server import TritonServer
 from deploy.triton.shared_memory import SHM, region_prefix
 from export.checkpoint.hub import locate_checkpoint
@@ -215,6 +216,19 @@ def test_a_side_that_is_killed_is_named_and_comes_back(
         time.sleep(0.2)
     assert answer.json()["confidence_score"] == score
     assert requests.get(f"{gateway.url}/health", timeout=10).status_code == 200
+
+
+def test_what_a_pool_has_classified_is_progress(classifier: Server, pool: Server, images: dict[str, bytes]) -> None:
+    """A Triton that is slow to answer a canary is started again only where it answers nobody else."""
+    canary, scorer = Canary(classifier.url), TritonScorer(classifier.url, settings(pool))
+    before = canary.completed_requests()
+    scorer.score(list(images.values()), Deadline(30))
+    after = canary.completed_requests()
+    assert before is not None
+    assert after is not None
+    assert after > before
+    canary.close()
+    scorer.close()
 
 
 def test_a_start_of_either_side_is_noticed(classifier: Server, pool: Server) -> None:

@@ -233,18 +233,18 @@ class TritonEndpoint:
         except InferenceServerException as error:
             raise self.error(error) from error
 
-    def completed_requests(self, timeout_s: float) -> int:
-        """How many requests the model of one of the servers has answered successfully since that server started.
+    def completed_requests(self, timeout_s: float, model: str) -> int:
+        """How many requests a model of one of the servers has answered successfully since that server started.
 
         Raises:
             ServiceError: The server does not say.
         """
         try:
             with _counted():
-                statistics = self._connection().get_inference_statistics(self._settings.model, client_timeout=timeout_s)
+                statistics = self._connection().get_inference_statistics(model, client_timeout=timeout_s)
         except InferenceServerException as error:
             raise self.error(error) from error
-        return sum(int(model.inference_stats.success.count) for model in statistics.model_stats)
+        return sum(int(version.inference_stats.success.count) for version in statistics.model_stats)
 
     def ask(self, question: Question[T], timeout_s: float, request_id: str) -> PendingAnswer[T]:
         """Sends a request and returns at once."""

@@ -111,9 +111,9 @@ class TritonScorer:
         """See `FrameScorer.server_id`."""
         return " ".join(endpoint.server_id(self._patience_s(deadline, endpoint)) for endpoint in self._endpoints)
 
-    def completed_requests(self, timeout_s: float) -> int:
-        """See `TritonEndpoint.completed_requests`."""
-        return self._endpoint.completed_requests(timeout_s)
+    def completed_requests(self, timeout_s: float, model: str = "") -> int:
+        """See `TritonEndpoint.completed_requests`; by default of the ensemble."""
+        return self._endpoint.completed_requests(timeout_s, model or self._settings.model)
 
     def score(
         self,

@@ -28,6 +28,9 @@ Ask = Callable[[Question[Any]], PendingAnswer[Any]]
 PREPROCESS = "preprocess"
 """Name of the model that makes the pixels."""
 
+CLASSIFIER = "classifier"
+"""Name of the model that scores them."""
+
 _Shapes = dict[str, tuple[int | None, ...]]
 
 _ONE = (1,)
@@ -57,7 +60,7 @@ def in_two_stages(images: Sequence[EncodedImage], ask_preprocess: Ask, ask_class
     prepared: Prepared = yield ask_preprocess(pixels_of(images))
     inputs: Tensors = {"PIXELS": prepared.pixels, "STATUS": prepared.statuses[:, None]}
     read = partial(_read_classifier, prepared)
-    scored: ModelOutputs = yield ask_classifier(Question("classifier", inputs, _SCORED, read))
+    scored: ModelOutputs = yield ask_classifier(Question(CLASSIFIER, inputs, _SCORED, read))
     return scored
 
 
