@@ -285,7 +285,7 @@ def _description(job: _Job, chosen: Variant) -> dict[str, Any]:
         export_id=export_id(checkpoint, job.params, chosen),
         labels=head.labels,
         fake_labels=head.fake_labels,
-        other_labels=tuple(other_labels(head.labels, head.fake_indices)),
+        other_labels=tuple(other_labels(head.labels, head.fake_indices, all_may_be=head.activation == "sigmoid")),
         activation=head.activation,
         fake_when=head.fake_when,
         scope=checkpoint.sidecar.scope,

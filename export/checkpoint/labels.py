@@ -15,7 +15,8 @@ _REAL_WORDS = frozenset(
 _FAKE_WORDS = frozenset(
     {
         "fake", "fakes", "deepfake", "deepfakes", "ai", "artificial", "synthetic", "generated", "manipulated", "forged",
-        "forgery", "spoof", "spoofed", "altered", "edited", "tampered", "swapped",
+        "forgery", "spoof", "spoofed", "altered", "edited", "tampered", "swap", "swapped", "faceswap", "gan",
+        "diffusion", "morphed", "inpainted", "reenacted",
     }
 )  # fmt: skip
 _NEGATIONS = frozenset({"not", "non", "no", "un"})
@@ -66,9 +67,18 @@ def fake_label_indices(
     return chosen
 
 
-def other_labels(labels: Sequence[str], fake_indices: Sequence[int]) -> list[str]:
-    """The classes that are neither fake nor real."""
-    return [label for index, label in enumerate(labels) if index not in fake_indices and _kind(label) == "other"]
+def other_labels(labels: Sequence[str], fake_indices: Sequence[int], *, all_may_be: bool = False) -> list[str]:
+    """The classes that are neither fake nor real.
+
+    Args:
+        labels: By class index.
+        fake_indices: The fake ones.
+        all_may_be: As for `fake_label_indices`. Otherwise some class is the real one: where none says so, no class
+            counts as neither.
+    """
+    rest = [label for index, label in enumerate(labels) if index not in fake_indices]
+    neither = [label for label in rest if not any(_says(label))]
+    return neither if all_may_be or len(neither) < len(rest) else []
 
 
 def _kind(label: str) -> str:
@@ -77,9 +87,17 @@ def _kind(label: str) -> str:
     Raises:
         LabelError: The label says both, or negates a word.
     """
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", label)
-    words = set(re.findall(r"[a-z]+", spaced.lower()))
-    says_real, says_fake = bool(words & _REAL_WORDS), bool(words & _FAKE_WORDS)
-    if (says_real and says_fake) or ((says_real or says_fake) and words & _NEGATIONS):
+    says_real, says_fake = _says(label)
+    if (says_real and says_fake) or ((says_real or says_fake) and _words(label) & _NEGATIONS):
         raise LabelError(f"the label {label!r} is ambiguous: {_HOW_TO_SAY}")
     return "real" if says_real else "fake" if says_fake else "other"
+
+
+def _says(label: str) -> tuple[bool, bool]:
+    """Whether it has a word for real, and one for fake."""
+    words = _words(label)
+    return bool(words & _REAL_WORDS), bool(words & _FAKE_WORDS)
+
+
+def _words(label: str) -> set[str]:
+    return set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", label).lower()))

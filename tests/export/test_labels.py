@@ -19,6 +19,7 @@ from export.errors import LabelError
         (["real", "fake", "no_face"], [1]),
         (["Deepfake", "Other"], [0]),
         (["AuthenticPhoto", "FaceSwapped"], [1]),
+        (["real", "face_swap", "ai_generated", "GAN"], [1, 2, 3]),
     ],
 )
 def test_fake_is_every_class_that_says_so(labels: list[str], fake: list[int]) -> None:
@@ -43,8 +44,14 @@ def test_labels_that_do_not_say_are_refused(labels: list[str]) -> None:
 
 def test_what_is_neither_is_named() -> None:
     assert other_labels(["real", "fake", "no_face"], [1]) == ["no_face"]
-    assert other_labels(["LABEL_0", "LABEL_1"], [1]) == ["LABEL_0"]
     assert other_labels(["Fake", "Real"], [0]) == []
+    assert other_labels(["not fake", "fake", "no_face"], [1]) == ["no_face"]
+
+
+def test_what_stands_for_real_without_saying_so_is_not_neither() -> None:
+    assert other_labels(["LABEL_0", "LABEL_1"], [1]) == []
+    assert other_labels(["Deepfake", "Other"], [0]) == []
+    assert other_labels(["face_swap", "no_face"], [0], all_may_be=True) == ["no_face"]
 
 
 def test_the_user_can_name_the_fake_classes() -> None:
