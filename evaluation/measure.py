@@ -29,7 +29,7 @@ _REASONS = {
     "threshold_at_5pct_fpr": "only a threshold above every score does",
     "ppv": "no verdict is fake",
     "decided_accuracy": "every verdict is uncertain",
-    "cllr": "the release has no likelihood ratios: calibrate it",
+    "cllr": "the release has no likelihood ratios for some of these files: calibrate it",
     "cllr_min": "a class is missing",
 }
 """Why a metric has no value where both classes were scored."""
@@ -85,10 +85,8 @@ class ScoreTable:
 
 
 def _log10_lr(row: ScoredFile, calibration: CalibrationRecord | None) -> float:
-    record = calibration.of(row.media_type) if calibration and row.media_type else None
-    if record is None or record.likelihood_ratio is None or row.fake_probability is None:
-        return math.nan
-    return record.likelihood_ratio.log10_of(row.fake_probability)
+    ratios = calibration.ratios_of(row.media_type) if calibration and row.media_type else None
+    return math.nan if ratios is None or row.fake_probability is None else ratios.log10_of(row.fake_probability)
 
 
 def clean_metrics(

@@ -180,6 +180,11 @@ class CalibrationRecord(CalibrationSummary):
         """How the bands that decide about this kind of media did."""
         return self.image if media_type is MediaType.IMAGE else self.video or self.image
 
+    def ratios_of(self, media_type: MediaType) -> LikelihoodRatios | None:
+        """Those of this kind of media: a mean over frames is worth something else than the score of one picture."""
+        record = self.image if media_type is MediaType.IMAGE else self.video
+        return record.likelihood_ratio if record else None
+
     def summary(self) -> CalibrationSummary:
         """The figures that fit beside every result."""
         return CalibrationSummary(

@@ -23,10 +23,11 @@ class Likelihood(BaseModel):
 
 def likelihood_of(model: ModelInfo, media_type: MediaType, fake_probability: float) -> Likelihood | None:
     """The likelihood ratio of the probability (0-1) that decides; None where the calibration has none."""
-    record = model.calibration.of(media_type) if model.trained and model.calibration else None
-    ratios = record.likelihood_ratio if record else None
-    if record is None or ratios is None:
+    calibration = model.calibration if model.trained else None
+    ratios = calibration.ratios_of(media_type) if calibration else None
+    if calibration is None or ratios is None:
         return None
+    record = calibration.of(media_type)
     log10_lr = round(ratios.log10_of(fake_probability), 2)
     times, kinds = 10 ** abs(log10_lr), ("a fake", "a real file")
     one, other = kinds if log10_lr >= 0 else kinds[::-1]

@@ -38,6 +38,7 @@ def test_no_ratio_is_beyond_what_the_calibration_supports(p: float, log10_lr: fl
 def test_videos_have_ratios_of_their_own() -> None:
     calibration = DESCRIBED.calibration
     assert calibration is not None
+    assert likelihood_of(DESCRIBED, MediaType.VIDEO, 0.75) is None, "those of images say nothing of a mean of frames"
     ratios = LikelihoodRatios(slope=1.0, intercept=0.0, low=-1.0, high=1.0, cllr=0.5, cllr_min=0.5)
     video = calibration.image.model_copy(update={"unit": "videos", "likelihood_ratio": ratios})
     model = DESCRIBED.model_copy(update={"calibration": calibration.model_copy(update={"video": video})})
