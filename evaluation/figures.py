@@ -10,7 +10,7 @@ import numpy as np
 from evaluation.measure import ScoreTable
 from evaluation.results import Results
 from evaluation.statistics.bootstrap import CONFIDENCE, resample
-from evaluation.statistics.metrics import FloatArray, RocCurve, roc_curve
+from evaluation.statistics.metrics import FloatArray, RocCurve, bin_index, roc_curve
 from evaluation.statistics.tippett import draw_tippett
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ def write_figures(data: FigureData, folder: Path, suffixes: Sequence[str]) -> li
     if data.table.has_both_classes:
         drawings["roc"] = _draw_roc
     if data.table.p.size:
-        drawings |= {"scores": _draw_scores, "reliability": _draw_reliability}
+        drawings["scores"] = _draw_scores
+    if data.table.has_both_classes:
+        drawings["reliability"] = _draw_reliability
     if data.table.has_ratios:
         drawings["tippett"] = _draw_tippett
     names = []
@@ -147,16 +149,19 @@ def _draw_reliability(figure: "Figure", data: FigureData) -> None:
     bins = data.results.calibration
     metrics = data.results.metrics
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=_DASHES)
-    for one in bins:
+    is_fake, index = data.table.is_fake, bin_index(data.table.p, len(bins))
+    fakes_to_reals = is_fake.mean() / (~is_fake).mean()
+    for number, one in enumerate(bins):
         if one.mean_p is not None and one.fraction_fake is not None:
-            fakes = round(one.fraction_fake * one.files)
+            fakes = int(is_fake[index == number].sum())
             bar = binomtest(fakes, one.files).proportion_ci(CONFIDENCE, method="wilson")
-            axes.plot([one.mean_p, one.mean_p], [bar.low, bar.high], color=_REAL, alpha=0.35, linewidth=4)
+            ends = [share / (share + (1 - share) * fakes_to_reals) for share in (bar.low, bar.high)]
+            axes.plot([one.mean_p, one.mean_p], ends, color=_REAL, alpha=0.35, linewidth=4)
             axes.plot(one.mean_p, one.fraction_fake, "o", color=_REAL, markersize=6, clip_on=False, zorder=3)
     axes.set(xlim=(0, 1), ylim=(0, 1))
     figure.suptitle("Reliability", fontsize=12)
     axes.set_title(f"ECE {metrics.ece.text()}   Brier {metrics.brier.text()}", fontsize=10)
-    axes.set_ylabel("share of fake files; bars: 95% (Wilson)")
+    axes.set_ylabel("share of fake files, each class counting half;\nbars: 95% (Wilson)")
     counts.bar(
         [one.low for one in bins], [one.files for one in bins], width=1 / len(bins), align="edge", color=_REAL,
         edgecolor="white", linewidth=0.8,

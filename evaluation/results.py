@@ -151,8 +151,9 @@ class MetricsResult(_Part):
     false_negative_rate: Estimate
     """Share of fake files called real, at 0.5."""
     ece: Estimate
-    """Expected calibration error of the fake probability, 15 bins."""
+    """Expected calibration error of the fake probability, 15 bins, each class counting half."""
     brier: Estimate
+    """Mean squared error of the fake probability, each class counting half."""
     decided_accuracy: Estimate
     """Share of right verdicts among those that the bands do not call uncertain."""
     ppv: Estimate

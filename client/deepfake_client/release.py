@@ -118,7 +118,7 @@ class BandRecord(_Part):
     auc: float = Field(ge=0, le=1)
     """Area under the ROC curve."""
     ece_before: float = Field(ge=0, le=1)
-    """Expected calibration error of the fake probability before the calibration."""
+    """Expected calibration error of the fake probability before the calibration, each class counting half."""
     ece_after: float = Field(ge=0, le=1)
     """The same after it."""
     fpr: float = Field(ge=0, le=1)

@@ -176,7 +176,7 @@ def decision_metrics(is_fake: BoolArray, p: FloatArray) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """The scored files whose p lies in [low, high), the last bin including 1."""
+    """The scored files whose p lies in [low, high), the last bin including 1; each class counts half altogether."""
 
     __pydantic_config__ = IN_RESULTS
 
@@ -191,32 +191,42 @@ class CalibrationBin:
 
 def calibration_bins(is_fake: BoolArray, p: FloatArray, bins: int = CALIBRATION_BINS) -> tuple[CalibrationBin, ...]:
     """Bins of equal width over 0-1 (the reliability diagram of Niculescu-Mizil and Caruana, ICML 2005)."""
-    index = _bin_index(p, bins)
+    index, weight = bin_index(p, bins), balanced(is_fake)
     made = []
     for number in range(bins):
         inside = index == number
         files = int(inside.sum())
-        mean_p, fraction = (float(p[inside].mean()), float(is_fake[inside].mean())) if files else (None, None)
+        mean_p, fraction = (
+            (float(np.average(of[inside], weights=weight[inside])) for of in (p, is_fake)) if files else (None, None)
+        )
         made.append(CalibrationBin(number / bins, (number + 1) / bins, files, mean_p, fraction))
     return tuple(made)
 
 
 def calibration_metrics(is_fake: BoolArray, p: FloatArray) -> dict[str, float]:
-    """Expected calibration error over 15 bins, and the Brier score; both 0 at best.
+    """Expected calibration error over 15 bins, and the Brier score; both 0 at best, and with each class counting half.
 
+    A probability holds for a share of fakes. Here that is 50%, as in `deepfake-calibrate`, whatever the files' own.
     ECE = sum over bins of (files in the bin / N) |fraction fake - mean p|, of the fake probability (Naeini, Cooper and
     Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", AAAI 2015), not of the predicted
     class's confidence as Guo et al. (2017) have it. Brier = mean (p - is_fake)^2 (Brier, "Verification of forecasts
     expressed in terms of probability", Monthly Weather Review 78, 1950).
     """
-    if not p.size:
+    if is_fake.all() or not is_fake.any():
         return {"ece": math.nan, "brier": math.nan}
-    index = _bin_index(p, CALIBRATION_BINS)
-    gaps = np.bincount(index, weights=is_fake - p, minlength=CALIBRATION_BINS)
+    index, weight = bin_index(p, CALIBRATION_BINS), balanced(is_fake)
+    gaps = np.bincount(index, weights=weight * (is_fake - p), minlength=CALIBRATION_BINS)
     return {
-        "ece": float(np.abs(gaps).sum() / p.size),
-        "brier": float(np.mean((p - is_fake) ** 2)),
+        "ece": float(np.abs(gaps).sum()),
+        "brier": float(np.average((p - is_fake) ** 2, weights=weight)),
     }
+
+
+def balanced(is_fake: BoolArray, weights: FloatArray | None = None) -> FloatArray:
+    """(N,) float64: the weights (1 by default), scaled so that those of each class have the sum 0.5."""
+    weight = np.ones(is_fake.size) if weights is None else weights
+    sums = np.bincount(is_fake.astype(np.intp), weights=weight, minlength=2)
+    return np.asarray(weight / sums[is_fake.astype(np.intp)] / 2, dtype=np.float64)
 
 
 def score_metrics(is_fake: BoolArray, p: FloatArray) -> dict[str, float]:
@@ -232,7 +242,8 @@ def latency_metrics(latency_s: FloatArray) -> Mapping[str, float]:
     return {f"p{q}_s": float(value) for q, value in zip(LATENCY_PERCENTILES, values, strict=True)}
 
 
-def _bin_index(p: FloatArray, bins: int) -> NDArray[np.intp]:
+def bin_index(p: FloatArray, bins: int) -> NDArray[np.intp]:
+    """(N,) the number of the bin of each p."""
     return np.minimum((p * bins).astype(np.intp), bins - 1)
 
 

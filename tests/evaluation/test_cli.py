@@ -145,7 +145,7 @@ def test_a_class_without_a_score(evaluate: Evaluate, server: InferenceServer, fo
     found = read_results(tmp_path / "out")
     assert found["metrics"]["auc"] == {"value": None, "low": None, "high": None, "reason": "no fake file was scored"}
     assert found["metrics"]["accuracy"]["value"] == 0.75
-    assert found["figures"] == ["scores.png", "reliability.png"]
+    assert found["figures"] == ["scores.png"]
 
 
 def test_nothing_scored_at_all(evaluate: Evaluate, server: InferenceServer, folder: Path, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def draw_reliability(before: Sequence[CalibrationBin], after: Sequence[Calibrati
         )  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set_xlabel(f"fake probability (0-1), {len(after)} bins; area: share of the frames")
-    axes.set_ylabel("share of fake frames")
+    axes.set_ylabel("share of fake frames, each class counting half")
     axes.set_title("Reliability before and after calibration", fontsize=11)
     axes.legend(loc="upper left", frameon=False)
     axes.spines[["top", "right"]].set_visible(False)

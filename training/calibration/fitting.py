@@ -5,7 +5,9 @@ log odds of fake, and a is 1 over a temperature: Guo, Pleiss, Sun and Weinberger
 networks", ICML 2017, fit that alone. The bias b corrects a model that leans to one class. The loss is the binary one of
 fake against real, also for a checkpoint with more classes, since the labels say no more. Its targets are Platt's:
 (n + 1) / (n + 2) in place of 1, so that scores which the data set separates without an error keep a finite scale that
-its size can support. The probabilities hold for the data set's own share of fakes.
+its size can support. Each class counts half, whatever its number of files: the probabilities are those for a picture
+that is as often a fake as not, and their odds are likelihood ratios (prior-weighted logistic regression: Brümmer and du
+Preez, Computer Speech and Language 20, 2006).
 """
 
 import math
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepfake_client.release import VerdictBands
-from evaluation.statistics.metrics import BoolArray, FloatArray
+from evaluation.statistics.metrics import BoolArray, FloatArray, balanced
 from training.errors import CalibrationError
 
 LOWEST, HIGHEST = 0.05, 20.0
@@ -55,7 +57,7 @@ class FittedScale:
     Attributes:
         scale: The scale.
         at_bound: Whether the best fit lies beyond `LOWEST` or `HIGHEST`.
-        loss_before: Mean negative log-likelihood (nats) without it.
+        loss_before: Mean negative log-likelihood (nats) without it, each class counting half.
         loss_after: The same with it.
     """
 
@@ -94,8 +96,8 @@ def fit_scale(
     """
     from scipy.optimize import minimize
 
-    weight = np.ones(len(logits)) if weights is None else weights
-    target = _targets(is_fake, weight)
+    counts = np.ones(len(logits)) if weights is None else weights
+    target, weight = _targets(is_fake, counts), balanced(is_fake, counts)
 
     def scale_of(at: Sequence[float]) -> Scale:
         return Scale(float(np.exp(at[0])), float(at[1]))

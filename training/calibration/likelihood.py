@@ -1,8 +1,8 @@
 """Likelihood ratios of the probabilities that decide verdicts: fitted to images or videos, and bounded by their number.
 
 The calibration of scores is made on faces. A verdict's probability is the highest of several, or a mean over frames, so
-the ratios are fitted anew to what decides: the fitted log odds without the log odds of the data set's classes, as in
-Morrison, "Tutorial on logistic-regression calibration and fusion", Australian Journal of Forensic Sciences 45, 2013.
+the ratios are fitted anew to what decides: the fitted odds where each class counts half, as in Morrison, "Tutorial on
+logistic-regression calibration and fusion", Australian Journal of Forensic Sciences 45, 2013.
 """
 
 import math
@@ -20,8 +20,7 @@ def fit_likelihood_ratios(units: Units) -> LikelihoodRatios:
     """Fits them to the probabilities after the scale. Bounds count persons where they are known, else files."""
     odds = _log_odds(units)
     scale = fit_scale(np.stack([odds, np.zeros_like(odds)], axis=1), [0], units.is_fake, units.weights).scale
-    fakes, reals = (float(units.weights[of].sum()) for of in (units.is_fake, ~units.is_fake))
-    slope, intercept = 1 / scale.temperature, (scale.bias - math.log(fakes / reals)) / math.log(10)
+    slope, intercept = 1 / scale.temperature, scale.bias / math.log(10)
     log10_lr = slope * odds / math.log(10) + intercept
     low, high = elub(log10_lr, units.is_fake, units.cases)
     return LikelihoodRatios(

@@ -8,6 +8,8 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from sklearn.metrics import roc_curve as sklearn_roc_curve
 
 from evaluation.statistics.metrics import (
+    balanced,
+    bin_index,
     calibration_bins,
     calibration_metrics,
     confusion_matrix,
@@ -112,16 +114,18 @@ def test_decisions_by_hand() -> None:
 
 
 def test_calibration_by_hand() -> None:
-    # Two bins of fifteen: p 0.0 and 0.05 with one fake of two, and p = 1.0 twice, both fake.
+    # Two bins of fifteen: p 0.0 and 0.05 with one fake of two, and p = 1.0 twice, both fake. The real one counts 1/2,
+    # each fake 1/6.
     is_fake = np.array([False, True, True, True])
     p = np.array([0.0, 0.05, 1.0, 1.0])
     bins = [one for one in calibration_bins(is_fake, p) if one.files]
-    assert [(one.files, one.fraction_fake) for one in bins] == [(2, 0.5), (2, 1.0)]
-    assert bins[0].mean_p == pytest.approx(0.025)
+    assert [one.files for one in bins] == [2, 2]
+    assert [one.fraction_fake for one in bins] == pytest.approx([0.25, 1.0])
+    assert bins[0].mean_p == pytest.approx(0.0125)
     assert bins[1].high == 1.0
     found = calibration_metrics(is_fake, p)
-    assert found["ece"] == pytest.approx(0.5 * (0.5 - 0.025))
-    assert found["brier"] == pytest.approx(0.95**2 / 4)
+    assert found["ece"] == pytest.approx(2 / 3 * (0.25 - 0.0125))
+    assert found["brier"] == pytest.approx(0.95**2 / 6)
 
 
 def test_latency_by_hand() -> None:
@@ -186,12 +190,15 @@ def test_the_eer_lies_between_the_errors_of_neighbouring_thresholds(sample: tupl
 def test_brier_and_ece(sample: tuple[list[float], list[float]]) -> None:
     is_fake, p = arrays(sample)
     found = calibration_metrics(is_fake, p)
-    assert found["brier"] == pytest.approx(brier_score_loss(is_fake, p, pos_label=True))
+    weights = balanced(is_fake)
+    theirs = brier_score_loss(is_fake, p, pos_label=True, sample_weight=weights)
+    assert found["brier"] == pytest.approx(theirs)
     bins = calibration_bins(is_fake, p)
     assert sum(one.files for one in bins) == p.size
-    by_bins = sum(one.files * abs(one.fraction_fake - one.mean_p) for one in bins if one.files) / p.size
-    assert found["ece"] == pytest.approx(by_bins)
-    assert found["ece"] >= abs(is_fake.mean() - p.mean()) - 1e-12
+    held = [weights[bin_index(p, len(bins)) == number].sum() for number in range(len(bins))]
+    gaps = [abs(one.fraction_fake - one.mean_p) if one.files else 0.0 for one in bins]
+    assert found["ece"] == pytest.approx(np.dot(held, gaps))
+    assert found["ece"] >= abs(0.5 - np.average(p, weights=weights)) - 1e-12
 
 
 def test_a_calibrated_model_has_little_ece() -> None:
@@ -200,3 +207,5 @@ def test_a_calibrated_model_has_little_ece() -> None:
     is_fake = rng.random(20_000) < p
     assert calibration_metrics(is_fake, p)["ece"] < 0.02
     assert calibration_metrics(is_fake, p**3)["ece"] > 0.1
+    kept = ~is_fake | (rng.random(20_000) < 0.2)
+    assert calibration_metrics(is_fake[kept], p[kept])["ece"] < 0.02, "the share of fakes does not count"

@@ -65,6 +65,14 @@ def test_the_scale_that_made_the_scores_is_found(truth: float, bias: float) -> N
     assert fitted.loss_after <= fitted.loss_before
 
 
+def test_probabilities_do_not_hold_the_share_of_fakes_among_the_files() -> None:
+    logits, is_fake = drawn(40_000, 2.0, bias=0.5)
+    fewer = ~is_fake | (np.random.default_rng(3).random(is_fake.size) < 0.25)
+    all_of_them, some = (fit_scale(logits[kept], FAKE_FIRST, is_fake[kept]).scale for kept in (fewer | True, fewer))
+    assert some.bias == pytest.approx(all_of_them.bias, abs=0.07)
+    assert some.temperature == pytest.approx(all_of_them.temperature, rel=0.05)
+
+
 def test_the_scale_is_that_of_logistic_regression_on_platts_targets() -> None:
     """scikit-learn takes no soft targets: each score counts once for either class, with its target's weight."""
     logits, is_fake = drawn(60, 2.0, seed=4, bias=1.0)
@@ -72,8 +80,9 @@ def test_the_scale_is_that_of_logistic_regression_on_platts_targets() -> None:
     fakes, reals = weights[is_fake].sum(), weights[~is_fake].sum()
     target = np.where(is_fake, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
     odds = (logits[:, 0] - logits[:, 1])[:, None]
+    halved = weights / np.where(is_fake, fakes, reals)
     theirs = LogisticRegression(C=1e9, tol=1e-10, max_iter=1000).fit(
-        np.concatenate([odds, odds]), np.repeat([1, 0], 60), np.concatenate([weights * target, weights * (1 - target)])
+        np.concatenate([odds, odds]), np.repeat([1, 0], 60), np.concatenate([halved * target, halved * (1 - target)])
     )
     ours = fit_scale(logits, FAKE_FIRST, is_fake, weights).scale
     assert 1 / ours.temperature == pytest.approx(theirs.coef_[0, 0], rel=1e-3)
