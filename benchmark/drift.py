@@ -34,7 +34,7 @@ from export.checkpoint.hub import LocatedCheckpoint
 from export.checkpoint.load import checkpoint_digest, load_checkpoint
 from export.errors import ExportError
 from export.gate.parity import make_reference
-from preprocessing import ImageRejectedError, Preparer, PreprocessParams
+from preprocessing import PREPROCESSING_VERSION, ImageRejectedError, Preparer, PreprocessParams
 
 Array = NDArray[np.float64]
 
@@ -87,7 +87,7 @@ def measure_drift(checkpoint: Path, target: Path | str, images: Sequence[Path]) 
         images: Image files; at least one.
 
     Raises:
-        BenchError: There is no image, one could not be scored, or the release is not the checkpoint's.
+        BenchError: There is no image, one could not be scored, or the release is not the checkpoint's or is older.
         ExportError: The checkpoint cannot be loaded.
         ImageRejectedError: An image cannot be decoded.
         DetectionError: The release or server cannot be used.
@@ -100,6 +100,8 @@ def measure_drift(checkpoint: Path, target: Path | str, images: Sequence[Path]) 
         info = detector.info(timeout_s=_TIMEOUT_S)
         if info.checkpoint_sha256 != checkpoint_digest(checkpoint):
             raise BenchError(f"{info.version} was exported from another checkpoint than {checkpoint}")
+        if info.preprocessing_version != PREPROCESSING_VERSION:
+            raise BenchError(f"{info.version} has preprocessing version {info.preprocessing_version}: export it again")
         scores = [detector.detect(path, timeout_s=_TIMEOUT_S).frames[0].score for path in images]
         batch_dp = _batch_dp(detector, encoded, scores)
     crops = list(face_crops(encoded, PreprocessParams.from_dict(info.preprocess.model_dump())))

@@ -19,10 +19,12 @@ from benchmark.servers import BenchError
 from deepfake_client.in_process import InProcessScorer
 from deepfake_client.scorer import Deadline, Scoring
 from export.checkpoint.hub import locate_checkpoint
+from export.checkpoint.load import checkpoint_digest
 from export.release import promote
 from export.run import export_checkpoint
 from export.settings import ExportSettings
 from preprocessing import PreprocessParams
+from tests.inference_server import DESCRIPTION, inference_server
 from tests.seeded_checkpoint import make_untrained_checkpoint
 
 
@@ -131,6 +133,13 @@ def test_a_release_of_another_checkpoint_is_refused(tiny_checkpoint: Path, relea
         measure_drift(tiny_checkpoint, releases, images)
     with pytest.raises(BenchError, match="no image"):
         measure_drift(tiny_checkpoint, releases, [])
+
+
+def test_a_server_of_an_older_release_is_refused(checkpoint: Path, images: list[Path]) -> None:
+    with inference_server() as server:
+        server.behaviour.description = {**DESCRIPTION, "checkpoint_sha256": checkpoint_digest(checkpoint)}
+        with pytest.raises(BenchError, match="has preprocessing version 1: export it again"):
+            measure_drift(checkpoint, server.url, images)
 
 
 def run(*arguments: object) -> Result:
