@@ -178,19 +178,20 @@ def test_the_deadline_bounds_both_stages(server: InferenceServer, pool: Inferenc
     server.behaviour.gate = threading.Event()
     started = time.monotonic()
     with pytest.raises(DeadlineExceededError):
-        scorer.score(images(1), Deadline(0.6))
-    assert 0.5 < time.monotonic() - started < 3
+        scorer.score(images(1), Deadline(2))
+    assert time.monotonic() - started < 30
     assert models(server) == ["classifier"]
 
 
 def test_a_second_stage_that_nobody_waits_for_is_cancelled(
     server: InferenceServer, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cancelled = threading.Event()
+    cancelled, deadline = threading.Event(), Deadline(60)
     infer = server.ModelInfer
 
     def watched(request: Any, context: Any) -> Any:
         context.add_callback(cancelled.set)
+        deadline.cancel()
         return infer(request, context)
 
     monkeypatch.setattr(server, "ModelInfer", watched)
@@ -199,11 +200,9 @@ def test_a_second_stage_that_nobody_waits_for_is_cancelled(
     scorer = make()
     scorer.info(Deadline(10))
     server.behaviour.gate = threading.Event()
-    deadline = Deadline(60)
-    threading.Timer(1.0, deadline.cancel).start()
     with pytest.raises(DeadlineExceededError, match="cancelled"):
         scorer.score(images(1), deadline)
-    assert cancelled.wait(5)
+    assert cancelled.wait(30)
 
 
 def test_a_probability_that_is_not_finite_is_a_fault_of_the_model(make: Make) -> None:
