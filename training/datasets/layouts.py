@@ -101,8 +101,10 @@ def read_dfdc(source: Path) -> list[Item]:
         for name, said in sorted(_json(table).items()):
             if not (path := table.parent / name).is_file():
                 continue
-            label = Label.FAKE if said["label"] == "FAKE" else Label.REAL
-            original = said.get("original") or name
+            try:
+                label, original = Label(said["label"].lower()), said.get("original") or name
+            except (KeyError, TypeError, AttributeError, ValueError) as error:
+                raise DatasetError(f"{table} does not say of {name} whether it is REAL or FAKE") from error
             items.append(Item(path, name, label, "dfdc", (f"dfdc-{Path(original).stem}",)))
     if not items:
         raise DatasetError(f"{source} has no metadata.json, in it or in its folders, that names videos as DFDC has")

@@ -14,7 +14,7 @@ _RANK: dict[Part, int] = {"train": 0, "val": 1, "test": 2}
 
 
 def assign_parts(items: Sequence[Item], test_fraction: float, seed: int) -> list[Part | None]:
-    """The part of each item; None for those that share people with a later part of the data set's own split.
+    """The part of each item; None for those that show someone of a later part of the data set's own split.
 
     Without such a split whole groups of people are drawn for the test. Validation is left to `deepfake-train`.
 
@@ -26,17 +26,18 @@ def assign_parts(items: Sequence[Item], test_fraction: float, seed: int) -> list
     Raises:
         DatasetError: All files are of people who are joined with each other, so that none can be kept for the test.
     """
-    groups = group([list(item.people) for item in items])
     if not any(item.part for item in items):
+        groups = group([list(item.people) for item in items])
         drawn = _drawn(groups, test_fraction, seed)
         return ["test" if number in drawn else "train" for number in groups]
-    latest: dict[int, Part] = {}
-    for item, number in zip(items, groups, strict=True):
-        part = item.part or "train"
-        latest[number] = max(part, latest.get(number, part), key=_RANK.__getitem__)
+    latest: dict[str, Part] = {}
+    for item in items:
+        for name in item.people:
+            latest[name] = max(item.part or "train", latest.get(name, "train"), key=_RANK.__getitem__)
     return [
-        part if (part := item.part or "train") == latest[number] else None
-        for item, number in zip(items, groups, strict=True)
+        part if all(latest[name] == part for name in item.people) else None
+        for item in items
+        for part in [item.part or "train"]
     ]
 
 
@@ -88,4 +89,7 @@ def require_classes(items: Sequence[Item], parts: Sequence[Part | None]) -> None
     for part in _RANK:
         there = {item.label for item, its in zip(items, parts, strict=True) if its == part}
         if len(there) == 1:
-            raise DatasetError(f"the {part} part has {there.pop().value} files only: change --test-fraction or --seed")
+            raise DatasetError(
+                f"the {part} part has {there.pop().value} files only: change --test-fraction or --seed. If the data "
+                "set's own split does it, move its list of test files away; --test-fraction 0 then trains on all"
+            )

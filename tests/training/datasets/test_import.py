@@ -141,15 +141,18 @@ def test_one_method_is_left_out_and_none_outweighs(faceforensics: Path, tmp_path
 
 
 def test_celebdf_with_its_test_list(tmp_path: Path) -> None:
-    """Videos of the test list's people that are not on the list are left out: they would be on both sides."""
+    """Videos of the test list's people that are not on the list are left out: they would be on both sides.
+
+    Who was swapped with one of them in a video that is left out is not.
+    """
     names = [f"Celeb-real/id{n}_000{k}.mp4" for n in (0, 1, 2, 3) for k in range(2)]
-    names += ["YouTube-real/00000.mp4", "YouTube-real/00001.mp4"]
+    names += ["YouTube-real/00000.mp4", "YouTube-real/00001.mp4", "Celeb-synthesis/id1_id2_0000.mp4"]
     names += [f"Celeb-synthesis/id{a}_id{b}_0000.mp4" for a, b in ((0, 1), (1, 0), (2, 3), (3, 2))]
     source = touch(tmp_path / "celeb", names)
     listed = ["1 Celeb-real/id0_0000.mp4", "1 YouTube-real/00001.mp4", "0 Celeb-synthesis/id0_id1_0000.mp4"]
     (source / "List_of_testing_videos.txt").write_text("\n".join(listed) + "\n")
     said = ok("celebdf", source, tmp_path / "out")
-    assert "left out 4 of 14 files" in said
+    assert "left out 5 of 15 files" in said
     assert files(tmp_path / "out", "test") == {
         "test/real/Celeb-real/id0_0000.mp4", "test/real/YouTube-real/00001.mp4",
         "test/fake/Celeb-synthesis/id0_id1_0000.mp4",
@@ -158,6 +161,10 @@ def test_celebdf_with_its_test_list(tmp_path: Path) -> None:
     assert people["train/fake/Celeb-synthesis/id2_id3_0000.mp4"] == "celeb-id2;celeb-id3"
     assert people["train/real/YouTube-real/00000.mp4"] == "youtube-00000"
     assert "train/real/Celeb-real/id0_0001.mp4" not in people
+    assert "train/fake/Celeb-synthesis/id1_id2_0000.mp4" not in people
+    listed += [f"0 Celeb-synthesis/id{a}_id{b}_0000.mp4" for a, b in ((2, 3), (3, 2))]
+    (source / "List_of_testing_videos.txt").write_text("\n".join(listed) + "\n")
+    assert "move its list of test files away" in run("celebdf", source, tmp_path / "none")[1].replace("\n", " ")
 
 
 def test_dfdc_joins_fakes_with_their_originals(tmp_path: Path) -> None:
@@ -175,6 +182,9 @@ def test_dfdc_joins_fakes_with_their_originals(tmp_path: Path) -> None:
     assert len(test) == 3
     assert len(set(test.values())) == 1
     assert set(rows(tmp_path / "out" / "method.csv").values()) == {"dfdc"}
+    (source / "dfdc_train_part_0" / "metadata.json").write_text(json.dumps({"real0.mp4": {"split": "test"}}))
+    code, said = run("dfdc", source, tmp_path / "none")
+    assert (code, "does not say of real0.mp4 whether" in said) == (1, True), said
 
 
 def test_folders_whose_levels_are_named(tmp_path: Path) -> None:
