@@ -1,7 +1,6 @@
 """Loads an image classifier and its image processor, and refuses what cannot be served."""
 
 import hashlib
-import importlib.util
 import json
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from deepfake_client.command_line.packages import missing_packages
 from deepfake_client.release import CalibrationRecord, CardFields, ModelCard, ReleaseBands, Scope, first_fault
 from export.checkpoint.head import NOTHING_SAID, Head, Labelling, read_head
 from export.checkpoint.hub import LocatedCheckpoint, is_timm
@@ -188,8 +188,8 @@ def refuse_no_checkpoint(located: LocatedCheckpoint) -> None:
 def _require_processor(path: Path) -> None:
     """Says what is missing for the image processor, of which transformers' own words lead elsewhere."""
     if is_timm(path):
-        if missing := [package for package in ("timm", "torchvision") if not importlib.util.find_spec(package)]:
-            raise CheckpointError(f"{path} is a checkpoint of timm, and {missing[0]} is not installed: the extra timm")
+        if missing := missing_packages({"timm": "timm", "torchvision": "timm"}):
+            raise CheckpointError(f"{path} is a checkpoint of timm, and {missing}")
     elif not any((path / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
         raise CheckpointError(
             f"{path} holds no preprocessor_config.json, so nothing says how its pictures are prepared: add that of the "

@@ -38,5 +38,5 @@ def test_without_timm_the_extra_is_named(tmp_path: Path) -> None:
     path = checkpoints.vit(tmp_path / "model")
     settings = {**json.loads((path / "config.json").read_text()), "pretrained_cfg": {"input_size": [3, 48, 48]}}
     (path / "config.json").write_text(json.dumps(settings))
-    with pytest.raises(CheckpointError, match="is a checkpoint of timm, and timm is not installed: the extra timm"):
+    with pytest.raises(CheckpointError, match=r"of timm, and packages are missing \(timm.*pip install .*\[timm\]"):
         load_checkpoint(LocatedCheckpoint(path, "model"))
