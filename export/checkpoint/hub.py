@@ -20,6 +20,9 @@ _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
 _INDEX = ".index.json"
 
+PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
+"""Either has the settings of the image processor."""
+
 _T = TypeVar("_T")
 
 
@@ -77,7 +80,7 @@ def _cached_snapshot(checkpoint: str, revision: str | None) -> Path | None:
 
 def _is_complete(snapshot: Path) -> bool:
     """Whether a download got everything that is needed to load; an interrupted one goes on where it was."""
-    processor = (snapshot / "preprocessor_config.json").is_file() or is_timm(snapshot)
+    processor = any((snapshot / name).is_file() for name in PROCESSOR_FILES) or is_timm(snapshot)
     return processor and (snapshot / "config.json").is_file() and any(_has_weights(snapshot, form) for form in _WEIGHTS)
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from deepfake_client.command_line.packages import missing_packages
 from deepfake_client.release import CalibrationRecord, CardFields, ModelCard, ReleaseBands, Scope, first_fault
 from export.checkpoint.head import NOTHING_SAID, Head, Labelling, read_head
-from export.checkpoint.hub import LocatedCheckpoint, is_timm
+from export.checkpoint.hub import PROCESSOR_FILES, LocatedCheckpoint, is_timm
 from export.checkpoint.model_card import README, read_card
 from export.checkpoint.processor import Normalisation, read_processor
 from export.errors import CheckpointError
@@ -173,7 +173,7 @@ def refuse_no_checkpoint(located: LocatedCheckpoint) -> None:
             f"{located.path} cannot be loaded: it holds no config.json. Give the folder that transformers' "
             "save_pretrained wrote, or a hub id"
         )
-    for name in ("config.json", "preprocessor_config.json", "processor_config.json"):
+    for name in ("config.json", *PROCESSOR_FILES):
         try:
             settings = json.loads((located.path / name).read_bytes())
         except (OSError, ValueError):
@@ -190,7 +190,7 @@ def _require_processor(path: Path) -> None:
     if is_timm(path):
         if missing := missing_packages({"timm": "timm", "torchvision": "timm"}):
             raise CheckpointError(f"{path} is a checkpoint of timm, and {missing}")
-    elif not any((path / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
+    elif not any((path / name).is_file() for name in PROCESSOR_FILES):
         raise CheckpointError(
             f"{path} holds no preprocessor_config.json, so nothing says how its pictures are prepared: add that of the "
             "model it was trained from"

@@ -47,6 +47,8 @@ def test_states_of_the_training_are_not_fetched(repository: Path, tmp_path: Path
     assert path.name == COMMIT
     assert sorted(fetched) == ["README.md", "config.json", "model.safetensors", "preprocessor_config.json"]
     located("http://127.0.0.1:9", tmp_path / "home")  # complete: the hub is not asked again
+    (path / "preprocessor_config.json").rename(path / "processor_config.json")
+    located("http://127.0.0.1:9", tmp_path / "home")
 
 
 def test_a_repository_without_safetensors_is_fetched_and_loaded(repository: Path, tmp_path: Path) -> None:
