@@ -117,6 +117,7 @@ def main_command(
             pictures = read_pictures(golden) if golden is not None else None
             loaded = load_checkpoint(locate_checkpoint(checkpoint), said)
             if earlier := loaded.sidecar.calibration:  # the new scale and its figures count from the trained weights
+                _require_same_labels(loaded, earlier)
                 fold_scale(loaded, Scale(earlier.temperature, earlier.bias).inverse)
             media, unscored = _score(loaded, dataset, people, face_detection, FaceRules(FaceChoice(faces)))
             found = calibrate(
@@ -133,6 +134,16 @@ def main_command(
     except KeyboardInterrupt:
         fail(PROGRAM, "interrupted: nothing is written", EXIT_INTERRUPTED)
     _print(record, found, output)
+
+
+def _require_same_labels(checkpoint: Checkpoint, earlier: CalibrationRecord) -> None:
+    """The earlier bias can be taken back only from the labels that it was added to."""
+    before = earlier.fake_labels
+    if before is not None and set(before) != set(checkpoint.head.fake_labels):
+        raise OptionError(
+            f"the checkpoint was calibrated with {', '.join(before)} as fake labels: give them as --fake-labels, or "
+            "calibrate the checkpoint that it was made of"
+        )
 
 
 def _score(

@@ -209,6 +209,15 @@ def test_golden_images_are_recorded_again_with_new_weights(
     assert (tmp_path / "again" / "README.md").read_text() == (golden_checkpoint / "README.md").read_text()
 
 
+def test_a_calibration_for_other_labels_cannot_be_taken_back(
+    golden_checkpoint: Path, data: Path, tmp_path: Path
+) -> None:
+    code, said = run(
+        "--checkpoint", golden_checkpoint, "--fake-labels", "Real", "--data-dir", data, "--output", tmp_path / "out"
+    )  # fmt: skip
+    assert (code, "calibrated with Fake as fake labels" in " ".join(said.split())) == (1, True), said
+
+
 def test_persons_come_from_a_table_or_from_folders(data: Path, tmp_path: Path) -> None:
     dataset = find_dataset(data)
     assert set(persons_of(dataset).values()) == {f"p{at}" for at in range(30)}
