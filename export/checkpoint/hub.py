@@ -15,7 +15,7 @@ HUB_TIMEOUT_S = 8.0
 """How long the hub may take to answer its first request."""
 
 _FILES = ("*.json", "README.md", "golden/*")
-_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 """Forms of weights. The first that a repository has is taken: the others hold the same again."""
 
 _INDEX = ".index.json"
