@@ -18,7 +18,7 @@ _PAGE = """# Checkpoints
 
 Any image classifier of transformers whose pictures become squares of one size can be served. The export compares every
 checkpoint with PyTorch, on what its own image processor makes of the pictures, and refuses what differs. The table says
-what was tried; other families may work, too. It is made by `python -m tests.docs.checkpoints_page`, which exports a tiny
+what was tried; other families may work, too. `python -m tests.docs.checkpoints_page` makes it: it exports a tiny
 checkpoint of each kind with random weights and compares it with transformers' pipeline.
 
 | checkpoint | picture | largest difference of p |
