@@ -160,9 +160,11 @@ class CalibrationRecord(CalibrationSummary):
     face_detection: bool
     """Whether frames were cropped to their largest face."""
     crop_factor: float | None = _left_out()
-    """Side of that crop over the longer side of the face box; left out by older records, as the next two."""
+    """Side of that crop over the longer side of the face box; left out by older records, as labels and version."""
     fake_labels: tuple[str, ...] | None = _left_out()
     """The labels that counted as fake."""
+    fake_when: FakeWhen | None = _left_out()
+    """Which end of a single output meant fake; left out for a model with classes."""
     preprocessing_version: int | None = _left_out()
     """Of the pixels that were scored."""
     dataset_sha256: str = Field(pattern="^[0-9a-f]{64}$")

@@ -36,6 +36,8 @@ def _differences(record: CalibrationRecord, checkpoint: Checkpoint, params: Prep
         yield f"crops of {record.crop_factor:g} times the face"
     if record.fake_labels is not None and set(record.fake_labels) != set(checkpoint.head.fake_labels):
         yield f"{', '.join(record.fake_labels)} as fake labels"
+    if record.fake_when not in (None, checkpoint.head.fake_when):
+        yield f"a single output that is {record.fake_when} for fakes"
     version = record.preprocessing_version
     if version is not None and not CALIBRATIONS_SINCE <= version <= PREPROCESSING_VERSION:
         yield f"preprocessing of version {version}"

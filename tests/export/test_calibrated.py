@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from deepfake_client.release import ReleaseBands
+from deepfake_client.release import FakeWhen, ReleaseBands
 from deploy.model import EMBEDDED_CHECKPOINT
 from export.checkpoint.calibrated import with_fitting_calibration
+from export.checkpoint.head import Labelling
 from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint
 from export.checkpoint.load import Checkpoint, load_checkpoint
 from export.run import export_checkpoint
@@ -71,6 +72,17 @@ def test_one_made_with_the_same_inputs_stays(said: dict[str, Any], tmp_path: Pat
     checkpoint = calibrated(tmp_path / "model", **said)
     faces = said.get("face_detection", True)
     assert with_fitting_calibration(checkpoint, params(checkpoint, face_detection=faces)) is checkpoint
+
+
+@pytest.mark.parametrize(("served", "kept"), [("high", True), ("low", False)])
+def test_one_of_a_single_output_holds_for_one_end_of_it(served: FakeWhen, kept: bool, tmp_path: Path) -> None:
+    path = checkpoints.siglip(tmp_path / "model", {0: "LABEL_0"})
+    sidecar = {"verdict_bands": BANDS, "calibration": record(fake_labels=["fake"], fake_when="high")}
+    (path / "deepfake.json").write_text(json.dumps(sidecar))
+    checkpoint = load_checkpoint(LocatedCheckpoint(path, path.name), Labelling(fake_when=served))
+    found = with_fitting_calibration(checkpoint, params(checkpoint)).sidecar
+    assert (found.calibration is not None) is kept
+    assert ("a single output that is high for fakes" in found.notice) is not kept
 
 
 def test_the_release_says_so(tmp_path: Path) -> None:

@@ -144,6 +144,8 @@ def _require_same_labels(checkpoint: Checkpoint, earlier: CalibrationRecord) -> 
             f"the checkpoint was calibrated with {', '.join(before)} as fake labels: give them as --fake-labels, or "
             "calibrate the checkpoint that it was made of"
         )
+    if earlier.fake_when not in (None, checkpoint.head.fake_when):
+        raise OptionError(f"the checkpoint was calibrated with --fake-when {earlier.fake_when}: give the same")
 
 
 def _score(
@@ -179,6 +181,7 @@ def _record(
         face_detection=face_detection,
         crop_factor=checkpoint.sidecar.crop_factor,
         fake_labels=checkpoint.head.fake_labels,
+        fake_when=checkpoint.head.fake_when,
         preprocessing_version=PREPROCESSING_VERSION,
         dataset_sha256=dataset.digest,
         image=found.image,
