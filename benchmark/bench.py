@@ -77,7 +77,13 @@ class Bench:
 
     @contextmanager
     def frames(self, count: int) -> Iterator[list[str]]:
-        """Frames that no server has seen, as paths below the media root; removed afterwards."""
+        """Frames that no server has seen, as paths below the media root; removed afterwards.
+
+        Raises:
+            BenchError: Nobody said where the running deployment reads frames.
+        """
+        if self.gateway and self.media_root is None:
+            raise BenchError("without --media-root no frames can be put where the deployment reads them")
         pool, folder = sorted(self.frames_folder.glob("*.jpg")), self.media / "deepfake-bench"
         try:
             yield [str(path.relative_to(self.media)) for path in fresh_frames(pool, folder, count)]

@@ -81,6 +81,25 @@ def measure_latency(bench: Bench) -> Figures:
     )
 
 
+def measure_clients(bench: Bench) -> Figures:
+    """Single images from one client and from eight: every server in turn, each round."""
+    counts = {"1 client": 1, "8 clients": 8}
+
+    def rates(server: Server) -> dict[str, float]:
+        return {
+            name: run_load(server, bench.frames_folder, bench.window_s, clients).images_per_s
+            for name, clients in counts.items()
+        }
+
+    rows, ratio_columns = _in_turn(bench, rates, *counts)
+    return Figures(
+        title="Images/s of one client and of eight",
+        note=f"Closed loops of {bench.window_s} s (Locust), one JPEG of 1280 x 720 with a face a request.",
+        columns={**dict.fromkeys(counts, 2), **ratio_columns},
+        rows=rows,
+    )
+
+
 def measure_servers(bench: Bench) -> Figures:
     """Single images in closed loops: LitServe, mosec, the plain service and ours; the others are held still."""
     precision, ours = list(bench.ours.items())[-1]
@@ -203,6 +222,7 @@ def _steps_of(checkout: Path, frames: Path) -> dict[str, float]:
 PARTS: dict[str, Callable[[Bench], Figures]] = {
     "ratio": measure_ratio,
     "latency": measure_latency,
+    "clients": measure_clients,
     "servers": measure_servers,
     "tails": measure_tails,
     "gemm": measure_gemm,
@@ -223,15 +243,15 @@ def _rounds(bench: Bench, one_round: Callable[[], Measured]) -> Rows:
     return rows
 
 
-def _in_turn(bench: Bench, measure: Callable[[Server], dict[str, float]], compared: str) -> tuple[Rows, dict[str, int]]:
+def _in_turn(
+    bench: Bench, measure: Callable[[Server], dict[str, float]], *compared: str
+) -> tuple[Rows, dict[str, int]]:
     """Every server that takes listed frames in turn, in an order that turns from round to round.
 
     Returns:
-        The rows, with the ratio of the column `compared` to each baseline's in the same round; and the decimals of
+        The rows, with the ratio of each column of `compared` to each baseline's in the same round; and the decimals of
         these ratios by column.
     """
-    if bench.gateway and bench.media_root is None:
-        raise BenchError("without --media-root no frames can be put where the deployment reads them")
     baselines = bench.baselines()
     servers = [*baselines, *bench.ours.values()]
 
@@ -240,9 +260,11 @@ def _in_turn(bench: Bench, measure: Callable[[Server], dict[str, float]], compar
             yield server.name, measure(server)
         servers.reverse()
 
-    rows = _rounds(bench, one_round)
-    for baseline in baselines:
-        base = rows[baseline.name][compared]
+    rows, decimals = _rounds(bench, one_round), {}
+    for baseline, column in itertools.product(baselines, compared):
+        name = f"over {baseline.name}" if len(compared) == 1 else f"{column}, over {baseline.name}"
+        base = rows[baseline.name][column]
         for cells in rows.values():
-            cells[f"over {baseline.name}"] = ratios(cells[compared], base)
-    return rows, {f"over {baseline.name}": 3 for baseline in baselines}
+            cells[name] = ratios(cells[column], base)
+        decimals[name] = 3
+    return rows, decimals

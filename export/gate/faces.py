@@ -50,7 +50,7 @@ class FaceParity:
             raise ParityError(
                 f"the direct face detector decides otherwise than MediaPipe on {self.other_decisions} of "
                 f"{self.pictures} pictures and places {self.other_boxes} faces elsewhere: "
-                "use --face-detector mediapipe"
+                "use --face-detector mediapipe (make serve: DEEPFAKE_FACE_DETECTOR=mediapipe)"
             )
 
 

@@ -33,12 +33,13 @@ def test_a_running_deployment_is_measured_and_nothing_started(
 ) -> None:
     # Other tests may take the processor after the capacity is measured: at 70% of it the service then refuses some.
     monkeypatch.setattr(parts, "LOAD_SHARE", 0.2)
-    done = run(service, tmp_path, "ratio,latency,tails", "--media-root", str(service.media_root))
+    done = run(service, tmp_path, "ratio,latency,clients,tails", "--media-root", str(service.media_root))
     assert done.exit_code == 0, done.output
     figures = results_in(tmp_path).parts
-    assert list(figures) == ["ratio", "latency", "tails"]
+    assert list(figures) == ["ratio", "latency", "clients", "tails"]
     assert figures["ratio"].rows["ours"]["images/s"][0] > 1
     assert figures["latency"].rows["ours"]["p50, ms"][0] <= figures["latency"].rows["ours"]["p95, ms"][0]
+    assert all(figures["clients"].rows["ours"][column][0] > 1 for column in ("1 client", "8 clients"))
     assert set(figures["tails"].rows) == {"ours, constant", "ours, poisson"}
     assert "## Tails at 20% of capacity" in (tmp_path / "results" / "report.md").read_text("utf-8")
     assert not (service.media_root / "deepfake-bench").exists()  # its frames are gone again
