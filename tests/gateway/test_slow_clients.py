@@ -24,17 +24,23 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield gateway.url
 
 
-def check(url: str, kind: str, seconds: float, slow: int, at_least: float) -> None:
-    result = run(lambda: measure(Gateway(url, jpeg("p=0.9")), kind, seconds, SLOTS, slow))
-    assert result["ratio"] >= at_least, result
-    assert set(result["statuses"]) <= {"200", "429", "503"}, result
-    assert result["without_retry_after"] == 0, result
+def check(url: str, kind: str, seconds: float, slow: int, at_least: float, tries: int = 1) -> None:
+    """Each try must answer properly; one of them must reach the rate."""
+    results = []
+    for _ in range(tries):
+        result = run(lambda: measure(Gateway(url, jpeg("p=0.9")), kind, seconds, SLOTS, slow))
+        results.append(result)
+        assert set(result["statuses"]) <= {"200", "429", "503"}, result
+        assert result["without_retry_after"] == 0, result
+        if result["ratio"] >= at_least:
+            return
+    pytest.fail(f"good clients got less than {at_least} of their rate: {results}")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_good_clients_are_answered(url: str, kind: str) -> None:
-    # A gateway that slow clients block answers next to nothing; the rates themselves are judged in the long form.
-    check(url, kind, seconds=1.5, slow=60, at_least=0.1)
+    # Other work on the machine can slow one short try down; a gateway that slow clients block fails all of them.
+    check(url, kind, seconds=1.5, slow=60, at_least=0.5, tries=3)
 
 
 @pytest.mark.long
