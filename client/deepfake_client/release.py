@@ -305,6 +305,31 @@ class ModelIdentity(_Part):
     """Left out if there is none."""
 
 
+class Member(_Part):
+    """One of several models whose scores a release fuses."""
+
+    name: str
+    """Hub id or checkpoint name."""
+    revision: str = ""
+    """The hub's commit; "" for a local checkpoint."""
+    architecture: str
+    """transformers' class."""
+    checkpoint_sha256: str
+    """Over the checkpoint's configuration and weights."""
+    precision: str
+    export_id: int
+    """Of the member's own classifier."""
+    labels: tuple[str, ...]
+    fake_labels: tuple[str, ...]
+    scope: Scope
+    whole_image: bool
+    """Whether it is always given the whole image, never the crop of a face."""
+    calibrated: bool
+    """Whether its probabilities are those of a calibration."""
+    weight: float
+    """Of its log-odds in the fused ones."""
+
+
 class Description(_Part):
     """What the export writes: identity and decision rules of a model. Keys that are not known here are ignored."""
 
@@ -349,6 +374,11 @@ class Description(_Part):
     """None where the checkpoint was not calibrated."""
     model_card: ModelCard | None = _left_out()
     """None where the checkpoint has none."""
+    members: tuple[Member, ...] = Field(default=(), exclude_if=lambda members: not members)
+    """Of a release of several models, in the order of `FrameScore.members`; what is said above is of their fusion."""
+    fusion_intercept: float | None = _left_out()
+    """Log-odds of the fused probability: this and each member's log-odds (natural) times its weight. None without
+    members."""
 
     def has_own_bands(self, media_type: MediaType) -> bool:
         """Whether the bands came with the checkpoint.

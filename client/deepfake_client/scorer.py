@@ -41,11 +41,13 @@ class Face:
         box_px: x0, y0, x1, y1 in pixels after EXIF orientation, clipped to the frame.
         score: The detector's, 0-1.
         fake_probability: 0-1; None where this face was not scored: it is too small, or there are too many.
+        members: Fake probability of each of `ModelInfo.members`; () where there are none, or the face was not scored.
     """
 
     box_px: Box
     score: float
     fake_probability: float | None = None
+    members: tuple[float, ...] = ()
 
     @property
     def shorter_side_px(self) -> float:
@@ -63,6 +65,8 @@ class FrameScore:
         fake_probability: 0-1, of the largest face, or of the whole frame without one; None unless the status is OK.
         probabilities: In the order of `ModelInfo.labels`, None unless the status is OK.
         faces: The largest first, 8 at most; none where a box was given.
+        members: What each of `ModelInfo.members` says where `fake_probability` is what they say together; () where
+            there are none, and unless the status is OK.
         export_id: Which exported classifier answered; 0 for a frame that never reached it.
     """
 
@@ -70,6 +74,7 @@ class FrameScore:
     fake_probability: float | None = None
     probabilities: tuple[float, ...] | None = None
     faces: tuple[Face, ...] = ()
+    members: tuple[float, ...] = ()
     export_id: int = 0
 
     @property
@@ -185,6 +190,7 @@ class ModelOutputs:
         probabilities: (N, labels) float32, see `Description.activation`.
         faces: (N, F, 5) float32, x0, y0, x1, y1 in pixels and the detector's score (0-1); the largest first.
         export_ids: (N,) int32, 0 for an image that never reached the classifier.
+        members: (N, M) float32, 0-1, the fake probability by each of M models that are fused; None of one model.
         prepared_by: (N,) int32, the export whose preprocessing made the pixels; None where that is the same one.
     """
 
@@ -193,6 +199,7 @@ class ModelOutputs:
     probabilities: NDArray[np.float32]
     faces: NDArray[np.float32]
     export_ids: NDArray[np.int32]
+    members: NDArray[np.float32] | None = None
     prepared_by: NDArray[np.int32] | None = None
 
     @property
@@ -206,7 +213,9 @@ class ModelOutputs:
         Raises:
             ModelFaultError: An image has STATUS 0 and a probability that is not within 0-1.
         """
-        for fake in self.fake_probabilities[self.statuses == 0]:
+        scored = self.statuses == 0
+        of_members = [] if self.members is None else self.members[scored].ravel().tolist()
+        for fake in (*self.fake_probabilities[scored].tolist(), *of_members):
             if not 0.0 <= fake <= 1.0:
                 raise ModelFaultError(
                     f"the model answered {fake} for a frame with STATUS 0; it is faulty, export it again"
@@ -219,15 +228,17 @@ class ModelOutputs:
     def _score(self, i: int, info: ModelInfo) -> FrameScore:
         ok = self.statuses[i] == 0
         fake_probability = float(self.fake_probabilities[i]) if ok else None
+        members = tuple(self.members[i].tolist()) if ok and self.members is not None else ()
         found = self.faces[i][np.isfinite(self.faces[i]).all(axis=1)].tolist()
         return FrameScore(
             status=OK if ok else info.status_name(int(self.statuses[i])),
             fake_probability=fake_probability,
             probabilities=tuple(self.probabilities[i].tolist()) if ok else None,
             faces=tuple(
-                Face((x0, y0, x1, y1), score, None if number else fake_probability)
+                Face((x0, y0, x1, y1), score) if number else Face((x0, y0, x1, y1), score, fake_probability, members)
                 for number, (x0, y0, x1, y1, score) in enumerate(found)
             ),
+            members=members,
             export_id=int(self.export_ids[i]),
         )
 

@@ -58,7 +58,7 @@ def score_every_face(
         boxes_px = [first.scores[i].faces[number].box_px for i, number in places]
         further = scorer.score([images[i] for i, _ in places], deadline, request_id, boxes_px)
         if further.info.release_id == first.info.release_id:
-            found = {place: score.fake_probability for place, score in zip(places, further.scores, strict=True)}
+            found = dict(zip(places, further.scores, strict=True))
             return Scoring(first.info, [_with_further(score, i, found) for i, score in enumerate(first.scores)])
     raise ServerUnavailableError("the servers change their release, and no one scored all faces")
 
@@ -70,9 +70,11 @@ def _further_faces(score: FrameScore, rules: FaceRules) -> list[int]:
     return rules.scored([face.shorter_side_px for face in score.faces])[1:]
 
 
-def _with_further(score: FrameScore, i: int, found: dict[tuple[int, int], float | None]) -> FrameScore:
+def _with_further(score: FrameScore, i: int, found: dict[tuple[int, int], FrameScore]) -> FrameScore:
     faces = (
-        replace(face, fake_probability=found.get((i, number), face.fake_probability))
+        replace(face, fake_probability=own.fake_probability, members=own.members)
+        if (own := found.get((i, number)))
+        else face
         for number, face in enumerate(score.faces)
     )
     return replace(score, faces=tuple(faces))

@@ -86,12 +86,14 @@ class Question(Generic[T]):
         inputs: By name, of shape (N, ...); arrays of objects hold bytes.
         outputs: The shape of each wanted output for one image; None where any length will do.
         read: Makes the answer from tensors of these shapes.
+        optional: The shapes of outputs that not every release has.
     """
 
     model: str
     inputs: Tensors
     outputs: Mapping[str, tuple[int | None, ...]]
     read: Callable[[Tensors], T]
+    optional: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
 
     @property
     def images(self) -> int:
@@ -271,7 +273,6 @@ class TritonEndpoint:
                 question.model,
                 [_input(name, values) for name, values in question.inputs.items()],
                 arrived,
-                outputs=[triton.InferRequestedOutput(name) for name in question.outputs],
                 request_id=request_id,
                 headers=dict(observed.metadata),
                 client_timeout=timeout_s,
@@ -350,10 +351,12 @@ def _input(name: str, values: NDArray[Any]) -> "triton.InferInput":
 
 
 def _tensors(result: Any, question: Question[Any]) -> dict[str, NDArray[Any]]:
-    """The wanted outputs, of the shapes that they must have."""
+    """The wanted outputs, of the shapes that they must have, and the optional ones that there are."""
     tensors = {name: result.as_numpy(name) for name in question.outputs}
+    found = {name: result.as_numpy(name) for name in question.optional}
+    tensors |= {name: values for name, values in found.items() if values is not None}
     for name, values in tensors.items():
-        expected = (question.images, *question.outputs[name])
+        expected = (question.images, *{**question.outputs, **question.optional}[name])
         if values is None or len(values.shape) != len(expected) or not all(map(_fits, values.shape, expected)):
             got = "nothing" if values is None else f"shape {values.shape}"
             raise ModelFaultError(

@@ -36,6 +36,8 @@ _Shapes = dict[str, tuple[int | None, ...]]
 _ONE = (1,)
 _FACES = (MAX_FACES, 5)
 _SCORED: _Shapes = {"FAKE_PROBABILITY": _ONE, "PROBABILITIES": (None,), "EXPORT_ID": _ONE}
+_MEMBERS: _Shapes = {"MEMBER_PROBABILITIES": (None,)}
+"""Only of a release of several models."""
 _PREPARED: _Shapes = {"PIXELS": (None, None, 3), "STATUS": _ONE, "FACES": _FACES, "EXPORT_ID": _ONE}
 
 
@@ -48,7 +50,7 @@ def in_one_stage(images: Sequence[EncodedImage], model: str, ask: Ask) -> Steps:
         ask: Sends to its servers.
     """
     outputs: _Shapes = {**_SCORED, "FACES": _FACES, "STATUS": _ONE}
-    scored: ModelOutputs = yield ask(Question(model, _inputs(images), outputs, _read_ensemble))
+    scored: ModelOutputs = yield ask(Question(model, _inputs(images), outputs, _read_ensemble, _MEMBERS))
     return scored
 
 
@@ -60,7 +62,7 @@ def in_two_stages(images: Sequence[EncodedImage], ask_preprocess: Ask, ask_class
     prepared: Prepared = yield ask_preprocess(pixels_of(images))
     inputs: Tensors = {"PIXELS": prepared.pixels, "STATUS": prepared.statuses[:, None]}
     read = partial(_read_classifier, prepared)
-    scored: ModelOutputs = yield ask_classifier(Question(CLASSIFIER, inputs, _SCORED, read))
+    scored: ModelOutputs = yield ask_classifier(Question(CLASSIFIER, inputs, _SCORED, read, _MEMBERS))
     return scored
 
 
@@ -118,5 +120,6 @@ def _outputs(
         probabilities=tensors["PROBABILITIES"],
         faces=faces,
         export_ids=tensors["EXPORT_ID"][:, 0],
+        members=tensors.get("MEMBER_PROBABILITIES"),
         prepared_by=prepared_by,
     )
