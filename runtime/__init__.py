@@ -3,12 +3,14 @@
 from runtime.batch_profiles import BatchProfile, batch_profiles, batch_sizes
 from runtime.classifier import INPUTS, OUTPUTS, Answer, Classifier
 from runtime.errors import ClassifierLoadError, ClassifierRunError
+from runtime.fusion import FUSION_FILE, Fusion, FusionSpec, log_odds
 from runtime.gpu import BuiltOn
 from runtime.load import load_classifier
 from runtime.process import usable_cores
 from runtime.spec import GRAPH_FILE, PLAN_FILE, RuntimeSpec
 
 __all__ = [
+    "FUSION_FILE",
     "GRAPH_FILE",
     "INPUTS",
     "OUTPUTS",
@@ -19,9 +21,12 @@ __all__ = [
     "Classifier",
     "ClassifierLoadError",
     "ClassifierRunError",
+    "Fusion",
+    "FusionSpec",
     "RuntimeSpec",
     "batch_profiles",
     "batch_sizes",
     "load_classifier",
+    "log_odds",
     "usable_cores",
 ]

@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "model_repository": {"preprocessing", "runtime"},
     "benchmark": {"benchmark", "assets", "deepfake_client", "export", "preprocessing", "runtime"},
     "evaluation": {"evaluation", "assets", "deepfake_client"},
-    "training": {"training", "assets", "deepfake_client", "evaluation", "export", "preprocessing"},
+    "training": {"training", "assets", "deepfake_client", "evaluation", "export", "preprocessing", "runtime"},
     "deploy": {"deploy", "assets", "deepfake_client", "export", "preprocessing", "runtime"},
 }
 EXCEPTIONS = {"client/deepfake_client/in_process.py": {"preprocessing", "runtime", "assets"}}

@@ -1,0 +1,147 @@
+"""What CHECKPOINT names: one checkpoint, or several whose scores are fused.
+
+Several are named with commas between them, or by a folder that deepfake-calibrate wrote, with `fusion.json` in place of
+`config.json`:
+
+    {"members": [{"checkpoint": "someone/some-model", "revision": "5f0c...", "sha256": "...", "weight": 0.7}, ...],
+     "intercept": -0.2}
+
+Such a folder may have a `deepfake.json`, golden images and a card of its own, which are those of the fused score.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from deepfake_client.release import first_fault
+from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint
+from export.checkpoint.load import checkpoint_digest
+from export.errors import CheckpointError
+from runtime import FUSION_FILE, Fusion
+
+MAX_MEMBERS = 8
+
+
+class FusedMember(BaseModel):
+    """A member of `fusion.json`.
+
+    Attributes:
+        checkpoint: Hub id, or a directory; a relative one is taken from the folder of fusion.json.
+        revision: Commit of the hub repository.
+        sha256: Over its configuration and weights, when the fusion was fitted (`checkpoint_digest`).
+        whole_image: Whether it is given the whole image, never the crop of a face.
+        weight: Of its log-odds.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    checkpoint: str = Field(min_length=1)
+    revision: str = ""
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    whole_image: bool = False
+    weight: float
+
+
+class FusionFile(BaseModel):
+    """The content of `fusion.json`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    members: tuple[FusedMember, ...] = Field(min_length=2, max_length=MAX_MEMBERS)
+    intercept: float = 0.0
+
+    @property
+    def fusion(self) -> Fusion:
+        """The formula."""
+        return Fusion(tuple(member.weight for member in self.members), self.intercept)
+
+
+@dataclass(frozen=True)
+class MemberSource:
+    """A checkpoint that is served, alone or with others.
+
+    Attributes:
+        located: Where it lies.
+        whole_image: Whether it is given the whole image, never the crop of a face.
+    """
+
+    located: LocatedCheckpoint
+    whole_image: bool = False
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What is served together.
+
+    Attributes:
+        members: One, or several.
+        fusion: How several are fused; None for one.
+        folder: Where fusion.json lies, with what goes with the fused score; None without such a folder.
+    """
+
+    members: tuple[MemberSource, ...]
+    fusion: Fusion | None = None
+    folder: Path | None = None
+
+    @classmethod
+    def of(cls, located: LocatedCheckpoint) -> "Sources":
+        """One checkpoint."""
+        return cls((MemberSource(located),))
+
+    @property
+    def name(self) -> str:
+        """For messages: the checkpoints' names."""
+        return self.folder.name if self.folder else " + ".join(member.located.name for member in self.members)
+
+
+def find_sources(named: str, revision: str | None = None, whole_image: Sequence[str] = ()) -> Sources:
+    """Finds one checkpoint, or several.
+
+    Args:
+        named: A directory or hub id, several with commas between them, or a folder with fusion.json.
+        revision: Branch, tag or commit of the hub repository; of several, one for each, with commas between them.
+        whole_image: Those of `named` that are given whole images.
+
+    Raises:
+        CheckpointError: One is not there or named twice, or `revision` or `whole_image` does not fit them.
+        HubUnreachableError: The hub does not answer, and one is not cached.
+    """
+    folder = Path(named)
+    if (folder / FUSION_FILE).is_file():
+        if revision or whole_image:
+            raise CheckpointError(f"{folder / FUSION_FILE} says revisions and whole images itself: leave them out")
+        return _read(folder.resolve())
+    names = [named] if folder.is_dir() else [name for part in named.split(",") if (name := part.strip())]
+    if not 1 <= len(names) <= MAX_MEMBERS or len(set(names)) < len(names):
+        raise CheckpointError(f"{named}: name 1 to {MAX_MEMBERS} checkpoints, each once, with commas between them")
+    if unknown := set(whole_image) - set(names):
+        raise CheckpointError(f"--whole-image {', '.join(sorted(unknown))}: name some of {', '.join(names)}")
+    revisions = (revision or "").split(",") if revision and len(names) > 1 else [revision or ""] * len(names)
+    if len(revisions) != len(names):
+        raise CheckpointError(f"--revision {revision}: give one for each of {', '.join(names)}, or none")
+    members = tuple(
+        MemberSource(locate_checkpoint(name, given.strip() or None), name in whole_image)
+        for name, given in zip(names, revisions, strict=True)
+    )
+    return Sources(members, Fusion.mean(len(members)) if len(members) > 1 else None)
+
+
+def _read(folder: Path) -> Sources:
+    """The members of a folder's fusion.json, as they were when it was written."""
+    try:
+        file = FusionFile.model_validate_json((folder / FUSION_FILE).read_bytes())
+    except ValidationError as error:
+        raise CheckpointError(f"{folder / FUSION_FILE}: {first_fault(error)}") from error
+    members = []
+    for member in file.members:
+        beside = folder / member.checkpoint
+        located = locate_checkpoint(str(beside) if beside.is_dir() else member.checkpoint, member.revision or None)
+        if checkpoint_digest(located.path) != member.sha256:
+            raise CheckpointError(
+                f"{located.path} has changed since {folder / FUSION_FILE} was fitted to it: fit it again with "
+                "deepfake-calibrate"
+            )
+        members.append(MemberSource(located, member.whole_image))
+    return Sources(tuple(members), file.fusion, folder)
