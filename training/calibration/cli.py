@@ -1,8 +1,6 @@
 """The command line: `deepfake-calibrate`."""
 
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,7 +13,7 @@ from deepfake_client.command_line.exits import EXIT_INTERRUPTED, USAGE, fail, re
 from deepfake_client.command_line.help import new_app, styled
 from deepfake_client.command_line.options import FakeLabels, FakeWhenOption, Seed, Version, split_names
 from deepfake_client.plain_text import shown
-from deepfake_client.release import BandRecord, CalibrationRecord, VerdictBands, VideoRule
+from deepfake_client.release import CalibrationRecord, VideoRule
 from deepfake_client.scores import STRETCH_FRAMES
 from evaluation.dataset import Dataset, find_dataset
 from evaluation.errors import EvaluationError
@@ -26,14 +24,13 @@ from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import Checkpoint, load_checkpoint
 from export.errors import ExportError
 from export.golden import read_golden
-from preprocessing import PREPROCESSING_VERSION
-from training.calibration.calibration import Calibration, calibrate
+from training.calibration.calibration import calibrate
 from training.calibration.checkpoint import fold_scale, write_calibrated
-from training.calibration.diagrams import draw_ratios, draw_reliability
 from training.calibration.fitting import Budget, Scale
 from training.calibration.golden import GoldenPicture, pictures_of, read_pictures, write_golden
+from training.calibration.report import REPORT_FOLDER, make_record, print_calibration, write_report
 from training.calibration.scores import UnscoredMedia, score_media
-from training.calibration.units import ScoredMedia, Units
+from training.calibration.units import ScoredMedia
 from training.errors import OptionError, TrainingError
 from training.writing import whole_folder
 
@@ -55,9 +52,6 @@ _PACKAGES = {
     "torch": "export", "transformers": "export", "scipy": "evaluate", "matplotlib": "evaluate",
     "simplejpeg": "preprocessing", "openvino": "preprocessing",
 }  # fmt: skip
-
-REPORT_FOLDER = "calibration"
-"""In the new checkpoint: report.json with scores and reliability bins, and pictures."""
 
 _LARGEST = "Only the largest face of a frame was scored: where every face is, more real files are called fake."
 
@@ -123,17 +117,17 @@ def main_command(
             found = calibrate(
                 media, loaded.head.softmax_fake_indices, budget, BootstrapPlan(resamples, seed), video_rule
             )
-            record = _record(loaded, found, budget, dataset, face_detection, unscored)
+            record = make_record(loaded, found, budget, dataset, face_detection, unscored)
             if faces == "largest":
                 record = record.model_copy(update={"notes": (*record.notes, _LARGEST)})
             write_calibrated(loaded, folder, found.fitted.scale, found.bands, record)
-            _write_report(folder / REPORT_FOLDER, found, record)
+            write_report(folder / REPORT_FOLDER, found, record)
             _write_golden(folder, pictures, loaded, said)
     except (TrainingError, EvaluationError, ExportError, AssetError) as error:
         fail(PROGRAM, str(error), 1)
     except KeyboardInterrupt:
         fail(PROGRAM, "interrupted: nothing is written", EXIT_INTERRUPTED)
-    _print(record, found, output)
+    print_calibration(record, found, output)
 
 
 def _require_same_labels(checkpoint: Checkpoint, earlier: CalibrationRecord) -> None:
@@ -160,95 +154,12 @@ def _score(
     return [item for item in items if isinstance(item, ScoredMedia)], unscored
 
 
-def _record(
-    checkpoint: Checkpoint,
-    found: Calibration,
-    budget: Budget,
-    dataset: Dataset,
-    face_detection: bool,
-    unscored: list[UnscoredMedia],
-) -> CalibrationRecord:
-    notes = list(found.notes)
-    if unscored:
-        notes.append(f"{len(unscored)} of {len(dataset.files)} files could not be scored and do not count.")
-    if dataset.contradictions:
-        notes.append(f"{dataset.contradictions} files lie in both real/ and fake/.")
-    return CalibrationRecord(
-        temperature=round(found.fitted.scale.temperature, 6),
-        bias=round(found.fitted.scale.bias, 6),
-        max_fpr=budget.max_fpr,
-        max_fnr=budget.max_fnr,
-        face_detection=face_detection,
-        crop_factor=checkpoint.sidecar.crop_factor,
-        fake_labels=checkpoint.head.fake_labels,
-        fake_when=checkpoint.head.fake_when,
-        preprocessing_version=PREPROCESSING_VERSION,
-        dataset_sha256=dataset.digest,
-        image=found.image,
-        video=found.video,
-        video_rule=found.video_rule,
-        notes=tuple(notes),
-    )
-
-
-def _write_report(folder: Path, found: Calibration, record: CalibrationRecord) -> None:
-    folder.mkdir()
-    report = {
-        "scale": asdict(found.fitted),
-        "verdict_bands": found.bands.model_dump(),
-        "calibration": record.model_dump(mode="json"),
-        "reliability_before": [asdict(one) for one in found.bins_before],
-        "reliability_after": [asdict(one) for one in found.bins_after],
-        "scores": {units.kind: _scores(units) for units in (found.images, found.videos) if units is not None},
-    }
-    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    draw_reliability(found.bins_before, found.bins_after, folder / "reliability.png")
-    for did, units in ((record.image, found.images), (record.video, found.videos)):
-        if did is not None and did.likelihood_ratio is not None and units is not None:
-            draw_ratios(units, did.likelihood_ratio, folder / f"tippett-{units.kind}.png")
-
-
-def _scores(units: Units) -> list[dict[str, object]]:
-    """One row for each score, so that figures can be made again without the files; groups are persons or files."""
-    columns = units.is_fake.tolist(), units.groups.tolist(), units.before.tolist(), units.after.tolist()
-    return [
-        {"is_fake": is_fake, "group": group, "before": round(before, 6), "after": round(after, 6)}
-        for is_fake, group, before, after in zip(*columns, strict=True)
-    ]
-
-
 def _write_golden(folder: Path, pictures: list[GoldenPicture] | None, source: Checkpoint, said: Labelling) -> None:
     """The given golden images, or the source's own ones, with the scores of the new checkpoint."""
     if pictures is None and (own := read_golden(source.located.path)) is not None:
         pictures = pictures_of(own)
     if pictures is not None:
         write_golden(folder, pictures, said=said)
-
-
-def _print(record: CalibrationRecord, found: Calibration, output: Path) -> None:
-    scale = found.fitted.scale
-    print(f"scale        temperature {scale.temperature:.4f}, bias {scale.bias:+.4f}")
-    _print_bands("images", record.image, found.bands.image)
-    if record.video is not None:
-        _print_bands("videos", record.video, found.bands.video)
-        print(f"             by the {record.video_rule} of their frames")
-    for note in record.notes:
-        print(f"note         {note}")
-    print(f"written to   {output}")
-
-
-def _print_bands(name: str, did: BandRecord, bands: VerdictBands) -> None:
-    tpr = did.tpr
-    interval = "" if tpr.low is None or tpr.high is None else f" [{tpr.low:.1%}, {tpr.high:.1%}]"
-    persons = f" of {did.persons} persons" if did.persons is not None else ""
-    print(f"{name:<12} real below {bands.real_below:g}, fake above {bands.fake_above:g}")
-    print(f"             set on {did.unit}: {did.real} real and {did.fake} fake files{persons}, AUC {did.auc:.4f}")
-    print(f"             ECE {did.ece_before:.4f} -> {did.ece_after:.4f}")
-    print(f"             real called fake {did.fpr:.2%} (95%: at most {did.fpr_upper:.2%})")
-    print(f"             fake called real {did.fnr:.2%} (95%: at most {did.fnr_upper:.2%})")
-    print(f"             fake called fake {tpr.value:.1%}{interval}; uncertain {did.uncertain:.1%}")
-    if ratios := did.likelihood_ratio:
-        print(f"             log10 LR {ratios.low:+.2f} to {ratios.high:+.2f}, Cllr {ratios.cllr:.3f} bit")
 
 
 def main() -> None:
