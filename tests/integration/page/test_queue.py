@@ -98,10 +98,12 @@ def test_one_file_has_no_list_and_opens_by_itself(scripted_page: Page, pictures:
 def test_a_second_drop_waits_for_the_first(
     scripted_page: Page, scripted: ScriptedGateway, pictures: Callable[..., list[Path]]
 ) -> None:
+    """The page shows at once how many wait: its clock, which shows it ten times a second, is stopped."""
     scripted.scorer.gate = threading.Event()
     first, *others = pictures(one=0.91, two=0.12, three=0.5)
     scripted_page.choose(first)
     scripted_page.wait_for(lambda: "Analysing" in scripted_page.text("#progress"))
+    scripted_page.driver.execute_script("for (let id = 1; id < 1000; id++) clearInterval(id)")
     drop_files(scripted_page.driver, others, 300, 300)
     scripted_page.wait_for(lambda: states(scripted_page) == ["analysing", "waiting", "waiting"])
     assert scripted_page.text("#progress h2") == "one.png"

@@ -48,6 +48,7 @@ export function showProgress(queue) {
     clock.textContent = time((performance.now() - startedMs) / 1000, 1);
     rest.textContent = queue.waiting ? `${counted(queue.waiting, "more file waits", "more files wait")}.` : "";
   };
+  queue.on("added", show);
   queue.on("change", (entry) => {
     if (entry.state === "uploading") begin(entry);
     show();
