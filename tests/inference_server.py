@@ -66,6 +66,29 @@ DESCRIPTION: dict[str, Any] = {
     },
 }
 
+FUSED: dict[str, Any] = {
+    **DESCRIPTION,
+    "model": "example/face + example/whole",
+    "members": [
+        {
+            "name": f"example/{name}",
+            "architecture": "SiglipForImageClassification",
+            "checkpoint_sha256": "ab" * 32,
+            "precision": "fp32",
+            "export_id": EXPORT_ID + number,
+            "labels": ["Fake", "Real"],
+            "fake_labels": ["Fake"],
+            "scope": "any",
+            "whole_image": name == "whole",
+            "calibrated": name == "face",
+            "weight": weight,
+        }
+        for number, (name, weight) in enumerate([("face", 0.75), ("whole", 0.5)], 1)
+    ],
+    "fusion_intercept": -0.25,
+}
+"""Of a release of two models."""
+
 
 def face_box_px(number: int) -> tuple[float, float, float, float]:
     """Where the faces of an image are: beside each other, each 10 px smaller than the one before."""

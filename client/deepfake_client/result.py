@@ -12,6 +12,7 @@ from deepfake_client.analysis.finding import Finding
 from deepfake_client.analysis.findings import find
 from deepfake_client.analysis.judged import Judged
 from deepfake_client.analysis.media_facts import MediaFacts, facts_of_picture, places_of_frames
+from deepfake_client.analysis.members import ModelScore, score_members
 from deepfake_client.analysis.people import People, Person, Series, find_people, number_further
 from deepfake_client.analysis.segments import Segment, find_segments
 from deepfake_client.analysis.sensitivity import Sensitivity
@@ -21,7 +22,7 @@ from deepfake_client.media import Frame, MediaFormat, MediaType, VideoTrack
 from deepfake_client.presentation.statement import Statement, state
 from deepfake_client.provenance.model import Provenance
 from deepfake_client.release import ModelIdentity, ModelInfo
-from deepfake_client.scorer import OK, FrameScore, Scoring
+from deepfake_client.scorer import OK, Face, FrameScore, Scoring
 from deepfake_client.scores import DetectionResult, MediaScores, deciding_probability, media_scores, verdict
 
 
@@ -40,6 +41,8 @@ class FacePrediction(_Part):
     """0-1, not rounded; null for a face that was not scored: too small, or one too many."""
     person: int | None
     """Whose face, by its number in `people`; null for a face that was not scored."""
+    models: tuple[float, ...] = Field(default=(), exclude_if=lambda models: not models)
+    """Fake probability by each of the result's `models`, 0-1; left out of a single one, and unless scored."""
 
 
 class FramePrediction(_Part):
@@ -62,6 +65,8 @@ class FramePrediction(_Part):
     other_probability: float | None = Field(default=None, exclude_if=lambda p: p is None)
     """0-1, of labels that mean neither fake nor real, such as no_face; left out where the model has none, and unless
     scored."""
+    models: tuple[float, ...] = Field(default=(), exclude_if=lambda models: not models)
+    """Fake probability by each of the result's `models`, 0-1; left out of a single one, and unless scored."""
 
 
 class DetectionDetails(_Part):
@@ -105,6 +110,8 @@ class DetectionDetails(_Part):
     """Whether the verdict stands when the picture changes a little. Left out unless it was asked for."""
     sensitivity: Sensitivity | None = Field(default=None, exclude_if=lambda value: value is None)
     """Where in the picture the score comes from. Left out unless it was asked for."""
+    models: tuple[ModelScore, ...] = Field(default=(), exclude_if=lambda models: not models)
+    """The models that are fused, each with its own score of what decides. Left out of a single model."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +205,8 @@ class Aggregate:
         assessable: Whether the model can judge what was found.
         statement: The verdict in words for people.
         findings: What makes the result unreliable, the worst first.
+        models: What each of several models says in place of `fake_probability`.
+        models_of_scores: The same in place of `scores.mean_risk`, as a probability.
     """
 
     fake_probability: float
@@ -212,6 +221,8 @@ class Aggregate:
     assessable: bool
     statement: Statement
     findings: tuple[Finding, ...]
+    models: tuple[ModelScore, ...] = ()
+    models_of_scores: tuple[ModelScore, ...] = ()
 
 
 def aggregate(
@@ -236,6 +247,7 @@ def aggregate(
 
     Raises:
         NothingScoredError: No frame was scored. The message gives the reason of the first frame.
+        ModelFaultError: The release fuses several models, and the scores do not say what each says.
     """
     p = [score.fake_probability for score in scores if score.fake_probability is not None]  # of the largest faces
     if not p:
@@ -246,9 +258,10 @@ def aggregate(
     further_numbers = number_further(people, scores, facts, *further)
     suspect = None if rules.choice is FaceChoice.LARGEST else people.most_suspicious
     p_largest = deciding_probability(p, model.video_rule)
-    p_scores = (
-        [_highest(score) for score in scores if score.status == OK] if rules.choice is FaceChoice.MOST_SUSPICIOUS else p
-    )
+    scored = [score for score in scores if score.status == OK]
+    counted = list(map(_highest, scored)) if rules.choice is FaceChoice.MOST_SUSPICIOUS else scored
+    p_scores = [one.fake_probability for one in counted if one.fake_probability is not None]
+    deciding = [face for face in people.faces(suspect, scores) if face] if suspect else scored
     segments: list[Segment] = []
     if media_type is MediaType.VIDEO and facts.times_s:
         everyone = replace(people, numbers=(*people.numbers, *further_numbers))
@@ -266,6 +279,7 @@ def aggregate(
         p_largest,
         segments=segments,
         min_face_px=rules.min_face_px,
+        models=score_members(model, deciding, model.video_rule),
     )
     result = verdict(judged.fake_probability, judged.bands) if judged.assessable else DetectionResult.UNCERTAIN
     return Aggregate(
@@ -281,6 +295,8 @@ def aggregate(
         assessable=judged.assessable,
         statement=state(judged),
         findings=find(judged),
+        models=tuple(judged.models),
+        models_of_scores=score_members(model, counted),
     )
 
 
@@ -347,6 +363,7 @@ def detection_output(
             statement=whole.statement,
             findings=whole.findings,
             provenance=provenance,
+            models=whole.models,
         ),
         model_version=model.version,
         scores=whole.scores,
@@ -363,15 +380,20 @@ def face_predictions(score: FrameScore, numbers: Sequence[int | None]) -> tuple[
     """The faces of a frame, with whose they are."""
     return tuple(
         FacePrediction(
-            face_box=face.box_px, face_score=face.score, fake_probability=face.fake_probability, person=number
+            face_box=face.box_px,
+            face_score=face.score,
+            fake_probability=face.fake_probability,
+            person=number,
+            models=face.members,
         )
         for face, number in zip(score.faces, numbers, strict=True)
     )
 
 
-def _highest(score: FrameScore) -> float:
-    """Fake probability of a scored frame's most suspicious face."""
-    return max(p for p in (score.fake_probability, *(face.fake_probability for face in score.faces)) if p is not None)
+def _highest(score: FrameScore) -> FrameScore | Face:
+    """A scored frame's most suspicious face; the frame itself stands for its largest face."""
+    judged: list[FrameScore | Face] = [score, *score.faces]
+    return max(judged, key=lambda one: -1.0 if one.fake_probability is None else one.fake_probability)
 
 
 def _facts(frames: Sequence[Frame], scoring: Scoring, format_: MediaFormat) -> MediaFacts:
@@ -408,6 +430,7 @@ def _prediction(model: ModelInfo, frame: ScoredFrame, numbers: Sequence[int | No
         face_score=frame.score.face_score,
         faces=face_predictions(frame.score, numbers),
         other_probability=model.other_probability(frame.score.probabilities) if frame.score.probabilities else None,
+        models=frame.score.members,
     )
 
 

@@ -103,10 +103,21 @@ def deciding_probability(
         rule: `mean` of all, or `stretch`: the highest mean of `STRETCH_FRAMES` one after another, of all if there are
             no more.
     """
+    p = list(map(float, fake_probabilities))
+    return mean(p[deciding_frames(p, rule)])
+
+
+def deciding_frames(fake_probabilities: Sequence[float], rule: VideoRule = "mean") -> slice:
+    """Which frames `deciding_probability` is the mean of; of several stretches that are equally high the first."""
     count = len(fake_probabilities) if rule == "mean" else min(STRETCH_FRAMES, len(fake_probabilities))
-    return max(
-        sum(map(float, fake_probabilities[i : i + count])) / count for i in range(len(fake_probabilities) - count + 1)
-    )
+    starts = range(len(fake_probabilities) - count + 1)
+    first = max(starts, key=lambda i: mean(fake_probabilities[i : i + count]))
+    return slice(first, first + count)
+
+
+def mean(values: Sequence[float]) -> float:
+    """The mean of one or more values."""
+    return sum(values) / len(values)
 
 
 def sample_indices(count: int, limit: int = MAX_SCORED_FRAMES) -> list[int]:

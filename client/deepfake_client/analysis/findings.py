@@ -311,6 +311,23 @@ def _of_scores(judged: Judged) -> _Found:
         )
 
 
+def _of_members(judged: Judged) -> _Found:
+    """Each model has the bands of the fused score: it knows no others."""
+    bands = judged.bands
+    fake = [model for model in judged.models if model.fake_probability > bands.fake_above]
+    real = [model for model in judged.models if model.fake_probability < bands.real_below]
+    if fake and real:
+        fake_names, real_names = (
+            ", ".join(f"{model.name} ({percent(model.fake_probability)})" for model in models)
+            for models in (fake, real)
+        )
+        yield (
+            FindingCode.MODELS_DISAGREE,
+            f"The models contradict each other: {fake_names} in the fake band, {real_names} in the real band. The "
+            "verdict depends on how much weight each has.",
+        )
+
+
 def _of_time(judged: Judged) -> _Found:
     long = [s for s in judged.segments if s.frames >= STRETCH_FRAMES and s.end_s - s.start_s >= STRETCH_S]
     if not long or not judged.assessable or judged.fake_probability > judged.bands.fake_above:
@@ -333,5 +350,6 @@ _RULES: tuple[Callable[[Judged], _Found], ...] = (
     _of_picture,
     _of_labels,
     _of_scores,
+    _of_members,
     _of_time,
 )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from deepfake_client.analysis.media_facts import MediaFacts
+from deepfake_client.analysis.members import ModelScore
 from deepfake_client.analysis.people import People, Person
 from deepfake_client.analysis.segments import Segment
 from deepfake_client.media import MediaType
@@ -28,6 +29,7 @@ class Judged:
         p_largest: What the largest faces alone say, 0-1.
         segments: Stretches of a video above the fake band.
         min_face_px: Shorter side of the smallest face that a release for faces can judge.
+        models: What each of several models says in place of `fake_probability`.
     """
 
     model: ModelInfo
@@ -41,6 +43,7 @@ class Judged:
     p_largest: float
     segments: Sequence[Segment] = ()
     min_face_px: float = MIN_FACE_PX
+    models: Sequence[ModelScore] = ()
 
     @property
     def is_video(self) -> bool:

@@ -71,10 +71,14 @@ class People:
         seen = [person for person in self.persons if self.is_seen_enough(person)]
         return max(seen, key=lambda person: person.fake_probability, default=None)
 
+    def faces(self, person: Person, frames: Sequence[FrameScore]) -> list[Face | None]:
+        """A person's face in each frame; None where they are not seen."""
+        of_frames = [dict(zip(numbers, s.faces, strict=True)) for numbers, s in zip(self.numbers, frames, strict=True)]
+        return [faces.get(person.person) for faces in of_frames]
+
     def probabilities(self, person: Person, frames: Sequence[FrameScore]) -> list[float | None]:
         """A person's fake probability in each frame; None where they are not seen."""
-        of_frames = [dict(zip(numbers, s.faces, strict=True)) for numbers, s in zip(self.numbers, frames, strict=True)]
-        return [faces[person.person].fake_probability if person.person in faces else None for faces in of_frames]
+        return [face.fake_probability if face else None for face in self.faces(person, frames)]
 
     def series(self, frames: Sequence[FrameScore]) -> Series:
         """Fake probabilities of each person; of the whole pictures, as of None, where there is nobody."""

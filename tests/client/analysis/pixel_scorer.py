@@ -72,4 +72,4 @@ class PixelScorer:
         spec = ResizeSpec(resize.size_px, resize.resample, ResizeMode(resize.mode), resize.edge_px, resize.rounded_crop)
         p = self.judge(resize_to_square(np.asarray(picture.convert("RGB")), spec))
         faces = () if box is None else (Face(box, 0.9, p),)
-        return FrameScore(OK, p, (p, 1 - p), faces, EXPORT_ID)
+        return FrameScore(OK, p, (p, 1 - p), faces, export_id=EXPORT_ID)

@@ -18,7 +18,7 @@ from deepfake_client.provenance.model import FileStatement, Provenance
 from deepfake_client.release import ModelInfo, ReleaseBands, Scope, VerdictBands
 from deepfake_client.scorer import MIN_FACE_PX
 from deepfake_client.scores import STRETCH_FRAMES, verdict
-from tests.client.evidence.cases import MODEL, SIZE_PX, made_output
+from tests.client.evidence.cases import MODEL, SIZE_PX, TWO_MODELS, made_output
 from tests.media import encode_image
 
 DEFAULT_BANDS = ReleaseBands()
@@ -357,6 +357,26 @@ def test_labels_that_mean_neither() -> None:
     assert sigmoids.other_probability((0.9, 0.8, 0.3)) == 0.8
 
 
+@pytest.mark.parametrize(
+    ("members", "disagree"),
+    [((0.81, 0.19), True), ((0.19, 0.81), True), ((0.8, 0.19), False), ((0.81, 0.2), False), ((0.9, 0.81), False)],
+)
+def test_models_disagree_where_one_lies_in_each_band(members: tuple[float, float], disagree: bool) -> None:
+    model = TWO_MODELS.model_copy(update={"verdict_bands": OWN_BANDS.verdict_bands})
+    options = {"model": model, "is_video": False, "members": [members]}
+    assert codes([0.5], **options) == ({"MODELS_DISAGREE"} if disagree else set())
+    if disagree:
+        said = sentence("MODELS_DISAGREE", [0.5], **options)
+        fake, real = ("face", "whole") if members[0] > members[1] else ("whole", "face")
+        assert f"example/{fake} (81.0 %) in the fake band, example/{real} (19.0 %) in the real band" in said
+
+
+def test_models_disagree_about_the_file_not_about_single_frames() -> None:
+    model = TWO_MODELS.model_copy(update={"verdict_bands": OWN_BANDS.verdict_bands})
+    assert codes(SOUND, model=model, members=[(0.9, 0.1), (0.1, 0.9)] * 15) == set()
+    assert codes(SOUND, model=model, members=[(0.76, 0.24)] * 30) == {"MODELS_DISAGREE"}
+
+
 def test_reduced_precision() -> None:
     assert codes(SOUND, model=OWN_BANDS.model_copy(update={"precision": "bf16"})) == {"REDUCED_PRECISION"}
 
@@ -381,7 +401,7 @@ def test_every_code_can_be_found() -> None:
     found |= codes(SOUND, video_track=VideoTrack(1, 2)) | codes([0.1] * 9, others=[[0.9]])
     found |= codes(SOUND, video_track=VideoTrack(1, 2), video_length=VideoLength(9.0, 3.0))
     found |= codes([0.81], is_video=False) | {"LOW_RESOLUTION", "TRANSPARENT", "ANIMATED_IMAGE", "FIRST_FRAME_ONLY"}
-    found |= {"UNSTABLE", "OTHER_LABEL"}  # see their own tests
+    found |= {"UNSTABLE", "OTHER_LABEL", "MODELS_DISAGREE"}  # see their own tests
     found |= codes(SOUND, provenance=Provenance(digital_source_types=("trainedAlgorithmicMedia",)))
     found |= codes([0.81], is_video=False) | {"LOW_RESOLUTION", "TRANSPARENT", "ANIMATED_IMAGE"}
     assert found == set(FindingCode)

@@ -12,7 +12,7 @@ from deepfake_client.provenance.model import Provenance
 from deepfake_client.release import ModelInfo
 from deepfake_client.result import DetectionOutput, detection_output
 from deepfake_client.scorer import OK, Face, FrameScore, Scoring
-from tests.inference_server import DESCRIPTION, EXPORT_ID
+from tests.inference_server import DESCRIPTION, EXPORT_ID, FUSED
 from tests.media import encode_image, photo_pixels
 
 FACE_PX = (173.0, 67.0, 276.0, 170.0)
@@ -21,6 +21,8 @@ PAN_PX = 32
 SHA256 = "0123456789abcdef" * 4
 MODEL = ModelInfo.model_validate(DESCRIPTION)
 """Trained, of fp32 and with the default bands: nothing about it is a finding but the bands."""
+TWO_MODELS = ModelInfo.model_validate(FUSED)
+"""The same, of two models."""
 
 VIDEO = sniff(b"\0\0\0\x1cftypisom" + b"\0" * 40)
 IMAGE = sniff(b"\xff\xd8\xff\xe0")
@@ -46,6 +48,7 @@ def made_output(
     others: Sequence[Sequence[float | None]] = (),
     choice: FaceChoice = FaceChoice.EVERY,
     provenance: Provenance | None = None,
+    members: Sequence[tuple[float, ...]] = (),
 ) -> DetectionOutput:
     """A detection as the detector would give it for these scores.
 
@@ -66,12 +69,14 @@ def made_output(
             it was found and not scored, None where there is none.
         choice: Which faces decide.
         provenance: What the file says of itself.
+        members: Of each frame, what each of the release's models says.
     """
     frames = [
         Frame(i, i * interval_s, picture or _picture(_offset(i)), video_track, video_length=video_length)
         for i in range(len(scores))
     ]
     answers = [_answer(score, i, i not in without_face, face_side_px) for i, score in enumerate(scores)]
+    answers = [_with_members(answer, own) for answer, own in zip_longest(answers, members, fillvalue=())]
     for number, other in enumerate(others, 1):
         answers = [_with_other(answer, number, p) for answer, p in zip_longest(answers, other)]
     format_ = format_ or (VIDEO if is_video else IMAGE)
@@ -104,6 +109,11 @@ def _with_other(answer: FrameScore, number: int, p: float | None) -> FrameScore:
     left = 280.0 + 90 * (number - 1)
     face = Face((left, 80.0, left + 80 - number, 160.0), 0.8, None if isnan(p) else p)
     return replace(answer, faces=(*answer.faces, face))
+
+
+def _with_members(answer: FrameScore, members: tuple[float, ...]) -> FrameScore:
+    """The answer with what each model says of the frame and of its face."""
+    return replace(answer, members=members, faces=tuple(replace(face, members=members) for face in answer.faces))
 
 
 def _offset(index: int) -> int:

@@ -70,7 +70,7 @@ class Scripted:
     def answer(self, image: bytes, number: int) -> FrameScore:
         status = image.decode().partition(":")[0] if b":" in image else OK
         p = len(image) / 100
-        return FrameScore(status, p, (p, 1 - p), (), number) if status == OK else FrameScore(status)
+        return FrameScore(status, p, (p, 1 - p), export_id=number) if status == OK else FrameScore(status)
 
     def server_id(self, deadline: Deadline) -> str:
         if self.away:
