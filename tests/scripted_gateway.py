@@ -40,6 +40,12 @@ def crowd(*fake_probabilities: float) -> FrameScore:
     return replace(scored(fake_probabilities[0]), faces=faces)
 
 
+def fused(score: FrameScore, *members: tuple[float, ...]) -> FrameScore:
+    """With what each model says of each face, the largest first; of a frame without one, of all of it."""
+    of_faces = tuple(replace(face, members=own) for face, own in zip(score.faces, members, strict=False))
+    return replace(score, members=members[0], faces=of_faces)
+
+
 @dataclass
 class ScriptedScorer:
     """A `FrameScorer`; a test changes it while the gateway runs.
@@ -57,8 +63,8 @@ class ScriptedScorer:
     away: bool = False
     description: Mapping[str, Any] = field(default_factory=lambda: DESCRIPTION)
     images: Sequence[bytes] = ()
-    _faces: dict[tuple[bytes, Box], float | None] = field(default_factory=dict)
-    """Each face's fake probability, by the frame and the box."""
+    _faces: dict[tuple[bytes, Box], Face] = field(default_factory=dict)
+    """By the frame and the box."""
 
     def info(self, deadline: Deadline) -> ModelInfo:
         if self.away:
@@ -76,8 +82,9 @@ class ScriptedScorer:
         for index, (image, box) in enumerate(zip(images, face_boxes_px or [None] * len(images), strict=True)):
             answer = self.answer(index)
             if box is None:
-                self._faces |= {(image, face.box_px): face.fake_probability for face in answer.faces}
-            answers.append(replace(answer, fake_probability=self._faces.get((image, box), answer.fake_probability)))
+                self._faces |= {(image, face.box_px): face for face in answer.faces}
+            given = answer if box is None else self._faces.get((image, box), answer)
+            answers.append(replace(answer, fake_probability=given.fake_probability, members=given.members))
         return Scoring(info, answers)
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from gateway.routes.accept import prefers_html
 from gateway.routes.admission import VideoTurns, guard
 from gateway.routes.document import DETECTION, SERVICE_CODES, UPLOAD, failures, keyed
 from gateway.routes.report import LOOKS_OF_REPORT, report_response
-from gateway.routes.schemas import DetectMetadata, DetectOptions, DetectResponse
+from gateway.routes.schemas import MODELS_OF_FRAMES, DetectMetadata, DetectOptions, DetectResponse
 from gateway.routes.uploads import read_upload
 from gateway.settings import GatewaySettings
 
@@ -32,6 +32,15 @@ _CODES = (
 
 _PICTURES = {"thumbnails", "all_thumbnails", "crops"}
 """What `include` may ask for that is made from the frames."""
+
+_MODELS: dict[str, Any] = {
+    "metadata": {
+        "models": True,
+        "frame_predictions": MODELS_OF_FRAMES,
+        "further_frame_predictions": MODELS_OF_FRAMES,
+    }
+}
+"""Left out of the answer, unless `include` asks for `models`."""
 
 
 def detect_route(
@@ -109,7 +118,7 @@ def _json_response(output: DetectionOutput, options: DetectOptions) -> Response:
         metadata=DetectMetadata(**dict(output.details), **_asked_for(options, output)),
         model_version=output.model_version,
     )
-    return jsonify(answer.model_dump(mode="json"))
+    return jsonify(answer.model_dump(mode="json", exclude=None if "models" in options.include else _MODELS))
 
 
 def _asked_for(options: DetectOptions, output: DetectionOutput) -> dict[str, Any]:

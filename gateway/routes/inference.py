@@ -1,6 +1,6 @@
 """POST /api/v1/inference: scores of extracted frames that lie below the media root."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from threading import BoundedSemaphore
 from typing import Any
@@ -20,7 +20,7 @@ from deepfake_client import (
 )
 from deepfake_client.analysis.media_facts import MediaFacts, facts_of_picture
 from deepfake_client.analysis.scenes import sketch_of_file
-from deepfake_client.result import aggregate, face_predictions
+from deepfake_client.result import Aggregate, aggregate, face_predictions
 from deepfake_client.scorer import OK, Scoring
 from gateway.errors import ApiError
 from gateway.media.frame_reading import ListedFrame, read_listed_frames
@@ -29,7 +29,7 @@ from gateway.observe.telemetry import Telemetry
 from gateway.request_context import current_request_id, elapsed_s, request_deadline
 from gateway.routes.admission import guard
 from gateway.routes.document import DETECTION, SERVICE_CODES, failures, keyed
-from gateway.routes.schemas import FrameResult, InferenceRequest, InferenceResponse
+from gateway.routes.schemas import MODELS_OF_FRAMES, FrameResult, InferenceRequest, InferenceResponse
 from gateway.settings import GatewaySettings
 
 _CODES = (
@@ -95,23 +95,35 @@ def inference_route(
             **whole.scores.rounded(),
             "model_version": body.model_version,
             "inference_time": round(elapsed_s() * 1000),
+            **_asked_for(include, frames, scores, whole),
         }
-        if {"frames", "faces"} & set(include):
-            answer |= {
-                "frames": [_frame_result(frame, score) for frame, score in zip(frames, scores, strict=True)],
-                "frames_scored": whole.frames_scored,
-                "frames_failed": whole.frames_failed,
-                "faces_detected": whole.people.frames_with_face,
-            }
-        if "faces" in include:
-            answer["people"] = whole.people.persons
-            for result, score, numbers in zip(answer["frames"], scores, whole.people.numbers, strict=True):
-                result.faces = face_predictions(score, numbers)
-        if "findings" in include:
-            answer |= {"assessable": whole.assessable, "findings": whole.findings}
-        return jsonify(InferenceResponse(**answer).model_dump(mode="json", exclude_unset=True))
+        unasked = None if "models" in include else {"frames": MODELS_OF_FRAMES}
+        return jsonify(InferenceResponse(**answer).model_dump(mode="json", exclude_unset=True, exclude=unasked))
 
     return inference
+
+
+def _asked_for(
+    include: Collection[str], frames: Sequence[ListedFrame], scores: Sequence[FrameScore], whole: Aggregate
+) -> dict[str, Any]:
+    """What `include` adds to the answer."""
+    added: dict[str, Any] = {}
+    if {"frames", "faces"} & set(include):
+        added |= {
+            "frames": [_frame_result(frame, score) for frame, score in zip(frames, scores, strict=True)],
+            "frames_scored": whole.frames_scored,
+            "frames_failed": whole.frames_failed,
+            "faces_detected": whole.people.frames_with_face,
+        }
+    if "faces" in include:
+        added["people"] = whole.people.persons
+        for result, score, numbers in zip(added["frames"], scores, whole.people.numbers, strict=True):
+            result.faces = face_predictions(score, numbers)
+    if "findings" in include:
+        added |= {"assessable": whole.assessable, "findings": whole.findings}
+    if "models" in include:
+        added["models"] = whole.models_of_scores
+    return added
 
 
 def _score(
@@ -159,6 +171,7 @@ def _frame_result(frame: ListedFrame, score: FrameScore) -> FrameResult:
         fake_probability=score.fake_probability,
         face_box=score.face_box_px,
         face_score=score.face_score,
+        models=score.members,
     )
 
 

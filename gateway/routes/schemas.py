@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from deepfake_client.analysis.closer_look import Look
 from deepfake_client.analysis.finding import Finding
+from deepfake_client.analysis.members import ModelScore
 from deepfake_client.analysis.people import Person
 from deepfake_client.media import MediaType, titles
 from deepfake_client.release import CalibrationSummary, CardReference, VerdictBands
@@ -39,6 +40,9 @@ def _listed(value: Any) -> Any:
 
 
 PlainText = Annotated[str, AfterValidator(_plain)]
+
+MODELS_OF_FRAMES: dict[str, Any] = {"__all__": {"models": True, "faces": {"__all__": {"models": True}}}}
+"""What each of several models says of frames and their faces: what is left out where nobody asks for `models`."""
 
 
 class InferenceRequest(BaseModel):
@@ -66,10 +70,11 @@ class InferenceRequest(BaseModel):
     model_version: Annotated[
         PlainText, BeforeValidator(lambda value: "v2" if value is None else value), Field(max_length=128)
     ] = Field(default="v2", alias="modelVersion", description="Echoed in the response.")
-    include: list[Literal["frames", "faces", "findings"]] | None = Field(
+    include: list[Literal["frames", "faces", "findings", "models"]] | None = Field(
         default=None,
         description="What the response holds besides: `frames`, the score of each sampled frame; `faces`, these with "
-        "all their faces, which are then scored, and the people; `findings`, what makes the scores unreliable.",
+        "all their faces, which are then scored, and the people; `findings`, what makes the scores unreliable; "
+        "`models`, where several are fused, what each says by itself.",
     )
 
 
@@ -86,6 +91,11 @@ class FrameResult(BaseModel):
     face_score: float = Field(description="The face detector's score, 0-1; 0 without a face.")
     faces: tuple[FacePrediction, ...] | None = Field(
         default=None, description='With `"include": ["faces"]`: the largest first, eight at most.'
+    )
+    models: tuple[float, ...] = Field(
+        default=(),
+        exclude_if=lambda models: not models,
+        description='With `"include": ["models"]`: fake probability by each of the answer\'s `models`, 0-1.',
     )
 
 
@@ -107,6 +117,12 @@ class InferenceResponse(MediaScores):
         default=None, description="False where the model is for faces only and found none that is large enough."
     )
     findings: list[Finding] | None = Field(default=None, description="What makes the scores unreliable.")
+    models: tuple[ModelScore, ...] = Field(
+        default=(),
+        exclude_if=lambda models: not models,
+        description="The models that are fused. The `fake_probability` of each is the mean over the faces and frames "
+        "that `mean_risk` is the mean over. Left out of a single model.",
+    )
 
 
 class DetectOptions(BaseModel):
@@ -115,13 +131,14 @@ class DetectOptions(BaseModel):
     type: Annotated[
         Literal["image", "video"] | None, WithJsonSchema({"type": "string", "enum": ["image", "video"]})
     ] = Field(default=None, description="Refuses the other kind. Empty: the content decides.")
-    include: list[Literal["thumbnails", "all_thumbnails", "crops", "scores", Look]] = Field(
+    include: list[Literal["thumbnails", "all_thumbnails", "crops", "scores", "models", Look]] = Field(
         default=[],
         description="What `metadata` holds besides:\n"
         "- `thumbnails`: pictures of the frames that matter\n"
         "- `all_thumbnails`: the same, and smaller ones of every other scored frame\n"
         "- `crops`: each person's face as the model saw it\n"
         "- `scores`: the scores of POST /api/v1/inference, and `verdict_bands`\n"
+        "- `models`: where several models are fused, what each says by itself: `models`, of frames and faces too\n"
         "- `stability`: the scores of the deciding face after small changes (5 more pictures are scored, 10 of a "
         "video)\n"
         "- `sensitivity`: a map of where in the picture the score comes from (50 more)\n"

@@ -166,7 +166,7 @@ def test_real_answers_conform(gateway: Gateway, document: dict[str, Any]) -> Non
 def test_the_form_describes_include(document: dict[str, Any]) -> None:
     form = document["components"]["schemas"]["DetectForm"]["properties"]
     assert form["include"]["items"]["enum"] == [
-        "thumbnails", "all_thumbnails", "crops", "scores", "stability", "sensitivity", "further_frames",
+        "thumbnails", "all_thumbnails", "crops", "scores", "models", "stability", "sensitivity", "further_frames",
     ]  # fmt: skip
     assert form["include"]["type"] == "array"
     assert form["type"]["enum"] == ["", "image", "video"]
