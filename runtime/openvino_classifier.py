@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
 from runtime.classifier import OUTPUTS, Answer, joined
 from runtime.errors import ClassifierLoadError
-from runtime.openvino_core import openvino_core
+from runtime.openvino_core import openvino_core, shared_tensor
 from runtime.spec import RuntimeSpec
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
@@ -84,6 +83,7 @@ class OpenVinoClassifier:
 
     def run(self, pixels: NDArray[np.uint8], status: NDArray[np.int32]) -> Answer:
         """See `Classifier.run`."""
+        pixels, status = np.ascontiguousarray(pixels), np.ascontiguousarray(status)
         count, streams = len(pixels), len(self._each)
         share = count // streams if streams and count >= streams * self._smallest_share else 0
         divided = share * streams
@@ -111,9 +111,9 @@ class OpenVinoClassifier:
 
 
 def _give(request: Any, pixels: NDArray[np.uint8], status: NDArray[np.int32]) -> None:
-    """Sets the inputs without copying them; they live as long as the caller's call."""
-    request.set_tensor("PIXELS", openvino.Tensor(np.ascontiguousarray(pixels), shared_memory=True))
-    request.set_tensor("STATUS", openvino.Tensor(np.ascontiguousarray(status), shared_memory=True))
+    """Sets the inputs without copying them: they must live until the request has ended."""
+    request.set_tensor("PIXELS", shared_tensor(pixels))
+    request.set_tensor("STATUS", shared_tensor(status))
 
 
 def _take(request: Any) -> Answer:

@@ -1,9 +1,12 @@
-"""The one OpenVINO core of this process, and the signal stack that each core changes for its thread.
+"""OpenVINO without its telemetry, the one core of this process, and the signal stack that each core changes.
 
 Each `openvino.Core` registers an alternate signal stack for the thread in which its CPU plugin loads. When the core is
 freed, it puts back the stack that it found. Cores that are freed in the order of their making leave a stack that was
 freed with an earlier one, and the next signal that has a handler ends the process with SIGSEGV. Nothing needs the
 stack: a thread without one handles signals on its ordinary stack.
+
+With its telemetry OpenVINO would tell Google Analytics of each process that imports it. A thread of it would fork the
+process meanwhile, whatever the other threads are at. Import OpenVINO from here, or after this module.
 """
 
 import contextlib
@@ -11,11 +14,15 @@ import ctypes
 import functools
 import gc
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
 
-import openvino
+from numpy.typing import NDArray
+
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # it has no setting to turn it off
+import openvino  # noqa: E402
 
 _LOCK = threading.Lock()
 
@@ -30,6 +37,11 @@ def openvino_core() -> Any:
     """The process's `openvino.Core`: made at the first call and never freed, which costs less than one per model."""
     with _LOCK:
         return _only_core()
+
+
+def shared_tensor(array: NDArray[Any]) -> Any:
+    """An `openvino.Tensor` over the memory of a C-contiguous array. A request that gets it keeps neither alive."""
+    return openvino.Tensor(array, shared_memory=True)
 
 
 @functools.cache

@@ -7,7 +7,6 @@ almost all of the drift, and the patch embedding and the head most of the rest. 
 import contextlib
 import io
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,8 +36,6 @@ def write_int8(folder: Path, onnx_path: Path, recipe: Int8Recipe, images: Sequen
     Raises:
         ExportError: The graph has no layer that may be quantised.
     """
-    # Before the import: otherwise the library reports its use to its makers over the network.
-    os.environ.setdefault("NNCF_CI", "1")
     import nncf
     import openvino
 

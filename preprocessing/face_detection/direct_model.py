@@ -8,13 +8,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
 from preprocessing.face_detection.boxes import anchors, decode, merge_overlapping, to_pixels
 from preprocessing.face_detection.model import FULL_RANGE_MODEL, SHORT_RANGE_MODEL, Face
 from preprocessing.icc import ToSrgb
-from runtime.openvino_core import openvino_core
+from runtime.openvino_core import openvino_core, shared_tensor
 
 _LAYERS = {FULL_RANGE_MODEL: ((4, 1),), SHORT_RANGE_MODEL: ((8, 2), (16, 6))}
 """Of each model: stride in pixels and anchors a cell."""
@@ -44,7 +43,7 @@ class DirectModel:
         self._side_px = int(compiled.input().shape[1])
         self._input = np.zeros((1, self._side_px, self._side_px, 3), np.float32)
         self._request = compiled.create_infer_request()
-        self._request.set_input_tensor(openvino.Tensor(self._input, shared_memory=True))
+        self._request.set_input_tensor(shared_tensor(self._input))
         of_length = {int(output.shape[-1]): index for index, output in enumerate(compiled.outputs)}
         self._boxes, self._scores = (self._request.get_output_tensor(of_length[n]).data[0] for n in (16, 1))
         self._anchors = anchors(self._side_px, _LAYERS[model.name])

@@ -43,6 +43,13 @@ def test_a_batch_of_any_size_is_answered_in_order_whatever_the_cores(folder: Pat
     assert answer.export_id.shape == (count, 1)
 
 
+def test_images_may_lie_apart_in_memory(folder: Path) -> None:
+    images = pixels(4)
+    apart = np.repeat(images, 2, axis=2)[:, :, ::2]
+    expected, answer = run(folder, images, 2), run(folder, apart, 2)
+    np.testing.assert_array_equal(answer.fake_probability, expected.fake_probability)
+
+
 def test_failed_images_are_nan_and_their_neighbours_unharmed(folder: Path) -> None:
     images = pixels(5)
     classifier = load_classifier(folder, 2)
