@@ -6,10 +6,12 @@ Settings are those of `make serve`: CHECKPOINT, DEEPFAKE_PRECISION, DEEPFAKE_REL
 from deploy.console import exits_with_one_line, say
 from deploy.model import ensure_release
 from deploy.settings import DeploySettings
+from runtime.process import show_crashes
 
 
 def main() -> None:
     """Exit codes: 0 there is a release and `current` points to it, 1 not, 2 usage."""
+    show_crashes()
     with exits_with_one_line("bake"):
         ensure_release(DeploySettings(), say)
 

@@ -75,12 +75,14 @@ def serve(settings: DeploySettings) -> None:
         AssetError: A file of the catalogue cannot be fetched.
     """
     from deploy.model import ensure_release  # with all that an export needs: --help does without
+    from runtime.process import show_crashes
 
     # During an export a signal unwinds the stack, so that nothing half-written is left behind.
     on_stop_signals(_exit)
     check_machine(settings)
     logs = settings.logs
     with claimed(settings, with_gateway=True), others_to(logs / "serve.log") as show:
+        show_crashes()
 
         def say(line: str) -> None:
             show(f"{time.strftime('%H:%M:%S')} {line}")

@@ -24,6 +24,7 @@ from export.errors import ExportError
 from export.settings import ExportSettings, Step
 from export.settings import Progress as ReportStep
 from preprocessing import FaceDetector
+from runtime.process import show_crashes
 
 if TYPE_CHECKING:
     from export.release import Release
@@ -183,6 +184,7 @@ def export(
     if gpu and backend != "onnxruntime":
         raise typer.BadParameter("--gpu needs --backend onnxruntime")
     require_packages(PROGRAM, _PACKAGES)
+    show_crashes()
     settings = ExportSettings(
         releases_dir=releases_dir,
         precision=precision or ("auto" if gpu or backend == "tensorrt" else "fp32"),

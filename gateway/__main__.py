@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import faulthandler
 import logging.config
 import os
 from collections.abc import Callable
@@ -79,6 +80,7 @@ def gateway_command(read_settings: Callable[[], GatewaySettings]) -> None:
 
 def main() -> None:
     """Reads the settings and serves until SIGTERM or SIGINT."""
+    faulthandler.enable()  # a crash of native code shows where it was
     run(app, PROGRAM)
 
 

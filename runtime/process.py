@@ -1,4 +1,4 @@
-"""What a model process asks of its machine and sets for itself: cores, memory, and a trace where it hangs."""
+"""What a model process asks of its machine and sets for itself: cores, memory, a trace where it hangs or crashes."""
 
 import ctypes
 import faulthandler
@@ -39,6 +39,16 @@ def keep_large_blocks() -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _LARGEST_BYTES)
         mallopt(_M_TRIM_THRESHOLD, 2 * _LARGEST_BYTES)  # glibc's own proportion, which the first call ends
+
+
+def show_crashes() -> None:
+    """Has a crash of native code write the Python stacks of all threads to what is the standard error now.
+
+    It keeps a descriptor of its own: number 2 leads nowhere while MediaPipe loads and ends (`preprocessing.quiet`).
+    Where the standard error is closed, nothing happens.
+    """
+    with suppress(OSError):
+        faulthandler.enable(os.dup(_STANDARD_ERROR))
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from runtime.free_ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 240.0
+_LOG_TAIL = 20_000  # characters; a crash writes the stacks of all threads, and then every extension module's name
 _ENDING: "list[Service]" = []
 
 
@@ -147,7 +148,7 @@ def _await_ready(running: Service) -> None:
 
 def _logs(running: Service) -> str:
     return "\n".join(
-        f"--- {log.name}\n{log.read_text('utf-8')[-3000:]}" for log in running.run_dir.glob("logs-*/*.log")
+        f"--- {log.name}\n{log.read_text('utf-8')[-_LOG_TAIL:]}" for log in running.run_dir.glob("logs-*/*.log")
     )
 
 

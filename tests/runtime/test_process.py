@@ -1,5 +1,6 @@
 """What model processes set for themselves, each in a process of its own."""
 
+import signal
 import subprocess
 import sys
 
@@ -30,6 +31,25 @@ def test_one_in_time_says_nothing_even_later() -> None:
     done = run(0, 0.6)
     assert done.stderr == ""
     assert done.stdout == "went on\n"
+
+
+_CRASHING_PROGRAM = """
+import os, signal
+from preprocessing.quiet import quiet_native_code
+from runtime.process import show_crashes
+def load_a_library():
+    os.kill(os.getpid(), signal.SIGSEGV)
+show_crashes()
+with quiet_native_code():
+    load_a_library()
+"""
+
+
+def test_a_crash_says_where_it_was_even_while_native_code_is_kept_quiet() -> None:
+    done = subprocess.run([sys.executable, "-c", _CRASHING_PROGRAM], capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGSEGV
+    assert "Fatal Python error: Segmentation fault" in done.stderr
+    assert "in load_a_library" in done.stderr
 
 
 _HEAP_PROGRAM = """

@@ -10,7 +10,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from runtime import INPUTS, OUTPUTS, load_classifier, usable_cores
-from runtime.process import keep_large_blocks, show_where_stuck
+from runtime.process import keep_large_blocks, show_crashes, show_where_stuck
 
 
 class TritonPythonModel:
@@ -19,6 +19,7 @@ class TritonPythonModel:
     def initialize(self, args):
         """Loads the classifier, with an equal share of the cores for each instance unless the config says otherwise."""
         keep_large_blocks()
+        show_crashes()
         self._starting = ExitStack()
         self._starting.enter_context(show_where_stuck())
         config = json.loads(args["model_config"])

@@ -9,7 +9,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from preprocessing import MAX_FACES, PREPROCESSING_VERSION, Box, ImageRejectedError, Preparer, PreprocessParams, Status
-from runtime.process import keep_large_blocks, show_where_stuck
+from runtime.process import keep_large_blocks, show_crashes, show_where_stuck
 from runtime.start_gate import StartGate
 
 
@@ -23,6 +23,7 @@ class TritonPythonModel:
     def initialize(self, _args):
         """Loads the release's parameters and face models, which lie beside this file."""
         keep_large_blocks()
+        show_crashes()
         self._gate = StartGate()
         folder = Path(__file__).parent
         version = int((folder / "preprocessing_version").read_text())
