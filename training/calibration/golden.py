@@ -11,12 +11,13 @@ import numpy as np
 from PIL import Image
 from pydantic import ValidationError
 
+from deepfake_client.analysis.faces import FaceChoice, FaceRules
 from deepfake_client.batch.inputs import find_media
 from evaluation.dataset import Label
+from export.checkpoint.fusion import find_sources
 from export.checkpoint.head import NOTHING_SAID, Labelling
-from export.checkpoint.hub import locate_checkpoint
-from export.checkpoint.load import Checkpoint, load_checkpoint
-from export.checkpoint.torch_scores import fake_probabilities, open_preparer
+from export.checkpoint.load import load_checkpoint
+from export.checkpoint.torch_scores import fake_probabilities
 from export.golden import (
     DEFAULT_TOLERANCE,
     FOLDER,
@@ -27,6 +28,8 @@ from export.golden import (
     GoldenSet,
 )
 from preprocessing import ImageRejectedError
+from runtime import Fusion
+from training.calibration.scores import Member, Squares, open_views, squares_of
 from training.errors import CalibrationError
 from training.writing import whole_folder
 
@@ -77,9 +80,9 @@ def write_golden(
     """Scores pictures with a checkpoint and writes them into its folder `golden`, replacing what was there.
 
     Args:
-        checkpoint: Its directory.
+        checkpoint: Its directory, or that of a fusion.
         pictures: Real and fake ones.
-        said: Of its outputs, by the user.
+        said: Of its outputs, or of each member's, by the user.
         tolerance: Largest |difference| of a later score that passes.
         cache_dir: Where the face models are kept; the assets' own default if None.
 
@@ -88,8 +91,9 @@ def write_golden(
         CheckpointError: The checkpoint cannot be loaded.
         AssetError: The face models cannot be fetched.
     """
-    loaded = load_checkpoint(locate_checkpoint(str(checkpoint.resolve())), said)
-    with_faces, whole = (_scores(loaded, pictures, faces, cache_dir) for faces in (True, False))
+    sources = find_sources(str(checkpoint.resolve()))
+    members = [Member(load_checkpoint(one.located, said), one.whole_image) for one in sources.members]
+    with_faces, whole = (_scores(members, sources.fusion, pictures, faces, cache_dir) for faces in (True, False))
     _require_gap(pictures, with_faces, "")
     _require_gap(pictures, whole, " without face detection")
     try:
@@ -120,16 +124,26 @@ def pictures_of(golden: GoldenSet) -> list[GoldenPicture]:
 
 
 def _scores(
-    checkpoint: Checkpoint, pictures: Sequence[GoldenPicture], face_detection: bool, cache_dir: Path | None
+    members: Sequence[Member],
+    fusion: Fusion | None,
+    pictures: Sequence[GoldenPicture],
+    face_detection: bool,
+    cache_dir: Path | None,
 ) -> list[float]:
-    squares = []
-    with open_preparer(checkpoint, face_detection=face_detection, cache_dir=cache_dir) as preparer:
+    """Of each picture by its largest face."""
+    squares: list[Squares] = [[] for _ in members]
+    with open_views(members, face_detection=face_detection, cache_dir=cache_dir) as views:
         for picture in pictures:
             try:
-                squares.append(preparer.prepare(picture.png).pixels)
+                found, _ = squares_of(views, picture.png, FaceRules(FaceChoice.LARGEST))
             except ImageRejectedError as error:
                 raise CalibrationError(f"golden image {picture.name} cannot be decoded: {error}") from error
-    return [float(p) for p in fake_probabilities(checkpoint, np.stack(squares))]
+            for own, (square,) in zip(squares, found, strict=True):
+                own.append(square)
+    pairs = zip(members, squares, strict=True)
+    p = np.stack([fake_probabilities(member.checkpoint, np.stack(own)) for member, own in pairs], axis=1)
+    fused = p[:, 0] if fusion is None else fusion.fake_probability(p.astype(np.float32))
+    return [float(one) for one in fused]
 
 
 def _require_gap(pictures: Sequence[GoldenPicture], scores: Sequence[float], how: str) -> None:
