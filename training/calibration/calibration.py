@@ -85,15 +85,15 @@ def calibrate(
             fakes below real files.
     """
     plan = plan or BootstrapPlan()
-    _require_classes(media)
+    require_classes(media)
     logits, weights = np.concatenate([m.logits for m in media]), weights_of([len(m.logits) for m in media])
     is_fake = np.repeat([m.is_fake for m in media], [len(m.logits) for m in media])
     if not np.isfinite(logits).all():
         raise CalibrationError("the checkpoint gives scores that are not finite; it is damaged")
     before = fake_probability(logits, fake_indices)
-    if np.ptp(before) < 1e-9:
-        raise CalibrationError(f"every file scores the same ({before[0]:.4f}): there is nothing to calibrate")
-    _require_rank(is_fake, before)
+    require_scores(is_fake, before)
+    if (auc := roc_curve(is_fake, before).auc) <= 0.5:
+        raise CalibrationError(f"the scores do not tell fakes from real files (AUC {auc:.3f})")
     fitted = fit_scale(logits, fake_indices, is_fake, weights)
     scale = fitted.scale
     images = image_units(media, fake_indices, scale)
@@ -126,13 +126,29 @@ def calibrate(
     )
 
 
-def _require_classes(media: Sequence[ScoredMedia]) -> None:
+def require_classes(media: Sequence[ScoredMedia]) -> None:
+    """Refuses files of one class.
+
+    Raises:
+        CalibrationError: A class is missing.
+    """
     for fake, name in ((False, "real"), (True, "fake")):
         if not any(m.is_fake is fake for m in media):
             raise CalibrationError(f"no {name} file could be scored, and calibration needs both classes")
 
 
-def _require_rank(is_fake: BoolArray, p: FloatArray) -> None:
+def require_scores(is_fake: BoolArray, p: FloatArray) -> None:
+    """Refuses scores that say nothing, or the opposite of what they should.
+
+    Args:
+        is_fake: (N,) bool, the truth; both classes must be there.
+        p: (N,) float64 fake probabilities.
+
+    Raises:
+        CalibrationError: All are the same, or fakes score below real files by more than chance.
+    """
+    if np.ptp(p) < 1e-9:
+        raise CalibrationError(f"every file scores the same ({p[0]:.4f}): there is nothing to calibrate")
     auc, reals, fakes = roc_curve(is_fake, p).auc, int((~is_fake).sum()), int(is_fake.sum())
     chance = 2 * float(np.sqrt((reals + fakes + 1) / (12 * reals * fakes)))  # two standard errors of 0.5
     if auc < 0.5 - chance:
@@ -140,8 +156,6 @@ def _require_rank(is_fake: BoolArray, p: FloatArray) -> None:
             f"fakes score below real files (AUC {auc:.3f}): fake and real look swapped, in id2label of config.json, "
             "in --fake-labels, or in the folders real/ and fake/"
         )
-    if auc <= 0.5:
-        raise CalibrationError(f"the scores do not tell fakes from real files (AUC {auc:.3f})")
 
 
 def _record(units: Units, edges: Edges, budget: Budget, plan: BootstrapPlan) -> BandRecord:

@@ -1,14 +1,20 @@
-"""Writes a calibrated checkpoint: the scale in the head's weights, bands in the sidecar."""
+"""Writes a calibrated checkpoint: the scale in the head's weights, bands in the sidecar. Or a fusion of several."""
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deepfake_client.release import CalibrationRecord, ReleaseBands
-from export.checkpoint.load import SIDECAR, Checkpoint, read_sidecar
+from deepfake_client.release import CalibrationRecord, ReleaseBands, Scope
+from export.checkpoint.fusion import FusedMember, FusionFile, Sources
+from export.checkpoint.hub import LocatedCheckpoint
+from export.checkpoint.load import SIDECAR, Checkpoint, Sidecar, read_sidecar
+from export.checkpoint.model_card import README
 from export.release import own_file
+from runtime import FUSION_FILE
 from training.calibration.fitting import Scale
+from training.calibration.fusion import FusedCalibration
 from training.errors import CalibrationError
 
 _KEPT_SUFFIXES = (".json", ".md", ".txt")
@@ -73,8 +79,69 @@ def write_calibrated(
         if kept and (own := own_file(source, path.name)):
             shutil.copyfile(own, folder / path.name)
     checkpoint.model.save_pretrained(folder)
-    text = json.dumps(sidecar.model_dump(mode="json", exclude_none=True), indent=1)
-    (folder / SIDECAR).write_text(text + "\n", encoding="utf-8")
+    _write_json(folder / SIDECAR, sidecar.model_dump(mode="json", exclude_none=True))
+
+
+def write_fused(
+    sources: Sources,
+    members: Sequence[Checkpoint],
+    folder: Path,
+    calibrated: FusedCalibration,
+    record: CalibrationRecord,
+) -> None:
+    """Writes a folder that names the members, and how their scores are fused.
+
+    Args:
+        sources: The members; of a folder with an earlier fusion its name, notice and card are kept.
+        members: The same, loaded.
+        folder: Existing, empty directory, beside which the new folder is to lie.
+        calibrated: The fusion, and the bands for the sidecar.
+        record: For the sidecar.
+
+    Raises:
+        CheckpointError: The earlier card is a link that leaves its folder.
+        OSError: The folder cannot be written.
+    """
+    fused = tuple(
+        FusedMember(
+            checkpoint=_named(source.located, folder),
+            revision=source.located.revision,
+            sha256=loaded.sha256,
+            whole_image=source.whole_image,
+            weight=weight,
+        )
+        for source, loaded, weight in zip(sources.members, members, calibrated.fusion.weights, strict=True)
+    )
+    _write_json(folder / FUSION_FILE, FusionFile(members=fused, intercept=calibrated.fusion.intercept).model_dump())
+    sidecar = read_sidecar(sources.folder) if sources.folder else _joint_sidecar(members)
+    sidecar = sidecar.model_copy(update={"verdict_bands": calibrated.found.bands, "calibration": record})
+    # Each member has a crop of its own.
+    _write_json(folder / SIDECAR, sidecar.model_dump(mode="json", exclude_none=True, exclude={"crop_factor"}))
+    if sources.folder and (card := own_file(sources.folder, README)):
+        shutil.copyfile(card, folder / README)
+
+
+def _named(located: LocatedCheckpoint, folder: Path) -> str:
+    """How fusion.json names a member: so that both folders can be moved together where they lie side by side."""
+    if located.revision:
+        return located.name
+    beside = located.path.parent == folder.resolve().parent
+    return f"../{located.path.name}" if beside else str(located.path)
+
+
+def _joint_sidecar(members: Sequence[Checkpoint]) -> Sidecar:
+    """What holds for all members together."""
+    sidecars = [member.sidecar for member in members]
+    return Sidecar(
+        name=" + ".join(member.name for member in members),
+        trained=all(sidecar.trained for sidecar in sidecars),
+        notice=" ".join(dict.fromkeys(sidecar.notice for sidecar in sidecars if sidecar.notice)),
+        scope=Scope.FACE if Scope.FACE in [sidecar.scope for sidecar in sidecars] else Scope.ANY,
+    )
+
+
+def _write_json(path: Path, document: dict[str, Any]) -> None:
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def _probe(checkpoint: Checkpoint) -> Any:

@@ -97,7 +97,7 @@ def fit_scale(
     from scipy.optimize import minimize
 
     counts = np.ones(len(logits)) if weights is None else weights
-    target, weight = _targets(is_fake, counts), balanced(is_fake, counts)
+    target, weight = platt_targets(is_fake, counts), balanced(is_fake, counts)
 
     def scale_of(at: Sequence[float]) -> Scale:
         return Scale(float(np.exp(at[0])), float(at[1]))
@@ -122,7 +122,8 @@ def fit_scale(
     return FittedScale(scale_of(found.x), at_bound, loss((0.0, 0.0)), float(found.fun))
 
 
-def _targets(is_fake: BoolArray, weight: FloatArray) -> FloatArray:
+def platt_targets(is_fake: BoolArray, weight: FloatArray) -> FloatArray:
+    """(N,) float64: what fitted probabilities are to be, a little inside 0-1; see Platt above."""
     fakes, reals = float(weight[is_fake].sum()), float(weight[~is_fake].sum())
     return np.where(is_fake, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
 

@@ -1,17 +1,20 @@
 """What a calibration says: its record, the folder calibration/ with scores and pictures, and the printed figures."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from deepfake_client.release import BandRecord, CalibrationRecord, VerdictBands
 from evaluation.dataset import Dataset
-from export.checkpoint.load import Checkpoint
 from preprocessing import PREPROCESSING_VERSION
+from runtime import Fusion
 from training.calibration.calibration import Calibration
+from training.calibration.comparison import Comparison
 from training.calibration.diagrams import draw_ratios, draw_reliability
 from training.calibration.fitting import Budget
 from training.calibration.scores import UnscoredMedia
+from training.calibration.stacking import FOLDS
 from training.calibration.units import Units
 
 REPORT_FOLDER = "calibration"
@@ -19,14 +22,13 @@ REPORT_FOLDER = "calibration"
 
 
 def make_record(
-    checkpoint: Checkpoint,
     found: Calibration,
     budget: Budget,
     dataset: Dataset,
     face_detection: bool,
     unscored: list[UnscoredMedia],
 ) -> CalibrationRecord:
-    """The record of a calibration."""
+    """The record of a calibration, but for the crop and the labels of a single checkpoint."""
     notes = list(found.notes)
     if unscored:
         notes.append(f"{len(unscored)} of {len(dataset.files)} files could not be scored and do not count.")
@@ -38,9 +40,6 @@ def make_record(
         max_fpr=budget.max_fpr,
         max_fnr=budget.max_fnr,
         face_detection=face_detection,
-        crop_factor=checkpoint.sidecar.crop_factor,
-        fake_labels=checkpoint.head.fake_labels,
-        fake_when=checkpoint.head.fake_when,
         preprocessing_version=PREPROCESSING_VERSION,
         dataset_sha256=dataset.digest,
         image=found.image,
@@ -50,7 +49,9 @@ def make_record(
     )
 
 
-def write_report(folder: Path, found: Calibration, record: CalibrationRecord) -> None:
+def write_report(
+    folder: Path, found: Calibration, record: CalibrationRecord, comparisons: Sequence[Comparison] = ()
+) -> None:
     """Writes report.json and the pictures into a new folder."""
     folder.mkdir()
     report = {
@@ -59,6 +60,7 @@ def write_report(folder: Path, found: Calibration, record: CalibrationRecord) ->
         "calibration": record.model_dump(mode="json"),
         "reliability_before": [asdict(one) for one in found.bins_before],
         "reliability_after": [asdict(one) for one in found.bins_after],
+        **({"comparisons": [asdict(one) for one in comparisons]} if comparisons else {}),
         "scores": {units.kind: _scores(units) for units in (found.images, found.videos) if units is not None},
     }
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -75,6 +77,22 @@ def _scores(units: Units) -> list[dict[str, object]]:
         {"is_fake": is_fake, "group": group, "before": round(before, 6), "after": round(after, 6)}
         for is_fake, group, before, after in zip(*columns, strict=True)
     ]
+
+
+def print_fusion(names: Sequence[str], fusion: Fusion, comparisons: Sequence[Comparison]) -> None:
+    """Prints the formula, and whether fusing helps."""
+    for name, weight in zip(names, fusion.weights, strict=True):
+        print(f"weight       {weight:.4f} of the log-odds of {name}")
+    print(f"intercept    {fusion.intercept:+.4f}")
+    for one in comparisons:
+        rows = (*one.members, one.mean, one.stacking)
+        width = max(len(row.name) for row in rows)
+        print(f"{one.kind:<12} {'':{width}}  {'AUC':20}  ECE")
+        for row in rows:
+            ece = "-" if row.ece is None else f"{row.ece:.3f}"
+            print(f"             {row.name:{width}}  {row.auc.text():20}  {ece}")
+        print(f"             of the mean ECE, of stacking both, on people left out ({FOLDS} folds)")
+        print(f"             fused minus {one.best}: AUC {one.gain.text('+')}")
 
 
 def print_calibration(record: CalibrationRecord, found: Calibration, output: Path) -> None:

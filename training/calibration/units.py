@@ -144,18 +144,22 @@ def video_units(
     media: Sequence[ScoredMedia], fake_indices: Sequence[int], scale: Scale, budget: Budget, rule: VideoRule
 ) -> tuple[Units | None, tuple[str, ...]]:
     """The videos, or None and a note where there are too few of them."""
+    same = "The bands of videos are those of images" + (", for the mean" if rule != "mean" else "")
+    if len({m.is_fake for m in media if m.is_video}) < 2:
+        return None, (f"{same}: there are not both real and fake videos.",)
+    units = all_videos(media, fake_indices, scale, rule)
+    if short := shortage(units, budget):
+        return None, (f"{same}: too few videos ({short}).",)
+    return units, ()
+
+
+def all_videos(media: Sequence[ScoredMedia], fake_indices: Sequence[int], scale: Scale, rule: VideoRule) -> Units:
+    """The videos, one at least."""
 
     def score(video: ScoredMedia, scale: Scale) -> FloatArray:
         return np.array([video.of_video(fake_indices, scale, rule)])
 
-    videos = [m for m in media if m.is_video]
-    same = "The bands of videos are those of images" + (", for the mean" if rule != "mean" else "")
-    if len({m.is_fake for m in videos}) < 2:
-        return None, (f"{same}: there are not both real and fake videos.",)
-    units = _units("videos", videos, score, scale)
-    if short := shortage(units, budget):
-        return None, (f"{same}: too few videos ({short}).",)
-    return units, ()
+    return _units("videos", [m for m in media if m.is_video], score, scale)
 
 
 def _units(
