@@ -15,7 +15,7 @@ from deepfake_client.command_line.help import new_app, styled
 from deploy.console import Say, exits_with_one_line, say
 from deploy.errors import PreflightError
 from deploy.settings import DeploySettings
-from export.release import CURRENT, Release, read_release, verify_files
+from export.release import CURRENT, Release, classifier_folders, read_release, verify_files
 from runtime import BuiltOn, ClassifierLoadError, RuntimeSpec
 from runtime.gpu import check_driver, visible_gpus
 
@@ -41,7 +41,8 @@ def check_gpu(release: Release, here: Callable[[], BuiltOn] = BuiltOn.here) -> l
         PreflightError: It may not; the message says what to do.
     """
     try:
-        spec = RuntimeSpec.load(release.repository / "classifier" / "1")
+        # Several classifiers are made for one machine.
+        spec = RuntimeSpec.load(classifier_folders(release.repository)[0] / "1")
         if spec.built_on is not None:
             return spec.built_on.check(here())
         if spec.runtime == "onnxruntime":

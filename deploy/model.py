@@ -7,12 +7,12 @@ from deepfake_client.command_line.options import split_names
 from deploy.console import Say
 from deploy.errors import StartError
 from deploy.settings import DeploySettings
+from export.checkpoint.fusion import Sources, find_sources
 from export.checkpoint.head import Labelling
-from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint
 from export.cli import DEFAULT_CHECKPOINT
 from export.errors import HubUnreachableError
 from export.release import Release, promote, verify_files
-from export.report import explain_choice
+from export.report import SERVED, explain_choice
 from export.run import existing_release, export_checkpoint
 from export.settings import ExportSettings, Step
 from preprocessing import FaceDetector
@@ -37,7 +37,7 @@ def ensure_release(settings: DeploySettings, say: Say) -> Release:
         AssetError: The face models cannot be fetched.
         StartError: The hub is out of reach, and this installation has no embedded checkpoint.
     """
-    located = _locate(settings, say)
+    sources = _locate(settings, say)
     export_settings = ExportSettings(
         releases_dir=settings.releases_dir,
         precision=settings.precision,
@@ -51,18 +51,19 @@ def ensure_release(settings: DeploySettings, say: Say) -> Release:
         allow_flat_scores=settings.allow_flat_scores,
         cache_dir=settings.cache_dir,
     )
-    release = existing_release(located, export_settings)
+    release = existing_release(sources, export_settings)
     if release is None:
-        say(f"exporting {located.name} ({settings.precision}), once for each model ...")
+        say(f"exporting {sources.name} ({settings.precision}), once for each model ...")
         progress = _Progress(say)
-        release = export_checkpoint(located, export_settings, progress.report)
+        release = export_checkpoint(sources, export_settings, progress.report)
         say(f"exported in {progress.elapsed_s:.0f} s")
     verify_files(release)
     promote(release)
     say(f"model {release.info.name}, release {release.release_id}")
     choice = explain_choice(release.path)
-    for line in choice[:1]:  # the one that is served
-        say(line)
+    for line in choice:
+        if line.endswith(SERVED):
+            say(line)
     print("\n".join(choice), flush=True)  # for the log
     return release
 
@@ -87,18 +88,18 @@ class _Progress:
             self._say(f"  {step.name} ({self.elapsed_s:.0f} s)")
 
 
-def _locate(settings: DeploySettings, say: Say) -> LocatedCheckpoint:
-    """The chosen checkpoint. Only the unchosen default falls back: whoever names a model gets that one or an error."""
+def _locate(settings: DeploySettings, say: Say) -> Sources:
+    """The chosen checkpoints. Only the unchosen default falls back: whoever names a model gets that one or an error."""
     if settings.checkpoint is not None:
-        return locate_checkpoint(settings.checkpoint, settings.revision)
+        return find_sources(settings.checkpoint, settings.revision, split_names([settings.whole_image]))
     try:
-        return locate_checkpoint(DEFAULT_CHECKPOINT, settings.revision)
+        return find_sources(DEFAULT_CHECKPOINT, settings.revision)
     except HubUnreachableError as error:
         if not settings.embedded_fallback:
             raise
         say(f"WARNING: {error}")
         say("WARNING: serving the small EMBEDDED model instead, a demonstration; CHECKPOINT=DIRECTORY serves yours")
-        return locate_checkpoint(str(embedded_checkpoint()))
+        return find_sources(str(embedded_checkpoint()))
 
 
 def embedded_checkpoint() -> Path:

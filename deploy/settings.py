@@ -70,10 +70,14 @@ class DeploySettings(PrefixedSettings):
     checkpoint: str | None = Field(
         default=None,
         validation_alias=AliasChoices("checkpoint", "CHECKPOINT", "model_path", "MODEL_PATH"),
-        description="Hub id or directory of the model. Unset: the default model, or the embedded one where the hub "
-        "cannot be reached.",
+        description="Hub id or directory of the model; several, separated by commas, are fused. Unset: the default "
+        "model, or the embedded one where the hub cannot be reached.",
     )
     revision: str | None = Field(default=None, description="Branch, tag or commit of the hub repository.")
+    whole_image: str = Field(
+        default="",
+        description="Those of several models, separated by commas, that are given the whole image, not the face.",
+    )
     fake_labels: str = Field(
         default="", description="Names of the fake classes, separated by commas, where a model's labels do not say."
     )

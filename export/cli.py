@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,10 +17,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from assets import AssetError
 from deepfake_client.command_line.exits import INTERRUPTED, USAGE, fail, require_packages, run
 from deepfake_client.command_line.help import new_app, styled
-from deepfake_client.command_line.options import FakeLabels, FakeWhenOption, Version, split_names
+from deepfake_client.command_line.options import NAMED, FakeLabels, FakeWhenOption, Version, WholeImage, split_names
 from deepfake_client.plain_text import shown
+from export.checkpoint.fusion import Sources, find_sources
 from export.checkpoint.head import Labelling
-from export.checkpoint.hub import locate_checkpoint
 from export.errors import ExportError
 from export.settings import ExportSettings, Step
 from export.settings import Progress as ReportStep
@@ -49,6 +50,7 @@ EXIT_CODES = {
 EXAMPLES = (
     "deepfake-export --checkpoint my-checkpoint",
     "deepfake-export --checkpoint someone/some-model --precision auto",
+    "deepfake-export --checkpoint face-model,scene-model --whole-image scene-model",
     "deepfake-export --checkpoint my-checkpoint --backend onnxruntime --gpu",
 )
 GROUPS = {
@@ -74,10 +76,9 @@ Backend = Literal["python", "onnxruntime", "tensorrt"]
 
 @app.command(cls=styled(EXIT_CODES, EXAMPLES, GROUPS, OLD_NAMES))
 def export(
-    checkpoint: Annotated[
-        str, typer.Option(envvar=["CHECKPOINT", "MODEL_PATH"], help="Hub id, or a directory that transformers loads.")
-    ] = DEFAULT_CHECKPOINT,
+    checkpoint: Annotated[str, typer.Option(envvar=["CHECKPOINT", "MODEL_PATH"], help=NAMED)] = DEFAULT_CHECKPOINT,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the hub repository.")] = None,
+    whole_image: WholeImage = None,
     fake_labels: FakeLabels = None,
     fake_when: FakeWhenOption = None,
     precision: Annotated[
@@ -206,13 +207,13 @@ def export(
         parity_images=parity_images,
     )
     with _ends_on_signals() as check:
-        release = _release(checkpoint, revision, settings, promote_release, force, check)
+        find = partial(find_sources, checkpoint, revision, split_names(whole_image))
+        release = _release(find, settings, promote_release, force, check)
     _print_release(release)
 
 
 def _release(
-    checkpoint: str,
-    revision: str | None,
+    find: Callable[[], Sources],
     settings: ExportSettings,
     promote_release: bool,
     force: bool,
@@ -223,14 +224,14 @@ def _release(
     from export.run import existing_release, export_checkpoint
 
     try:
-        located = locate_checkpoint(checkpoint, revision)
-        release = None if force else existing_release(located, settings)
+        sources = find()
+        release = None if force else existing_release(sources, settings)
         if release is not None:
             verify_files(release)
-            _say(f"release {release.release_id} of {located.name} is up to date", err=True)
+            _say(f"release {release.release_id} of {sources.name} is up to date", err=True)
         else:
             with _step_reporter(check) as report:
-                release = export_checkpoint(located, settings, report)
+                release = export_checkpoint(sources, settings, report)
         check()
         if promote_release:
             promote(release)
@@ -288,6 +289,9 @@ def _print_release(release: "Release") -> None:
         _say(
             f"for          {built['gpu']} (compute capability {capability}), TensorRT {built['tensorrt']}, and no other"
         )
+    for member in info.members:
+        seen = "the whole image" if member.whole_image else "the face"
+        _say(f"member       {member.name}: {seen}, weight {member.weight:.4g}, fake = {', '.join(member.fake_labels)}")
     for line in explain_choice(release.path):
         _say(line)
     if info.notice:

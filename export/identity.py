@@ -3,11 +3,12 @@
 import functools
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from deepfake_client.release import Description
-from export.checkpoint.hub import LocatedCheckpoint
-from export.checkpoint.load import Checkpoint, companions_digest
+from export.checkpoint.fusion import Sources
+from export.checkpoint.load import Checkpoint, checkpoint_digest, companions_digest
 from export.repository import TEMPLATES
 from export.settings import ExportSettings
 from export.target import Target, Variant
@@ -26,21 +27,24 @@ def export_id(checkpoint: Checkpoint, params: PreprocessParams, variant: Variant
     return int(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8], 16) % (2**31 - 1) + 1
 
 
-def source_key(checkpoint_sha256: str, located: LocatedCheckpoint, settings: ExportSettings, target: Target) -> str:
-    """Equal for exports that would give the same release: same checkpoint, settings, processor and code.
+def source_key(digests: Sequence[str], sources: Sources, settings: ExportSettings, target: Target) -> str:
+    """Equal for exports that would give the same release: same checkpoints, settings, processor and code.
 
     Args:
-        checkpoint_sha256: See `checkpoint_digest`.
-        located: The checkpoint.
+        digests: Of each checkpoint; see `checkpoint_digest`.
+        sources: The checkpoints.
         settings: What is exported, with instances that fit (`fitted`).
         target: Who will run the classifier.
     """
     decisive = {name: value for name, value in asdict(settings).items() if name not in _INDECISIVE}
     chosen = {
         **decisive,
-        "checkpoint": checkpoint_sha256,
-        "companions": companions_digest(located.path),
-        "name": located.name,
+        "checkpoints": digests,
+        "companions": [companions_digest(member.located.path) for member in sources.members],
+        "names": [member.located.name for member in sources.members],
+        "whole_image": [member.whole_image for member in sources.members],
+        "fusion": asdict(sources.fusion) if sources.fusion else None,
+        "fused": [checkpoint_digest(sources.folder), companions_digest(sources.folder)] if sources.folder else None,
         "target": asdict(target),
         "cores": usable_cores(),
         # What is fastest, and what can be run at all, is the processor's business.

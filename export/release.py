@@ -288,6 +288,12 @@ def read_config(path: Path) -> Any:
 
 
 def warmed_batches(repository: Path) -> tuple[int, ...]:
-    """The batch sizes that a repository's classifier is warmed with, in order."""
-    config = read_config(repository / "classifier" / "config.pbtxt")
-    return tuple(sorted({int(entry.batch_size) for entry in config.model_warmup}))
+    """The batch sizes that a repository's classifiers are warmed with, in order."""
+    configs = [read_config(folder / "config.pbtxt") for folder in classifier_folders(repository)]
+    return tuple(sorted({int(entry.batch_size) for config in configs for entry in config.model_warmup}))
+
+
+def classifier_folders(repository: Path) -> list[Path]:
+    """The entry `classifier` of a repository, or those of its several classifiers, in order."""
+    several = {path for path in repository.glob("classifier_*") if path.is_dir()}
+    return sorted(several, key=lambda path: int(path.name.rpartition("_")[2])) or [repository / "classifier"]

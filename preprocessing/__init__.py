@@ -10,6 +10,7 @@ from preprocessing.params import (
     PreprocessParams,
     ResizeMode,
     ResizeSpec,
+    View,
 )
 from preprocessing.prepare import MAX_FACES, PreparedImage, Preparer
 from preprocessing.resize import resize_to_square
@@ -34,6 +35,7 @@ __all__ = [
     "Square",
     "Status",
     "StatusEntry",
+    "View",
     "crop_square",
     "decode_rgb",
     "resize_to_square",

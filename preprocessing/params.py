@@ -53,6 +53,21 @@ class ResizeSpec:
             raise ValueError(f"resize of {self.edge_px} px cannot give a square of {self.size_px} px")
 
 
+@dataclass(frozen=True)
+class View:
+    """The square of an image that one of several classifiers is given.
+
+    Attributes:
+        resize: The checkpoint's own resize.
+        crop_factor: Side of the crop over the longer side of the face box.
+        whole_image: Whether it is always of the whole image.
+    """
+
+    resize: ResizeSpec
+    crop_factor: float = 1.3
+    whole_image: bool = False
+
+
 class FaceDetector(StrEnum):
     """What runs MediaPipe's two face models."""
 
@@ -76,6 +91,7 @@ class PreprocessParams:
         max_bytes: Largest encoded image.
         max_pixels: Largest width x height, read from the header before decoding.
         pipeline_pixels: Whether colour profiles and transparency are ignored, as transformers' pipelines do.
+        further_views: What other classifiers are given of the same image.
     """
 
     resize: ResizeSpec = field(default_factory=lambda: ResizeSpec(224))
@@ -86,24 +102,41 @@ class PreprocessParams:
     max_bytes: int = 64 * 2**20
     max_pixels: int = 64_000_000
     pipeline_pixels: bool = False
+    further_views: tuple[View, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1.0 <= self.crop_factor <= 10.0:
             raise ValueError(f"crop_factor {self.crop_factor} is outside 1-10")
 
+    @property
+    def views(self) -> tuple[View, ...]:
+        """The squares that are made of an image; that of `resize` and `crop_factor` is the first."""
+        return (View(self.resize, self.crop_factor), *self.further_views)
+
     def to_dict(self) -> dict[str, Any]:
-        """The parameters as JSON-ready values."""
-        return asdict(self)
+        """The parameters as JSON-ready values; views are left out where there are no further ones."""
+        values = asdict(self)
+        if not self.further_views:
+            del values["further_views"]
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "PreprocessParams":
         """The inverse of `to_dict`. Raises TypeError or ValueError on unknown or impossible values."""
-        resize = dict(values["resize"])
-        resize["mode"] = ResizeMode(resize["mode"])
-        detector = FaceDetector(values["face_detector"])
-        return cls(**{**values, "resize": ResizeSpec(**resize), "face_detector": detector})
+        given: dict[str, Any] = {
+            "resize": _resize(values["resize"]),
+            "face_detector": FaceDetector(values["face_detector"]),
+            "further_views": tuple(
+                View(**{**view, "resize": _resize(view["resize"])}) for view in values.get("further_views", ())
+            ),
+        }
+        return cls(**{**values, **given})
 
     @classmethod
     def load(cls, path: Path) -> "PreprocessParams":
         """Reads the `preprocess.json` of a release."""
         return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _resize(values: dict[str, Any]) -> ResizeSpec:
+    return ResizeSpec(**{**values, "mode": ResizeMode(values["mode"])})

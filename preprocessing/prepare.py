@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from preprocessing.crop import WHOLE_PICTURE, Box, crop_square
 from preprocessing.decode import decode_as_stored
 from preprocessing.face_detection import Face, FaceFinder
-from preprocessing.params import PreprocessParams
+from preprocessing.params import PreprocessParams, View
 from preprocessing.resize import resize_to_square
 from preprocessing.status import ImageRejectedError, Status
 
@@ -24,10 +24,12 @@ class PreparedImage:
     Attributes:
         pixels: (S, S, 3) uint8, RGB, 0-255.
         faces: Of the whole image, at most `MAX_FACES`, the largest first; none where they were not searched for.
+        further: The squares of `PreprocessParams.further_views`, as `pixels`.
     """
 
     pixels: NDArray[np.uint8]
     faces: tuple[Face, ...]
+    further: tuple[NDArray[np.uint8], ...] = ()
 
 
 class Preparer:
@@ -56,14 +58,25 @@ class Preparer:
         Raises:
             ImageRejectedError: The image breaks a limit or cannot be decoded, or the box covers none of it.
         """
-        pixels, faces = self.crop(encoded, face_box)
-        return PreparedImage(resize_to_square(pixels, self.params.resize), faces)
+        (first, *further), faces = self._crops(encoded, face_box, self.params.views)
+        squares = (
+            resize_to_square(pixels, view.resize)
+            for pixels, view in zip(further, self.params.further_views, strict=True)
+        )
+        return PreparedImage(resize_to_square(first, self.params.resize), faces, tuple(squares))
 
     def crop(self, encoded: bytes, face_box: Box | None = None) -> tuple[NDArray[np.uint8], tuple[Face, ...]]:
         """All but the resize: (H, W, 3) uint8 sRGB pixels around the face, or the whole image without one, and faces.
 
         For the arguments and errors see `prepare`.
         """
+        (pixels,), faces = self._crops(encoded, face_box, self.params.views[:1])
+        return pixels, faces
+
+    def _crops(
+        self, encoded: bytes, face_box: Box | None, views: tuple[View, ...]
+    ) -> tuple[list[NDArray[np.uint8]], tuple[Face, ...]]:
+        """What each view is resized from."""
         params = self.params
         pixels, profile = decode_as_stored(
             encoded,
@@ -80,15 +93,24 @@ class Preparer:
             face_box = face_box.clipped(width, height)
             if not face_box.area > 0:
                 raise ImageRejectedError(Status.FACE_BOX_OUTSIDE, f"the image is {width} x {height} px")
-            square = crop_square(face_box, width, height, params.crop_factor)
-            pixels = np.ascontiguousarray(
-                pixels[square.y0 : square.y0 + square.side, square.x0 : square.x0 + square.side]
-            )
+        if profile is not None and len(views) > 1:
+            profile.convert_pixels(pixels)  # once, since the views may share pixels
+            profile = None
+        crops = [_cut(pixels, face_box, view) for view in views]
         if profile is not None:
-            profile.convert_pixels(pixels)
-        return pixels, faces
+            profile.convert_pixels(crops[0])
+        return crops, faces
 
     def close(self) -> None:
         """Frees the face detectors."""
         if self._finder:
             self._finder.close()
+
+
+def _cut(pixels: NDArray[np.uint8], face_box: Box, view: View) -> NDArray[np.uint8]:
+    """The square around the face, or all of (H, W, 3) pixels."""
+    if view.whole_image or face_box == WHOLE_PICTURE:
+        return pixels
+    height, width = pixels.shape[:2]
+    square = crop_square(face_box, width, height, view.crop_factor)
+    return np.ascontiguousarray(pixels[square.y0 : square.y0 + square.side, square.x0 : square.x0 + square.side])

@@ -11,6 +11,15 @@ OUTPUTS = ("FAKE_PROBABILITY", "PROBABILITIES", "EXPORT_ID")
 """Tensors of the served graph; the outputs in the order of `Answer`."""
 
 
+MEMBERS_OUTPUT = "MEMBER_PROBABILITIES"
+"""Of several classifiers that are fused: (N, M) float32, the fake probability by each of them."""
+
+
+def pixels_name(view: int) -> str:
+    """The tensor with the squares of a view (`preprocessing.PreprocessParams.views`), counted from 0."""
+    return f"PIXELS_{view + 1}" if view else "PIXELS"
+
+
 class Answer(NamedTuple):
     """The classifier's outputs for N images, named as the graph's own.
 

@@ -27,7 +27,8 @@ from deepfake_client.scorer import Deadline, FrameScore, ModelOutputs, Scoring
 T = TypeVar("T")
 
 _BATCH = 8
-_Prepared = tuple[NDArray[np.uint8], int, NDArray[np.float32]]
+_Prepared = tuple[tuple[NDArray[np.uint8], ...], int, NDArray[np.float32]]
+"""The squares of an image, its status and faces."""
 
 
 class InProcessScorer:
@@ -80,7 +81,7 @@ class InProcessScorer:
             return cls(directory.resolve())
         if (directory / "current" / MANIFEST).is_file():
             return cls((directory / "current").resolve())
-        if (directory / "config.json").is_file():
+        if any((directory / name).is_file() for name in ("config.json", "fusion.json")):
             return cls(_export(directory))
         raise ConfigurationError(f"{directory} holds neither a release (release.json) nor a checkpoint (config.json)")
 
@@ -133,7 +134,7 @@ class _Model:
             import simplejpeg  # noqa: F401 - `preprocessing` itself imports it as late as it decodes
 
             from preprocessing import PREPROCESSING_VERSION, Preparer, PreprocessParams
-            from runtime import ClassifierLoadError, load_classifier, usable_cores
+            from runtime import ClassifierLoadError, FusionSpec, load_classifier, usable_cores
         except ImportError as error:
             if error.path and error.name in ("preprocessing", "runtime"):
                 raise ConfigurationError(
@@ -149,7 +150,10 @@ class _Model:
         entry = release / "model_repository" / "preprocess" / "1"
         params = PreprocessParams.load(entry / "preprocess.json")
         try:
-            self._classifier = load_classifier(release / "model_repository" / "classifier" / "1")
+            repository, count = release / "model_repository", len(info.members)
+            names = [f"classifier_{number}" for number in range(1, count + 1)] or ["classifier"]
+            self._classifiers = [load_classifier(repository / name / "1") for name in names]
+            self._fusion = FusionSpec.load(repository / "fusion" / "1") if count else None
         except ClassifierLoadError as error:
             raise ConfigurationError(str(error)) from error
         self._info = info
@@ -158,7 +162,7 @@ class _Model:
         self._preparers: list[Any] = []
         self._make_preparer: Callable[[], Any] = lambda: Preparer(params, entry)
         self._pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="deepfake-prepare")
-        self._size_px = params.resize.size_px
+        self._sizes_px = [view.resize.size_px for view in params.views]
 
     def score(self, images: Sequence[tuple[bytes, Box | None]], deadline: Deadline) -> list[FrameScore]:
         """One score per image and face box, in order."""
@@ -180,7 +184,8 @@ class _Model:
         for preparer in self._preparers:
             preparer.close()
         self._preparers.clear()
-        self._classifier.close()
+        for classifier in self._classifiers:
+            classifier.close()
 
     def _prepare(self, encoded: bytes, face_box_px: Box | None, deadline: Deadline) -> _Prepared:
         """Pixels, status and faces of one image, as Triton's preprocess model computes them."""
@@ -195,21 +200,32 @@ class _Model:
         try:
             prepared = self._local.preparer.prepare(encoded, PixelBox(*face_box_px) if face_box_px else None)
         except ImageRejectedError as error:
-            return np.zeros((self._size_px, self._size_px, 3), np.uint8), int(error.status), faces
+            blank = tuple(np.zeros((size_px, size_px, 3), np.uint8) for size_px in self._sizes_px)
+            return blank, int(error.status), faces
         for row, face in enumerate(prepared.faces):
             faces[row] = (face.box.x0, face.box.y0, face.box.x1, face.box.y1, face.score)
-        return prepared.pixels, 0, faces
+        return (prepared.pixels, *prepared.further), 0, faces
 
     def _classify(self, prepared: Sequence[_Prepared]) -> list[FrameScore]:
-        pixels, statuses, faces = zip(*prepared, strict=True)
-        status = np.array(statuses, np.int32)
-        fake, softmax, export_id = self._classifier.run(np.stack(pixels), status[:, None])
+        squares, statuses, faces = zip(*prepared, strict=True)
+        status, views = np.array(statuses, np.int32), [np.stack(view) for view in zip(*squares, strict=True)]
+        seen = self._fusion.views if self._fusion else (0,)
+        answers = [
+            classifier.run(views[view], status[:, None])
+            for classifier, view in zip(self._classifiers, seen, strict=True)
+        ]
+        (fake, probabilities, export_id), members = answers[0], None
+        if self._fusion:
+            members = np.concatenate([answer.fake_probability for answer in answers], axis=1)
+            export_ids = np.concatenate([answer.export_id for answer in answers], axis=1)
+            fake, probabilities, export_id = self._fusion.fused(members, export_ids)
         outputs = ModelOutputs(
             statuses=status,
             fake_probabilities=fake[:, 0],
-            probabilities=softmax,
+            probabilities=probabilities,
             faces=np.stack(faces),
             export_ids=export_id[:, 0],
+            members=members,
         )
         return outputs.scores(self._info)
 

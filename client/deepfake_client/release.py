@@ -32,6 +32,10 @@ def _left_out() -> Any:
     return Field(default=None, exclude_if=lambda value: value is None)
 
 
+MAX_MEMBERS = 8
+"""Most models whose scores a release fuses."""
+
+
 class VerdictBands(_Part):
     """Fake above `fake_above`, real below `real_below`, uncertain between; both are fake probabilities (0-1)."""
 

@@ -15,13 +15,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from deepfake_client.release import first_fault
+from deepfake_client.release import MAX_MEMBERS, first_fault
 from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint
 from export.checkpoint.load import checkpoint_digest
 from export.errors import CheckpointError
 from runtime import FUSION_FILE, Fusion
-
-MAX_MEMBERS = 8
 
 
 class FusedMember(BaseModel):

@@ -1,7 +1,8 @@
 """How a checkpoint's logits become probabilities, and these the fake probability."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,33 @@ class Labelling:
     Attributes:
         fake_labels: Names of the fake classes.
         fake_when: Whether a single output is high or low for fakes.
+        of_several: Whether it is said of several checkpoints: a name that one lacks is then that of another.
     """
 
     fake_labels: tuple[str, ...] = ()
     fake_when: FakeWhen | None = None
+    of_several: bool = False
+
+    def of_one(self, labels: Sequence[str]) -> "Labelling":
+        """What of it is said of the checkpoint with these labels."""
+        if not self.of_several:
+            return self
+        single = len(labels) == 1
+        names = () if single else tuple(name for name in self.fake_labels if name in labels)
+        return Labelling(names, self.fake_when if single else None)
+
+    def require_used(self, labels: Sequence[Sequence[str]]) -> None:
+        """Checks that what is said of several checkpoints is said of some of them.
+
+        Args:
+            labels: Of each.
+
+        Raises:
+            LabelError: A name is that of no label, or none has a single output.
+        """
+        known = set(chain.from_iterable(labels))
+        if unknown := [name for name in self.fake_labels if name not in known]:
+            raise LabelError(f"--fake-labels {', '.join(unknown)}: the labels are {', '.join(sorted(known))}")
 
     @classmethod
     def of(cls, release: Description) -> "Labelling":
@@ -119,6 +143,7 @@ def read_head(id2label: Mapping[int | str, str], *, multi_label: bool, said: Lab
         LabelError: They do not say which output means fake.
     """
     labels = ordered_labels(id2label)
+    said = said.of_one(labels)
     if len(labels) == 1:
         return _single(labels[0], said)
     if said.fake_when is not None:

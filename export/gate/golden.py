@@ -66,6 +66,25 @@ def prepare_golden(
     golden = read_golden(checkpoint.located.path)
     if golden is None:
         return None
+    squares = golden_squares(
+        golden, checkpoint, face_detection=face_detection, face_detector=face_detector, cache_dir=cache_dir
+    )
+    p = fake_probabilities(checkpoint, squares)
+    expected = golden.for_release(face_detection=face_detection, precision_tolerance=0.0)
+    if reason := expected.mismatch(p.tolist()):
+        raise GoldenError(f"the checkpoint contradicts its own golden images: {reason}")
+    return PreparedGolden(golden, squares, face_detection)
+
+
+def golden_squares(
+    golden: GoldenSet,
+    checkpoint: Checkpoint,
+    *,
+    face_detection: bool,
+    face_detector: FaceDetector,
+    cache_dir: Path | None,
+) -> NDArray[np.uint8]:
+    """(N, S, S, 3) uint8, RGB: golden images as a checkpoint's classifier gets them; see `prepare_golden`."""
     squares = []
     with open_preparer(
         checkpoint, face_detection=face_detection, face_detector=face_detector, cache_dir=cache_dir
@@ -75,8 +94,4 @@ def prepare_golden(
                 squares.append(preparer.prepare(image).pixels)
             except ImageRejectedError as error:
                 raise GoldenError(f"golden image {entry.file} cannot be decoded: {error}") from error
-    p = fake_probabilities(checkpoint, np.stack(squares))
-    expected = golden.for_release(face_detection=face_detection, precision_tolerance=0.0)
-    if reason := expected.mismatch(p.tolist()):
-        raise GoldenError(f"the checkpoint contradicts its own golden images: {reason}")
-    return PreparedGolden(golden, np.stack(squares), face_detection)
+    return np.stack(squares)

@@ -15,7 +15,7 @@ OUTPUTS = ("FAKE_PROBABILITY", "PROBABILITIES", "FACES", "FACE_BOX", "FACE_SCORE
 Infer = Callable[..., dict[str, np.ndarray]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def images() -> dict[str, bytes]:
     """Three photos without a face and two with one."""
     return {

@@ -50,6 +50,14 @@ FakeLabels = Annotated[
 ]
 
 
+NAMED = "Hub id or directory of a model; several, with commas between them, are fused."
+"""Help of what names checkpoints."""
+
+WholeImage = Annotated[
+    list[str] | None,
+    typer.Option(help="Those of several models, separated by commas, that are given the whole image, not the face."),
+]
+
 FakeWhenOption = Annotated[
     FakeWhen | None,
     typer.Option("--fake-when", help="Whether the single output of a model without classes is high or low for fakes."),

@@ -4,7 +4,7 @@ The ensemble does everything in one request. Where preprocessing has servers of 
 pixels, and a second one has the classifier score them.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfake_client.pictures import Box
+from deepfake_client.release import MAX_MEMBERS
 from deepfake_client.scorer import MAX_FACES, ModelOutputs
 from deepfake_client.triton.endpoint import PendingAnswer, Question, Tensors
 
@@ -38,7 +39,10 @@ _FACES = (MAX_FACES, 5)
 _SCORED: _Shapes = {"FAKE_PROBABILITY": _ONE, "PROBABILITIES": (None,), "EXPORT_ID": _ONE}
 _MEMBERS: _Shapes = {"MEMBER_PROBABILITIES": (None,)}
 """Only of a release of several models."""
-_PREPARED: _Shapes = {"PIXELS": (None, None, 3), "STATUS": _ONE, "FACES": _FACES, "EXPORT_ID": _ONE}
+_PIXELS = (None, None, 3)
+_PREPARED: _Shapes = {"PIXELS": _PIXELS, "STATUS": _ONE, "FACES": _FACES, "EXPORT_ID": _ONE}
+_FURTHER_PIXELS: _Shapes = {f"PIXELS_{number}": _PIXELS for number in range(2, MAX_MEMBERS + 1)}
+"""Of a release of several models that are given different squares."""
 
 
 def in_one_stage(images: Sequence[EncodedImage], model: str, ask: Ask) -> Steps:
@@ -60,7 +64,7 @@ def in_two_stages(images: Sequence[EncodedImage], ask_preprocess: Ask, ask_class
     The outputs tell both releases: `ModelOutputs.releases`.
     """
     prepared: Prepared = yield ask_preprocess(pixels_of(images))
-    inputs: Tensors = {"PIXELS": prepared.pixels, "STATUS": prepared.statuses[:, None]}
+    inputs: Tensors = {**prepared.pixels, "STATUS": prepared.statuses[:, None]}
     read = partial(_read_classifier, prepared)
     scored: ModelOutputs = yield ask_classifier(Question(CLASSIFIER, inputs, _SCORED, read, _MEMBERS))
     return scored
@@ -68,7 +72,7 @@ def in_two_stages(images: Sequence[EncodedImage], ask_preprocess: Ask, ask_class
 
 def pixels_of(images: Sequence[EncodedImage]) -> "Question[Prepared]":
     """The question to servers that only preprocess."""
-    return Question(PREPROCESS, _inputs(images), _PREPARED, _read_prepared)
+    return Question(PREPROCESS, _inputs(images), _PREPARED, _read_prepared, _FURTHER_PIXELS)
 
 
 @dataclass(frozen=True)
@@ -76,13 +80,14 @@ class Prepared:
     """What `preprocess` makes of N images.
 
     Attributes:
-        pixels: (N, S, S, 3) uint8; zeros where the status is not 0.
+        pixels: By the name of its tensor, each square that classifiers are given: (N, S, S, 3) uint8; zeros where the
+            status is not 0.
         statuses: (N,) int32.
         faces: (N, F, 5) float32, as in `ModelOutputs`.
         export_ids: (N,) int32, of the release that it belongs to.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: Mapping[str, NDArray[np.uint8]]
     statuses: NDArray[np.int32]
     faces: NDArray[np.float32]
     export_ids: NDArray[np.int32]
@@ -101,7 +106,8 @@ def _read_ensemble(tensors: Tensors) -> ModelOutputs:
 
 
 def _read_prepared(tensors: Tensors) -> Prepared:
-    return Prepared(tensors["PIXELS"], tensors["STATUS"][:, 0], tensors["FACES"], tensors["EXPORT_ID"][:, 0])
+    pixels = {name: values for name, values in tensors.items() if name.startswith("PIXELS")}
+    return Prepared(pixels, tensors["STATUS"][:, 0], tensors["FACES"], tensors["EXPORT_ID"][:, 0])
 
 
 def _read_classifier(prepared: Prepared, tensors: Tensors) -> ModelOutputs:

@@ -9,6 +9,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from preprocessing import MAX_FACES, PREPROCESSING_VERSION, Box, ImageRejectedError, Preparer, PreprocessParams, Status
+from runtime.classifier import pixels_name
 from runtime.process import keep_large_blocks, show_crashes, show_where_stuck
 from runtime.start_gate import StartGate
 
@@ -34,7 +35,7 @@ class TritonPythonModel:
             )
         self._export_id = int((folder / "export_id").read_text())
         params = PreprocessParams.load(folder / "preprocess.json")
-        self._side = params.resize.size_px
+        self._sides = [view.resize.size_px for view in params.views]
         with show_where_stuck():
             self._preparer = Preparer(params, folder)
 
@@ -67,7 +68,7 @@ class TritonPythonModel:
         count = len(images)
         given = pb_utils.get_input_tensor_by_name(request, "FACE")
         given = np.full((count, 4), np.nan, np.float32) if given is None else given.as_numpy()
-        pixels = np.zeros((count, self._side, self._side, 3), np.uint8)
+        views = [np.zeros((count, side, side, 3), np.uint8) for side in self._sides]
         status = np.zeros((count, 1), np.int32)
         faces = np.full((count, MAX_FACES, 5), np.nan, np.float32)
         for i, image in enumerate(images):
@@ -83,11 +84,13 @@ class TritonPythonModel:
                 print(traceback.format_exc(), file=sys.stderr, flush=True)
                 status[i] = Status.INTERNAL
                 continue
-            pixels[i] = prepared.pixels
+            for pixels, square in zip(views, (prepared.pixels, *prepared.further), strict=True):
+                pixels[i] = square
             for row, face in enumerate(prepared.faces):
                 faces[i, row] = (face.box.x0, face.box.y0, face.box.x1, face.box.y1, face.score)
         box, score = faces[:, 0, :4].copy(), np.nan_to_num(faces[:, 0, 4:])  # of the largest face; 0 without one
-        named = {"PIXELS": pixels, "STATUS": status, "FACES": faces, "FACE_BOX": box, "FACE_SCORE": score}
+        named = {pixels_name(number): pixels for number, pixels in enumerate(views)}
+        named |= {"STATUS": status, "FACES": faces, "FACE_BOX": box, "FACE_SCORE": score}
         named["EXPORT_ID"] = np.full((count, 1), self._export_id, np.int32)
         return [pb_utils.Tensor(name, values) for name, values in named.items()]
 
