@@ -25,7 +25,7 @@ def model_with(prepare: Any) -> _Model:
     model._local = threading.local()
     model._preparers = []
     model._pool = ThreadPoolExecutor(1)
-    model._classifier = SimpleNamespace(close=lambda: None)  # type: ignore[assignment]
+    model._classifiers = []
     model._make_preparer = lambda: type("Preparer", (), {"prepare": staticmethod(prepare), "close": lambda _: None})()
     return model
 
@@ -36,7 +36,7 @@ def test_the_deadline_bounds_the_preparing_too() -> None:
     def slow(encoded: bytes, _face_box: None) -> Any:
         prepared.append(encoded)
         time.sleep(0.2)
-        return SimpleNamespace(faces=(), pixels=None)
+        return SimpleNamespace(faces=(), pixels=None, further=())
 
     model = model_with(slow)
     started = time.monotonic()

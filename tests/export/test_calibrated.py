@@ -71,7 +71,7 @@ def test_one_made_with_other_inputs_is_dropped(
 def test_one_made_with_the_same_inputs_stays(said: dict[str, Any], tmp_path: Path) -> None:
     checkpoint = calibrated(tmp_path / "model", **said)
     faces = said.get("face_detection", True)
-    assert with_fitting_calibration(checkpoint, params(checkpoint, face_detection=faces)) is checkpoint
+    assert with_fitting_calibration(checkpoint, params(checkpoint, face_detection=faces)).sidecar is checkpoint.sidecar
 
 
 @pytest.mark.parametrize(("served", "kept"), [("high", True), ("low", False)])

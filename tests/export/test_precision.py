@@ -156,7 +156,7 @@ def test_auto_takes_the_next_one_where_the_fastest_drifts(
             raise ParityError("drifts")
         return judge(classifier, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("export.run.check_parity", refuses_the_first)
+    monkeypatch.setattr("export.member.check_parity", refuses_the_first)
     rates = {"int8 (static)": 15.0, BF16_OR_FP32: 10.0, "int8 (dynamic)": 5.0}
     monkeypatch.setattr(candidates, "_timed", with_rates(rates))
     release = export(tiny_checkpoint, tmp_path, precision="auto")
