@@ -14,7 +14,7 @@ from assets import default_cache_dir
 from benchmark import drift, perf_analyzer
 from benchmark.bench import DEFAULT_CHECKPOINT, PRECISIONS, Bench
 from benchmark.parts import PARTS
-from benchmark.planning import feed, nodes
+from benchmark.planning import feed, members, nodes
 from benchmark.results import Results, write_results
 from benchmark.servers import BenchError
 from deepfake_client.command_line.exits import EXIT_INTERRUPTED, INTERRUPTED, USAGE, fail, require_packages, run
@@ -43,12 +43,21 @@ OLD_NAMES = {"--folder": "--cache-dir"}
 _PACKAGES = {"psutil": "bench", "locust": "bench"}
 
 app = new_app(
-    PROGRAM, ("deepfake-bench run --help", *drift.EXAMPLES, *perf_analyzer.EXAMPLES, *nodes.EXAMPLES, *feed.EXAMPLES)
+    PROGRAM,
+    (
+        "deepfake-bench run --help",
+        *drift.EXAMPLES,
+        *perf_analyzer.EXAMPLES,
+        *nodes.EXAMPLES,
+        *feed.EXAMPLES,
+        *members.EXAMPLES,
+    ),
 )
 app.command("drift", cls=styled(drift.EXIT_CODES, drift.EXAMPLES))(drift.drift)
 app.command("perf", cls=styled(perf_analyzer.EXIT_CODES, perf_analyzer.EXAMPLES))(perf_analyzer.perf)
 app.command("plan", cls=styled(nodes.EXIT_CODES, nodes.EXAMPLES))(nodes.plan)
 app.command("feed", cls=styled(feed.EXIT_CODES, feed.EXAMPLES))(feed.feed)
+app.command("members", cls=styled(members.EXIT_CODES, members.EXAMPLES))(members.members)
 
 
 @app.callback()

@@ -1,0 +1,122 @@
+"""What CHECKPOINT names, and what several models that are named together must be."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from export.checkpoint.fusion import find_sources
+from export.checkpoint.head import Labelling
+from export.checkpoint.load import checkpoint_digest
+from export.errors import CheckpointError, FlatScoresError, LabelError
+from export.run import existing_release, export_checkpoint
+from export.settings import ExportSettings
+from runtime import Fusion
+from tests.export.families import FAMILIES
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> tuple[Path, Path]:
+    """Two small models of their own names."""
+    folder = tmp_path_factory.mktemp("pair")
+    shutil.copytree(tiny_checkpoint, folder / "a")
+    (folder / "a" / "deepfake.json").write_text('{"name": "a"}')
+    return folder / "a", FAMILIES[1].save(folder / "b")
+
+
+def write_fusion(folder: Path, pair: tuple[Path, Path], **said: Any) -> Path:
+    """A folder as deepfake-calibrate writes it, beside its members."""
+    folder.mkdir()
+    members = [
+        {"checkpoint": f"../{path.name}", "sha256": checkpoint_digest(path), "weight": weight}
+        for path, weight in zip(pair, (0.75, 0.25), strict=True)
+    ]
+    (folder / "fusion.json").write_text(json.dumps({"members": members, "intercept": -0.5}))
+    (folder / "deepfake.json").write_text(json.dumps(said))
+    return folder
+
+
+def test_commas_name_several_and_their_fusion_is_the_mean(pair: tuple[Path, Path]) -> None:
+    sources = find_sources(f"{pair[0]}, {pair[1]}", whole_image=[str(pair[1])])
+    assert [member.located.path for member in sources.members] == list(pair)
+    assert [member.whole_image for member in sources.members] == [False, True]
+    assert sources.fusion == Fusion.mean(2)
+    assert find_sources(str(pair[0])).fusion is None
+
+
+def test_a_folder_may_have_a_comma_in_its_name(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    shutil.copytree(pair[0], tmp_path / "one,two")
+    assert len(find_sources(str(tmp_path / "one,two")).members) == 1
+
+
+@pytest.mark.parametrize(
+    ("named", "said", "message"),
+    [
+        ("{a},{a}", {}, "each once"),
+        (",", {}, "name 1 to 8"),
+        ("{a},{b}", {"whole_image": ["other"]}, "--whole-image other"),
+        ("{a},{b}", {"revision": "main"}, "one for each"),
+        ("{a},/nowhere", {}, "/nowhere: no such directory"),
+    ],
+)
+def test_what_does_not_fit_is_refused(pair: tuple[Path, Path], named: str, said: dict[str, Any], message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        find_sources(named.format(a=pair[0], b=pair[1]), **said)
+
+
+def test_a_fitted_fusion_is_served_with_its_weights_and_what_goes_with_it(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    bands = {"image": {"real_below": 0.2, "fake_above": 0.8}, "video": {"real_below": 0.4, "fake_above": 0.6}}
+    for path in pair:
+        shutil.copytree(path, tmp_path / path.name)
+    folder = write_fusion(tmp_path / "fused", pair, name="both", verdict_bands=bands)
+    (folder / "README.md").write_text("# Both\n")
+    settings = ExportSettings(tmp_path / "releases", parity_images=8)
+    release = export_checkpoint(find_sources(str(folder)), settings)
+    info = release.info
+    assert (info.name, info.fusion_intercept) == ("both", -0.5)
+    assert [(member.name, member.weight) for member in info.members] == [("a", 0.75), ("b", 0.25)]
+    assert info.verdict_bands.image.fake_above == 0.8
+    assert info.model_card is not None
+    assert (release.path / "MODEL_CARD.md").read_text() == "# Both\n"
+    assert existing_release(find_sources(str(folder)), settings) == release
+    (folder / "deepfake.json").write_text('{"name": "others"}')
+    assert existing_release(find_sources(str(folder)), settings) is None
+
+
+def test_members_that_changed_since_are_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    for path in pair:
+        shutil.copytree(path, tmp_path / path.name)
+    folder = write_fusion(tmp_path / "fused", pair)
+    (tmp_path / "b" / "config.json").write_text((pair[1] / "config.json").read_text() + "\n")
+    with pytest.raises(CheckpointError, match="has changed since"):
+        find_sources(str(folder))
+
+
+def test_names_of_fake_labels_may_be_those_of_one_member(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    shutil.copytree(pair[1], tmp_path / "c")
+    config = json.loads((tmp_path / "c" / "config.json").read_text())
+    config |= {"id2label": {"0": "yes", "1": "no"}, "label2id": {"yes": 0, "no": 1}}
+    (tmp_path / "c" / "config.json").write_text(json.dumps(config))
+    sources = find_sources(f"{pair[0]},{tmp_path / 'c'}")
+    settings = ExportSettings(tmp_path / "releases", parity_images=8, labelling=Labelling(("yes",)))
+    assert [member.fake_labels for member in export_checkpoint(sources, settings).info.members] == [("Fake",), ("yes",)]
+    unknown = ExportSettings(tmp_path / "releases", parity_images=8, labelling=Labelling(("yes", "maybe")))
+    with pytest.raises(LabelError, match="maybe"):
+        export_checkpoint(sources, unknown)
+
+
+def test_the_refused_member_is_named_and_nothing_is_left(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(pair[1], tmp_path / "flat")
+    weights = load_file(tmp_path / "flat" / "model.safetensors")
+    for name in ("classifier.weight", "classifier.bias"):
+        weights[name] = weights[name] * 0
+    save_file(weights, tmp_path / "flat" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(FlatScoresError, match="flat"):
+        export_checkpoint(find_sources(f"{pair[0]},{tmp_path / 'flat'}"), ExportSettings(tmp_path / "releases"))
+    assert [path for path in (tmp_path / "releases").glob("*") if path.is_dir()] == []
