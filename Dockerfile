@@ -38,6 +38,7 @@ COPY runtime runtime
 COPY pyproject.toml checkpoint[s] /checkpoints/
 ARG CHECKPOINT
 ARG REVISION
+ARG WHOLE_IMAGE
 ARG FAKE_LABELS
 ARG FAKE_WHEN
 # Not auto: the machine of the build says nothing about the one that serves.
@@ -50,7 +51,7 @@ ENV DEEPFAKE_CACHE_DIR=/fetched \
     HF_HOME=/cache/huggingface \
     MPLCONFIGDIR=/tmp
 RUN --mount=type=secret,id=hf_token \
-    HF_TOKEN_PATH=/run/secrets/hf_token DEEPFAKE_RELEASES_DIR=/releases DEEPFAKE_REVISION="$REVISION" \
+    HF_TOKEN_PATH=/run/secrets/hf_token DEEPFAKE_RELEASES_DIR=/releases DEEPFAKE_REVISION="$REVISION" DEEPFAKE_WHOLE_IMAGE="$WHOLE_IMAGE" \
     DEEPFAKE_FAKE_LABELS="$FAKE_LABELS" DEEPFAKE_FAKE_WHEN="$FAKE_WHEN" DEEPFAKE_PRECISION="$PRECISION" DEEPFAKE_FACE_DETECTION="$FACE_DETECTION" \
     DEEPFAKE_FACE_DETECTOR="$FACE_DETECTOR" DEEPFAKE_INSTANCES="$INSTANCES" DEEPFAKE_EMBEDDED_FALLBACK="$EMBEDDED_FALLBACK" /venv/bin/python -m deploy.bake && chmod -R a+rX /releases
 

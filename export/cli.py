@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from assets import AssetError
 from deepfake_client.command_line.exits import INTERRUPTED, USAGE, fail, require_packages, run
 from deepfake_client.command_line.help import new_app, styled
-from deepfake_client.command_line.options import NAMED, FakeLabels, FakeWhenOption, Version, WholeImage, split_names
+from deepfake_client.command_line.options import NAMED, WHOLE_IMAGE, FakeLabels, FakeWhenOption, Version, split_names
 from deepfake_client.plain_text import shown
 from export.checkpoint.fusion import Sources, find_sources
 from export.checkpoint.head import Labelling
@@ -78,7 +78,7 @@ Backend = Literal["python", "onnxruntime", "tensorrt"]
 def export(
     checkpoint: Annotated[str, typer.Option(envvar=["CHECKPOINT", "MODEL_PATH"], help=NAMED)] = DEFAULT_CHECKPOINT,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the hub repository.")] = None,
-    whole_image: WholeImage = None,
+    whole_image: Annotated[str, typer.Option(envvar=_names("WHOLE_IMAGE"), help=WHOLE_IMAGE)] = "",
     fake_labels: FakeLabels = None,
     fake_when: FakeWhenOption = None,
     precision: Annotated[
@@ -207,7 +207,7 @@ def export(
         parity_images=parity_images,
     )
     with _ends_on_signals() as check:
-        find = partial(find_sources, checkpoint, revision, split_names(whole_image))
+        find = partial(find_sources, checkpoint, revision, split_names([whole_image]))
         release = _release(find, settings, promote_release, force, check)
     _print_release(release)
 

@@ -72,7 +72,10 @@ def members(
     release: Annotated[Path, typer.Argument(help="A release.")] = Path("releases/current"),
     rounds: Annotated[int, typer.Option(min=1, help="Interleaved rounds.")] = 10,
 ) -> None:
-    """Prints what the classifier of each model of a release costs on this machine."""
+    """Measures what each model of a release costs.
+
+    Runs the classifiers alone, in batches of 8.
+    """
     try:
         print(table(measure(read_release(release), rounds)))
     except (ReleaseError, ClassifierLoadError) as error:

@@ -36,6 +36,11 @@ checkpoint of each kind with random weights and compares it with transformers' p
 - **A single output**: `--fake-when high` or `low` says which end means fake. It is served as the labels fake and real.
 - **timm**: checkpoints of timm, as `timm_wrapper` or as timm itself writes them, with the extra `timm`
   (`tests/export/test_timm.py` tries a ResNet, a ViT and an EfficientNet: below 1e-5).
+- **Several models** (`CHECKPOINT=a,b`, 8 at most): one preprocessing, a classifier for each, and the model `fusion`, in
+  one ensemble. Each has its own crop and size; those in `DEEPFAKE_WHOLE_IMAGE` get whole images. The fused log-odds are
+  the mean of the members' (of probabilities cut to 1e-7 from 0 and 1), or what `deepfake-calibrate` fits. The notice
+  names members that are not calibrated. One for faces only makes the release so. One that fails refuses the release.
+  `deepfake-bench members` tells their cost.
 - **Weights**: safetensors, or `pytorch_model.bin` where there are none. Missing, unexpected and mismatched ones are
   refused. Of a repository of the hub only the checkpoint itself is fetched, no folders such as `checkpoint-500/`.
 """

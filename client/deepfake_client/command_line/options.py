@@ -53,10 +53,8 @@ FakeLabels = Annotated[
 NAMED = "Hub id or directory of a model; several, with commas between them, are fused."
 """Help of what names checkpoints."""
 
-WholeImage = Annotated[
-    list[str] | None,
-    typer.Option(help="Those of several models, separated by commas, that are given the whole image, not the face."),
-]
+WHOLE_IMAGE = "Those of several models, separated by commas, that are given the whole image, not the face."
+"""Help of what names these checkpoints."""
 
 FakeWhenOption = Annotated[
     FakeWhen | None,

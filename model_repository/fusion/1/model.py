@@ -9,6 +9,7 @@ import triton_python_backend_utils as pb_utils
 
 from runtime import OUTPUTS, FusionSpec
 from runtime.classifier import MEMBERS_OUTPUT
+from runtime.process import show_crashes
 
 
 class TritonPythonModel:
@@ -16,6 +17,7 @@ class TritonPythonModel:
 
     def initialize(self, _args):
         """Loads the formula."""
+        show_crashes()
         self._spec = FusionSpec.load(Path(__file__).parent)
 
     def execute(self, requests):
