@@ -50,7 +50,7 @@ EXIT_CODES = {
 }
 EXAMPLES = (
     "deepfake-calibrate --checkpoint my-checkpoint --data-dir my-set/val \\\n  --output my-calibrated --max-fpr 0.01",
-    "deepfake-calibrate --checkpoint one,other --fusion stacking --data-dir my-set/val \\\n  --output fused",
+    "deepfake-calibrate --checkpoint one,other --fusion stacking \\\n  --data-dir my-set/val --output fused",
 )
 GROUPS = {"checkpoint": "Model", "data_dir": "Data", "max_fpr": "Calibration", "output": "Results"}
 OLD_NAMES = {"--fake-label": "--fake-labels"}
