@@ -13,12 +13,12 @@ import numpy as np
 
 from assets import FACE_MODELS, fetch_assets
 from deepfake_client.release import Description
-from export.checkpoint.fusion import Sources
+from export.checkpoint.fusion import Sources, distinct
 from export.checkpoint.hub import LocatedCheckpoint
 from export.checkpoint.load import checkpoint_digest
 from export.checkpoint.model_card import README
 from export.description import describe
-from export.errors import CheckpointError, ExportError, ReleaseError
+from export.errors import ExportError, ReleaseError
 from export.fused import FusedExport
 from export.fused_repository import write_fused_classifier, write_fusion
 from export.gate.candidates import Candidate, take_fastest
@@ -110,11 +110,12 @@ def _prepare(
         of_one(Step("load the checkpoint"))
         with _named(source.located.name):
             members.append(prepare_member(source, replace(settings, labelling=said), target, of_one))
-    names = [member.checkpoint.name for member in members]
-    if len(set(names)) < len(names):
-        raise CheckpointError(f"two of {', '.join(names)} have one name: give each its own in its deepfake.json")
     said.require_used([member.checkpoint.head.labels for member in members])
-    return tuple(members)
+    names = distinct([member.checkpoint.name for member in members])
+    return tuple(
+        replace(member, checkpoint=replace(member.checkpoint, name=name))
+        for member, name in zip(members, names, strict=True)
+    )
 
 
 def _compare_faces(

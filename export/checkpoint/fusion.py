@@ -94,6 +94,11 @@ class Sources:
         return self.folder.name if self.folder else " + ".join(member.located.name for member in self.members)
 
 
+def distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, with their number behind where one is there twice."""
+    return tuple(f"{name} ({at})" if names.count(name) > 1 else name for at, name in enumerate(names, 1))
+
+
 def find_sources(named: str, revision: str | None = None, whole_image: Sequence[str] = ()) -> Sources:
     """Finds one checkpoint, or several.
 

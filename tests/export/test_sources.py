@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from deepfake_client.release import Scope
 from export.checkpoint.fusion import find_sources
 from export.checkpoint.head import Labelling
 from export.checkpoint.load import checkpoint_digest
@@ -64,6 +65,17 @@ def test_a_folder_may_have_a_comma_in_its_name(pair: tuple[Path, Path], tmp_path
 def test_what_does_not_fit_is_refused(pair: tuple[Path, Path], named: str, said: dict[str, Any], message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         find_sources(named.format(a=pair[0], b=pair[1]), **said)
+
+
+def test_what_is_true_of_one_member_is_said_of_the_release(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    for path in pair:
+        shutil.copytree(path, tmp_path / path.name)
+    (tmp_path / "b" / "deepfake.json").write_text('{"name": "a", "scope": "face", "notice": "Weak."}')
+    sources = find_sources(f"{tmp_path / 'a'},{tmp_path / 'b'}")
+    info = export_checkpoint(sources, ExportSettings(tmp_path / "releases", parity_images=8)).info
+    assert [member.name for member in info.members] == ["a (1)", "a (2)"]
+    assert info.scope is Scope.FACE
+    assert info.notice.startswith("a (2): Weak. Not calibrated")
 
 
 def test_a_fitted_fusion_is_served_with_its_weights_and_what_goes_with_it(

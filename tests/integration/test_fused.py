@@ -1,4 +1,4 @@
-"""Two models in one release, one for faces and one for whole images, served by a real Triton."""
+"""Two models in one release, one for faces and one for whole images, from calibration to detection by a real Triton."""
 
 import json
 import shutil
@@ -16,15 +16,18 @@ from deepfake_client.scorer import Deadline, FrameScore
 from deepfake_client.settings import ClientSettings
 from deepfake_client.triton.scorer import TritonScorer
 from export.checkpoint.fusion import find_sources
-from export.errors import CheckpointError
-from export.release import CURRENT
+from export.errors import CheckpointError, GoldenError
+from export.golden import read_golden
+from export.release import CURRENT, read_release
 from export.run import export_checkpoint
 from export.settings import ExportSettings
 from runtime import Fusion
 from runtime.free_ports import free_ports
 from tests.export.families import FAMILIES
+from tests.labelled_images import write_clear_cases, write_dataset
 from tests.media import encode_image, photo, photo_pixels
 from tests.service import Service, run_service
+from training.calibration.cli import main_command
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +35,28 @@ def checkpoints(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory)
     """A face model with a crop of its own, and a model of another size for whole images."""
     folder = tmp_path_factory.mktemp("members")
     shutil.copytree(tiny_checkpoint, folder / "faces")
-    said = {"name": "faces", "scope": "face", "crop_factor": 1.6}
+    said = {"name": "faces", "crop_factor": 1.6}
     (folder / "faces" / "deepfake.json").write_text(json.dumps(said), encoding="utf-8")
     family = next(family for family in FAMILIES if family.name.startswith("DINOv2, "))
     return folder / "faces", family.save(folder / "scenes")
+
+
+@pytest.fixture(scope="module")
+def calibrated(checkpoints: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What deepfake-calibrate makes of the two, with golden images."""
+    folder, (faces, scenes) = tmp_path_factory.mktemp("calibrated"), checkpoints
+    main_command(
+        checkpoint=f"{faces},{scenes}",
+        fusion="stacking",
+        whole_image=[str(scenes)],
+        data_dir=write_dataset(faces, folder / "data", count=200),
+        output=folder / "fused",
+        max_fpr=0.05,
+        max_fnr=0.1,
+        golden=write_clear_cases(faces, folder / "cases"),
+        resamples=100,
+    )
+    return folder / "fused"
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +66,14 @@ def pool() -> str:
 
 
 @pytest.fixture(scope="module")
-def running(checkpoints: tuple[Path, Path], pool: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder, named = tmp_path_factory.mktemp("fused"), ",".join(map(str, checkpoints))
+def running(calibrated: Path, pool: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("fused")
     extra = {
-        "CHECKPOINT": named,
-        "DEEPFAKE_WHOLE_IMAGE": str(checkpoints[1]),
         "DEEPFAKE_PREPROCESS_SERVERS": "1",
         "DEEPFAKE_PREPROCESS_GRPC_PORT": pool.rpartition(":")[2],
         "DEEPFAKE_INSTANCES": "1",
     }
-    with run_service(None, folder / "releases", folder, extra) as service:
+    with run_service(calibrated, folder / "releases", folder, extra) as service:
         yield service
 
 
@@ -73,9 +92,10 @@ def score(scorer: TritonScorer | InProcessScorer, images: list[bytes]) -> tuple[
 
 def test_the_fused_score_is_the_formula_on_those_of_the_members(fused: tuple[ModelInfo, list[FrameScore]]) -> None:
     info, scores = fused
-    assert [member.weight for member in info.members] == [0.5, 0.5]
+    assert info.fusion_intercept is not None
+    fusion = Fusion(tuple(member.weight for member in info.members), info.fusion_intercept)
     members = np.array([s.members for s in scores[:-1]])
-    expected = Fusion.mean(2).fake_probability(members)
+    expected = fusion.fake_probability(members)
     assert np.abs(expected - [s.fake_probability or -1 for s in scores[:-1]]).max() <= 1e-6
     assert np.ptp(members, axis=0).min() > 0.01  # constant scores would prove nothing
     assert {s.export_id for s in scores[:-1]} == {info.export_id}
@@ -137,10 +157,13 @@ def test_it_is_detected_by_the_fused_score(running: Service, fused: tuple[ModelI
         answer = requests.post(f"{running.url}/detect", files={"file": file}, timeout=60).json()
     assert answer["confidence_score"] == pytest.approx(fused[1][3].fake_probability, abs=1e-6)
     assert answer["metadata"]["model"]["name"] == "faces + scenes"
-    assert "Not calibrated" in answer["metadata"]["model"]["notice"]
-    with photo("coffee.png").open("rb") as file:  # shows no face, and one of the models is for faces only
-        answer = requests.post(f"{running.url}/detect", files={"file": file}, timeout=60).json()
-    assert (answer["result"], answer["metadata"]["assessable"]) == ("uncertain", False)
+    assert "Not calibrated" not in answer["metadata"]["model"].get("notice", "")
+    assert "models" not in answer["metadata"]
+    with photo("astronaut.png").open("rb") as file:
+        sent = {"files": {"file": file}, "data": {"include": "models"}}
+        asked = requests.post(f"{running.url}/detect", timeout=60, **sent).json()["metadata"]["models"]
+    assert [one["name"] for one in asked] == ["faces", "scenes"]
+    assert [one["fake_probability"] for one in asked] == pytest.approx(fused[1][3].members, abs=1e-6)
 
 
 def test_a_member_that_cannot_be_served_refuses_the_release(checkpoints: tuple[Path, Path], tmp_path: Path) -> None:
@@ -150,3 +173,16 @@ def test_a_member_that_cannot_be_served_refuses_the_release(checkpoints: tuple[P
     with pytest.raises(CheckpointError, match="broken"):
         export_checkpoint(find_sources(f"{checkpoints[0]},{tmp_path / 'broken'}"), ExportSettings(releases))
     assert not list(releases.glob("*"))
+
+
+def test_golden_images_of_the_fused_score_are_checked_at_every_start(running: Service, calibrated: Path) -> None:
+    release = read_release(running.run_dir.parents[1] / "releases" / CURRENT)
+    assert read_golden(release.path) is not None
+    assert release.info.calibration is not None
+    wrong = json.loads((calibrated / "fusion.json").read_text())
+    wrong["intercept"] += 1
+    (calibrated.parent / "wrong").mkdir()
+    shutil.copytree(calibrated, calibrated.parent / "wrong", dirs_exist_ok=True)
+    (calibrated.parent / "wrong" / "fusion.json").write_text(json.dumps(wrong))
+    with pytest.raises(GoldenError, match="contradict their golden images"):
+        export_checkpoint(find_sources(str(calibrated.parent / "wrong")), ExportSettings(release.path.parent))

@@ -21,7 +21,7 @@ from evaluation.dataset import Dataset, find_dataset
 from evaluation.errors import EvaluationError
 from evaluation.people import persons_of
 from evaluation.statistics.bootstrap import BootstrapPlan
-from export.checkpoint.fusion import Sources, find_sources
+from export.checkpoint.fusion import Sources, distinct, find_sources
 from export.checkpoint.head import Labelling
 from export.checkpoint.load import Checkpoint, load_checkpoint
 from export.errors import ExportError
@@ -31,7 +31,7 @@ from training.calibration.calibration import Calibration, calibrate
 from training.calibration.checkpoint import fold_scale, write_calibrated, write_fused
 from training.calibration.comparison import Comparison, compare, comparison_notes
 from training.calibration.fitting import Budget, Scale
-from training.calibration.fusion import FusedMedia, calibrate_fusion, distinct
+from training.calibration.fusion import FusedMedia, calibrate_fusion
 from training.calibration.golden import GoldenPicture, pictures_of, read_pictures, write_golden
 from training.calibration.report import REPORT_FOLDER, make_record, print_calibration, print_fusion, write_report
 from training.calibration.scores import Member, UnscoredMedia, score_members

@@ -55,11 +55,6 @@ class FusedMedia:
         return self.by(Fusion(tuple(float(number == other) for other in range(members))))
 
 
-def distinct(names: Sequence[str]) -> tuple[str, ...]:
-    """The names, with their number behind where one is there twice."""
-    return tuple(f"{name} ({at})" if names.count(name) > 1 else name for at, name in enumerate(names, 1))
-
-
 @dataclass(frozen=True)
 class FusedCalibration:
     """What was found for several models.
