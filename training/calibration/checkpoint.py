@@ -14,7 +14,7 @@ from export.checkpoint.model_card import README
 from export.release import own_file
 from runtime import FUSION_FILE
 from training.calibration.fitting import Scale
-from training.calibration.fusion import FusedCalibration
+from training.calibration.fusing.fusion import FusedCalibration
 from training.errors import CalibrationError
 
 _KEPT_SUFFIXES = (".json", ".md", ".txt")

@@ -10,11 +10,11 @@ from evaluation.dataset import Dataset
 from preprocessing import PREPROCESSING_VERSION
 from runtime import Fusion
 from training.calibration.calibration import Calibration
-from training.calibration.comparison import Comparison
 from training.calibration.diagrams import draw_ratios, draw_reliability
 from training.calibration.fitting import Budget
+from training.calibration.fusing.comparison import Comparison
+from training.calibration.fusing.stacking import FOLDS
 from training.calibration.scores import UnscoredMedia
-from training.calibration.stacking import FOLDS
 from training.calibration.units import Units
 
 REPORT_FOLDER = "calibration"

@@ -13,10 +13,10 @@ from export.checkpoint.fusion import distinct
 from export.checkpoint.head import NOTHING_SAID, read_head
 from runtime import Fusion
 from training.calibration.calibration import calibrate
-from training.calibration.comparison import Comparison, compare, comparison_notes
 from training.calibration.fitting import Budget
-from training.calibration.fusion import FAKE, FusedMedia, calibrate_fusion
-from training.calibration.stacking import FOLDS, fit_shares, folds_of
+from training.calibration.fusing.comparison import Comparison, compare, comparison_notes
+from training.calibration.fusing.fusion import FAKE, FusedMedia, calibrate_fusion
+from training.calibration.fusing.stacking import FOLDS, fit_shares, folds_of
 from training.calibration.units import ScoredMedia
 from training.errors import CalibrationError
 

@@ -8,8 +8,8 @@ from evaluation.statistics.bootstrap import BootstrapPlan, Estimate, Indices, es
 from evaluation.statistics.metrics import calibration_metrics, roc_curve
 from training.calibration.calibration import Calibration
 from training.calibration.fitting import UNSCALED
-from training.calibration.fusion import FAKE, FusedMedia, fit_fusion, left_out_scores
-from training.calibration.stacking import FOLDS, FUSION_RULES, FusionRule
+from training.calibration.fusing.fusion import FAKE, FusedMedia, fit_fusion, left_out_scores
+from training.calibration.fusing.stacking import FOLDS, FUSION_RULES, FusionRule
 from training.calibration.units import ScoredMedia, Units, all_videos, image_units
 
 TOO_FEW = "needs real and fake files of two people each, and a fit without any fifth of them"

@@ -13,7 +13,7 @@ from export.checkpoint.head import Head
 from runtime import Fusion, log_odds
 from training.calibration.calibration import Calibration, calibrate, require_classes, require_scores
 from training.calibration.fitting import Budget, Scale, fake_probability, fit_scale
-from training.calibration.stacking import FusionRule, fit_shares, folds_of
+from training.calibration.fusing.stacking import FusionRule, fit_shares, folds_of
 from training.calibration.units import ScoredMedia, weights_of
 from training.errors import CalibrationError
 

@@ -1,0 +1,1 @@
+"""The fusion of several models: what is fitted, and whether it helps."""
