@@ -165,7 +165,8 @@ def all_videos(media: Sequence[ScoredMedia], fake_indices: Sequence[int], scale:
 def _units(
     kind: str, media: Sequence[ScoredMedia], score: Callable[[ScoredMedia, Scale], FloatArray], scale: Scale
 ) -> Units:
-    before, after = [score(m, UNSCALED) for m in media], [score(m, scale) for m in media]
+    before = [score(m, UNSCALED) for m in media]
+    after = before if scale == UNSCALED else [score(m, scale) for m in media]
     counts = [len(values) for values in after]
     named = any(m.person for m in media)
     groups = groups_of([m.person for m in media])
