@@ -139,7 +139,7 @@ def detect(
 
     Results come in the order of the inputs. A file that fails is a row with its reason and never ends the run. JSON
     lines and reports also tell what a file says of itself (C2PA, EXIF, ...); DEEPFAKE_CLIENT_PROVENANCE=false leaves
-    that out.
+    that out. Where a release fuses several models, they and the table of a single file hold each one's own score.
     """
     try:
         destination = Output(output, format_, resume)

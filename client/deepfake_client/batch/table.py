@@ -11,8 +11,10 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from deepfake_client.analysis.finding import Finding, FindingCode, Severity
+from deepfake_client.analysis.members import ModelScore
 from deepfake_client.batch.scoring import FileReport
 from deepfake_client.plain_text import escaped, percent
+from deepfake_client.presentation.models import weight, what_it_sees
 from deepfake_client.presentation.statement import Outcome
 from deepfake_client.result import DetectionOutput
 
@@ -72,13 +74,14 @@ def _noted(reports: Iterable[FileReport], worth: dict[str, str]) -> Iterator[Fil
 
 
 def _block(report: FileReport) -> Text:
-    """Verdict, reason, figures and findings of a file, each on a line of its own."""
+    """Verdict, reason, figures, each of several models, and findings of a file, each on a line of its own."""
     output = report.output
     if output is None:
         return _failure(report)
     probability, *counts = (f"{name} {value}" for name, value in zip(_FIGURES, _figures(output), strict=True))
     findings = (f"{finding.code.value}: {finding.message}" for finding in _weakening(output))
-    lines = (output.details.statement.explanation, probability, ", ".join(counts), *findings)
+    models = map(_by_itself, output.details.models)
+    lines = (output.details.statement.explanation, probability, *models, ", ".join(counts), *findings)
     return Text.assemble((verdict_of(report), _style(output)), *(f"\n{line}" for line in lines))
 
 
@@ -91,6 +94,12 @@ def _cells(report: FileReport) -> list[Text]:
     probability, *counts = _figures(output)
     verdict = Text.assemble((verdict_of(report), _style(output)), *codes)
     return [verdict, Text(probability, style=_style(output)), *map(Text, counts)]
+
+
+def _by_itself(score: ModelScore) -> str:
+    calibrated = "" if score.calibrated else ", not calibrated"
+    of_it = f"{what_it_sees(score)}, weight {weight(score)}{calibrated}"
+    return f"by {escaped(score.name)} alone {percent(score.fake_probability)} ({of_it})"
 
 
 def _name(report: FileReport) -> str:

@@ -10,7 +10,7 @@ import pytest
 from deepfake_client.batch.scoring import FileReport
 from deepfake_client.batch.table import summary, verdict_of, write_reports
 from deepfake_client.release import Scope
-from tests.client.evidence.cases import MODEL, made_output
+from tests.client.evidence.cases import MODEL, TWO_MODELS, made_output
 from tests.client.presentation.test_statement import calibrated
 
 
@@ -86,6 +86,18 @@ def test_one_file_gets_its_reason_and_its_findings_in_full(monkeypatch: pytest.M
     said = " ".join(plain(shown([NO_FACE], monkeypatch, 100)).split())
     assert said.startswith("photos/a.jpg Not assessable: no face found The model judges faces only.")
     assert "fake probability 90.0 % frames 1, faces 0, people 0 NO_FACE: No face was found in the image" in said
+
+
+@pytest.mark.parametrize("columns", [50, 100])
+def test_of_one_file_each_of_several_models_has_a_line(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    row = report(0.7, model=TWO_MODELS, members=[(0.912, 0.0004)])
+    said = " ".join(plain(shown([row], monkeypatch, columns)).split())
+    assert (
+        "fake probability 70.0 % by example/face alone 91.2 % (face crop, weight 0.75) by example/whole alone < 0.1 % "
+        "(whole picture, weight 0.5, not calibrated) frames 1, faces 1, people 1 MODELS_DISAGREE: The models" in said
+    )
+    assert "alone" not in shown([row, row], monkeypatch, 100), "a table of many files stays narrow"
+    assert "alone" not in shown([report(0.7)], monkeypatch, columns)
 
 
 def test_what_the_verdicts_are_worth_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
