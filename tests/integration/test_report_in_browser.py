@@ -12,16 +12,25 @@ from deepfake_client import Evidence, build_evidence, evidence_html
 from deepfake_client.release import Scope
 from tests.axe import violations
 from tests.browser import chromium, complaints, emulate
-from tests.client.evidence.cases import MODEL, made_output
+from tests.client.evidence.cases import MODEL, TWO_MODELS, made_output
 from tests.client.evidence.full import CASE, full_image, full_video
 
 PAPERS_INCHES = {"A4": (8.27, 11.69), "Letter": (8.5, 11)}
 FACES_ONLY = MODEL.model_copy(update={"scope": Scope.FACE})
+LONG_NAMES = TWO_MODELS.model_copy(
+    update={
+        "members": tuple(
+            member.model_copy(update={"name": f"{member.name}-deepfake-image-detection-siglip2-base-patch16-512"})
+            for member in TWO_MODELS.members
+        )
+    }
+)
 REPORTS = {
     "image": build_evidence(full_image(), "portrait.jpg", case=CASE),
     "video": build_evidence(full_video(), "interview.mp4", case=CASE),
     "group": build_evidence(made_output([0.2], is_video=False, others=[[0.9], [0.1], [float("nan")]]), "group.jpg"),
     "no face": build_evidence(made_output([0.8], is_video=False, without_face=[0], model=FACES_ONLY), "cat.jpg"),
+    "two models": build_evidence(made_output([0.7] * 4, model=LONG_NAMES, members=[(0.95, 0.1)] * 4), "clip.mp4"),
 }
 
 

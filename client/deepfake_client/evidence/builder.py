@@ -80,6 +80,7 @@ def build_evidence(
         provenance=details.provenance,
         scores=_scores(output.scores, details.input_type),
         people=_people(output),
+        models=list(details.models),
         key_frames=_key_frames(output),
         frames=[
             _frame(frame, predicted, bands, at in peaks)

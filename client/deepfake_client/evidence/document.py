@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from deepfake_client.analysis.finding import Finding
+from deepfake_client.analysis.members import ModelScore
 from deepfake_client.analysis.people import Person
 from deepfake_client.analysis.segments import Segment
 from deepfake_client.analysis.sensitivity import Sensitivity
@@ -232,6 +233,9 @@ class Evidence(Document):
     scores: Scores
     people: list[PersonEvidence]
     """Whose faces were scored, by number."""
+    models: list[ModelScore] = Field(default=[], exclude_if=lambda models: not models)
+    """The models that are fused, each with its own score of what decides; left out of a single model. `model` holds
+    the constant of the fusion and who they are."""
     key_frames: list[KeyFrame]
     """The frames that matter, in the order of time; empty if no frame was kept."""
     frames: list[FrameEvidence]

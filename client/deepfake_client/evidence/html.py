@@ -14,6 +14,7 @@ from deepfake_client.evidence.drawing import Axis, band_areas, draw_timeline, fo
 from deepfake_client.media import MediaType
 from deepfake_client.plain_text import NO_BREAK, excerpt, one_decimal, percent, printable, threshold
 from deepfake_client.presentation.key_frames import PEAK_PROMINENCE
+from deepfake_client.presentation.models import how_fused, weight, what_it_sees
 from deepfake_client.presentation.statement import Outcome
 from deepfake_client.release import CARD_ROUTE
 from deepfake_client.scores import BAND_NAMES, STRETCH_FRAMES, verdict
@@ -80,6 +81,7 @@ def evidence_html(evidence: Evidence) -> str:
         peak_prominence=PEAK_PROMINENCE,
         stretch_frames=STRETCH_FRAMES,
         changes=list(Change),
+        how_fused=how_fused(e.model),
         period=format_period,
     )
 
@@ -124,7 +126,9 @@ def _template() -> Template:
         "line": lambda text: printable(" ".join(text.split())),
         "one_decimal": one_decimal,
         "percent": lambda p: percent(p).replace(" ", NO_BREAK),
+        "sees": what_it_sees,
         "threshold": lambda p: threshold(p).replace(" ", NO_BREAK),
         "time": format_time,
+        "weight": weight,
     }
     return environment.get_template("evidence.html.j2")

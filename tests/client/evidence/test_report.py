@@ -20,10 +20,10 @@ from deepfake_client import Evidence, build_evidence, create_detector, evidence_
 from deepfake_client.evidence.document import CASE_NOTE_CHARACTERS, LIMITS, Case, Scores, evidence_schema
 from deepfake_client.evidence.drawing import Axis, band_areas, draw_timeline, format_period, format_time
 from deepfake_client.media import Frame
-from deepfake_client.plain_text import one_decimal, percent
+from deepfake_client.plain_text import NO_BREAK, one_decimal, percent
 from deepfake_client.provenance.model import Credentials, FileStatement, Provenance
 from deepfake_client.release import BandRecord, CalibrationRecord, Interval, LikelihoodRatios, ModelCard, Scope
-from tests.client.evidence.cases import FACE_PX, MODEL, SHA256, made_output
+from tests.client.evidence.cases import FACE_PX, MODEL, SHA256, TWO_MODELS, made_output
 from tests.client.evidence.full import CASE, full_image, full_video
 from tests.inference_server import InferenceServer
 from tests.media import encode_image, photo_pixels
@@ -81,6 +81,8 @@ def cases() -> dict[str, Evidence]:
         "two people": made(others=[[0.9, 0.8, None, 0.7]]),
         "faces": made([0.2], is_video=False, others=[[0.9], [float("nan")]]),
         "not assessable": made(model=MODEL.model_copy(update={"scope": Scope.FACE}), without_face=range(6)),
+        "two models": made([0.7], is_video=False, model=TWO_MODELS, members=[(0.912, 0.2)]),
+        "two models, video": made([0.7] * 4, model=TWO_MODELS, members=[(0.9, 0.3), (0.8, 0.1)] * 2),
         "full image": build_evidence(full_image(), "portrait.jpg", case=CASE),
         "full video": build_evidence(full_video(), "interview.mp4", case=CASE),
     }
@@ -533,6 +535,35 @@ def test_the_size_of_bytes_and_streams(server: InferenceServer, wrap: Callable[[
         output = detector.detect(wrap(content), keep_frames=True)
     assert output.media_bytes == len(content)
     assert output.frames[0].encoded == content
+
+
+def test_several_models_have_a_section_and_a_single_one_has_none() -> None:
+    text = Page(evidence_html(CASES["two models"])).text().replace(NO_BREAK, " ")
+    assert (
+        "Models In each picture the log-odds of the fused score are the sum of the models' log-odds, each times its "
+        "weight, and a constant of -0.25. Model Weight Its score example/face sees the face crop; calibrated 0.75 "
+        "91.2 % example/whole sees the whole picture; not calibrated 0.5 20.0 %" in text
+    )
+    of_video = Page(evidence_html(CASES["two models, video"])).text().replace(NO_BREAK, " ")
+    assert "The scores here are made of the same frames as the verdict. Model Weight" in of_video
+    assert re.search("example/face .* 0.75 85.0 % example/whole .* 0.5 20.0 %", of_video)
+    mean = TWO_MODELS.model_copy(update={"fusion_intercept": 0.0})
+    without_constant = evidence_html(made([0.7], is_video=False, model=mean, members=[(0.9, 0.2)]))
+    assert "each times its weight.<" in without_constant
+    assert '<section aria-labelledby="models">' not in evidence_html(CASES["image"])
+    single, several = (json.loads(evidence_json(CASES[name])) for name in ("image", "two models"))
+    assert "models" not in single
+    assert "models" not in single["frames"][0]
+    assert [model["fake_probability"] for model in several["models"]] == several["frames"][0]["models"] == [0.912, 0.2]
+    assert [model["name"] for model in several["models"]] == [one["name"] for one in several["model"]["members"]]
+
+
+def test_models_names_cannot_become_markup() -> None:
+    first, second = TWO_MODELS.members
+    model = TWO_MODELS.model_copy(update={"members": (first.model_copy(update={"name": "<b>m</b>"}), second)})
+    page = Page(evidence_html(made([0.7], is_video=False, model=model, members=[(0.9, 0.1)])))
+    assert "b" not in {tag for tag, _ in page.tags}
+    assert "<b>m</b>" in page.text()
 
 
 def test_the_report_says_what_the_score_is_worth_where_it_can_be_judged() -> None:

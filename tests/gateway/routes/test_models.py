@@ -144,3 +144,8 @@ def test_a_release_that_hides_them_is_refused(http: FlaskClient, scorer: Scripte
     scorer.answer = lambda index: scored(0.9)
     response = http.post("/detect", data=jpeg("x"), content_type="image/jpeg")
     assert (response.status_code, response.json["code"]) == (503, "MODEL_FAULT")
+
+
+def test_the_report_always_shows_them(http: FlaskClient) -> None:
+    response = http.post("/detect", data=jpeg("x"), content_type="image/jpeg", headers={"Accept": "text/html"})
+    assert '<h2 id="models">Models</h2>' in response.text
