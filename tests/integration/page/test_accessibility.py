@@ -14,10 +14,10 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from tests.axe import violations
 from tests.browser import accessibility_tree, complaints, emulate, low_contrast, overlapping_texts
-from tests.inference_server import DESCRIPTION
+from tests.inference_server import DESCRIPTION, FUSED
 from tests.integration.page.conftest import Page, running_animations
 from tests.media import encode_image, photo
-from tests.scripted_gateway import Answer, ScriptedGateway, crowd, scored
+from tests.scripted_gateway import Answer, ScriptedGateway, crowd, fused, scored
 
 
 def test_everything_works_from_the_keyboard(page: Page, clip: Path, browser_folder: Path) -> None:
@@ -104,6 +104,10 @@ class State:
     changed: dict[str, Any] = field(default_factory=dict)
 
 
+LONG_NAMES = [
+    {**member, "name": f"{member['name']}-deepfake-image-detection-siglip2-base-patch16-512"}
+    for member in FUSED["members"]
+]
 STATES = {
     "one face": State(lambda index: scored(0.91)),
     "four faces": State(lambda index: crowd(0.93, 0.41, 0.22, 0.12)),
@@ -113,6 +117,9 @@ STATES = {
     ),
     "untrained": State(lambda index: scored(0.95), is_video=True, changed={"trained": False}),
     "not assessable": State(lambda index: scored(0.5, face=False), changed={"scope": "face"}),
+    "two models": State(
+        lambda index: fused(crowd(0.7, 0.5), (0.95, 0.2), (0.6, 0.1)), changed={**FUSED, "members": LONG_NAMES}
+    ),
     "two people": State(lambda index: crowd(0.2, 0.9) if index > 9 else crowd(0.2), is_video=True),
 }
 

@@ -303,7 +303,7 @@ def test_exports_hold_what_the_api_answers(
 
 def post(page: Page, path: Path) -> dict[str, Any]:
     """The API's own answer, asked for as the page asks."""
-    include = [("include", name) for name in ("thumbnails", "crops", "scores", "stability", "further_frames")]
+    include = [("include", name) for name in ("thumbnails", "crops", "scores", "models", "stability", "further_frames")]
     with path.open("rb") as file:
         return requests.post(f"{page.url}detect", data=include, files={"file": file}, timeout=60).json()
 

@@ -18,10 +18,10 @@ from deepfake_client import create_detector
 from deepfake_client.scorer import Face
 from export.release import Release
 from tests.browser import low_contrast
-from tests.inference_server import DESCRIPTION
+from tests.inference_server import DESCRIPTION, FUSED
 from tests.integration.page.conftest import Page, pixels
 from tests.media import encode_heic, photo, write_pictures_without_a_face
-from tests.scripted_gateway import ScriptedGateway, crowd, gateway_over, scored
+from tests.scripted_gateway import ScriptedGateway, crowd, fused, gateway_over, scored
 from tests.service import Service
 
 
@@ -263,6 +263,26 @@ def test_the_stability_of_a_score(scripted_page: Page, scripted: ScriptedGateway
 def for_faces(face_release: Release) -> Iterator[str]:
     with create_detector(face_release.path) as detector, gateway_over(detector) as url:
         yield url
+
+
+def test_each_of_several_models_has_a_row(scripted_page: Page, scripted: ScriptedGateway) -> None:
+    scripted.scorer.description = FUSED
+    scripted.scorer.answer = lambda index: fused(scored(0.5), (0.912, 0.2))
+    scripted_page.choose(photo("astronaut.png"))
+    scripted_page.result()
+    assert [one.text.replace("\u00a0", " ").split("\n") for one in scripted_page.all(".models tbody tr > *")] == [
+        ["example/face", "face crop, calibrated"], ["91.2 %", "signs"], ["0.75"],
+        ["example/whole", "whole picture, not calibrated"], ["20.0 %", "no sign"], ["0.5"],
+    ]  # fmt: skip
+    assert len(scripted_page.all(".models .sign")) == 2
+    scripted.scorer.description = FUSED | {"trained": False}
+    scripted_page.choose(photo("astronaut.png"))
+    scripted_page.result()
+    assert scripted_page.all(".models .sign.none"), "grey where there is no verdict"
+    scripted.scorer.description, scripted.scorer.answer = DESCRIPTION, lambda index: scored(0.5)
+    scripted_page.choose(photo("astronaut.png"))
+    scripted_page.result()
+    assert not scripted_page.all(".models")
 
 
 def test_what_shows_no_face_has_a_grey_verdict_and_its_reason(

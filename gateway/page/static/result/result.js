@@ -5,6 +5,7 @@ import { byId, html } from "../shared/dom.js";
 import { firstSelection } from "../shared/selection.js";
 import { workbench } from "../video/workbench.js";
 import { factCards, scoreCard } from "./facts.js";
+import { modelsCard } from "./models.js";
 import { peopleCard } from "./people.js";
 import { analysedImage, keyFrames } from "./pictures.js";
 import { reportCard } from "./report_card.js";
@@ -23,7 +24,7 @@ export function showResult(entry) {
   const parts = isVideo
     ? [verdict, people, column("media", [workbench(entry, selection), keyFrames(metadata, selection)])]
     : [verdict, column("media", [analysedImage(entry, selection), people])];
-  const details = column("details", [reportCard(entry), scoreCard(entry.answer), stabilityCard(metadata), ...factCards(entry)]);
+  const details = column("details", [reportCard(entry), modelsCard(metadata), scoreCard(entry.answer), stabilityCard(metadata), ...factCards(entry)]);
   const place = byId("result");
   place.replaceChildren(...[...parts, details].filter((part) => part !== null));
   place.dataset.band = OUTCOME_BANDS[metadata.statement.outcome];

@@ -2,7 +2,7 @@
 
 /** @typedef {import("../shared/types.js").Answer} Answer */
 
-const INCLUDED = ["crops", "scores", "stability", "further_frames"];
+const INCLUDED = ["crops", "scores", "models", "stability", "further_frames"];
 
 /** What went wrong, in the API's words where it has answered. */
 export class Problem extends Error {

@@ -100,6 +100,13 @@
  * @property {number | null} first_s
  * @property {number | null} last_s
  *
+ * @typedef {object} ModelScore One of several models that are fused
+ * @property {string} name
+ * @property {boolean} whole_image whether it always sees the whole picture
+ * @property {boolean} calibrated
+ * @property {number} weight of its log-odds in the fused ones
+ * @property {number} fake_probability by itself, 0-1
+ *
  * @typedef {object} Metadata
  * @property {"image" | "video"} input_type
  * @property {string} format
@@ -122,6 +129,7 @@
  * @property {Thumbnail[]} thumbnails
  * @property {Crop[]} [crops] the most suspicious person first
  * @property {Stability} [stability]
+ * @property {ModelScore[]} [models] of several
  * @property {Provenance} [provenance]
  *
  * @typedef {object} Answer
