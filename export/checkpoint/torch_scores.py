@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from assets import FACE_MODELS, fetch_assets
 from export.checkpoint.load import Checkpoint
-from preprocessing import FaceDetector, Preparer, PreprocessParams
+from preprocessing import FaceDetector, Preparer, PreprocessParams, View
 
 _BATCH = 16
 
@@ -20,6 +20,7 @@ def open_preparer(
     *,
     face_detection: bool = True,
     face_detector: FaceDetector = FaceDetector.DIRECT,
+    further_views: tuple[View, ...] = (),
     cache_dir: Path | None = None,
 ) -> Iterator[Preparer]:
     """Prepares images as a release of this checkpoint does.
@@ -28,6 +29,7 @@ def open_preparer(
         checkpoint: Its resize and crop factor count.
         face_detection: Off: the whole image is taken.
         face_detector: What runs the face models.
+        further_views: What other checkpoints are given.
         cache_dir: Where the face models are kept; the assets' own default if None.
 
     Raises:
@@ -38,6 +40,7 @@ def open_preparer(
         face_detection=face_detection,
         face_detector=face_detector,
         crop_factor=checkpoint.sidecar.crop_factor,
+        further_views=further_views,
     )
     models = next(iter(fetch_assets(FACE_MODELS, cache_dir).values())).parent if face_detection else Path()
     with closing(Preparer(params, models)) as preparer:

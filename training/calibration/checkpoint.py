@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deepfake_client.release import CalibrationRecord, ReleaseBands, Scope
-from export.checkpoint.fusion import FusedMember, FusionFile, Sources
+from export.checkpoint.fusion import FusedMember, FusionFile, Sources, distinct
 from export.checkpoint.hub import LocatedCheckpoint
 from export.checkpoint.load import SIDECAR, Checkpoint, Sidecar, read_sidecar
 from export.checkpoint.model_card import README
@@ -115,8 +115,8 @@ def write_fused(
     _write_json(folder / FUSION_FILE, FusionFile(members=fused, intercept=calibrated.fusion.intercept).model_dump())
     sidecar = read_sidecar(sources.folder) if sources.folder else _joint_sidecar(members)
     sidecar = sidecar.model_copy(update={"verdict_bands": calibrated.found.bands, "calibration": record})
-    # Each member has a crop of its own.
-    _write_json(folder / SIDECAR, sidecar.model_dump(mode="json", exclude_none=True, exclude={"crop_factor"}))
+    of_members = {"crop_factor", "trained"}
+    _write_json(folder / SIDECAR, sidecar.model_dump(mode="json", exclude_none=True, exclude=of_members))
     if sources.folder and (card := own_file(sources.folder, README)):
         shutil.copyfile(card, folder / README)
 
@@ -130,13 +130,11 @@ def _named(located: LocatedCheckpoint, folder: Path) -> str:
 
 
 def _joint_sidecar(members: Sequence[Checkpoint]) -> Sidecar:
-    """What holds for all members together."""
-    sidecars = [member.sidecar for member in members]
+    """What holds for all members together; the export adds their notices."""
+    scopes = [member.sidecar.scope for member in members]
     return Sidecar(
-        name=" + ".join(member.name for member in members),
-        trained=all(sidecar.trained for sidecar in sidecars),
-        notice=" ".join(dict.fromkeys(sidecar.notice for sidecar in sidecars if sidecar.notice)),
-        scope=Scope.FACE if Scope.FACE in [sidecar.scope for sidecar in sidecars] else Scope.ANY,
+        name=" + ".join(distinct([member.name for member in members])),
+        scope=Scope.FACE if Scope.FACE in scopes else Scope.ANY,
     )
 
 

@@ -17,7 +17,6 @@ from evaluation.errors import EvaluationError
 from evaluation.statistics.bootstrap import BootstrapPlan
 from export.checkpoint.fusion import find_sources
 from export.checkpoint.head import Labelling
-from export.checkpoint.load import load_checkpoint
 from export.errors import ExportError
 from export.golden import read_golden
 from training.calibration.fitting import Budget
@@ -25,7 +24,7 @@ from training.calibration.fusing.stacking import FusionRule
 from training.calibration.golden import GoldenPicture, pictures_of, read_pictures, write_golden
 from training.calibration.orders import Order, calibrate_one, calibrate_several
 from training.calibration.report import REPORT_FOLDER, print_calibration, print_fusion, write_report
-from training.calibration.scores import Member
+from training.calibration.scores import load_members
 from training.errors import OptionError, TrainingError
 from training.writing import whole_folder
 
@@ -122,7 +121,7 @@ def main_command(
             )  # fmt: skip
             pictures = read_pictures(golden) if golden is not None else None
             sources = find_sources(checkpoint, whole_image=split_names(whole_image))
-            members = [Member(load_checkpoint(one.located, said), one.whole_image) for one in sources.members]
+            members = load_members(sources, said)
             if sources.fusion is None:
                 done = calibrate_one(order, members[0], fusion, folder)
             else:

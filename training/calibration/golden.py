@@ -16,7 +16,6 @@ from deepfake_client.batch.inputs import find_media
 from evaluation.dataset import Label
 from export.checkpoint.fusion import find_sources
 from export.checkpoint.head import NOTHING_SAID, Labelling
-from export.checkpoint.load import load_checkpoint
 from export.checkpoint.torch_scores import fake_probabilities
 from export.golden import (
     DEFAULT_TOLERANCE,
@@ -29,7 +28,7 @@ from export.golden import (
 )
 from preprocessing import ImageRejectedError
 from runtime import Fusion
-from training.calibration.scores import Member, Squares, open_views, squares_of
+from training.calibration.scores import Member, Squares, load_members, open_views, squares_of
 from training.errors import CalibrationError
 from training.writing import whole_folder
 
@@ -92,7 +91,7 @@ def write_golden(
         AssetError: The face models cannot be fetched.
     """
     sources = find_sources(str(checkpoint.resolve()))
-    members = [Member(load_checkpoint(one.located, said), one.whole_image) for one in sources.members]
+    members = load_members(sources, said)
     with_faces, whole = (_scores(members, sources.fusion, pictures, faces, cache_dir) for faces in (True, False))
     _require_gap(pictures, with_faces, "")
     _require_gap(pictures, whole, " without face detection")
@@ -132,10 +131,10 @@ def _scores(
 ) -> list[float]:
     """Of each picture by its largest face."""
     squares: list[Squares] = [[] for _ in members]
-    with open_views(members, face_detection=face_detection, cache_dir=cache_dir) as views:
+    with open_views(members, face_detection=face_detection, cache_dir=cache_dir) as preparer:
         for picture in pictures:
             try:
-                found, _ = squares_of(views, picture.png, FaceRules(FaceChoice.LARGEST))
+                found, _ = squares_of(preparer, picture.png, FaceRules(FaceChoice.LARGEST))
             except ImageRejectedError as error:
                 raise CalibrationError(f"golden image {picture.name} cannot be decoded: {error}") from error
             for own, (square,) in zip(squares, found, strict=True):

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deepfake_client.analysis.faces import FaceChoice, FaceRules
@@ -106,6 +106,8 @@ def calibrate_several(
     """Fuses several checkpoints, and calibrates the fused score, into an empty folder; raises as `calibrate_one`."""
     checkpoints = [member.checkpoint for member in members]
     names = distinct([checkpoint.name for checkpoint in checkpoints])
+    if all(member.whole_image for member in members):
+        order = replace(order, face_detection=False)  # as in their release
     scored, unscored = _score(members, order)
     media = [FusedMedia.of(one, [checkpoint.head for checkpoint in checkpoints]) for one in scored]
     calibrated = calibrate_fusion(media, names, rule, order.budget, order.plan, order.video_rule)

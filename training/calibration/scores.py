@@ -1,8 +1,8 @@
 """Logits of labelled files, computed as in serving: by the client's frames, preprocessing, and the checkpoints."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,11 @@ from deepfake_client.errors import DetectionError
 from deepfake_client.media import MediaType, identify, open_media
 from deepfake_client.pictures import Box as BoxPx
 from evaluation.dataset import Dataset, Label, LabelledFile
-from export.checkpoint.load import Checkpoint
+from export.checkpoint.fusion import Sources
+from export.checkpoint.head import Labelling
+from export.checkpoint.load import Checkpoint, load_checkpoint
 from export.checkpoint.torch_scores import open_preparer, torch_logits
-from preprocessing import WHOLE_PICTURE, Box, ImageRejectedError, PreparedImage, Preparer
+from preprocessing import Box, ImageRejectedError, Preparer, View
 from training.calibration.units import ScoredMedia
 
 Squares = list[NDArray[np.uint8]]
@@ -45,55 +47,48 @@ class Member:
     whole_image: bool = False
 
 
-@dataclass(frozen=True)
-class View:
-    """What a member sees of images."""
+def load_members(sources: Sources, said: Labelling) -> list[Member]:
+    """Loads one checkpoint or several.
 
-    member: Member
-    preparer: Preparer
-
-    def squares(self, encoded: bytes, boxes: Sequence[Box], searched: PreparedImage | None = None) -> Squares:
-        """One a face; one of the whole image where there is no face.
-
-        Args:
-            encoded: The image file.
-            boxes: Its faces.
-            searched: What this view's preparer made of it when it searched the faces.
-        """
-        if self.member.whole_image:
-            return [self.preparer.prepare(encoded, WHOLE_PICTURE).pixels] * max(len(boxes), 1)
-        first = searched or self.preparer.prepare(encoded, boxes[0] if boxes else WHOLE_PICTURE)
-        return [first.pixels, *(self.preparer.prepare(encoded, box).pixels for box in boxes[1:])]
+    Raises:
+        CheckpointError: One cannot be loaded.
+        LabelError: What is said of their outputs fits none of them.
+    """
+    said = replace(said, of_several=sources.fusion is not None)
+    members = [Member(load_checkpoint(one.located, said), one.whole_image) for one in sources.members]
+    said.require_used([member.checkpoint.head.labels for member in members])
+    return members
 
 
 @contextmanager
 def open_views(
     members: Sequence[Member], *, face_detection: bool = True, cache_dir: Path | None = None
-) -> Iterator[list[View]]:
-    """The views of the members. The first one searches the faces for all; see `open_preparer`."""
-    with ExitStack() as stack:
-        yield [
-            View(
-                member,
-                stack.enter_context(
-                    open_preparer(member.checkpoint, face_detection=face_detection and number == 0, cache_dir=cache_dir)
-                ),
-            )
-            for number, member in enumerate(members)
-        ]
+) -> Iterator[Preparer]:
+    """One preparer for all members: what each of several is given are its further views; see `open_preparer`."""
+    views = tuple(
+        View(member.checkpoint.resize, member.checkpoint.sidecar.crop_factor, member.whole_image) for member in members
+    )
+    with open_preparer(
+        members[0].checkpoint,
+        face_detection=face_detection,
+        further_views=views if len(views) > 1 else (),
+        cache_dir=cache_dir,
+    ) as preparer:
+        yield preparer
 
 
-def squares_of(views: Sequence[View], encoded: bytes, rules: FaceRules) -> tuple[list[Squares], tuple[Box, ...]]:
-    """What each member is given of an image: each face that is scored, with their boxes, or the whole image.
+def squares_of(preparer: Preparer, encoded: bytes, rules: FaceRules) -> tuple[list[Squares], tuple[Box, ...]]:
+    """What each member is given of an image: a square for each face that is scored, with their boxes, or one for none.
 
     Raises:
         ImageRejectedError: The image cannot be prepared.
     """
-    searched = views[0].preparer.prepare(encoded)
-    boxes = [face.box for face in searched.faces]
+    first = preparer.prepare(encoded)
+    boxes = [face.box for face in first.faces]
     boxes = [boxes[number] for number in rules.scored([min(box.width, box.height) for box in boxes])]
-    squares = [view.squares(encoded, boxes, None if number else searched) for number, view in enumerate(views)]
-    return squares, tuple(boxes)
+    prepared = [first, *(preparer.prepare(encoded, box) for box in boxes[1:])]
+    squares = zip(*(one.further or (one.pixels,) for one in prepared), strict=True)
+    return [list(of_member) for of_member in squares], tuple(boxes)
 
 
 def score_media(
@@ -135,16 +130,16 @@ def score_members(
     Raises:
         AssetError: The face models cannot be fetched.
     """
-    with open_views(members, face_detection=face_detection, cache_dir=cache_dir) as views:
+    with open_views(members, face_detection=face_detection, cache_dir=cache_dir) as preparer:
         for file in dataset.files:
-            yield _score(views, file, persons.get(file.name, ""), rules or FaceRules())
+            yield _score(members, preparer, file, persons.get(file.name, ""), rules or FaceRules())
 
 
 def _score(
-    views: Sequence[View], file: LabelledFile, person: str, rules: FaceRules
+    members: Sequence[Member], preparer: Preparer, file: LabelledFile, person: str, rules: FaceRules
 ) -> tuple[ScoredMedia, ...] | UnscoredMedia:
     is_fake, reason = file.label is Label.FAKE, "it has no frame"
-    squares: list[Squares] = [[] for _ in views]
+    squares: list[Squares] = [[] for _ in members]
     boxes_px: list[tuple[BoxPx, ...]] = []
     sketches: list[bytes] = []
     try:
@@ -155,7 +150,7 @@ def _score(
         return UnscoredMedia(file.name, str(error))
     for frame in frames:
         try:
-            found, boxes = squares_of(views, frame.encoded, rules)
+            found, boxes = squares_of(preparer, frame.encoded, rules)
         except ImageRejectedError as error:
             reason = str(error)
             continue
@@ -169,17 +164,17 @@ def _score(
     if not sketches:
         return UnscoredMedia(file.name, reason)
     sides_px = [min(x1 - x0, y1 - y0) for boxes_of in boxes_px for x0, y0, x1, y1 in boxes_of]
-    searches = views[0].preparer.params.face_detection
+    searches = preparer.params.face_detection
     return tuple(
         ScoredMedia(
             file.name,
             is_fake,
             media.format.media_type is MediaType.VIDEO,
-            view.member.checkpoint.head.softmax_logits(torch_logits(view.member.checkpoint, np.stack(own))),
+            member.checkpoint.head.softmax_logits(torch_logits(member.checkpoint, np.stack(own))),
             person=person,
-            assessable=is_assessable(view.member.checkpoint.sidecar.scope, searches, sides_px),
+            assessable=is_assessable(member.checkpoint.sidecar.scope, searches, sides_px),
             boxes_px=None if rules.choice is FaceChoice.LARGEST else tuple(boxes_px),
             sketches=tuple(sketches),
         )
-        for view, own in zip(views, squares, strict=True)
+        for member, own in zip(members, squares, strict=True)
     )

@@ -10,19 +10,24 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from deepfake_client.analysis.faces import FaceRules
 from deepfake_client.release import Scope
 from evaluation.dataset import find_dataset
+from evaluation.statistics.bootstrap import BootstrapPlan
 from export.checkpoint.fusion import find_sources
+from export.checkpoint.head import NOTHING_SAID, Labelling
 from export.checkpoint.hub import locate_checkpoint
 from export.checkpoint.load import load_checkpoint, read_sidecar
 from export.checkpoint.torch_scores import fake_probabilities, open_preparer
-from export.errors import CheckpointError
+from export.errors import CheckpointError, LabelError
 from export.golden import read_golden
 from tests.export import checkpoints
 from tests.labelled_images import write_clear_cases, write_dataset
 from tests.media import photo_pixels
 from training.calibration.cli import app
-from training.calibration.scores import Member, UnscoredMedia, score_media, score_members
+from training.calibration.fitting import Budget
+from training.calibration.orders import Order, calibrate_several
+from training.calibration.scores import Member, UnscoredMedia, load_members, score_media, score_members
 
 OPTIONS = ("--max-fpr", 0.05, "--max-fnr", 0.1, "--no-face-detection", "--resamples", 100)
 
@@ -83,8 +88,8 @@ def test_the_folder_names_its_members_and_is_read_back(folder: Path) -> None:
 
 def test_what_goes_with_the_fused_score_lies_beside_it(folder: Path) -> None:
     sidecar = read_sidecar(folder / "fused")
-    assert (sidecar.name, sidecar.scope, sidecar.trained) == ("seeded-untrained + second", Scope.FACE, False)
-    assert sidecar.notice == "Untrained weights: these scores mean nothing. Weak."
+    assert (sidecar.name, sidecar.scope) == ("seeded-untrained + second", Scope.FACE)
+    assert sidecar.notice == ""  # the export adds those of the members
     record = sidecar.calibration
     assert record is not None
     assert (record.crop_factor, record.fake_labels, record.fake_when) == (None, None, None)
@@ -183,3 +188,24 @@ def test_all_members_score_the_same_faces_each_with_its_own_view(folder: Path, t
             np.testing.assert_allclose(whole.logits, np.repeat(wholes[name].logits, faces, axis=0), atol=1e-5)
             assert whole.boxes_px == crop.boxes_px
             assert whole.assessable == (name == "real/both.png")  # for faces, and none is there
+
+
+def test_what_is_said_of_labels_is_said_of_the_member_that_it_fits(folder: Path) -> None:
+    checkpoints.siglip(folder / "single", {0: "LABEL_0"})
+    sources = find_sources(f"{folder / 'second'},{folder / 'single'}")
+    second, single = load_members(sources, Labelling(("Real",), "low"))
+    assert (second.checkpoint.head.fake_labels, single.checkpoint.head.fake_when) == (("Real",), "low")
+    with pytest.raises(LabelError, match="nonsense"):
+        load_members(sources, Labelling(("nonsense",), "low"))
+
+
+def test_members_that_all_see_whole_images_search_no_face(folder: Path, tmp_path: Path) -> None:
+    """So does their release."""
+    order = Order(
+        find_dataset(folder / "data"), None, True, FaceRules(), Budget(0.05, 0.1), BootstrapPlan(100), "mean"
+    )  # fmt: skip
+    names = [str(folder / "first"), str(folder / "second")]
+    sources = find_sources(",".join(names), None, names)
+    done = calibrate_several(order, sources, load_members(sources, NOTHING_SAID), "mean", tmp_path)
+    assert not done.record.face_detection
+    assert not any("no face" in note for note in done.record.notes)
