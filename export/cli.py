@@ -64,7 +64,7 @@ OLD_NAMES = {"--fake-label": "--fake-labels"}
 
 _PACKAGES = {
     "torch": "export", "transformers": "export", "onnx": "export", "nncf": "export",
-    "openvino": "export", "simplejpeg": "preprocessing", "mediapipe": "preprocessing",
+    "openvino": "export", "simplejpeg": "preprocessing",
 }  # fmt: skip
 
 app = new_app(PROGRAM)

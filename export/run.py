@@ -5,11 +5,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from assets import FACE_MODELS, fetch_assets
 from deepfake_client.release import Description
@@ -22,8 +19,7 @@ from export.errors import ExportError, ReleaseError
 from export.fused import FusedExport
 from export.fused_repository import write_fused_classifier, write_fusion
 from export.gate.candidates import Candidate, take_fastest
-from export.gate.faces import FaceParity, compare_face_detectors
-from export.gate.images import judging_photos, varied_images
+from export.gate.faces import FaceParity, compare_with_mediapipe
 from export.golden import FOLDER
 from export.identity import source_key
 from export.member import ExportedMember, VariantMaker, prepare_member
@@ -43,7 +39,7 @@ from export.report import write_report
 from export.repository import ServingPlan, describe_ensemble, write_classifier, write_ensemble, write_preprocess
 from export.settings import ExportSettings, Progress, Step
 from export.target import Target, Variant, find_target, variants_of
-from preprocessing import FaceDetector, decode_rgb
+from preprocessing import FaceDetector
 
 
 def existing_release(checkpoints: LocatedCheckpoint | Sources, settings: ExportSettings) -> Release | None:
@@ -121,25 +117,17 @@ def _prepare(
 def _compare_faces(
     members: Sequence[ExportedMember], settings: ExportSettings, progress: Progress
 ) -> FaceParity | None:
-    """Compares the face detectors on the gate's images and on the golden ones; None where the direct one is not used.
+    """Compares the direct face detector with MediaPipe on the gate's images; None where the direct one is not used.
 
     Raises:
         ParityError: The direct one finds other faces than MediaPipe.
     """
-    cropped = [member for member in members if member.params.face_detection]
-    if not cropped or settings.face_detector is not FaceDetector.DIRECT:
+    if settings.face_detector is not FaceDetector.DIRECT or not any(m.params.face_detection for m in members):
         return None
-    progress(Step("search for faces with both detectors"))
+    progress(Step("search the gate's images for faces"))
     models_dir = next(iter(fetch_assets(FACE_MODELS, settings.cache_dir).values())).parent
-    images = varied_images(settings.parity_images)
-    if settings.precision != "fp32":
-        images = chain(images, judging_photos(2 * settings.parity_images, settings.cache_dir))
-    golden = [image for member in cropped if member.golden for image in member.golden.golden.images]
-    decoded = (
-        decode_rgb(image, max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels) for image in golden
-    )
-    pictures = chain((np.array(image) for image in images), decoded)
-    parity = compare_face_detectors(pictures, models_dir)
+    photos = 0 if settings.precision == "fp32" else 2 * settings.parity_images
+    parity = compare_with_mediapipe(models_dir, settings.parity_images, photos, settings.cache_dir)
     parity.check()
     return parity
 

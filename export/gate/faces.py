@@ -1,14 +1,27 @@
-"""Face detection in the gate: the direct detector must find what MediaPipe finds."""
+"""Face detection in the gate: the direct detector must find what MediaPipe found in the same pictures.
 
-from collections.abc import Iterable, Sequence
+MediaPipe's answers are recorded: it would cost every export a second, and asks the network at each start. Made again
+by `python -m export.gate.faces`.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from PIL import Image
 
+from assets import FACE_MODELS, fetch_assets
 from export.errors import ParityError
+from export.gate.images import judging_photos, varied_images
 from preprocessing import Box, Face, FaceDetector, FaceFinder
+
+_RECORDED = Path(__file__).parent / "mediapipe_faces.json"
+_GENERATED, _PHOTOS = "generated", "photos"
+_PICTURES = {_GENERATED: 32, _PHOTOS: 64}
+"""How many are recorded."""
 
 _MAX_OTHER_DECISIONS = 0.002  # share of the pictures
 _MIN_IOU = 0.95
@@ -54,19 +67,50 @@ class FaceParity:
             )
 
 
-def compare_face_detectors(pictures: Iterable[NDArray[np.uint8]], models_dir: Path) -> FaceParity:
-    """Has both detectors search pictures.
+def compare_with_mediapipe(models_dir: Path, generated: int, photos: int, cache_dir: Path | None = None) -> FaceParity:
+    """Has the direct detector search the gate's pictures, as far as MediaPipe's answers are recorded.
 
     Args:
-        pictures: (H, W, 3) uint8, RGB, 0-255, C-contiguous each.
         models_dir: Folder with MediaPipe's two model files.
+        generated: How many generated pictures.
+        photos: How many photographs.
+        cache_dir: Where fetched files are kept; the assets' own default if None.
     """
-    direct, reference = (FaceFinder(models_dir, detector=detector) for detector in FaceDetector)
+    recorded = json.loads(_RECORDED.read_text(encoding="utf-8"))
+    finder = FaceFinder(models_dir)
+    found = []
     try:
-        return face_parity([(direct.faces(picture), reference.faces(picture)) for picture in pictures])
+        for kind, count in ((_GENERATED, generated), (_PHOTOS, photos)):
+            theirs = [[Face(Box(*box), score) for *box, score in faces] for faces in recorded[kind]]
+            pictures = _pictures(kind, min(count, len(theirs)), cache_dir)
+            found += [
+                (finder.faces(np.array(picture)), faces) for picture, faces in zip(pictures, theirs, strict=False)
+            ]
     finally:
-        direct.close()
-        reference.close()
+        finder.close()
+    return face_parity(found)
+
+
+def _pictures(kind: str, count: int, cache_dir: Path | None = None) -> Iterator[Image.Image]:
+    if not count:
+        return iter(())
+    return varied_images(count) if kind == _GENERATED else islice(judging_photos(count, cache_dir), count)
+
+
+def mediapipe_answers() -> dict[str, list[list[tuple[float, ...]]]]:
+    """By kind, of each picture the faces that MediaPipe finds, as x0, y0, x1, y1 in pixels and score (0-1)."""
+    models_dir = next(iter(fetch_assets(FACE_MODELS).values())).parent
+    finder = FaceFinder(models_dir, detector=FaceDetector.MEDIAPIPE)
+    try:
+        return {
+            kind: [
+                [(f.box.x0, f.box.y0, f.box.x1, f.box.y1, round(f.score, 6)) for f in finder.faces(np.array(picture))]
+                for picture in _pictures(kind, count)
+            ]
+            for kind, count in _PICTURES.items()
+        }
+    finally:
+        finder.close()
 
 
 def face_parity(found: Sequence[tuple[list[Face], list[Face]]]) -> FaceParity:
@@ -90,3 +134,7 @@ def _iou(a: Box, b: Box) -> float:
     width, height = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
     shared = max(width, 0.0) * max(height, 0.0)
     return shared / (a.area + b.area - shared)
+
+
+if __name__ == "__main__":
+    _RECORDED.write_text(json.dumps(mediapipe_answers()) + "\n", encoding="utf-8")

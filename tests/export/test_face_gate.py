@@ -7,11 +7,12 @@ import pytest
 
 from export.checkpoint.hub import locate_checkpoint
 from export.errors import ParityError
-from export.gate.faces import face_parity
+from export.gate.faces import face_parity, mediapipe_answers
 from export.release import Release
 from export.run import export_checkpoint
 from export.settings import ExportSettings
 from preprocessing import Box, Face, FaceDetector
+from tests.service import ROOT
 
 FACE, MOVED = Face(Box(100, 100, 200, 200), 0.9), Face(Box(106, 100, 206, 200), 0.9)
 SAME, NOTHING = ([FACE], [FACE]), ([], [])
@@ -29,6 +30,17 @@ def test_the_report_of_a_release_has_the_comparison(int8_release: Release) -> No
     assert faces["with_face"] > 0
     assert (faces["other_decisions"], faces["other_boxes"], faces["min_iou"]) == (0, 0, 1.0)
     assert 0 < faces["max_score_difference"] < 1e-4, "two detectors, not one compared with itself"
+
+
+def test_the_recorded_answers_are_mediapipes_own() -> None:
+    """Made again by: python -m export.gate.faces."""
+    recorded = json.loads((ROOT / "export" / "gate" / "mediapipe_faces.json").read_text(encoding="utf-8"))
+    found = mediapipe_answers()
+    assert {kind: len(pictures) for kind, pictures in recorded.items()} == {"generated": 32, "photos": 64}
+    for kind, pictures in recorded.items():
+        for theirs, now in zip(pictures, found[kind], strict=True):
+            assert [face[:4] for face in theirs] == [list(face[:4]) for face in now]
+            assert [face[4] for face in theirs] == pytest.approx([face[4] for face in now], abs=1e-4)
 
 
 def test_a_release_with_mediapipe_compares_nothing(tiny_checkpoint: Path, tmp_path: Path) -> None:
