@@ -11,12 +11,13 @@ from pathlib import Path
 
 import av
 import numpy as np
+import torch
 from PIL import Image
+from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
 
 from assets import DRIFT_PHOTOS, SAMPLE_PHOTOS, fetch_assets
 from preprocessing import Box
 from training.data.changes import add_noise
-from training.embedded.small_model import SmallModelSpec, write_small_model
 from training.forgeries.blending import alpha_blend, ellipse, soften
 
 TRAIN_PHOTOS = (
@@ -78,10 +79,12 @@ def forged(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def write_small_base(target: Path) -> Path:
-    """An untrained classifier of 0.15 million weights that takes 64 px, to start training from."""
-    squares = [Image.fromarray(pixels) for photo in TRAIN_PHOTOS for pixels in made(photo, "real", 4)]
-    pixels = np.stack([np.asarray(square.resize((64, 64))) for square in squares])
-    write_small_model(target, SmallModelSpec(hidden_size=64, layers=2, image_px=64), pixels)
+    """An untrained convolutional classifier that takes 64 px, to start training from."""
+    torch.manual_seed(0)
+    labels = {"id2label": {0: "Fake", 1: "Real"}, "label2id": {"Fake": 0, "Real": 1}}
+    config = ResNetConfig(embedding_size=32, hidden_sizes=[32, 64], depths=[1, 1], layer_type="basic", **labels)
+    ResNetForImageClassification(config).save_pretrained(target)
+    ViTImageProcessor(size={"height": 64, "width": 64}).save_pretrained(target)
     return target
 
 

@@ -20,7 +20,7 @@ from training.errors import OptionError, StoppedError
 from training.model.base import BaseModel, choose_trainable, find_base, without_adapters
 from training.model.checkpoint import LIMITS, PURPOSE, CardFacts, model_card, write_checkpoint
 from training.model.trainer import FaceTrainer, trainer_arguments
-from training.model.training_model import TrainingModel
+from training.model.training_model import PatchGrid, TrainingModel, patch_grid
 from training.options import TrainingOptions
 from training.run_state import RunFolder, StopRequest, run_identity
 
@@ -48,7 +48,6 @@ def train(
     forge: Forger | None = None,
     change_real: RealChange | None = None,
     stop: StopRequest | None = None,
-    make_model: type[TrainingModel] = TrainingModel,
 ) -> TrainedCheckpoint:
     """Fine-tunes the base and writes a checkpoint.
 
@@ -58,7 +57,6 @@ def train(
         forge: Makes a forgery of each real face, with `options.self_blend`.
         change_real: Changes those real faces as a whole now and then.
         stop: Ends the run after the next step when asked.
-        make_model: Wraps the network with its losses.
 
     Raises:
         OptionError: The options do not fit together, or the base cannot be fine-tuned.
@@ -85,13 +83,14 @@ def train(
     identity = run_identity(replace(options, crop_factor=crop_factor), base.sha256, data.digest)
     with arguments.main_process_first(desc="run.json"):
         resume_from = folder.begin(identity, options.resume or not first)
-    grid = base.grid if options.patch_loss else 0
-    params_of_views = ViewParams(crop_factor, base.resize, grid, options.augment, options.seed, options.video_coding)
-    views = TrainingViews(data.train, params_of_views, forge, change_real)
     set_seed(options.seed)
     network = choose_trainable(base.load(), options.lora, options.freeze_layers)
-    weights = _class_weights(views)
-    model = make_model(network, base.normalisation, weights, options.patch_loss, base.grid, base.width)
+    grid = patch_grid(network, base.resize.size_px) if options.patch_loss else PatchGrid(0, 0)
+    params_of_views = ViewParams(
+        crop_factor, base.resize, grid.side, options.augment, options.seed, options.video_coding
+    )
+    views = TrainingViews(data.train, params_of_views, forge, change_real)
+    model = TrainingModel(network, base.normalisation, _class_weights(views), options.patch_loss, grid.width)
     trainer = FaceTrainer(model, arguments, options, views, validation, stop)
     _run(trainer, resume_from, stop)
     figures = trainer.load_best()

@@ -160,10 +160,13 @@ def test_a_base_of_another_family_is_trained_by_adapters(run: Run, tmp_path: Pat
     load_checkpoint(locate_checkpoint(str(trained.path)))
 
 
-def test_a_patch_loss_needs_tokens(run: Run, tmp_path: Path) -> None:
+def test_a_convolutional_base_is_trained_with_a_patch_loss_and_keeps_its_statistics(run: Run, tmp_path: Path) -> None:
     path = next(one for one in FAMILIES if one.name == "ResNet").save(tmp_path / "family")
-    with pytest.raises(OptionError, match="tokens of patches"):
-        run(base=str(path), patch_loss=1.0)
+    before, after = load_file(path / "model.safetensors"), weights(run(base=str(path), patch_loss=1.0, epochs=1))
+    statistics = [name for name in before if "running" in name]
+    assert statistics
+    assert all(torch.equal(before[name], after[name]) for name in statistics)
+    assert any(not torch.equal(before[name], after[name]) for name in before if "convolution.weight" in name)
 
 
 def test_frozen_layers_stay(run: Run, base: Path) -> None:
@@ -312,17 +315,25 @@ def test_video_frames_are_averaged_and_kinds_told_apart() -> None:
     assert figures["log_loss"] == pytest.approx(-np.log([0.5, 0.6, 0.2]).mean(), abs=1e-6)
 
 
-def test_the_patch_head_learns_where_the_forgery_is(base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("family", "size_px", "side"), [("tokens", 48, 3), ("ResNet", 64, 8)])
+def test_the_patch_head_learns_where_the_forgery_is(
+    base: Path, tmp_path: Path, family: str, size_px: int, side: int
+) -> None:
     """Its loss falls, and it counts only rows whose masks are known."""
     from training.data.sets import FaceSet
     from training.data.views import TrainingViews, ViewParams, collate
     from training.model.base import find_base
-    from training.model.training_model import TrainingModel
+    from training.model.training_model import TrainingModel, patch_grid
 
-    found = find_base(str(base))
+    of_family = [one for one in FAMILIES if one.name == family]
+    found = find_base(str(of_family[0].save(tmp_path / "family") if of_family else base))
     torch.manual_seed(0)
-    model = TrainingModel(found.load(), found.normalisation, [1.0, 1.0], 1.0, found.grid, found.width).train()
-    views = TrainingViews(FaceSet(TRAIN, [Label.REAL] * 16), ViewParams(1.3, ResizeSpec(48), 3, 0.0, 0), paint_patch)
+    network = found.load()
+    grid = patch_grid(network, size_px)
+    assert grid.side == side
+    model = TrainingModel(network, found.normalisation, [1.0, 1.0], 1.0, grid.width).train()
+    params = ViewParams(1.3, ResizeSpec(size_px), grid.side, 0.0, 0)
+    views = TrainingViews(FaceSet(TRAIN, [Label.REAL] * 16), params, paint_patch)
     batch = collate([views[index] for index in range(16)])
 
     def patch_loss(patches: torch.Tensor | None) -> float:

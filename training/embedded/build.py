@@ -13,6 +13,8 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from safetensors.torch import load_file, save_file
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from assets import AssetError, default_cache_dir
 from deepfake_client.command_line.exits import USAGE, fail, run
@@ -57,7 +59,7 @@ def build(root: Path, photographs: Path, recipe: Recipe, trained: Path | None = 
     Raises:
         TrainingError: A step failed; its message says what to do.
     """
-    source = trained or train_stages(root / "stages", load_photographs(photographs, recipe.side_px), recipe)
+    source = trained or _trained(root, photographs, recipe)
     held_out = load_photographs(photographs, SIDE_PX)
     val = _media(root / "val", held_out.val, _CALIBRATION_SEED)
     test = _media(root / "test", held_out.test, _TEST_SEED)
@@ -69,6 +71,14 @@ def build(root: Path, photographs: Path, recipe: Recipe, trained: Path | None = 
         )
     checkpoint = _load(calibrated)
     return _finish(root / "checkpoint", calibrated, checkpoint, measure(checkpoint, val, test))
+
+
+def _trained(root: Path, photographs: Path, recipe: Recipe) -> Path:
+    if not (half := root / "half").is_dir():
+        stages = train_stages(root / "stages", photographs, load_photographs(photographs, recipe.side_px), recipe)
+        with whole_folder(half) as scratch:
+            _copy_in_half_precision(stages, scratch)
+    return half
 
 
 def _media(folder: Path, faces: tuple[FaceImage, ...], seed: int) -> Path:
@@ -113,13 +123,24 @@ def _score(checkpoint: Checkpoint, picture: GoldenPicture) -> float:
 def _finish(target: Path, calibrated: Path, checkpoint: Checkpoint, figures: Figures) -> Path:
     sidecar = read_sidecar(calibrated).model_copy(update={"name": NAME, "notice": NOTICE, "model_card": CARD})
     with whole_folder(target) as scratch:
-        shutil.copytree(calibrated, scratch, dirs_exist_ok=True)
+        _copy_in_half_precision(calibrated, scratch)
         for name, document in (
             (SIDECAR, sidecar.model_dump(mode="json", exclude_none=True)), ("figures.json", asdict(figures)),
         ):  # fmt: skip
             (scratch / name).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         (scratch / README).write_text(card_text(figures, checkpoint), encoding="utf-8")
     return target
+
+
+def _copy_in_half_precision(checkpoint: Path, target: Path) -> None:
+    """Copies a checkpoint with its weights as fp16 into an empty folder; the head stays as calibration made it.
+
+    Half the size, and scored in fp32 again: weights that were fp16 before they were calibrated lose nothing.
+    """
+    shutil.copytree(checkpoint, target, dirs_exist_ok=True)
+    weights = load_file(target / SAFE_WEIGHTS_NAME)
+    body = [name for name in weights if weights[name].is_floating_point() and not name.startswith("classifier")]
+    save_file(weights | {name: weights[name].half() for name in body}, target / SAFE_WEIGHTS_NAME, {"format": "pt"})
 
 
 def _load(path: Path) -> Checkpoint:

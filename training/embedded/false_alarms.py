@@ -1,6 +1,7 @@
 """How many real pictures are called fake, by their largest face and by all: `python -m training.embedded.false_alarms`.
 
-It takes the listed photographs that nothing was trained on, and montages of four of the portraits.
+It says as well how many are decided at all, and takes the listed photographs that nothing was trained
+on, and montages of four of the portraits.
 """
 
 import io
@@ -24,6 +25,7 @@ from deepfake_client.command_line.exits import USAGE, fail, run
 from deepfake_client.command_line.help import new_app, styled
 from deepfake_client.command_line.options import Seed
 from deepfake_client.connect import create_detector
+from deepfake_client.release import VerdictBands
 from deepfake_client.settings import ClientSettings
 from evaluation.statistics.bootstrap import BootstrapPlan, Estimate, estimate
 from preprocessing import Box, Face
@@ -143,11 +145,26 @@ def share_called_fake(
         fake_above: The band's edge.
         plan: Resamples and seed.
     """
-    called = np.array([max(one.used(min_face_px)) > fake_above for one in pictures], np.float64)
+    return _share(pictures, [p > fake_above for p in _highest(pictures, min_face_px)], plan)
+
+
+def share_decided(
+    pictures: Sequence[Scored], min_face_px: float, bands: VerdictBands, plan: BootstrapPlan | None = None
+) -> Estimate:
+    """The share of pictures that are called real or fake; otherwise as `share_called_fake`."""
+    highest = _highest(pictures, min_face_px)
+    return _share(pictures, [not bands.real_below <= p <= bands.fake_above for p in highest], plan)
+
+
+def _highest(pictures: Sequence[Scored], min_face_px: float) -> list[float]:
+    return [max(one.used(min_face_px)) for one in pictures]
+
+
+def _share(pictures: Sequence[Scored], counted: Sequence[bool], plan: BootstrapPlan | None) -> Estimate:
     names, person = np.unique([one.picture.person for one in pictures], return_inverse=True)
-    sizes, alarms = np.bincount(person), np.bincount(person, weights=called)
+    sizes, hits = np.bincount(person), np.bincount(person, weights=np.array(counted, np.float64))
     found = estimate(
-        lambda people: {"share": float(alarms[people].sum() / sizes[people].sum())},
+        lambda people: {"share": float(hits[people].sum() / sizes[people].sum())},
         np.zeros(len(names)), plan or BootstrapPlan(), "",
     )  # fmt: skip
     return found["share"]
@@ -171,25 +188,26 @@ def main(
     ] = None,
     seed: Seed = 0,
 ) -> None:
-    """Prints which share of real pictures is called fake."""
+    """Prints which share of real pictures is called fake, and which is decided at all: called real or fake."""
     try:
         pictures = list(unseen_pictures(photographs or default_cache_dir() / "training-photos"))
         detector = create_detector(url, ClientSettings(min_face_px=SMALLEST_PX[0], faces=FaceChoice.EVERY))
     except (TrainingError, ConfigurationError) as error:
         fail(PROGRAM, str(error), 1)
     with closing(detector):
-        fake_above = detector.info().verdict_bands.image.fake_above
+        bands = detector.info().verdict_bands.image
         scored = list(with_progress(score_pictures(detector, pictures), len(pictures), "scoring"))
         portraits = {one.picture.person: one for one in scored if one.kind == "one face"}
         scored += score_pictures(detector, montages(list(portraits.values()), seed))
-    print("pictures         number  faces   MIN_FACE_PX  called fake")
+    print("pictures         number  faces   MIN_FACE_PX  called fake           decided")
     for kind in ("one face", "several faces", "montage of four"):
         own = [one for one in scored if one.kind == kind]
         for min_face_px in (math.inf, *SMALLEST_PX) if own else ():
             faces = sum(len(one.used(min_face_px)) for one in own)
             limit = "largest" if math.isinf(min_face_px) else str(min_face_px)
-            share = share_called_fake(own, min_face_px, fake_above).text()
-            print(f"{kind:<15}  {len(own):>6}  {faces:>5}  {limit:>11}  {share}")
+            fake = share_called_fake(own, min_face_px, bands.fake_above).text()
+            decided = share_decided(own, min_face_px, bands).text()
+            print(f"{kind:<15}  {len(own):>6}  {faces:>5}  {limit:>11}  {fake}  {decided}")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class Listed(_Entry):
     Attributes:
         path: Inside the archive, from its root.
         sha256: SHA-256 of the file, in hexadecimal.
-        kind: A photograph with a clear face, one without, a video of one person, or several people.
+        kind: A photograph with a clear face, one without, a video of one person, several people, or weights.
         person: Whose face is the largest; None for scenes and groups.
         split: The side it lies on.
         crop: Left, top, right and bottom in pixels of the stored file: one person out of a group; None for all of it.
@@ -38,15 +38,15 @@ class Listed(_Entry):
 
     path: Annotated[str, AfterValidator(_inside)]
     sha256: str
-    kind: Literal["face", "scene", "video", "group"]
+    kind: Literal["face", "scene", "video", "group", "weights"]
     person: str | None = None
     split: Literal["train", "val", "test"]
     crop: tuple[int, int, int, int] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if (self.kind in ("scene", "group")) != (self.person is None):
-            raise ValueError("a scene and a group have no person, everything else has one")
+        if (self.kind in ("scene", "group", "weights")) != (self.person is None):
+            raise ValueError("a scene, a group and weights have no person, everything else has one")
         if self.crop and not (0 <= self.crop[0] < self.crop[2] and 0 <= self.crop[1] < self.crop[3]):
             raise ValueError("a crop has its right and lower edge beyond its left and upper one")
         return self

@@ -60,17 +60,6 @@ class BaseModel:
     crop_factor: float
     new_head: bool
 
-    @property
-    def grid(self) -> int:
-        """Patches a side."""
-        vision = getattr(self.config, "vision_config", self.config)
-        return self.resize.size_px // int(getattr(vision, "patch_size", self.resize.size_px))
-
-    @property
-    def width(self) -> int:
-        """Dimensions of a patch's token; 0 of a network without tokens."""
-        return int(getattr(getattr(self.config, "vision_config", self.config), "hidden_size", 0))
-
     def load(self) -> Any:
         """The model, fp32, with our two labels; a new head is drawn from torch's global generator.
 

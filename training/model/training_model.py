@@ -1,5 +1,7 @@
 """The module that is trained: it normalises pixels itself and computes the losses."""
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,9 +20,8 @@ class TrainingModel(nn.Module):  # type: ignore[misc]
         network: Any,
         normalisation: Normalisation,
         class_weights: list[float],
-        patch_loss: float,
-        grid: int,
-        width: int,
+        patch_loss: float = 0.0,
+        width: int = 0,
     ) -> None:
         """Wraps a classifier.
 
@@ -29,11 +30,13 @@ class TrainingModel(nn.Module):  # type: ignore[misc]
             normalisation: The image processor's.
             class_weights: Weights of the cross-entropy, by class index.
             patch_loss: Weight of the patch head's loss; 0: no patch head.
-            grid: Patches a side.
-            width: Dimensions of a patch's token.
+            width: Dimensions of a patch, as `patch_grid` says.
         """
         super().__init__()
-        self.network, self.grid = network, grid
+        self._norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+        self.network = network
+        # Convolutional networks take two thirds of the time in this layout.
+        self._layout = torch.channels_last if self._norms else torch.contiguous_format
         gain, shift = (torch.tensor(values).view(1, 3, 1, 1) for values in (normalisation.gain, normalisation.shift))
         self.register_buffer("_gain", gain, persistent=False)
         self.register_buffer("_shift", shift, persistent=False)
@@ -43,8 +46,6 @@ class TrainingModel(nn.Module):  # type: ignore[misc]
         self._tokens: torch.Tensor | None = None
         self.patch_head: nn.Linear | None = None
         if patch_loss:
-            if not width:
-                raise OptionError("patch_loss needs a base whose backbone gives tokens of patches")
             self.patch_head = nn.Linear(width, 1)
             _backbone(network).register_forward_hook(self._keep_tokens)
 
@@ -66,38 +67,77 @@ class TrainingModel(nn.Module):  # type: ignore[misc]
             return {"logits": logits}
         loss = functional.cross_entropy(logits, labels, weight=self._class_weights)
         if self.patch_head is not None and self.training:
-            loss = loss + self.patch_loss * self.foreign_patches_loss(patches)
+            loss = loss + self.patch_loss * self._foreign_patches_loss(patches)
         return {"loss": loss, "logits": logits}
 
     def normalised(self, pixels: torch.Tensor) -> torch.Tensor:
         """(N, 3, S, S) float32 of (N, S, S, 3) uint8."""
-        # Contiguous at once: reading floats through the permutation takes ten times as long.
-        planes = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+        # In its layout at once: reading floats through the permutation takes ten times as long.
+        planes = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=self._layout)
         if self._bgr:
             planes = planes.flip(1)
         return planes.mul_(self._gain).add_(self._shift)
 
-    def foreign_patches_loss(self, patches: torch.Tensor | None) -> torch.Tensor:
-        """The patch loss of the last forward pass: the mean over the known patches, or 0 where no patch is known.
+    def train(self, mode: bool = True) -> "TrainingModel":
+        """As any module; but batch normalisation keeps the base's statistics.
 
-        Args:
-            patches: As for `forward`, or those of the parts that the network saw.
+        Those of a few faces are worse, and an average of weights has none of its own.
         """
-        if self.patch_head is None or self._tokens is None:
-            raise OptionError("patch_loss needs a base whose backbone gives tokens of patches")
-        count = self.grid * self.grid if patches is None else patches.shape[1]
-        tokens = self._tokens[:, -count:]  # a class token, where there is one, comes first
-        logits = self.patch_head(tokens).squeeze(-1).float()
+        super().train(mode)
+        for norm in self._norms:
+            norm.eval()
+        return self
+
+    def _foreign_patches_loss(self, patches: torch.Tensor | None) -> torch.Tensor:
+        """The patch loss of the last forward pass: the mean over the known patches, or 0 where no patch is known."""
+        assert self.patch_head is not None
+        assert self._tokens is not None
+        logits = self.patch_head(self._tokens).squeeze(-1).float()
         self._tokens = None
         if patches is None:
             return logits.sum() * 0
+        logits = logits[:, -patches.shape[1] :]  # a class token, where there is one, comes first
         known = ~patches.isnan()
         losses = functional.binary_cross_entropy_with_logits(logits, patches.nan_to_num(0.0), reduction="none")
         return (losses * known).sum() / known.sum().clamp(min=1)
 
     def _keep_tokens(self, _module: nn.Module, _inputs: Any, outputs: Any) -> None:
         if self.training:
-            self._tokens = outputs.last_hidden_state
+            self._tokens = _tokens(outputs)
+
+
+@dataclass(frozen=True)
+class PatchGrid:
+    """What a backbone says of the patches of a picture.
+
+    Attributes:
+        side: Patches a side.
+        width: Dimensions of a patch.
+    """
+
+    side: int
+    width: int
+
+
+def patch_grid(network: Any, side_px: int) -> PatchGrid:
+    """Asks the backbone, with an empty picture.
+
+    Raises:
+        OptionError: It gives neither tokens nor maps.
+    """
+    backbone = _backbone(network)
+    with torch.no_grad():
+        outputs = backbone(torch.zeros(1, 3, side_px, side_px))
+    if getattr(outputs, "last_hidden_state", None) is None:
+        raise OptionError(f"patch_loss does not know the patches of {type(backbone).__name__}: train without it")
+    _, count, width = _tokens(outputs).shape
+    return PatchGrid(math.isqrt(count), width)  # beside a few tokens for the whole picture
+
+
+def _tokens(outputs: Any) -> torch.Tensor:
+    """(N, T, C): the tokens of a transformer, or the places of a convolutional network's last maps."""
+    last: torch.Tensor = outputs.last_hidden_state
+    return last.flatten(2).transpose(1, 2) if last.ndim == 4 else last
 
 
 def learned_state(model: nn.Module) -> dict[str, torch.Tensor]:

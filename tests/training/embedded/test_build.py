@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from deploy.model import EMBEDDED_CHECKPOINT
 from export.checkpoint.hub import locate_checkpoint
@@ -83,6 +85,9 @@ def test_the_checkpoint_says_what_it_reaches(tmp_path: Path, monkeypatch: pytest
     assert set(figures["unseen"]) == {"seen", "strong"}  # the bands were set on pictures of these methods only
     for shares in figures["verdicts"].values():
         assert sum(shares) == pytest.approx(1)
+    stored, calibrated = (load_file(folder / "model.safetensors") for folder in (checkpoint, tmp_path / "calibrated"))
+    assert torch.float16 in {value.dtype for value in stored.values()}
+    assert all(torch.equal(stored[name].to(calibrated[name].dtype), calibrated[name]) for name in calibrated)
     strong = figures["test"]["strong"]
     card = (checkpoint / README).read_text(encoding="utf-8")
     assert f"{strong['value']:.3f} ({strong['low']:.3f} to {strong['high']:.3f})" in card

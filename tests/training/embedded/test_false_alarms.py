@@ -7,12 +7,20 @@ from types import SimpleNamespace
 import pytest
 
 from assets import FACE_MODELS, fetch_assets
+from deepfake_client.release import VerdictBands
 from deepfake_client.scorer import OK, Face, FrameScore
 from preprocessing import FaceFinder
 from tests.media import encode_image, photo_pixels
 from training.data.faces import decode_frame
 from training.embedded import false_alarms as module
-from training.embedded.false_alarms import Picture, Scored, montages, share_called_fake, unseen_pictures
+from training.embedded.false_alarms import (
+    Picture,
+    Scored,
+    montages,
+    share_called_fake,
+    share_decided,
+    unseen_pictures,
+)
 from training.embedded.manifest import MANIFEST, Listed, Package
 
 ASTRONAUT = encode_image(photo_pixels("astronaut.png"), "PNG")
@@ -33,6 +41,12 @@ def test_a_picture_is_called_fake_by_its_most_suspicious_face_that_counts() -> N
     shares = [share_called_fake(pictures, min_face_px, 0.8).value for min_face_px in (math.inf, 64, 60, 24)]
     assert shares == pytest.approx([1 / 3, 1 / 3, 2 / 3, 1.0])
     assert [one.kind for one in pictures] == ["several faces", "several faces", "one face"]
+    bands = VerdictBands(real_below=0.15, fake_above=0.8)
+    shares = [share_decided([*pictures, scored("d", (20, 0.5))], px, bands).value for px in (math.inf, 24)]
+    assert shares == pytest.approx([0.75, 0.75])
+    assert share_decided(pictures, math.inf, VerdictBands(real_below=0.05, fake_above=0.8)).value == pytest.approx(
+        1 / 3
+    )
 
 
 def test_intervals_are_drawn_over_people() -> None:
@@ -84,14 +98,14 @@ def test_the_table_is_over_people_that_nothing_was_trained_on(
         detect=lambda data: SimpleNamespace(
             frames=[SimpleNamespace(score=FrameScore(OK, faces=faces[: numbers[data]]))]
         ),
-        info=lambda: SimpleNamespace(verdict_bands=SimpleNamespace(image=SimpleNamespace(fake_above=0.8))),
+        info=lambda: SimpleNamespace(verdict_bands=SimpleNamespace(image=VerdictBands(real_below=0.3, fake_above=0.8))),
         close=lambda: None,
     )
     monkeypatch.setattr(module, "create_detector", lambda *_: detector)
     module.main(photographs=tmp_path, seed=0)
     rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert "one face 1 1 largest 0.000 [0.000, 0.000]" in rows
-    assert "several faces 1 1 largest 0.000 [0.000, 0.000]" in rows
-    assert "several faces 1 2 40 1.000 [1.000, 1.000]" in rows
-    assert "several faces 1 1 64 0.000 [0.000, 0.000]" in rows
+    assert "one face 1 1 largest 0.000 [0.000, 0.000] 1.000 [1.000, 1.000]" in rows
+    assert "several faces 1 1 largest 0.000 [0.000, 0.000] 1.000 [1.000, 1.000]" in rows
+    assert "several faces 1 2 40 1.000 [1.000, 1.000] 1.000 [1.000, 1.000]" in rows
+    assert "several faces 1 1 64 0.000 [0.000, 0.000] 1.000 [1.000, 1.000]" in rows
     assert len(rows) == 1 + 2 * 5

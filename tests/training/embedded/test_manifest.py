@@ -6,10 +6,11 @@ from collections import defaultdict
 
 import pytest
 
+from training.embedded.backbone import BACKBONE
 from training.embedded.manifest import MANIFEST, MORE, Package, load_manifest
 
 
-@pytest.fixture(params=[MANIFEST, MORE])
+@pytest.fixture(params=[MANIFEST, MORE, BACKBONE])
 def packages(request: pytest.FixtureRequest) -> tuple[Package, ...]:
     return load_manifest(request.param)
 
