@@ -110,6 +110,7 @@ class FusedExport:
             fake_labels=checkpoint.head.fake_labels,
             scope=checkpoint.sidecar.scope,
             whole_image=not member.params.face_detection,
+            crop_factor=member.params.crop_factor,
             calibrated=checkpoint.sidecar.calibration is not None,
             weight=self.fusion.weights[number],
         )

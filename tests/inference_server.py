@@ -80,6 +80,7 @@ FUSED: dict[str, Any] = {
             "fake_labels": ["Fake"],
             "scope": "any",
             "whole_image": name == "whole",
+            "crop_factor": 1.3,
             "calibrated": name == "face",
             "weight": weight,
         }

@@ -328,6 +328,8 @@ class Member(_Part):
     scope: Scope
     whole_image: bool
     """Whether it is always given the whole image, never the crop of a face."""
+    crop_factor: float = Field(ge=1, le=10)
+    """Side of that crop over the longer side of the face box."""
     calibrated: bool
     """Whether its probabilities are those of a calibration."""
     weight: float
@@ -401,6 +403,12 @@ class Description(_Part):
         if not others:
             return None
         return max(others) if self.activation == "sigmoid" else min(sum(others), 1.0)
+
+    @property
+    def sees_one_crop(self) -> bool:
+        """Whether all of a face's score comes from one crop: False where fused models are given different parts."""
+        crop_factor = self.preprocess.crop_factor
+        return all(not member.whole_image and member.crop_factor == crop_factor for member in self.members)
 
     @property
     def video_rule(self) -> VideoRule:

@@ -50,12 +50,13 @@ def look_closer(
     """
     subjects, model, details = deciding_faces(output, frames), output.model, output.details
     bands = model.verdict_bands.of(details.input_type)
+    hindrance = _hindrance(output, subjects)
     added: dict[str, Any] = {}
     if "stability" in include:
         stability = _unless_hindered(
             Stability,
             lambda: measure_stability(scorer, subjects, model, bands, deadline, request_id),
-            details.assessable,
+            hindrance,
             deadline,
         )
         added |= {"stability": stability, "findings": with_stability(details.findings, stability)}
@@ -63,7 +64,7 @@ def look_closer(
         added["sensitivity"] = _unless_hindered(
             Sensitivity,
             lambda: measure_sensitivity(scorer, subjects[0], model, deadline, request_id),
-            details.assessable,
+            hindrance,
             deadline,
         )
     return replace(output, details=details.model_copy(update=added))
@@ -88,11 +89,20 @@ def deciding_faces(output: DetectionOutput, frames: Sequence[Frame]) -> list[Sub
     return [subjects[0], subjects[len(subjects) // 2]][: len(subjects)]
 
 
+def _hindrance(output: DetectionOutput, subjects: Sequence[Subject]) -> str | None:
+    """Why no changed crop says anything; None where one does."""
+    if not output.details.assessable:
+        return "There is no face that the model can judge."
+    if not output.model.sees_one_crop and any(subject.face_box_px for subject in subjects):
+        return "The models that are fused see different parts of the picture."
+    return None
+
+
 def _unless_hindered(
-    kind: type[_Skippable], look: Callable[[], _Skippable], assessable: bool, deadline: Deadline
+    kind: type[_Skippable], look: Callable[[], _Skippable], hindrance: str | None, deadline: Deadline
 ) -> _Skippable:
-    if not assessable:
-        return kind(skipped="There is no face that the model can judge.")
+    if hindrance is not None:
+        return kind(skipped=hindrance)
     try:
         return look()
     except DeadlineExceededError:

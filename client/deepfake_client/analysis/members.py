@@ -50,7 +50,7 @@ def score_members(
     return tuple(
         ModelScore(
             name=member.name,
-            whole_image=member.whole_image or not model.preprocess.face_detection,
+            whole_image=member.whole_image,
             calibrated=member.calibrated,
             weight=member.weight,
             fake_probability=mean(own),

@@ -71,5 +71,6 @@ class PixelScorer:
         resize = self.model.preprocess.resize
         spec = ResizeSpec(resize.size_px, resize.resample, ResizeMode(resize.mode), resize.edge_px, resize.rounded_crop)
         p = self.judge(resize_to_square(np.asarray(picture.convert("RGB")), spec))
-        faces = () if box is None else (Face(box, 0.9, p),)
-        return FrameScore(OK, p, (p, 1 - p), faces, export_id=EXPORT_ID)
+        members = (p,) * len(self.model.members)
+        faces = () if box is None else (Face(box, 0.9, p, members),)
+        return FrameScore(OK, p, (p, 1 - p), faces, members, EXPORT_ID)

@@ -76,12 +76,6 @@ def test_beside_the_risk_scores_they_are_means_over_the_same_faces() -> None:
         assert [model.fake_probability for model in made.models_of_scores] == pytest.approx(expected)
 
 
-def test_without_face_detection_every_model_sees_the_whole_picture() -> None:
-    model = TWO_MODELS.model_copy(update={"preprocess": MODEL.preprocess.model_copy(update={"face_detection": False})})
-    scores = score_members(model, [FrameScore(OK, 0.5, members=(0.4, 0.6))])
-    assert [score.whole_image for score in scores] == [True, True]
-
-
 def test_frames_and_faces_hold_what_each_says() -> None:
     output = made_output(
         [0.7, "DECODE_FAILED"], model=TWO_MODELS, members=[(0.9, 0.2)], others=[[float("nan")]]

@@ -25,6 +25,7 @@ from deepfake_client.media import Frame
 from deepfake_client.release import Scope
 from deepfake_client.scorer import Deadline
 from tests.client.analysis.pixel_scorer import MODEL, PixelScorer
+from tests.client.evidence.cases import TWO_MODELS
 from tests.inference_server import InferenceServer, face_box_px, jpeg
 from tests.media import encode_image, photo_pixels
 
@@ -192,6 +193,30 @@ def test_a_colour_profile_is_not_sent_with_the_crop() -> None:
     scorer = PixelScorer(brightness, FACE_PX)
     detect(scorer, buffer.getvalue())
     assert not any("icc_profile" in picture.info for picture in scorer.sent)
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_examined"),
+    [({"whole_image": True}, False), ({"crop_factor": 1.6}, False), ({}, True)],
+    ids=["whole image", "another crop", "the same crop"],
+)
+def test_models_that_see_different_parts_are_not_examined(
+    astronaut: bytes, changed: dict[str, object], is_examined: bool
+) -> None:
+    members = tuple(
+        member.model_copy(update={"whole_image": False, **(changed if number else {})})
+        for number, member in enumerate(TWO_MODELS.members)
+    )
+    model = TWO_MODELS.model_copy(update={"members": members})
+    stability = detect(PixelScorer(brightness, FACE_PX, model), astronaut).details.stability
+    assert stability is not None
+    assert bool(stability.faces) is is_examined
+    assert stability.skipped == (
+        None if is_examined else "The models that are fused see different parts of the picture."
+    )
+    of_whole_picture = detect(PixelScorer(brightness, None, model), astronaut).details.stability
+    assert of_whole_picture is not None
+    assert of_whole_picture.faces, "without a face all see the same"
 
 
 def test_something_else_cannot_be_asked_for(astronaut: bytes) -> None:
