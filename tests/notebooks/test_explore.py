@@ -58,7 +58,7 @@ def explored(data_dir: Path, service: Service, tmp_path_factory: pytest.TempPath
         "EXPLORE_DATA_DIR": str(data_dir),
         "EXPLORE_OUTPUT": str(place / "explored"),
         "EXPLORE_SERVICE": service.grpc,
-        "EXPLORE_EPOCHS": "15",
+        "EXPLORE_EPOCHS": "40",
         "EXPLORE_SHOWN": "5",
         "EXPLORE_RUN": "",
     }
