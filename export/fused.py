@@ -22,7 +22,7 @@ from export.golden import GoldenSet, read_golden
 from export.identity import export_id
 from export.member import ExportedMember
 from export.target import Variant
-from preprocessing import PREPROCESSING_VERSION, PreprocessParams
+from preprocessing import PREPROCESSING_VERSION, PreprocessParams, View
 from runtime import Fusion, FusionSpec
 
 
@@ -45,9 +45,18 @@ class FusedExport:
     @property
     def params(self) -> PreprocessParams:
         """Of the one preprocessing: the first view is that of the first member that is given faces, if any is."""
-        first = next((member for member in self.members if not member.whole_image), self.members[0])
-        views = dict.fromkeys(member.view for member in self.members if member.view != first.view)
-        return replace(first.params, further_views=tuple(views))
+        views = self._views
+        first = next(number for number, view in enumerate(views) if not view.whole_image)
+        further = dict.fromkeys(view for view in views if view != views[first])
+        return replace(self.members[first].params, further_views=tuple(further))
+
+    @property
+    def _views(self) -> list[View]:
+        """Of each member. Where all are given whole images, it is the preprocessing that searches for no face."""
+        views = [member.view for member in self.members]
+        if all(view.whole_image for view in views):
+            return [replace(view, whole_image=False) for view in views]
+        return views
 
     @property
     def member_ids(self) -> tuple[int, ...]:
@@ -66,7 +75,7 @@ class FusedExport:
             intercept=self.fusion.intercept,
             export_id=int(hashlib.sha256(own.encode()).hexdigest()[:8], 16) % (2**31 - 1) + 1,
             member_export_ids=self.member_ids,
-            views=tuple(views.index(member.view) for member in self.members),
+            views=tuple(map(views.index, self._views)),
         )
 
     def describe(self) -> Description:

@@ -78,6 +78,18 @@ def test_what_is_true_of_one_member_is_said_of_the_release(pair: tuple[Path, Pat
     assert info.notice.startswith("a (2): Weak. Not calibrated")
 
 
+def test_members_that_all_see_whole_images_share_a_preprocessing_that_searches_no_face(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    names = [str(path) for path in pair]
+    release = export_checkpoint(
+        find_sources(",".join(names), whole_image=names), ExportSettings(tmp_path / "releases", parity_images=8)
+    )
+    assert not release.info.preprocess.face_detection
+    assert [member.whole_image for member in release.info.members] == [True, True]
+    assert not list((release.repository / "preprocess" / "1").glob("*.tflite"))
+
+
 def test_a_fitted_fusion_is_served_with_its_weights_and_what_goes_with_it(
     pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
