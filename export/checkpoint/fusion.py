@@ -112,13 +112,13 @@ def find_sources(named: str, revision: str | None = None, whole_image: Sequence[
         HubUnreachableError: The hub does not answer, and one is not cached.
     """
     folder = Path(named)
-    if (folder / FUSION_FILE).is_file():
+    if _is_there(folder / FUSION_FILE):
         if revision or whole_image:
             raise CheckpointError(f"{folder / FUSION_FILE} says revisions and whole images itself: leave them out")
         return _read(folder.resolve())
-    names = [named] if folder.is_dir() else [name for part in named.split(",") if (name := part.strip())]
-    if not 1 <= len(names) <= MAX_MEMBERS or len(set(names)) < len(names):
-        raise CheckpointError(f"{named}: name 1 to {MAX_MEMBERS} checkpoints, each once, with commas between them")
+    names = [named] if _is_there(folder) else [name for part in named.split(",") if (name := part.strip())]
+    if not 1 <= len(names) <= MAX_MEMBERS:
+        raise CheckpointError(f"{named}: name 1 to {MAX_MEMBERS} checkpoints, with commas between them")
     if unknown := set(whole_image) - set(names):
         raise CheckpointError(f"--whole-image {', '.join(sorted(unknown))}: name some of {', '.join(names)}")
     revisions = (revision or "").split(",") if revision and len(names) > 1 else [revision or ""] * len(names)
@@ -128,6 +128,7 @@ def find_sources(named: str, revision: str | None = None, whole_image: Sequence[
         MemberSource(locate_checkpoint(name, given.strip() or None), name in whole_image)
         for name, given in zip(names, revisions, strict=True)
     )
+    _require_different(members, named)
     return Sources(members, Fusion.mean(len(members)) if len(members) > 1 else None)
 
 
@@ -147,4 +148,17 @@ def _read(folder: Path) -> Sources:
                 "deepfake-calibrate"
             )
         members.append(MemberSource(located, member.whole_image))
+    _require_different(members, str(folder / FUSION_FILE))
     return Sources(tuple(members), file.fusion, folder)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # several names together are too long for one
+        return False
+
+
+def _require_different(members: Sequence[MemberSource], named: str) -> None:
+    if len(set(members)) < len(members):
+        raise CheckpointError(f"{named}: a checkpoint is there twice; name each once")

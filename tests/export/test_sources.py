@@ -55,7 +55,9 @@ def test_a_folder_may_have_a_comma_in_its_name(pair: tuple[Path, Path], tmp_path
 @pytest.mark.parametrize(
     ("named", "said", "message"),
     [
-        ("{a},{a}", {}, "each once"),
+        ("{a},{a}", {}, "name each once"),
+        ("{a},{b}/../a", {}, "name each once"),
+        (",".join(letter * 80 for letter in "abcdefgh"), {}, "no such directory"),
         (",", {}, "name 1 to 8"),
         ("{a},{b}", {"whole_image": ["other"]}, "--whole-image other"),
         ("{a},{b}", {"revision": "main"}, "one for each"),
