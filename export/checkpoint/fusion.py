@@ -138,10 +138,13 @@ def _read(folder: Path) -> Sources:
         file = FusionFile.model_validate_json((folder / FUSION_FILE).read_bytes())
     except ValidationError as error:
         raise CheckpointError(f"{folder / FUSION_FILE}: {first_fault(error)}") from error
+    except OSError as error:
+        raise CheckpointError(f"{folder / FUSION_FILE} cannot be read: {error.strerror}") from error
     members = []
     for member in file.members:
-        beside = folder / member.checkpoint
-        located = locate_checkpoint(str(beside) if beside.is_dir() else member.checkpoint, member.revision or None)
+        is_path = member.checkpoint.startswith((".", "/")) or (folder / member.checkpoint).is_dir()
+        named = str(folder / member.checkpoint) if is_path else member.checkpoint
+        located = locate_checkpoint(named, member.revision or None)
         if checkpoint_digest(located.path) != member.sha256:
             raise CheckpointError(
                 f"{located.path} has changed since {folder / FUSION_FILE} was fitted to it: fit it again with "

@@ -19,6 +19,7 @@ from export.checkpoint.processor import Normalisation, read_processor
 from export.errors import CheckpointError
 from export.golden import FOLDER
 from preprocessing import ResizeSpec
+from runtime import FUSION_FILE
 
 SIDECAR = "deepfake.json"
 """Optional file of a checkpoint: its name, verdict bands, calibration and more (docs/train.md)."""
@@ -168,6 +169,8 @@ def refuse_no_checkpoint(located: LocatedCheckpoint) -> None:
     Raises:
         CheckpointError: It has no configuration, or its settings name such modules (`auto_map`).
     """
+    if (located.path / FUSION_FILE).is_file():
+        raise CheckpointError(f"{located.path} is a fusion of several checkpoints, not one of them: name its members")
     if not (located.path / "config.json").is_file():
         raise CheckpointError(
             f"{located.path} cannot be loaded: it holds no config.json. Give the folder that transformers' "

@@ -122,6 +122,22 @@ def test_members_that_changed_since_are_refused(pair: tuple[Path, Path], tmp_pat
         find_sources(str(folder))
 
 
+def test_a_member_that_is_gone_is_named_by_where_it_was_looked_for(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=f"{tmp_path}/fused/../a: no such directory"):
+        find_sources(str(write_fusion(tmp_path / "fused", pair)))
+
+
+def test_a_fusion_is_no_member_of_another_and_one_that_cannot_be_read_is_named(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    sources = find_sources(f"{pair[0]},{write_fusion(tmp_path / 'fused', pair)}")
+    with pytest.raises(CheckpointError, match="name its members"):
+        export_checkpoint(sources, ExportSettings(tmp_path / "releases"))
+    (tmp_path / "odd" / "fusion.json").mkdir(parents=True)
+    with pytest.raises(CheckpointError, match=r"fusion\.json cannot be read: Is a directory"):
+        find_sources(str(tmp_path / "odd"))
+
+
 def test_names_of_fake_labels_may_be_those_of_one_member(pair: tuple[Path, Path], tmp_path: Path) -> None:
     shutil.copytree(pair[1], tmp_path / "c")
     config = json.loads((tmp_path / "c" / "config.json").read_text())
