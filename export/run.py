@@ -106,7 +106,7 @@ def _prepare(
         of_one(Step("load the checkpoint"))
         with _named(source.located.name):
             members.append(prepare_member(source, replace(settings, labelling=said), target, of_one))
-    said.require_used([member.checkpoint.head.labels for member in members])
+    said.require_used([member.checkpoint.head for member in members])
     names = distinct([member.checkpoint.name for member in members])
     return tuple(
         replace(member, checkpoint=replace(member.checkpoint, name=name))

@@ -40,16 +40,18 @@ class Labelling:
         names = () if single else tuple(name for name in self.fake_labels if name in labels)
         return Labelling(names, self.fake_when if single else None)
 
-    def require_used(self, labels: Sequence[Sequence[str]]) -> None:
+    def require_used(self, heads: Sequence["Head"]) -> None:
         """Checks that what is said of several checkpoints is said of some of them.
 
         Args:
-            labels: Of each.
+            heads: Of each.
 
         Raises:
             LabelError: A name is that of no label, or none has a single output.
         """
-        known = set(chain.from_iterable(labels))
+        if self.fake_when and all(head.fake_when is None for head in heads):
+            raise LabelError(f"--fake-when {self.fake_when}: none of the models has a single output; leave it out")
+        known = set(chain.from_iterable(head.labels for head in heads))
         if unknown := [name for name in self.fake_labels if name not in known]:
             raise LabelError(f"--fake-labels {', '.join(unknown)}: the labels are {', '.join(sorted(known))}")
 

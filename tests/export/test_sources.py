@@ -146,9 +146,9 @@ def test_names_of_fake_labels_may_be_those_of_one_member(pair: tuple[Path, Path]
     sources = find_sources(f"{pair[0]},{tmp_path / 'c'}")
     settings = ExportSettings(tmp_path / "releases", parity_images=8, labelling=Labelling(("yes",)))
     assert [member.fake_labels for member in export_checkpoint(sources, settings).info.members] == [("Fake",), ("yes",)]
-    unknown = ExportSettings(tmp_path / "releases", parity_images=8, labelling=Labelling(("yes", "maybe")))
-    with pytest.raises(LabelError, match="maybe"):
-        export_checkpoint(sources, unknown)
+    for said, message in ((Labelling(("yes", "maybe")), "maybe"), (Labelling(("yes",), "high"), "single output")):
+        with pytest.raises(LabelError, match=message):
+            export_checkpoint(sources, ExportSettings(tmp_path / "releases", parity_images=8, labelling=said))
 
 
 def test_the_refused_member_is_named_and_nothing_is_left(pair: tuple[Path, Path], tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def load_members(sources: Sources, said: Labelling) -> list[Member]:
     """
     said = replace(said, of_several=sources.fusion is not None)
     members = [Member(load_checkpoint(one.located, said), one.whole_image) for one in sources.members]
-    said.require_used([member.checkpoint.head.labels for member in members])
+    said.require_used([member.checkpoint.head for member in members])
     return members
 
 
