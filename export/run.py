@@ -96,17 +96,16 @@ def _prepare(
     if len(sources.members) == 1:
         progress(Step("load the checkpoint"))
         return (prepare_member(sources.members[0], settings, target, progress),)
-    said = replace(settings.labelling, of_several=True)
     members = []
-    for source in sources.members:
+    for source, labelling in zip(sources.members, sources.labellings(settings.labelling), strict=True):
 
         def of_one(step: Step, name: str = source.located.name) -> None:
             progress(replace(step, name=f"{name}: {step.name}"))
 
         of_one(Step("load the checkpoint"))
         with _named(source.located.name):
-            members.append(prepare_member(source, replace(settings, labelling=said), target, of_one))
-    said.require_used([member.checkpoint.head for member in members])
+            members.append(prepare_member(source, replace(settings, labelling=labelling), target, of_one))
+    settings.labelling.require_used([member.checkpoint.head for member in members])
     names = distinct([member.checkpoint.name for member in members])
     return tuple(
         replace(member, checkpoint=replace(member.checkpoint, name=name))

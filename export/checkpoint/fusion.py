@@ -3,22 +3,24 @@
 Several are named with commas between them, or by a folder that deepfake-calibrate wrote, with `fusion.json` in place of
 `config.json`:
 
-    {"members": [{"checkpoint": "someone/some-model", "revision": "5f0c...", "sha256": "...", "weight": 0.7}, ...],
+    {"members": [{"checkpoint": "someone/some-model", "revision": "5f0c...", "sha256": "...", "fake_labels": ["Fake"],
+                  "weight": 0.7}, ...],
      "intercept": -0.2}
 
 Such a folder may have a `deepfake.json`, golden images and a card of its own, which are those of the fused score.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from deepfake_client.release import MAX_MEMBERS, first_fault
+from deepfake_client.release import MAX_MEMBERS, FakeWhen, first_fault
+from export.checkpoint.head import NOTHING_SAID, Labelling
 from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint
 from export.checkpoint.load import checkpoint_digest
-from export.errors import CheckpointError
+from export.errors import CheckpointError, LabelError
 from runtime import FUSION_FILE, Fusion
 
 
@@ -29,6 +31,8 @@ class FusedMember(BaseModel):
         checkpoint: Hub id, or a directory; a relative one is taken from the folder of fusion.json.
         revision: Commit of the hub repository.
         sha256: Over its configuration and weights, when the fusion was fitted (`checkpoint_digest`).
+        fake_labels: The labels that counted as fake then; () where the labels say it, or the user.
+        fake_when: Which end of a single output meant fake then.
         whole_image: Whether it is given the whole image, never the crop of a face.
         weight: Of its log-odds.
     """
@@ -38,6 +42,8 @@ class FusedMember(BaseModel):
     checkpoint: str = Field(min_length=1)
     revision: str = ""
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    fake_labels: tuple[str, ...] = ()
+    fake_when: FakeWhen | None = None
     whole_image: bool = False
     weight: float
 
@@ -63,10 +69,12 @@ class MemberSource:
     Attributes:
         located: Where it lies.
         whole_image: Whether it is given the whole image, never the crop of a face.
+        labelling: What fusion.json says of its outputs.
     """
 
     located: LocatedCheckpoint
     whole_image: bool = False
+    labelling: Labelling = NOTHING_SAID
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,20 @@ class Sources:
     def of(cls, located: LocatedCheckpoint) -> "Sources":
         """One checkpoint."""
         return cls((MemberSource(located),))
+
+    def labellings(self, said: Labelling) -> list[Labelling]:
+        """What is said of each member's outputs, by fusion.json or by the user.
+
+        Raises:
+            LabelError: Both say something.
+        """
+        if all(member.labelling == NOTHING_SAID for member in self.members):
+            return [replace(said, of_several=self.fusion is not None)] * len(self.members)
+        if said != NOTHING_SAID:
+            raise LabelError(
+                f"{FUSION_FILE} of {self.name} says itself what means fake: leave --fake-labels and --fake-when out"
+            )
+        return [member.labelling for member in self.members]
 
     @property
     def name(self) -> str:
@@ -150,7 +172,8 @@ def _read(folder: Path) -> Sources:
                 f"{located.path} has changed since {folder / FUSION_FILE} was fitted to it: fit it again with "
                 "deepfake-calibrate"
             )
-        members.append(MemberSource(located, member.whole_image))
+        labelling = Labelling(member.fake_labels, member.fake_when)
+        members.append(MemberSource(located, member.whole_image, labelling))
     _require_different(members, str(folder / FUSION_FILE))
     return Sources(tuple(members), file.fusion, folder)
 

@@ -107,6 +107,8 @@ def write_fused(
             checkpoint=_named(source.located, folder),
             revision=source.located.revision,
             sha256=loaded.sha256,
+            fake_labels=() if loaded.head.fake_when else loaded.head.fake_labels,
+            fake_when=loaded.head.fake_when,
             whole_image=source.whole_image,
             weight=weight,
         )

@@ -16,7 +16,7 @@ from evaluation.dataset import find_dataset
 from evaluation.errors import EvaluationError
 from evaluation.statistics.bootstrap import BootstrapPlan
 from export.checkpoint.fusion import find_sources
-from export.checkpoint.head import Labelling
+from export.checkpoint.head import NOTHING_SAID, Labelling
 from export.errors import ExportError
 from export.golden import read_golden
 from training.calibration.fitting import Budget
@@ -128,7 +128,9 @@ def main_command(
                 done = calibrate_several(order, sources, members, fusion, folder)
             write_report(folder / REPORT_FOLDER, done.found, done.record, done.comparisons)
             own = members[0].checkpoint.located.path if sources.fusion is None else sources.folder
-            _write_golden(folder, pictures, own, said)
+            _write_golden(
+                folder, pictures, own, said if sources.fusion is None else NOTHING_SAID
+            )  # fusion.json says it
     except (TrainingError, EvaluationError, ExportError, AssetError) as error:
         fail(PROGRAM, str(error), 1)
     except KeyboardInterrupt:

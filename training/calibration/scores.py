@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +54,8 @@ def load_members(sources: Sources, said: Labelling) -> list[Member]:
         CheckpointError: One cannot be loaded.
         LabelError: What is said of their outputs fits none of them.
     """
-    said = replace(said, of_several=sources.fusion is not None)
-    members = [Member(load_checkpoint(one.located, said), one.whole_image) for one in sources.members]
+    pairs = zip(sources.members, sources.labellings(said), strict=True)
+    members = [Member(load_checkpoint(one.located, labelling), one.whole_image) for one, labelling in pairs]
     said.require_used([member.checkpoint.head for member in members])
     return members
 

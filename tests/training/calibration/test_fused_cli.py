@@ -199,6 +199,21 @@ def test_what_is_said_of_labels_is_said_of_the_member_that_it_fits(folder: Path)
         load_members(sources, Labelling(("nonsense",), "low"))
 
 
+def test_what_was_said_of_labels_is_kept_with_the_fusion(folder: Path, tmp_path: Path) -> None:
+    """Weights and bands are of these fake labels: an export must not need them again, nor take others."""
+    checkpoints.siglip(folder / "single", {0: "LABEL_0"})
+    code, said = run(
+        "--checkpoint", f"{folder / 'first'},{folder / 'single'}", "--fake-when", "low", *OPTIONS,
+        "--data-dir", folder / "data", "--output", tmp_path / "fused", "--golden", folder / "cases",
+    )  # fmt: skip
+    assert code == 0, said
+    sources = find_sources(str(tmp_path / "fused"))
+    first, single = load_members(sources, NOTHING_SAID)
+    assert (first.checkpoint.head.fake_labels, single.checkpoint.head.fake_when) == (("Fake",), "low")
+    with pytest.raises(LabelError, match="leave --fake-labels and --fake-when out"):
+        load_members(sources, Labelling(fake_when="high"))
+
+
 def test_members_that_all_see_whole_images_search_no_face(folder: Path, tmp_path: Path) -> None:
     """So does their release."""
     order = Order(
