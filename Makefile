@@ -35,7 +35,7 @@ bench:  ## measure everything into benchmark-results/ (about half an hour; optio
 	.venv/bin/deepfake-bench run $(BENCH_ARGS)
 
 # One thread and memory that is kept: fastest on two cores, beside the process that prepares the pictures.
-embedded:  ## train the embedded checkpoint into embedded-training/ (hours; needs npm and apt-get for the photographs)
+embedded:  ## train the embedded checkpoint into embedded-training/ (an hour; needs npm and apt-get for the photographs)
 	@deploy/install.sh train
 	OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296 \
 	  .venv/bin/python -m training.embedded.build embedded-training

@@ -1,4 +1,4 @@
-"""Makes the embedded checkpoint from nothing: `python -m training.embedded.build FOLDER`, hours on two cores.
+"""Makes the embedded checkpoint from nothing: `python -m training.embedded.build FOLDER`, an hour on two cores.
 
 It fetches the photographs, trains all stages, calibrates on other people, chooses golden images, measures on a third
 group of people, and writes FOLDER/checkpoint with its model card. Run again, it goes on where it was.
@@ -167,7 +167,7 @@ def main(
         Path | None, typer.Option(show_default="train one", help="A checkpoint to calibrate anew without training.")
     ] = None,
 ) -> None:
-    """Makes the embedded checkpoint from nothing: hours on two cores. With --trained it takes minutes.
+    """Makes the embedded checkpoint from nothing: an hour on two cores. With --trained it takes minutes.
 
     Run again, it goes on where it was.
     """
