@@ -135,10 +135,16 @@ class FusedExport:
 
     def _notice(self, sidecar: Sidecar) -> str:
         """Of the fusion and of each member, and which members are not calibrated."""
-        of_members = [(member.checkpoint.name, member.checkpoint.sidecar) for member in self.members]
-        notices = [sidecar.notice, *(f"{name}: {own.notice}" for name, own in of_members if own.notice)]
-        if sidecar.calibration is None and (rest := [name for name, own in of_members if own.calibration is None]):
-            notices.append(f"Not calibrated, so their share in the fused score is arbitrary: {', '.join(rest)}.")
+        checkpoints = [member.checkpoint for member in self.members]
+        # As it is written: that a member lost its calibration would be told as of the release's bands.
+        own = {checkpoint.name: read_sidecar(checkpoint.located.path).notice for checkpoint in checkpoints}
+        notices = [sidecar.notice, *(f"{name}: {notice}" for name, notice in own.items() if notice)]
+        rest = [checkpoint.name for checkpoint in checkpoints if checkpoint.sidecar.calibration is None]
+        if rest and sidecar.calibration is None:
+            notices.append(
+                "Not calibrated for what they are given, so their share in the fused score is arbitrary: "
+                f"{', '.join(rest)}."
+            )
         return " ".join(filter(None, notices))
 
     def write_golden(self, folder: Path) -> None:

@@ -16,6 +16,7 @@ from export.run import existing_release, export_checkpoint
 from export.settings import ExportSettings
 from runtime import Fusion
 from tests.export.families import FAMILIES
+from tests.export.test_calibrated import record
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +29,16 @@ def pair(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> tup
 
 
 def write_fusion(folder: Path, pair: tuple[Path, Path], **said: Any) -> Path:
-    """A folder as deepfake-calibrate writes it, beside its members."""
+    """A folder as deepfake-calibrate writes it, beside its members, of which the second may see whole images."""
     folder.mkdir()
+    whole = said.pop("whole_image", False)
     members = [
-        {"checkpoint": f"../{path.name}", "sha256": checkpoint_digest(path), "weight": weight}
+        {
+            "checkpoint": f"../{path.name}",
+            "sha256": checkpoint_digest(path),
+            "weight": weight,
+            "whole_image": whole and path == pair[1],
+        }
         for path, weight in zip(pair, (0.75, 0.25), strict=True)
     ]
     (folder / "fusion.json").write_text(json.dumps({"members": members, "intercept": -0.5}))
@@ -78,6 +85,22 @@ def test_what_is_true_of_one_member_is_said_of_the_release(pair: tuple[Path, Pat
     assert [member.name for member in info.members] == ["a (1)", "a (2)"]
     assert info.scope is Scope.FACE
     assert info.notice.startswith("a (2): Weak. Not calibrated")
+
+
+def test_of_a_member_whose_calibration_does_not_fit_nothing_is_said_as_of_the_release(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The bands are those of the fusion, which has a calibration of its own."""
+    for path in pair:
+        shutil.copytree(path, tmp_path / path.name)
+    (tmp_path / "b" / "deepfake.json").write_text(json.dumps({"notice": "Weak.", "calibration": record()}))
+    members = (tmp_path / "a", tmp_path / "b")
+    of_fusion = record(crop_factor=None, fake_labels=None)
+    folder = write_fusion(tmp_path / "fused", members, calibration=of_fusion, whole_image=True)
+    info = export_checkpoint(find_sources(str(folder)), ExportSettings(tmp_path / "releases", parity_images=8)).info
+    assert info.calibration is not None
+    assert [member.calibrated for member in info.members] == [False, False]
+    assert info.notice == "b: Weak."
 
 
 def test_members_that_all_see_whole_images_share_a_preprocessing_that_searches_no_face(
