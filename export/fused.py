@@ -125,13 +125,13 @@ class FusedExport:
         )
 
     def _sidecar(self) -> Sidecar:
-        """Of the fused score; without a folder of its own what the members say together."""
-        scopes = {member.checkpoint.sidecar.scope for member in self.members}
-        together = Sidecar(scope=Scope.FACE if Scope.FACE in scopes else Scope.ANY)
+        """Of the fused score. The scope is what the members say together, unless a folder of its own says another."""
         folder = self.sources.folder
-        if folder is None:
-            return together
-        return fitting_sidecar(read_sidecar(folder), FUSED_LABELS[:1], None, self.params)
+        sidecar = read_sidecar(folder) if folder else Sidecar()
+        if "scope" not in sidecar.model_fields_set:
+            scopes = {member.checkpoint.sidecar.scope for member in self.members}
+            sidecar = sidecar.model_copy(update={"scope": Scope.FACE if Scope.FACE in scopes else Scope.ANY})
+        return fitting_sidecar(sidecar, FUSED_LABELS[:1], None, self.params)
 
     def _notice(self, sidecar: Sidecar) -> str:
         """Of the fusion and of each member, and which members are not calibrated."""

@@ -36,6 +36,7 @@ def source_key(digests: Sequence[str], sources: Sources, settings: ExportSetting
         settings: What is exported, with instances that fit (`fitted`).
         target: Who will run the classifier.
     """
+    folder = sources.folder
     decisive = {name: value for name, value in asdict(settings).items() if name not in _INDECISIVE}
     chosen = {
         **decisive,
@@ -44,7 +45,7 @@ def source_key(digests: Sequence[str], sources: Sources, settings: ExportSetting
         "names": [member.located.name for member in sources.members],
         "whole_image": [member.whole_image for member in sources.members],
         "fusion": asdict(sources.fusion) if sources.fusion else None,
-        "fused": [checkpoint_digest(sources.folder), companions_digest(sources.folder)] if sources.folder else None,
+        "fused": [folder.name, checkpoint_digest(folder), companions_digest(folder)] if folder else None,
         "target": asdict(target),
         "cores": usable_cores(),
         # What is fastest, and what can be run at all, is the processor's business.

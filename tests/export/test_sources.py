@@ -103,6 +103,19 @@ def test_of_a_member_whose_calibration_does_not_fit_nothing_is_said_as_of_the_re
     assert info.notice == "b: Weak."
 
 
+def test_a_fusion_without_words_of_its_own_is_named_after_its_folder_and_for_faces_only_as_a_member_is(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    for path in pair:
+        shutil.copytree(path, tmp_path / path.name)
+    (tmp_path / "b" / "deepfake.json").write_text('{"scope": "face"}')
+    members, settings = (tmp_path / "a", tmp_path / "b"), ExportSettings(tmp_path / "releases", parity_images=8)
+    info = export_checkpoint(find_sources(str(write_fusion(tmp_path / "fused", members))), settings).info
+    assert (info.name, info.scope) == ("fused", Scope.FACE)
+    (tmp_path / "fused").rename(tmp_path / "other")
+    assert existing_release(find_sources(str(tmp_path / "other")), settings) is None
+
+
 def test_members_that_all_see_whole_images_share_a_preprocessing_that_searches_no_face(
     pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
