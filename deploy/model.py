@@ -90,10 +90,11 @@ class _Progress:
 
 def _locate(settings: DeploySettings, say: Say) -> Sources:
     """The chosen checkpoints. Only the unchosen default falls back: whoever names a model gets that one or an error."""
+    whole_image = split_names([settings.whole_image])
     if settings.checkpoint is not None:
-        return find_sources(settings.checkpoint, settings.revision, split_names([settings.whole_image]))
+        return find_sources(settings.checkpoint, settings.revision, whole_image)
     try:
-        return find_sources(DEFAULT_CHECKPOINT, settings.revision)
+        return find_sources(DEFAULT_CHECKPOINT, settings.revision, whole_image)
     except HubUnreachableError as error:
         if not settings.embedded_fallback:
             raise

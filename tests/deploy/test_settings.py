@@ -105,6 +105,16 @@ def test_fake_labels_reach_the_export(tmp_path: Path, monkeypatch: pytest.Monkey
     assert release.manifest["description"]["fake_labels"] == ["LABEL_1"]
 
 
+def test_whole_images_for_a_model_that_is_not_served_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where no model is named, and the default one would be served."""
+    from deploy.model import ensure_release
+    from export.errors import CheckpointError
+
+    monkeypatch.setenv("DEEPFAKE_WHOLE_IMAGE", "scene-model")
+    with pytest.raises(CheckpointError, match="scene-model"):
+        ensure_release(DeploySettings(), lambda _line: None)
+
+
 def test_what_a_single_output_means_reaches_the_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from deploy.model import ensure_release
     from tests.export import checkpoints
