@@ -159,10 +159,15 @@ class FusedExport:
         expected = golden.for_release(face_detection=self.params.face_detection, precision_tolerance=0.0)
         if reason := expected.mismatch(self._torch_scores(golden)):
             raise GoldenError(f"the fused models contradict their golden images: {reason}")
-        tolerance = max(
-            member.limits(variant).max_dp for member, variant in zip(self.members, self.chosen, strict=True)
-        )
-        golden.for_release(face_detection=self.params.face_detection, precision_tolerance=tolerance).write(folder)
+        served = golden.for_release(face_detection=self.params.face_detection, precision_tolerance=self._max_dp)
+        served.write(folder)
+
+    @property
+    def _max_dp(self) -> float:
+        """Largest |difference| of a fused probability that the precisions allow: a quarter of that of its log-odds."""
+        limits = [member.limits(variant) for member, variant in zip(self.members, self.chosen, strict=True)]
+        pairs = zip(self.fusion.weights, limits, strict=True)
+        return sum(abs(weight) * limit.max_dlogit for weight, limit in pairs) / 4
 
     def _torch_scores(self, golden: GoldenSet) -> list[float]:
         columns = []

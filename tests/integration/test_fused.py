@@ -177,7 +177,12 @@ def test_a_member_that_cannot_be_served_refuses_the_release(checkpoints: tuple[P
 
 def test_golden_images_of_the_fused_score_are_checked_at_every_start(running: Service, calibrated: Path) -> None:
     release = read_release(running.run_dir.parents[1] / "releases" / CURRENT)
-    assert read_golden(release.path) is not None
+    served, recorded = read_golden(release.path), read_golden(calibrated)
+    assert served is not None
+    assert recorded is not None
+    rooms = [s.tolerance - r.tolerance for s, r in zip(served.manifest.images, recorded.manifest.images, strict=True)]
+    # Of fp32 each member's log-odds may be off by 1e-3, and no probability is steeper than a quarter of them.
+    assert rooms == pytest.approx([1e-3 / 4 * sum(member.weight for member in release.info.members)] * len(rooms))
     assert release.info.calibration is not None
     wrong = json.loads((calibrated / "fusion.json").read_text())
     wrong["intercept"] += 1
