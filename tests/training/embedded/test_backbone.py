@@ -96,7 +96,7 @@ def test_logits_are_those_of_a_network_without_gates(state: State) -> None:
 
 
 def test_weights_of_another_network_are_refused(state: State) -> None:
-    with pytest.raises(ValueError, match=r"not EfficientNet-Lite0's weights: .*_blocks|blocks\.16"):
+    with pytest.raises(ValueError, match=r"not EfficientNet-Lite0's weights: .*blocks\.16"):
         converted({**state, "_blocks.16._bn2.bias": torch.zeros(3)}, lite0_config(num_labels=7))
 
 
