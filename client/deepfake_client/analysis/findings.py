@@ -312,10 +312,10 @@ def _of_scores(judged: Judged) -> _Found:
 
 
 def _of_members(judged: Judged) -> _Found:
-    """Each model has the bands of the fused score: it knows no others."""
-    bands = judged.bands
-    fake = [model for model in judged.models if model.fake_probability > bands.fake_above]
-    real = [model for model in judged.models if model.fake_probability < bands.real_below]
+    """Each model has the bands of the fused score: it knows no others. One without weight has no say."""
+    bands, counted = judged.bands, [model for model in judged.models if model.weight > 0]
+    fake = [model for model in counted if model.fake_probability > bands.fake_above]
+    real = [model for model in counted if model.fake_probability < bands.real_below]
     if fake and real:
         fake_names, real_names = (
             ", ".join(f"{model.name} ({percent(model.fake_probability)})" for model in models)

@@ -371,6 +371,13 @@ def test_models_disagree_where_one_lies_in_each_band(members: tuple[float, float
         assert f"example/{fake} (81.0 %) in the fake band, example/{real} (19.0 %) in the real band" in said
 
 
+def test_a_model_without_weight_contradicts_none() -> None:
+    first, second = TWO_MODELS.members
+    members = (first, second.model_copy(update={"weight": 0.0}))
+    model = TWO_MODELS.model_copy(update={"verdict_bands": OWN_BANDS.verdict_bands, "members": members})
+    assert codes([0.9], model=model, is_video=False, members=[(0.9, 0.1)]) == set()
+
+
 def test_models_disagree_about_the_file_not_about_single_frames() -> None:
     model = TWO_MODELS.model_copy(update={"verdict_bands": OWN_BANDS.verdict_bands})
     assert codes(SOUND, model=model, members=[(0.9, 0.1), (0.1, 0.9)] * 15) == set()
