@@ -558,6 +558,15 @@ def test_several_models_have_a_section_and_a_single_one_has_none() -> None:
     assert [model["name"] for model in several["models"]] == [one["name"] for one in several["model"]["members"]]
 
 
+def test_of_models_with_different_crops_no_crop_is_called_what_the_model_saw() -> None:
+    two, one = (Page(evidence_html(CASES[name])).text() for name in ("two models", "image"))
+    assert "The small pictures are what the model saw." in one
+    assert "what the model saw" not in two
+    assert "face detection on; each model has its own crop and input size Software" in two
+    of_video = Page(evidence_html(CASES["two models, video"])).text()
+    assert "People, as the model saw them" not in of_video
+
+
 def test_models_names_cannot_become_markup() -> None:
     first, second = TWO_MODELS.members
     model = TWO_MODELS.model_copy(update={"members": (first.model_copy(update={"name": "<b>m</b>"}), second)})
