@@ -275,6 +275,8 @@ def test_each_of_several_models_has_a_row(scripted_page: Page, scripted: Scripte
         ["example/whole", "whole picture, not calibrated"], ["20.0 %", "no sign"], ["0.5"],
     ]  # fmt: skip
     assert len(scripted_page.all(".models .sign")) == 2
+    assert not scripted_page.all(".people-card .aside"), "each saw something else"
+    assert scripted_page.text(".stability p").startswith("Not examined. The models that are fused see different parts")
     scripted.scorer.description = FUSED | {"trained": False}
     scripted_page.choose(photo("astronaut.png"))
     scripted_page.result()
@@ -283,6 +285,7 @@ def test_each_of_several_models_has_a_row(scripted_page: Page, scripted: Scripte
     scripted_page.choose(photo("astronaut.png"))
     scripted_page.result()
     assert not scripted_page.all(".models")
+    assert scripted_page.text(".people-card .aside") == "As the model saw it."
 
 
 def test_what_shows_no_face_has_a_grey_verdict_and_its_reason(

@@ -31,7 +31,7 @@ export function peopleCard(metadata, selection) {
     "section",
     { class: "card people-card", "aria-labelledby": "people-title" },
     html("h3", { id: "people-title" }, isVideo ? counted(people.length, "person", "people") : faces),
-    people.length ? html("p", { class: "aside" }, `As the model saw ${several ? "each" : "it"}${where}.`) : null,
+    people.length && !metadata.models ? html("p", { class: "aside" }, `As the model saw ${several ? "each" : "it"}${where}.`) : null,
     html("ul", {}, ...[...rows, ...unscored.map(unscoredFace)].map((row) => html("li", {}, row))),
   );
 }

@@ -28,7 +28,7 @@ export function stabilityCard(metadata) {
     "section",
     { class: "card stability", "aria-labelledby": "stability-title" },
     html("h3", { id: "stability-title" }, "Stability"),
-    html("p", { class: "aside" }, skipped ?? summary(faces)),
+    html("p", { class: "aside" }, skipped ? `Not examined. ${skipped}` : summary(faces)),
     skipped ? null : table(faces, metadata),
   );
 }
