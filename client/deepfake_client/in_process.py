@@ -83,7 +83,9 @@ class InProcessScorer:
             return cls((directory / "current").resolve())
         if any((directory / name).is_file() for name in ("config.json", "fusion.json")):
             return cls(_export(directory))
-        raise ConfigurationError(f"{directory} holds neither a release (release.json) nor a checkpoint (config.json)")
+        raise ConfigurationError(
+            f"{directory} holds neither a release (release.json) nor a checkpoint (config.json or fusion.json)"
+        )
 
     def info(self, deadline: Deadline) -> ModelInfo:
         """The release's description."""

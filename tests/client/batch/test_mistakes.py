@@ -62,7 +62,7 @@ def test_the_http_port(photo: Path) -> None:
         (("--url", "http://localhost:5000"), "is a web address; Triton is asked over gRPC: give host:port"),
         (("--url", "localhost"), "'localhost' lacks a port; give host:port"),
         (("--url", "no/such/folder"), "or an existing directory"),
-        (("--url", "docs"), "docs holds neither a release (release.json) nor a checkpoint (config.json)"),
+        (("--url", "docs"), "holds neither a release (release.json) nor a checkpoint (config.json or fusion.json)"),
         (("--ouput", "r.csv"), "No such option: --ouput (Possible options: --note, --output)"),
         (("--output", "r.xlsx"), "must end in .jsonl, .ndjson, .csv, or give --format"),
         (("--output", "r.txt"), "must end in .jsonl, .ndjson, .csv, or give --format"),
