@@ -103,7 +103,7 @@ def _prepare(
             progress(replace(step, name=f"{name}: {step.name}"))
 
         of_one(Step("load the checkpoint"))
-        with _named(source.located.name):
+        with _named(source.located.name, source.located.path):
             members.append(prepare_member(source, replace(settings, labelling=labelling), target, of_one))
     settings.labelling.require_used([member.checkpoint.head for member in members])
     names = distinct([member.checkpoint.name for member in members])
@@ -135,17 +135,19 @@ def _take_fastest(
     member: ExportedMember, wanted: Sequence[Sequence[Variant]], scratch: Path, *, several: bool
 ) -> list[Candidate]:
     maker, size_px = VariantMaker(member, scratch), member.params.resize.size_px
-    with _named(member.checkpoint.name) if several else nullcontext():
+    checkpoint = member.checkpoint
+    with _named(checkpoint.name, checkpoint.located.path) if several else nullcontext():
         return take_fastest(wanted, scratch, size_px, maker.write, maker.judge, member.progress)
 
 
 @contextmanager
-def _named(name: str) -> Iterator[None]:
-    """Errors of the body say of which of several checkpoints they are."""
+def _named(name: str, path: Path) -> Iterator[None]:
+    """Errors of the body begin with the one of several checkpoints that they are of."""
     try:
         yield
     except ExportError as error:
-        raise error if name in str(error) else type(error)(f"{name}: {error}") from error
+        says_it = str(error).startswith((f"{name}:", f"{name} ", str(path)))
+        raise error if says_it else type(error)(f"{name}: {error}") from error
 
 
 def _write_release(

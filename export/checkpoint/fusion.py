@@ -142,10 +142,15 @@ def find_sources(named: str, revision: str | None = None, whole_image: Sequence[
     if not 1 <= len(names) <= MAX_MEMBERS:
         raise CheckpointError(f"{named}: name 1 to {MAX_MEMBERS} checkpoints, with commas between them")
     if unknown := set(whole_image) - set(names):
-        raise CheckpointError(f"--whole-image {', '.join(sorted(unknown))}: name some of {', '.join(names)}")
+        raise CheckpointError(
+            f"--whole-image {', '.join(sorted(unknown))} (make serve: DEEPFAKE_WHOLE_IMAGE): name some of "
+            f"{', '.join(names)}"
+        )
     revisions = (revision or "").split(",") if revision and len(names) > 1 else [revision or ""] * len(names)
     if len(revisions) != len(names):
-        raise CheckpointError(f"--revision {revision}: give one for each of {', '.join(names)}, or none")
+        raise CheckpointError(
+            f"--revision {revision} (make serve: DEEPFAKE_REVISION): give one for each of {', '.join(names)}, or none"
+        )
     members = tuple(
         MemberSource(locate_checkpoint(name, given.strip() or None), name in whole_image)
         for name, given in zip(names, revisions, strict=True)

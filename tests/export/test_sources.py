@@ -15,6 +15,7 @@ from export.errors import CheckpointError, FlatScoresError, LabelError
 from export.run import existing_release, export_checkpoint
 from export.settings import ExportSettings
 from runtime import Fusion
+from tests.export import checkpoints
 from tests.export.families import FAMILIES
 from tests.export.test_calibrated import record
 
@@ -185,6 +186,13 @@ def test_names_of_fake_labels_may_be_those_of_one_member(pair: tuple[Path, Path]
     for said, message in ((Labelling(("yes", "maybe")), "maybe"), (Labelling(("yes",), "high"), "single output")):
         with pytest.raises(LabelError, match=message):
             export_checkpoint(sources, ExportSettings(tmp_path / "releases", parity_images=8, labelling=said))
+
+
+def test_a_short_name_is_not_taken_for_named_by_the_words_of_an_error(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    checkpoints.siglip(tmp_path / "is", {0: "yes", 1: "no"})
+    sources = find_sources(f"{pair[0]},{tmp_path / 'is'}")
+    with pytest.raises(LabelError, match=r"^is: the labels \['yes', 'no'\] do not say which class is fake"):
+        export_checkpoint(sources, ExportSettings(tmp_path / "releases"))
 
 
 def test_the_refused_member_is_named_and_nothing_is_left(pair: tuple[Path, Path], tmp_path: Path) -> None:
