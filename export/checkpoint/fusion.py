@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from deepfake_client.release import MAX_MEMBERS, FakeWhen, first_fault
 from export.checkpoint.head import NOTHING_SAID, Labelling
 from export.checkpoint.hub import LocatedCheckpoint, locate_checkpoint
-from export.checkpoint.load import checkpoint_digest
+from export.checkpoint.load import SIDECAR, checkpoint_digest, read_sidecar
 from export.errors import CheckpointError, LabelError
 from runtime import FUSION_FILE, Fusion
 
@@ -167,6 +167,10 @@ def _read(folder: Path) -> Sources:
         raise CheckpointError(f"{folder / FUSION_FILE}: {first_fault(error)}") from error
     except OSError as error:
         raise CheckpointError(f"{folder / FUSION_FILE} cannot be read: {error.strerror}") from error
+    if of_members := {"crop_factor", "trained"} & read_sidecar(folder).model_fields_set:
+        raise CheckpointError(
+            f"{folder / SIDECAR}: only a member's own {SIDECAR} says {' and '.join(sorted(of_members))}"
+        )
     members = []
     for member in file.members:
         is_path = member.checkpoint.startswith((".", "/")) or (folder / member.checkpoint).is_dir()

@@ -159,6 +159,16 @@ def test_members_that_changed_since_are_refused(pair: tuple[Path, Path], tmp_pat
         find_sources(str(folder))
 
 
+@pytest.mark.parametrize("said", [{"crop_factor": 2}, {"trained": False}])
+def test_what_only_members_decide_is_no_word_of_the_fusion(
+    said: dict[str, Any], pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    for path in pair:
+        shutil.copytree(path, tmp_path / path.name)
+    with pytest.raises(CheckpointError, match=f"only a member's own deepfake.json says {next(iter(said))}"):
+        find_sources(str(write_fusion(tmp_path / "fused", pair, **said)))
+
+
 def test_a_member_that_is_gone_is_named_by_where_it_was_looked_for(pair: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=f"{tmp_path}/fused/../a: no such directory"):
         find_sources(str(write_fusion(tmp_path / "fused", pair)))
