@@ -69,6 +69,10 @@ DESCRIPTION: dict[str, Any] = {
 FUSED: dict[str, Any] = {
     **DESCRIPTION,
     "model": "example/face + example/whole",
+    "preprocess": {
+        **DESCRIPTION["preprocess"],
+        "further_views": [{"resize": {"size_px": 224}, "crop_factor": 1.3, "whole_image": True}],
+    },
     "members": [
         {
             "name": f"example/{name}",

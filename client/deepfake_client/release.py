@@ -268,6 +268,18 @@ class Resize(_Part):
         return self.edge_px or self.size_px
 
 
+class View(_Part):
+    """The square of a frame that one of several models is given."""
+
+    model_config = ConfigDict(extra="allow")
+
+    resize: Resize
+    crop_factor: float = Field(ge=1, le=10)
+    """Side of the crop over the longer side of the face box."""
+    whole_image: bool
+    """Whether it is always of the whole frame."""
+
+
 class Preprocess(_Part):
     """What decides which pixels the classifier sees: the release's `preprocess.json`, of which clients read these."""
 
@@ -282,6 +294,18 @@ class Preprocess(_Part):
     """Largest width x height of a frame that is scored."""
     pipeline_pixels: bool = False
     """Whether colour profiles and transparency are ignored, as transformers' pipelines do."""
+    further_views: tuple[View, ...] = Field(default=(), exclude_if=lambda views: not views)
+    """What some of several models are given in place of `resize` and `crop_factor`."""
+
+    @property
+    def sees_one_crop(self) -> bool:
+        """Whether all of a face's score comes from one crop: False where fused models are given different parts."""
+        return all(not view.whole_image and view.crop_factor == self.crop_factor for view in self.further_views)
+
+    @property
+    def resizes_alike(self) -> bool:
+        """Whether all models are given a part of a picture in the same size, cut in the same way."""
+        return all(view.resize == self.resize for view in self.further_views)
 
 
 class Status(_Part):
@@ -403,12 +427,6 @@ class Description(_Part):
         if not others:
             return None
         return max(others) if self.activation == "sigmoid" else min(sum(others), 1.0)
-
-    @property
-    def sees_one_crop(self) -> bool:
-        """Whether all of a face's score comes from one crop: False where fused models are given different parts."""
-        crop_factor = self.preprocess.crop_factor
-        return all(not member.whole_image and member.crop_factor == crop_factor for member in self.members)
 
     @property
     def video_rule(self) -> VideoRule:

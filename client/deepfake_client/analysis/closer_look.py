@@ -10,6 +10,7 @@ from deepfake_client.analysis.sensitivity import Sensitivity, measure_sensitivit
 from deepfake_client.analysis.stability import Stability, measure_stability
 from deepfake_client.errors import ConfigurationError, DeadlineExceededError, InputError, ServiceError
 from deepfake_client.media import Frame
+from deepfake_client.release import ModelInfo
 from deepfake_client.result import DetectionOutput, FacePrediction, FramePrediction
 from deepfake_client.scorer import Deadline, FrameScorer
 
@@ -64,7 +65,7 @@ def look_closer(
         added["sensitivity"] = _unless_hindered(
             Sensitivity,
             lambda: measure_sensitivity(scorer, subjects[0], model, deadline, request_id),
-            hindrance,
+            hindrance or _hindrance_of_map(model),
             deadline,
         )
     return replace(output, details=details.model_copy(update=added))
@@ -93,9 +94,14 @@ def _hindrance(output: DetectionOutput, subjects: Sequence[Subject]) -> str | No
     """Why no changed crop says anything; None where one does."""
     if not output.details.assessable:
         return "There is no face that the model can judge."
-    if not output.model.sees_one_crop and any(subject.face_box_px for subject in subjects):
+    if not output.model.preprocess.sees_one_crop and any(subject.face_box_px for subject in subjects):
         return "The models that are fused see different parts of the picture."
     return None
+
+
+def _hindrance_of_map(model: ModelInfo) -> str | None:
+    """Why no map of cells says anything: its pictures are made in the size of one model."""
+    return None if model.preprocess.resizes_alike else "The models that are fused resize the picture in different ways."
 
 
 def _unless_hindered(

@@ -22,7 +22,8 @@ from deepfake_client.analysis.closer_look import deciding_faces
 from deepfake_client.analysis.stability import Change
 from deepfake_client.evidence.builder import build_evidence
 from deepfake_client.media import Frame
-from deepfake_client.release import Scope
+from deepfake_client.pictures import Box
+from deepfake_client.release import ModelInfo, Resize, Scope
 from deepfake_client.scorer import Deadline
 from tests.client.analysis.pixel_scorer import MODEL, PixelScorer
 from tests.client.evidence.cases import TWO_MODELS
@@ -195,6 +196,15 @@ def test_a_colour_profile_is_not_sent_with_the_crop() -> None:
     assert not any("icc_profile" in picture.info for picture in scorer.sent)
 
 
+def with_view(**changed: object) -> ModelInfo:
+    """Two models for faces, the second of which is given something else."""
+    (view,) = TWO_MODELS.preprocess.further_views
+    view = view.model_copy(update={"whole_image": False, **changed})
+    return TWO_MODELS.model_copy(
+        update={"preprocess": TWO_MODELS.preprocess.model_copy(update={"further_views": (view,)})}
+    )
+
+
 @pytest.mark.parametrize(
     ("changed", "is_examined"),
     [({"whole_image": True}, False), ({"crop_factor": 1.6}, False), ({}, True)],
@@ -203,11 +213,7 @@ def test_a_colour_profile_is_not_sent_with_the_crop() -> None:
 def test_models_that_see_different_parts_are_not_examined(
     astronaut: bytes, changed: dict[str, object], is_examined: bool
 ) -> None:
-    members = tuple(
-        member.model_copy(update={"whole_image": False, **(changed if number else {})})
-        for number, member in enumerate(TWO_MODELS.members)
-    )
-    model = TWO_MODELS.model_copy(update={"members": members})
+    model = with_view(**changed)
     stability = detect(PixelScorer(brightness, FACE_PX, model), astronaut).details.stability
     assert stability is not None
     assert bool(stability.faces) is is_examined
@@ -217,6 +223,23 @@ def test_models_that_see_different_parts_are_not_examined(
     of_whole_picture = detect(PixelScorer(brightness, None, model), astronaut).details.stability
     assert of_whole_picture is not None
     assert of_whole_picture.faces, "without a face all see the same"
+
+
+@pytest.mark.parametrize("box_px", [FACE_PX, None], ids=["face", "whole picture"])
+def test_models_that_resize_differently_have_no_map(astronaut: bytes, box_px: Box | None) -> None:
+    """A map's pictures have the size of one model: another would cut into them."""
+    cut = Resize(size_px=224, mode="shortest_edge_center_crop", edge_px=256)
+    for model, skipped in ((with_view(resize=cut), True), (with_view(), False)):
+        scorer = PixelScorer(brightness, box_px, model)
+        with Detector(scorer) as detector:
+            details = detector.detect(astronaut, include=["stability", "sensitivity"]).details
+        assert details.stability is not None
+        assert details.stability.faces, "its pictures are resized by each model"
+        assert details.sensitivity is not None
+        assert (details.sensitivity.map is None) is skipped
+        assert details.sensitivity.skipped == (
+            "The models that are fused resize the picture in different ways." if skipped else None
+        )
 
 
 def test_something_else_cannot_be_asked_for(astronaut: bytes) -> None:
