@@ -20,6 +20,7 @@ from export.release import Release
 from tests.browser import low_contrast
 from tests.inference_server import DESCRIPTION, FUSED
 from tests.integration.page.conftest import Page, pixels
+from tests.integration.page.file_list import exported
 from tests.media import encode_heic, photo, write_pictures_without_a_face
 from tests.scripted_gateway import ScriptedGateway, crowd, fused, gateway_over, scored
 from tests.service import Service
@@ -55,15 +56,11 @@ def assert_face_is_marked(page: Page) -> None:
 def test_the_answer_can_be_kept(page: Page, clip: Path, browser_folder: Path, service: Service) -> None:
     page.choose(clip)
     page.result()
-    (download,) = [one for one in page.all("#result button") if one.text == "Download result as JSON"]
-    download.click()
     kept = browser_folder / "downloads" / "clip.mp4.result.json"
-    page.wait_for(kept.exists)
-    body = json.loads(kept.read_text("utf-8"))
+    body = json.loads(exported(page, "Download result as JSON", kept, within="#result"))
     assert list(body) == ["result", "confidence_score", "processing_time_seconds", "metadata", "model_version"]
     assert body["metadata"]["sha256"] == page.facts()["SHA-256"]
     assert f"{body['confidence_score'] * 100:.1f} %" in page.text(".number")
-    kept.unlink()
 
 
 @pytest.mark.parametrize(
