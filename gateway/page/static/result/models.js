@@ -20,7 +20,7 @@ export function modelsCard(metadata) {
     "section",
     { class: "card models", "aria-labelledby": "models-title" },
     html("h3", { id: "models-title" }, "Models"),
-    html("p", { class: "aside" }, "Their log-odds, weighted and added up in each picture, make the score that counts."),
+    html("p", { class: "aside" }, "In each picture their log-odds, times their weights, add up to the score that counts. A fitted fusion adds a constant."),
     html(
       "table",
       { "aria-labelledby": "models-title" },
