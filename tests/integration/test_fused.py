@@ -157,7 +157,7 @@ def test_it_is_detected_by_the_fused_score(running: Service, fused: tuple[ModelI
         answer = requests.post(f"{running.url}/detect", files={"file": file}, timeout=60).json()
     assert answer["confidence_score"] == pytest.approx(fused[1][3].fake_probability, abs=1e-6)
     assert answer["metadata"]["model"]["name"] == "faces + scenes"
-    assert "Not calibrated" not in answer["metadata"]["model"].get("notice", "")
+    assert "arbitrary" not in answer["metadata"]["model"].get("notice", "")
     assert "models" not in answer["metadata"]
     with photo("astronaut.png").open("rb") as file:
         sent = {"files": {"file": file}, "data": {"include": "models"}}
