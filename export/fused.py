@@ -142,8 +142,8 @@ class FusedExport:
         rest = [checkpoint.name for checkpoint in checkpoints if checkpoint.sidecar.calibration is None]
         if rest and sidecar.calibration is None:
             notices.append(
-                f"What {' and '.join(rest)} add to the fused score is arbitrary: no calibration fits what they are "
-                "given. Calibrate each model, or the fusion."
+                "These models have no calibration for what they are given, so their share in the fused score is "
+                f"arbitrary: {', '.join(rest)}. Calibrate each of them, or the fusion."
             )
         return " ".join(filter(None, notices))
 

@@ -85,7 +85,7 @@ def test_what_is_true_of_one_member_is_said_of_the_release(pair: tuple[Path, Pat
     info = export_checkpoint(sources, ExportSettings(tmp_path / "releases", parity_images=8)).info
     assert [member.name for member in info.members] == ["a (1)", "a (2)"]
     assert info.scope is Scope.FACE
-    assert info.notice.startswith("a (2): Weak. What a (1) and a (2) add")
+    assert info.notice.startswith("a (2): Weak. These models have no calibration")
 
 
 def test_of_a_member_whose_calibration_does_not_fit_nothing_is_said_as_of_the_release(
