@@ -77,7 +77,10 @@ Backend = Literal["python", "onnxruntime", "tensorrt"]
 @app.command(cls=styled(EXIT_CODES, EXAMPLES, GROUPS, OLD_NAMES))
 def export(
     checkpoint: Annotated[str, typer.Option(envvar=["CHECKPOINT", "MODEL_PATH"], help=NAMED)] = DEFAULT_CHECKPOINT,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the hub repository.")] = None,
+    revision: Annotated[
+        str | None,
+        typer.Option(help="Branch, tag or commit of the hub repository; of several, one for each, with commas."),
+    ] = None,
     whole_image: Annotated[str, typer.Option(envvar=_names("WHOLE_IMAGE"), help=WHOLE_IMAGE)] = "",
     fake_labels: FakeLabels = None,
     fake_when: FakeWhenOption = None,

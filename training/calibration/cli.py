@@ -9,7 +9,15 @@ from assets import AssetError
 from deepfake_client.analysis.faces import FaceChoice, FaceRules
 from deepfake_client.command_line.exits import EXIT_INTERRUPTED, USAGE, fail, require_packages, run
 from deepfake_client.command_line.help import new_app, styled
-from deepfake_client.command_line.options import FakeLabels, FakeWhenOption, Seed, Version, split_names
+from deepfake_client.command_line.options import (
+    NAMED,
+    WHOLE_IMAGE,
+    FakeLabels,
+    FakeWhenOption,
+    Seed,
+    Version,
+    split_names,
+)
 from deepfake_client.release import VideoRule
 from deepfake_client.scores import STRETCH_FRAMES
 from evaluation.dataset import find_dataset
@@ -56,10 +64,7 @@ def main_command(
     *,
     checkpoint: Annotated[
         str,
-        typer.Option(
-            help="Hub id, or a directory that transformers loads; several with commas between them, or a folder with "
-            "their fusion.json."
-        ),
+        typer.Option(help=NAMED),
     ],
     fusion: Annotated[
         FusionRule,
@@ -67,7 +72,7 @@ def main_command(
     ] = "mean",
     whole_image: Annotated[
         list[str] | None,
-        typer.Option(help="Which of several are given whole images, never the crop of a face, separated by commas."),
+        typer.Option(help=WHOLE_IMAGE),
     ] = None,
     fake_labels: FakeLabels = None,
     fake_when: FakeWhenOption = None,

@@ -50,7 +50,10 @@ FakeLabels = Annotated[
 ]
 
 
-NAMED = "Hub id or directory of a model; several, with commas between them, are fused."
+NAMED = (
+    "Hub id or directory of a model; several, with commas between them, or a folder with fusion.json that names them, "
+    "are fused."
+)
 """Help of what names checkpoints."""
 
 WHOLE_IMAGE = "Those of several models, separated by commas, that are given the whole image, not the face."

@@ -181,7 +181,9 @@ def test_all_members_score_the_same_faces_each_with_its_own_view(folder: Path, t
         crops = {item.name: item for item in score_media(first, dataset, {})}
         wholes = {item.name: item for item in score_media(second, dataset, {}, face_detection=False)}
         for name, faces in (("real/both.png", 2), ("real/no-face.png", 1)):
-            by = {member.checkpoint.name: item for member, item in zip(order, found[name], strict=True)}  # type: ignore[arg-type]
+            scored = found[name]
+            assert not isinstance(scored, UnscoredMedia)
+            by = {member.checkpoint.name: item for member, item in zip(order, scored, strict=True)}
             crop, whole = by[first.name], by["second"]
             assert crop == replace(crops[name], logits=crop.logits)
             np.testing.assert_allclose(crop.logits, crops[name].logits, atol=1e-5)

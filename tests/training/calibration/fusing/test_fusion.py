@@ -16,7 +16,7 @@ from training.calibration.calibration import calibrate
 from training.calibration.fitting import Budget
 from training.calibration.fusing.comparison import Comparison, compare, comparison_notes
 from training.calibration.fusing.fusion import FAKE, FusedMedia, calibrate_fusion
-from training.calibration.fusing.stacking import FOLDS, fit_shares, folds_of
+from training.calibration.fusing.stacking import FOLDS, FUSION_RULES, FusionRule, fit_shares, folds_of
 from training.calibration.units import ScoredMedia
 from training.errors import CalibrationError
 
@@ -42,9 +42,9 @@ def media(odds: np.ndarray, is_fake: np.ndarray, persons: int = 0, frames: int =
     return made
 
 
-def compared(files: list[FusedMedia], rule: str = "stacking") -> list[Comparison]:
-    found = calibrate_fusion(files, NAMES, rule, BUDGET, PLAN).found  # type: ignore[arg-type]
-    return list(compare(files, NAMES, rule, found, PLAN))  # type: ignore[arg-type]
+def compared(files: list[FusedMedia], rule: FusionRule = "stacking") -> list[Comparison]:
+    found = calibrate_fusion(files, NAMES, rule, BUDGET, PLAN).found
+    return list(compare(files, NAMES, rule, found, PLAN))
 
 
 def test_a_member_that_sees_noise_counts_nothing_in_stacking_and_half_in_the_mean() -> None:
@@ -61,8 +61,8 @@ def test_a_member_that_sees_noise_counts_nothing_in_stacking_and_half_in_the_mea
 def test_the_scale_is_part_of_weights_and_intercept() -> None:
     odds, is_fake = drawn(2000, (0.9, 0.3))
     files = media(odds + 1.5, is_fake)
-    for rule in ("mean", "stacking"):
-        done = calibrate_fusion(files, NAMES, rule, BUDGET, PLAN)  # type: ignore[arg-type]
+    for rule in FUSION_RULES:
+        done = calibrate_fusion(files, NAMES, rule, BUDGET, PLAN)
         scale = done.found.fitted.scale
         assert sum(done.fusion.weights) == pytest.approx(1 / scale.temperature, rel=1e-12)
         assert done.fusion.intercept == scale.bias
